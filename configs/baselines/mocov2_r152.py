@@ -1,0 +1,21 @@
+"""MoCo-v2: ResNet-152, as a teacher is made.
+
+Paper, Table 1, the R-152 teacher: 74.1 top-1, for 400 epochs (code: 800).
+Status: not run here.
+    bash tools/dist_train.sh configs/baselines/mocov2_r152.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_mocov2.py',
+    '../_base_/schedules/mocov2_200e.py',
+    '../_base_/testbeds/mocov2.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    **_base_.testbed,
+    backbone=dict(type='ResNet', depth=152, zero_init_residual=False),
+    neck=dict(
+        type='MoCoV2Neck',
+        in_channels=2048,
+        hid_channels=2048,
+        out_channels=128))

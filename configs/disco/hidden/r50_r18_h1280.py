@@ -1,0 +1,9 @@
+"""DisCo: ResNet-18 from the R-50 teacher, hidden layer of 1280.
+
+A width of Figure 9; the values and widths are ours, the paper gives none.
+Status: not run here.
+    bash tools/dist_train.sh configs/disco/hidden/r50_r18_h1280.py 8
+"""
+_base_ = '../r50_r18.py'
+
+model = dict(ssl=dict(neck=dict(hid_channels=1280)))

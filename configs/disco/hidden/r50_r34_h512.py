@@ -1,0 +1,9 @@
+"""DisCo: ResNet-34 from the R-50 teacher, hidden layer of 512.
+
+Paper, Table 4, DisCo*: 58.9 top-1 (ImageNet linear).
+Status: not run here.
+    bash tools/dist_train.sh configs/disco/hidden/r50_r34_h512.py 8
+"""
+_base_ = '../r50_r34.py'
+
+model = dict(ssl=dict(neck=dict(hid_channels=512)))

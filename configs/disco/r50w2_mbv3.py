@@ -1,0 +1,20 @@
+"""DisCo: MobileNetV3-Large from the R-50x2 teacher, on the MoCo-v2 testbed.
+
+Paper, Table 1: 58.9 top-1, 81.4 top-5 (ImageNet linear). Status: not run here.
+    bash tools/dist_train.sh configs/disco/r50w2_mbv3.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_mocov2.py',
+    '../_base_/schedules/mocov2_200e.py',
+    '../_base_/testbeds/mocov2.py',
+    '../_base_/teachers/r50w2.py',
+    '../_base_/students/mbv3.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(**_base_.testbed, **_base_.student),
+    teacher=_base_.teacher,
+    distill=dict(type='DisCoLoss', loss_weight=32.),
+    extra_views=(1, ))

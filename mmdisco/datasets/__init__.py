@@ -1,0 +1,4 @@
+from .idx_images import IDXImages
+from .photos import Photos
+
+__all__ = ['IDXImages', 'Photos']

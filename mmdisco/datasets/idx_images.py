@@ -1,0 +1,83 @@
+import gzip
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import torch
+from mmpretrain.registry import DATASETS
+from torch.utils.data import Dataset
+
+from mmdisco.errors import InputError, MissingFileError
+
+
+def read_idx(path: Path) -> torch.Tensor:
+    """Read an IDX file of bytes, gzipped or not.
+
+    Args:
+        path (Path): The file; ``path.gz`` is taken if only that exists.
+
+    Returns:
+        Tensor: uint8, of the shape that the file's header tells.
+
+    Raises:
+        MissingFileError: If neither file exists.
+        InputError: If it is no IDX file of bytes, or cut short.
+    """
+    packed = path.with_name(path.name + '.gz')
+    if not path.is_file() and not packed.is_file():
+        raise MissingFileError(f"no IDX file '{path}' (or .gz)")
+    path = path if path.is_file() else packed
+    with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as file:
+        try:
+            data = file.read()
+        except (OSError, EOFError) as error:
+            raise InputError(f"'{path}' is damaged: {error}") from error
+    dims = data[3] if len(data) > 3 else 0
+    shape = np.frombuffer(data, '>i4', dims, 4) if len(data) > 4 * dims else []
+    if data[:3] != b'\x00\x00\x08' or 4 + 4 * dims + np.prod(
+            shape, dtype=int) != len(data):
+        raise InputError(f"'{path}' is no complete IDX file of bytes")
+    array = np.frombuffer(data, np.uint8, offset=4 + 4 * dims)
+    return torch.from_numpy(array.reshape(shape).copy())
+
+
+@DATASETS.register_module()
+class IDXImages(Dataset):
+    """Images in the IDX files of MNIST and Fashion-MNIST, kept in memory.
+
+    Args:
+        data_root (str): Folder of the files.
+        split (str): 'train' or 'test'. Defaults to 'train'.
+        start (int): First image taken. Defaults to 0.
+        stop (int, optional): First image not taken any more, None for all
+            that the file has. Defaults to None.
+
+    Raises:
+        InputError: If a file is missing or damaged, images and labels differ
+            in number, or no image is left.
+    """
+
+    PREFIX = dict(train='train', test='t10k')
+
+    def __init__(self,
+                 data_root: str,
+                 split: str = 'train',
+                 start: int = 0,
+                 stop: Optional[int] = None) -> None:
+        stem = Path(data_root) / self.PREFIX[split]
+        images = read_idx(Path(f'{stem}-images-idx3-ubyte'))
+        labels = read_idx(Path(f'{stem}-labels-idx1-ubyte'))
+        if len(images) != len(labels):
+            raise InputError(f"'{data_root}' has {len(images)} {split} images "
+                             f'and {len(labels)} labels')
+        self.images = images[start:stop].unsqueeze(1)  # [N, 1, H, W]
+        self.labels = labels[start:stop].long()  # [N]
+        if not len(self.images):
+            raise InputError(f"'{data_root}' has no {split} images from "
+                             f'{start} to {stop}')
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict:
+        return dict(inputs=self.images[index])

@@ -1,0 +1,28 @@
+import os
+from pathlib import Path
+from typing import Union
+
+from mmengine.fileio import LocalBackend, register_backend
+
+
+class AtomicBackend(LocalBackend):
+    """Local files that are there in full or not at all.
+
+    mmengine writes a checkpoint in place, so a kill meanwhile leaves a broken
+    newest file. ``CheckpointHook(backend_args=dict(backend='atomic'))``
+    writes beside it and renames.
+    """
+
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+        """Write bytes to ``filepath``.
+
+        Args:
+            obj (bytes): The content.
+            filepath (str or Path): Where to; folders are made.
+        """
+        half = f'{filepath}.half'
+        super().put(obj, half)
+        os.replace(half, filepath)
+
+
+register_backend('atomic', AtomicBackend, force=True)

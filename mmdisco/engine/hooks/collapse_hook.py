@@ -1,0 +1,36 @@
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CollapseHook(Hook):
+    """Warns when the student gives all images nearly the same embedding.
+
+    Unit embeddings that fill the sphere have a standard deviation of
+    :math:`1/\\sqrt{D}` (0.088 at 128-d), collapsed ones 0 (`SimSiam
+    <https://arxiv.org/abs/2011.10566>`_, Fig. 2).
+
+    Args:
+        threshold (float): Warn below this ``embed_std``. Defaults to 0.01.
+        interval (int): Look every so many iterations. Defaults to 50.
+    """
+
+    def __init__(self, threshold: float = .01, interval: int = 50) -> None:
+        self.threshold = threshold
+        self.interval = interval
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        """Compare with the threshold."""
+        if not self.every_n_train_iters(
+                runner, self.interval) or 'embed_std' not in (outputs or ()):
+            return
+        std = float(outputs['embed_std'])
+        if std < self.threshold:
+            runner.logger.warning(
+                f'Student embeddings collapse: standard deviation {std:.4f} '
+                f'< {self.threshold}. Lower the learning rate, or check the '
+                'images and the teacher')

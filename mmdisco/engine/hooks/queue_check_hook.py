@@ -1,0 +1,44 @@
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+
+from mmdisco.errors import InputError
+
+
+@HOOKS.register_module()
+class QueueCheckHook(Hook):
+    """Checks batch and queue against the number of images, before training.
+
+    A queue longer than the data set holds keys of the query's own image, and
+    one that is not a multiple of the global batch can't be filled (MoCo
+    stops with an assertion when it reaches the end).
+    """
+
+    def before_train(self, runner) -> None:
+        """Check.
+
+        Raises:
+            InputError: If a batch can't be filled, or the queue does not fit.
+        """
+        images = len(runner.train_dataloader.dataset)
+        batch = runner.train_dataloader.batch_size * runner.world_size
+        if images < batch:
+            raise InputError(
+                f'{images} images are too few for one batch of {batch} '
+                f'({runner.world_size} ranks): lower '
+                'train_dataloader.batch_size, or add images')
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        prefix = 'model.ssl.' if hasattr(model, 'ssl') else 'model.'
+        length = getattr(getattr(model, 'ssl', model), 'queue_len', None)
+        if length is None:
+            return
+        fitting = min(length, images) // batch * batch
+        if length > images:
+            raise InputError(
+                f'a queue of {length} keys is longer than the data set of '
+                f'{images} images: set {prefix}queue_len to {fitting} or less')
+        if length % batch:
+            raise InputError(
+                f'a queue of {length} keys is no multiple of the global batch '
+                f'of {batch}: set {prefix}queue_len to {fitting or batch}')

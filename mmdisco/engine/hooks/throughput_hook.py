@@ -1,0 +1,26 @@
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ThroughputHook(Hook):
+    """Logs images per second of all ranks, and the share of waiting for data.
+
+    Both come from the times that mmengine's ``IterTimerHook`` measures.
+    ``data_wait`` is in per cent: well above 20, the loader starves the device.
+    """
+    priority = 'NORMAL'  # after the timer, before the logger
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        """Update the two values of the log."""
+        hub = runner.message_hub
+        seconds = hub.get_scalar('train/time').current()
+        waiting = hub.get_scalar('train/data_time').current()
+        images = runner.train_dataloader.batch_size * runner.world_size
+        hub.update_scalar('train/images_per_s', images / max(seconds, 1e-9))
+        hub.update_scalar('train/data_wait',
+                          100 * waiting / max(seconds, 1e-9))

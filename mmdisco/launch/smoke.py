@@ -1,0 +1,93 @@
+import logging
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmpretrain.registry import MODELS
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+BATCH, BATCHES, EPOCHS = 4, 2, 2
+
+
+def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
+    """Cut scikit-learn's two photographs into small JPEG files.
+
+    Args:
+        folder (Path): Made if need be; files of two sub-folders.
+        num (int): How many tiles.
+        size (int): Their side in pixels. Defaults to 96.
+    """
+    photos = load_sample_images().images  # two, [427, 640, 3]
+    columns = photos[0].shape[1] // size
+    for i in range(num):
+        row, column = divmod(i // 2, columns)
+        tile = photos[i % 2][row * size:(row + 1) * size,
+                             column * size:(column + 1) * size]
+        path = folder / f'photo{i % 2}' / f'{i:03}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(tile).save(path)
+
+
+def shrink(cfg: Config, world_size: int, main: bool) -> None:
+    """Shrink a config to a few iterations on any machine.
+
+    The networks stay as they are; the teacher's weights are random. Tiny
+    batches of bundled images; log and checkpoint go to the work dir as in a
+    real run.
+
+    Args:
+        cfg (Config): The config, with its ``work_dir``, changed in place.
+        world_size (int): Number of ranks.
+        main (bool): Whether this process writes the files.
+    """
+    work_dir = Path(cfg.work_dir)
+    images = BATCH * BATCHES * world_size
+    loader = cfg.train_dataloader
+    loader.update(batch_size=BATCH, num_workers=0, persistent_workers=False)
+    loader.pop('prefetch_factor', None)
+    if loader.dataset.type == 'IDXImages':
+        loader.dataset.update(start=0, stop=images)
+    else:
+        if main:
+            photo_tiles(work_dir / 'smoke_images', images)
+        loader.dataset.update(
+            data_root=str(work_dir / 'smoke_images'), data_prefix='')
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
+    cfg.default_hooks.logger.interval = 1
+
+    ssl = cfg.model.get('ssl', cfg.model)
+    if 'queue_len' in ssl:
+        ssl.queue_len = BATCH * world_size
+    if 'teacher' in cfg.model:
+        path = work_dir / 'smoke_teacher.pth'
+        if main:
+            save_random(cfg.model.teacher, path)
+        cfg.model.teacher.checkpoint = str(path)
+        print_log(
+            'SMOKE TEST: the teacher has RANDOM weights. This run shows that '
+            'the config works, and nothing else',
+            logger='current',
+            level=logging.WARNING)
+
+
+def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
+    """Save a teacher with random weights as a teacher checkpoint.
+
+    Args:
+        teacher (dict): Config of a :class:`FrozenTeacher`.
+        path (Path): The file.
+        seed (int): Seed of the weights. Defaults to 0.
+    """
+    state_dict = {}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for part in ('backbone', 'neck'):
+            module = MODELS.build(teacher[part])
+            if hasattr(module, 'init_weights'):
+                module.init_weights()
+            for key, value in module.state_dict().items():
+                state_dict[f'{part}.{key}'] = value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=state_dict, meta=dict(random=seed)), path)

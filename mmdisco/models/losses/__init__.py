@@ -1,0 +1,3 @@
+from .disco_loss import DisCoLoss
+
+__all__ = ['DisCoLoss']

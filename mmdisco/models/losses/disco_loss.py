@@ -1,0 +1,39 @@
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class DisCoLoss(nn.Module):
+    """Consistency of student and teacher embeddings of one view.
+
+    Eq. 1 of `DisCo <https://arxiv.org/abs/2104.09124>`_ for one view:
+    :math:`\\frac{1}{N}\\sum_i \\|s_i - t_i\\|^2` of L2-normalised rows. The
+    algorithm adds the views.
+
+    Args:
+        loss_weight (float): Factor of the mean over rows. The released code
+            sums over the local batch of 32 instead, which is a weight of 32;
+            Eq. 2 to the letter is 1. Defaults to 1.
+    """
+
+    def __init__(self, loss_weight: float = 1.) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compute the loss of one view.
+
+        Args:
+            student (Tensor): Embeddings, [N, D], of any norm.
+            teacher (Tensor): Embeddings of the same images, [N, D].
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+        """
+        student = F.normalize(student.float(), dim=1)  # [N, D]
+        teacher = F.normalize(teacher.float(), dim=1)  # [N, D]
+        return self.loss_weight * (student - teacher).square().sum(1).mean()
+
+    def extra_repr(self) -> str:
+        return f'loss_weight={self.loss_weight}'

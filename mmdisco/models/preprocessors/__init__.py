@@ -1,0 +1,3 @@
+from .batch_views import BatchViews
+
+__all__ = ['BatchViews']

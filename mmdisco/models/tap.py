@@ -1,0 +1,126 @@
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+
+# A student pass may be part of a batch of several views: rows are slices.
+Rows = Tuple[int, slice]
+
+
+def unwrap(output: Union[Tensor, Sequence]) -> Tensor:
+    """First tensor of what a neck returns: ``(x, )``, ``[x, …]`` or ``x``."""
+    while not isinstance(output, Tensor):
+        output = output[0]
+    return output
+
+
+def embed_dim(neck: nn.Module) -> Optional[int]:
+    """Width of a neck's embeddings: that of its last linear layer."""
+    widths = [m.out_features for m in neck.modules()
+              if isinstance(m, nn.Linear)]
+    return widths[-1] if widths else None
+
+
+class StudentPass(NamedTuple):
+    """One batch on its way through the student."""
+    images: Tensor  # [M, 3, H, W]
+    feats: Tuple[Tensor]  # feature maps of the backbone, [M, C, h, w] each
+    embeds: Tensor  # [M, D], with gradient
+
+
+class StudentTap:
+    """Records what the student of a self-supervised algorithm computes.
+
+    The algorithms of mmpretrain call ``self.neck(self.backbone(x))``, and
+    their momentum encoders are copies; so forward hooks on the two see the
+    student and only the student. The hooks live inside the ``with`` block.
+
+    Args:
+        ssl (nn.Module): The algorithm, with ``backbone`` and ``neck``.
+
+    Raises:
+        ValueError: If ``ssl`` has no backbone or neck; when the block ends
+            without a pass, or a neck call does not answer backbone calls.
+    """
+
+    def __init__(self, ssl: nn.Module) -> None:
+        self.name = type(ssl).__name__
+        for part in ('backbone', 'neck'):
+            if not isinstance(getattr(ssl, part, None), nn.Module):
+                raise InputError(
+                    f'{self.name} has no {part}, so its student embeddings '
+                    "can't be tapped: DisCo needs neck(backbone(images))")
+        self.ssl = ssl
+
+    def __enter__(self) -> 'StudentTap':
+        self.passes: List[StudentPass] = []
+        self._pending = []
+        self._hooks = [
+            self.ssl.backbone.register_forward_hook(self._saw_backbone),
+            self.ssl.neck.register_forward_hook(self._saw_neck)
+        ]
+        return self
+
+    def __exit__(self, error, *_) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        if error is None and (self._pending or not self.passes):
+            raise InputError(
+                f"{self.name}: {len(self.passes)} student passes and "
+                f'{len(self._pending)} backbone calls without neck: DisCo '
+                "can't pair its images with embeddings")
+
+    def _saw_backbone(self, _, args, output) -> None:
+        feats = output if isinstance(output, (tuple, list)) else (output, )
+        self._pending.append((args[0], tuple(feats)))
+
+    def _saw_neck(self, _, args, output) -> None:
+        embeds = unwrap(output)  # [M, D]
+        rows = [len(images) for images, _ in self._pending]
+        if not rows or embeds.dim() != 2 or sum(rows) != len(embeds):
+            raise InputError(
+                f'{self.name}: its neck gave embeddings {tuple(embeds.shape)} '
+                f"for backbone batches of {rows} images: DisCo can't pair them")
+        for (images, feats), part in zip(self._pending, embeds.split(rows)):
+            self.passes.append(StudentPass(images, feats, part))
+        self._pending.clear()
+
+    @property
+    def images(self) -> List[Tensor]:
+        """The batches that the student saw, in order."""
+        return [p.images for p in self.passes]
+
+    def rows_of(self, images: Tensor, views: Sequence[Tensor]) -> List[Rows]:
+        """Tell which rows of a student batch belong to which view.
+
+        A batch is a view itself, or holds several of one size, one after the
+        other (SwAV) or interleaved (SimCLR).
+
+        Args:
+            images (Tensor): A batch that the student saw, [M, 3, H, W].
+            views (Sequence[Tensor]): The algorithm's inputs, [N, 3, H, W].
+
+        Returns:
+            list[tuple[int, slice]]: Index of the view, its rows.
+
+        Raises:
+            ValueError: If some rows are of no view.
+        """
+        for index, view in enumerate(views):
+            if images is view:
+                return [(index, slice(None))]
+        found, num = [], len(views[0])
+        parts = max(len(images) // num, 1)
+        slices = [slice(i * num, (i + 1) * num) for i in range(parts)]
+        slices += [slice(i, None, parts) for i in range(parts)]
+        for index, view in enumerate(views):
+            if view.shape[1:] == images.shape[1:]:
+                found += [(index, rows) for rows in slices
+                          if torch.equal(images[rows], view)][:1]
+        if len(found) < parts or parts * num != len(images):
+            raise InputError(
+                f"{self.name}: can't tell to which of the {len(views)} views "
+                f'the rows of a student batch {tuple(images.shape)} belong')
+        return found[:parts]

@@ -1,0 +1,109 @@
+from typing import List, Optional, Sequence, Union
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdisco.converters import load_strictly, read_checkpoint, sha256_of
+from mmdisco.errors import InputError
+from .tap import unwrap
+
+
+@MODELS.register_module()
+class FrozenTeacher(nn.Module):
+    """A self-supervised network with its projection head, frozen.
+
+    Weights are loaded here and strictly: there is no teacher with random
+    weights by accident.
+
+    Args:
+        backbone (dict or nn.Module): The backbone.
+        neck (dict or nn.Module): The projection head. DisCo distils the
+            final embedding, so a backbone alone is no teacher.
+        checkpoint (str, optional): A local file that holds both. It may be
+            None only if both are built modules. Defaults to None.
+        norm_mode (str): 'eval' uses the running statistics of BN. 'batch'
+            uses those of the batch in every BN, the head's included, and
+            leaves the running ones alone: that is what the released code of
+            `DisCo <https://arxiv.org/abs/2104.09124>`_ does. Defaults to
+            'eval'.
+
+    Raises:
+        FileNotFoundError: If ``checkpoint`` does not exist.
+        ValueError: If it is None or no checkpoint, has no projection head,
+            or does not fit the networks; or ``norm_mode`` is unknown.
+    """
+
+    def __init__(self,
+                 backbone: Union[dict, nn.Module],
+                 neck: Union[dict, nn.Module],
+                 checkpoint: Optional[str] = None,
+                 norm_mode: str = 'eval') -> None:
+        super().__init__()
+        if norm_mode not in ('eval', 'batch'):
+            raise InputError("norm_mode of the teacher is 'eval' or 'batch', "
+                             f'got {norm_mode!r}')
+        built = [isinstance(part, nn.Module) for part in (backbone, neck)]
+        if checkpoint is None and not all(built):
+            raise InputError(
+                'the teacher has no weights: set model.teacher.checkpoint')
+        parts = [
+            part if ready else MODELS.build(part)
+            for part, ready in zip((backbone, neck), built)
+        ]
+        # mmengine reverts SyncBN of a model that is not distributed, but the
+        # teacher is invisible to it.
+        self.backbone, self.neck = map(revert_sync_batchnorm, parts)
+        self.norm_mode = norm_mode
+        self.checkpoint = checkpoint
+        self.sha256 = None
+        if checkpoint is not None:
+            self._load(checkpoint)
+        self.requires_grad_(False)
+        self.train(False)
+
+    def _load(self, checkpoint: str) -> None:
+        state_dict = read_checkpoint(checkpoint)
+        if not any(key.startswith('neck.') for key in state_dict):
+            raise InputError(
+                f"teacher file '{checkpoint}' has no projection head: it "
+                'holds a backbone alone, and DisCo distils the final '
+                'embedding. Use the file of the pre-training itself')
+        load_strictly(self, state_dict, f"teacher file '{checkpoint}'")
+        self.sha256 = sha256_of(checkpoint)
+        count = sum(p.numel() for p in self.parameters())
+        print_log(
+            f'Frozen teacher: {type(self.backbone).__name__}, {count:,} '
+            f"parameters, BN mode '{self.norm_mode}', from '{checkpoint}' "
+            f'(sha256 {self.sha256[:12]})',
+            logger='current')
+
+    def train(self, mode: bool = True) -> 'FrozenTeacher':
+        """Stay in eval mode for ever, but for BN if ``norm_mode='batch'``."""
+        super().train(False)
+        if self.norm_mode == 'batch':
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    # So it neither reads nor writes running statistics.
+                    module.training, module.track_running_stats = True, False
+        return self
+
+    @torch.no_grad()
+    def forward(
+            self,
+            x: Union[Tensor,
+                     Sequence[Tensor]]) -> Union[Tensor, List[Tensor]]:
+        """Embed one view, or each of several.
+
+        Args:
+            x (Tensor or Sequence[Tensor]): Normalised images, [N, 3, H, W].
+
+        Returns:
+            Tensor or list[Tensor]: Embeddings, [N, D], not normalised.
+        """
+        if isinstance(x, Tensor):
+            return unwrap(self.neck(self.backbone(x)))
+        return [unwrap(self.neck(self.backbone(view))) for view in x]

@@ -1,0 +1,116 @@
+"""Train a model: pre-training, distillation, evaluation by training."""
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch  # noqa: E402
+import torch.distributed as torch_dist  # noqa: E402
+from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.registry import RUNNERS, init_default_scope  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+
+from mmdisco.errors import InputError, MissingFileError  # noqa: E402
+from mmdisco.launch import (apply_overrides, fit_queue,  # noqa: E402
+                            one_line_errors, prepare_dist, read_config,
+                            shrink)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument(
+        '--resume', nargs='?', const='auto',
+        help='resume from this checkpoint, or without a value from the newest '
+        'one in the work dir')
+    parser.add_argument('--amp', action='store_true',
+                        help='automatic mixed precision')
+    parser.add_argument('--no-validate', action='store_true',
+                        help='no evaluation during training')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true',
+        help='scale the learning rate with ranks x batch x accumulation')
+    parser.add_argument('--no-pin-memory', action='store_true')
+    parser.add_argument('--no-persistent-workers', action='store_true')
+    parser.add_argument(
+        '--smoke', action='store_true',
+        help='a few tiny iterations on bundled images with a random teacher: '
+        'shows in a minute that the config works')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        help='override settings of the config, as key=value; lists as '
+        'key="[a,b]" or key=a,b')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none')
+    # torch.distributed.launch passes --local-rank
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Carry the command line over to the config, as mmpretrain does."""
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
+        Path('work_dirs', Path(args.config).stem))
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        if not torch.cuda.is_available():
+            raise InputError('--amp needs an accelerator, this machine has '
+                             'none: leave it out')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume:
+        if args.resume != 'auto' and not Path(args.resume).is_file():
+            raise MissingFileError(f"checkpoint '{args.resume}' not found")
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        # mmengine scales by ranks x batch / base, without accumulation
+        cfg.auto_scale_lr.enable = True
+        cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get(
+            'accumulative_counts', 1)
+    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(field)
+        if loader is None:
+            continue
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+        loader.setdefault('pin_memory', torch.cuda.is_available())
+        loader.setdefault('persistent_workers', loader.num_workers > 0)
+        if args.no_pin_memory:
+            loader.pin_memory = False
+        if args.no_persistent_workers:
+            loader.persistent_workers = False
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = read_config(args.config)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    apply_overrides(cfg, args.cfg_options)
+    merge_args(cfg, args)
+    prepare_dist(cfg, args.launcher)
+    # of the launcher; mmengine makes the process group for CUDA later
+    world_size = int(os.environ.get('WORLD_SIZE', os.environ.get(
+        'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
+    if args.smoke:
+        rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
+        shrink(cfg, world_size, main=args.launcher == 'none' or rank == 0)
+        if torch_dist.is_initialized():
+            torch_dist.barrier()
+    fit_queue(cfg, world_size)
+    build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
+    build(cfg).train()
+    if torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
