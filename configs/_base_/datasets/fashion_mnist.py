@@ -1,0 +1,38 @@
+# Fashion-MNIST: the bundled 10 000 training images, or any folder of its IDX
+# files. The views are made on whole batches; they suit small grey pictures:
+# crops stay large, since little is left of 28 pixels.
+data_root = 'demo/fashion_mnist'
+data_preprocessor = dict(
+    type='BatchViews',
+    mean=[72.94, 72.94, 72.94],
+    std=[90.02, 90.02, 90.02],
+    transforms=[
+        dict(
+            type='kornia.augmentation.RandomResizedCrop',
+            size=(28, 28),
+            scale=(.5, 1.),
+            cropping_mode='resample'),
+        dict(type='kornia.augmentation.RandomHorizontalFlip', p=.5),
+        dict(
+            type='kornia.augmentation.RandomBrightness',
+            brightness=(.6, 1.4),
+            p=.8),
+        dict(
+            type='kornia.augmentation.RandomContrast',
+            contrast=(.6, 1.4),
+            p=.8),
+        dict(
+            type='kornia.augmentation.RandomGaussianBlur',
+            kernel_size=(5, 5),
+            sigma=(.1, 1.),
+            p=.5),
+    ])
+
+train_dataloader = dict(
+    batch_size=256,
+    num_workers=0,
+    drop_last=True,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(type='IDXImages', data_root=data_root, split='train'))

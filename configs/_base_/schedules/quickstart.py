@@ -1,0 +1,15 @@
+# SGD for small pictures: 256 at once, cosine by iteration.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=.12, momentum=.9, weight_decay=1e-4))
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR',
+        T_max=20,
+        by_epoch=True,
+        begin=0,
+        end=20,
+        convert_to_iter_based=True)
+]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
+auto_scale_lr = dict(base_batch_size=256, enable=False)

@@ -1,0 +1,13 @@
+"""The quickstart's student by MoCo-v2 alone.
+
+    python tools/train.py configs/quickstart/mocov2.py
+"""
+_base_ = [
+    '../_base_/datasets/fashion_mnist.py',
+    '../_base_/schedules/quickstart.py',
+    '../_base_/testbeds/quickstart.py',
+    '../_base_/students/quickstart.py',
+    '../_base_/quickstart_runtime.py',
+]
+
+model = dict(**_base_.testbed, **_base_.student)

@@ -1,0 +1,121 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+from mmengine.config import Config
+
+from mmdisco.errors import InputError
+
+TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
+
+
+@dataclass
+class Job:
+    """One training run in a folder of its own, which can be taken up again."""
+    name: str
+    config: str
+    work_dir: Path
+    options: Dict[str, object] = field(default_factory=dict)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The last checkpoint, there once the run has ended."""
+        cfg = Config.fromfile(self.config)
+        cfg.merge_from_dict(self.options)
+        return self.work_dir / f'epoch_{cfg.train_cfg.max_epochs}.pth'
+
+    def prepare(self) -> bool:
+        """Keep what was done with the same settings, drop anything else.
+
+        Returns:
+            bool: Whether there is something left to run.
+        """
+        cfg = Config.fromfile(self.config)
+        cfg.merge_from_dict(self.options)
+        note = self.work_dir / 'settings.py'
+        if note.is_file() and note.read_text() != cfg.pretty_text:
+            print(f'[{self.name}] settings have changed: starting anew')
+            shutil.rmtree(self.work_dir)
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        note.write_text(cfg.pretty_text)
+        return not self.checkpoint.is_file()
+
+    def log(self) -> List[dict]:
+        """The logged training values of all attempts, one dict an epoch."""
+        epochs = {}
+        for file in sorted(self.work_dir.glob('*/vis_data/scalars.json')):
+            for line in file.read_text().splitlines():
+                values = json.loads(line)
+                epochs[values['epoch']] = values
+        return [epochs[key] for key in sorted(epochs)]
+
+    def seconds(self, iterations: int) -> float:
+        """Time of all steps, of the logged mean time of each epoch.
+
+        Args:
+            iterations (int): Steps of an epoch.
+        """
+        return sum(values['time'] * iterations for values in self.log())
+
+
+def run_jobs(jobs: Sequence[Job]) -> None:
+    """Run what is left of some jobs, as many at once as there are cores.
+
+    Small networks don't use several threads well, several runs do. Log lines
+    are printed as they come, behind the job's name.
+
+    Args:
+        jobs (Sequence[Job]): The jobs, longest first.
+
+    Raises:
+        InputError: If a job fails, with its last line.
+    """
+    todo = [job for job in jobs if job.prepare()]
+    for job in jobs:
+        if job not in todo:
+            print(f'[{job.name}] is there already: {job.checkpoint}')
+    if not todo:
+        return
+    cores = len(os.sched_getaffinity(0))
+    workers = min(cores, len(todo))
+    running: List[subprocess.Popen] = []
+    lock, stop = threading.Lock(), threading.Event()
+
+    def run(job: Job) -> None:
+        options = [f'{key}={value}' for key, value in job.options.items()]
+        with lock:
+            if stop.is_set():
+                return
+            process = subprocess.Popen(
+                [sys.executable, '-W', 'ignore', TRAIN, job.config, '--resume',
+                 '--work-dir', str(job.work_dir), '--cfg-options', *options],
+                env=dict(os.environ, OMP_NUM_THREADS=str(cores // workers)),
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            running.append(process)
+        last = ''
+        for line in process.stdout:
+            last = line.strip() or last
+            if 'Epoch(train)' in line or 'WARNING - Student' in line:
+                print(f"[{job.name}] {line.split(' - ')[-1].strip()}",
+                      flush=True)
+        if process.wait() and not stop.is_set():
+            raise InputError(f'{job.name} failed: {last} (log: '
+                             f'{job.work_dir})')
+
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for future in [pool.submit(run, job) for job in todo]:
+                future.result()
+        except BaseException:
+            with lock:
+                stop.set()
+                for process in running:
+                    process.terminate()
+            raise
