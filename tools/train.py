@@ -1,21 +1,23 @@
 """Train a model: pre-training, distillation, evaluation by training."""
 import argparse
 import os
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import torch
+import torch.distributed as torch_dist
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS, init_default_scope
+from mmengine.runner import Runner
 
-import torch  # noqa: E402
-import torch.distributed as torch_dist  # noqa: E402
-from mmengine.config import Config, DictAction  # noqa: E402
-from mmengine.registry import RUNNERS, init_default_scope  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-
-from mmdisco.errors import InputError, MissingFileError  # noqa: E402
-from mmdisco.launch import (apply_overrides, fit_queue,  # noqa: E402
-                            one_line_errors, prepare_dist, read_config,
-                            shrink)
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch import (
+    apply_overrides,
+    fit_queue,
+    one_line_errors,
+    prepare_dist,
+    read_config,
+    shrink,
+)
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,6 +1,11 @@
 from .atomic_backend import AtomicBackend
-from .hooks import (CollapseHook, EpochSeedHook, QueueCheckHook, TeacherHook,
-                    ThroughputHook)
+from .hooks import (
+                    CollapseHook,
+                    EpochSeedHook,
+                    QueueCheckHook,
+                    TeacherHook,
+                    ThroughputHook,
+)
 
 __all__ = [
     'AtomicBackend', 'CollapseHook', 'EpochSeedHook', 'QueueCheckHook',

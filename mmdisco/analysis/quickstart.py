@@ -1,0 +1,126 @@
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmdisco.converters import load_strictly, read_checkpoint
+from mmdisco.datasets import IDXImages
+from mmdisco.evaluation import extract_features, knn_scores, linear_probe
+from mmdisco.launch import Job, read_config
+from mmdisco.launch.smoke import save_random
+
+HELD_OUT = 2000  # training images that choose the penalty of the probe
+
+
+def untrained_teacher(config: Path, work_dir: Path) -> Path:
+    """Write the teacher of a config with random weights, if not there yet.
+
+    Args:
+        config (Path): A DisCo config.
+        work_dir (Path): Where to write it.
+
+    Returns:
+        Path: The file.
+    """
+    path = work_dir / 'untrained_teacher.pth'
+    if not path.is_file():
+        save_random(read_config(str(config)).model.teacher, path)
+    return path
+
+
+def load_backbone(cfg: dict, checkpoint: Optional[Path],
+                  seed: int = 0) -> nn.Module:
+    """Build a backbone, with the weights of a file or random ones.
+
+    Args:
+        cfg (dict): Config of the backbone.
+        checkpoint (Path, optional): Any checkpoint that is known here; None
+            leaves it untrained.
+        seed (int): Seed of an untrained one. Defaults to 0.
+
+    Returns:
+        nn.Module: The backbone.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = MODELS.build(cfg)
+        backbone.init_weights()
+    if checkpoint is not None:
+        weights = {
+            key.removeprefix('backbone.'): value
+            for key, value in read_checkpoint(str(checkpoint)).items()
+            if key.startswith('backbone.')
+        }
+        load_strictly(backbone, weights, f"'{checkpoint}'")
+    return backbone
+
+
+def score(backbone: nn.Module, preprocessor: nn.Module, train: IDXImages,
+          test: IDXImages) -> Dict[str, float]:
+    """kNN and linear-probe top-1 of a frozen backbone.
+
+    Args:
+        backbone (nn.Module): The backbone.
+        preprocessor (nn.Module): Normalises images.
+        train (IDXImages): Images with labels for both.
+        test (IDXImages): Images that are scored, once.
+
+    Returns:
+        dict: ``knn`` and ``linear`` in per cent, ``params`` of the backbone.
+    """
+
+    def prepare(images):
+        return preprocessor(dict(inputs=images))['inputs']
+
+    feats, test_feats = (
+        extract_features(backbone, split.images, prepare)
+        for split in (train, test))  # [N, D]
+    votes = knn_scores(feats, train.labels, test_feats, num_classes=10)
+    hits = (votes.argmax(1) == test.labels).float().mean()
+    probe = linear_probe(feats, train.labels, test_feats, test.labels,
+                         HELD_OUT)
+    return dict(
+        knn=round(100 * float(hits), 2),
+        linear=round(probe['accuracy'], 2),
+        params=sum(p.numel() for p in backbone.parameters()))
+
+
+def evaluate(cfg: Config, jobs: Sequence[Job], teacher: Path,
+             train: IDXImages, test: IDXImages) -> Dict[str, List[dict]]:
+    """Score the students of all jobs, the teacher, and untrained networks.
+
+    Args:
+        cfg (Config): The DisCo config.
+        jobs (Sequence[Job]): Finished runs, named '<kind> seed <seed>'.
+        teacher (Path): File of the teacher.
+        train (IDXImages): Training split.
+        test (IDXImages): Test split.
+
+    Returns:
+        dict: Scores of each kind, a list over the seeds.
+    """
+    preprocessor = MODELS.build(cfg.data_preprocessor)
+    student, large = cfg.model.ssl.backbone, cfg.model.teacher.backbone
+    iterations = len(train) // cfg.train_dataloader.batch_size
+    results: Dict[str, List[dict]] = {}
+
+    def add(kind, seed, backbone, seconds):
+        print(f'[evaluate] {kind} seed {seed}', flush=True)
+        scores = score(backbone, preprocessor, train, test)
+        results.setdefault(kind, []).append(
+            dict(seed=seed, **scores, seconds=round(seconds, 1)))
+
+    meta = torch.load(teacher, weights_only=False).get('meta', {})
+    add('teacher', 0, load_backbone(large, teacher), meta.get('seconds', 0.))
+    add('untrained_teacher', 0, load_backbone(large, None), 0.)
+    for job in jobs:
+        kind, _, seed = job.name.split()
+        add(kind, int(seed), load_backbone(student, job.checkpoint),
+            job.seconds(iterations))
+        if kind == 'mocov2':
+            add('untrained_student', int(seed),
+                load_backbone(student, None, int(seed)), 0.)
+    return results

@@ -1,0 +1,124 @@
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Dict, List, Sequence
+
+import torch
+
+from mmdisco.launch import Job
+from .figure import draw_summary
+
+LABELS = dict(
+    teacher='teacher, MoCo-v2',
+    mocov2='student, MoCo-v2 alone',
+    disco='student, DisCo',
+    distill_only='student, L_dis alone (λ = 0)',
+    disco_untrained_teacher='student, DisCo, untrained teacher',
+    untrained_student='student, untrained',
+    untrained_teacher='teacher, untrained')
+PACKAGES = ('torch', 'torchvision', 'numpy', 'scikit-learn', 'kornia')
+
+
+def provenance() -> dict:
+    """Where a figure comes from: commit, versions, machine."""
+    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
+                            capture_output=True, text=True).stdout.strip()
+    cpu = platform.processor() or platform.machine()
+    info = Path('/proc/cpuinfo')
+    if info.is_file():
+        cpu = next((line.split(':')[1].strip()
+                    for line in info.read_text().splitlines()
+                    if line.startswith('model name')), cpu)
+    gpus = [torch.cuda.get_device_name(i)
+            for i in range(torch.cuda.device_count())]
+    return dict(
+        commit=commit or 'unknown',
+        versions=dict(python=platform.python_version(),
+                      **{name: version(name) for name in PACKAGES}),
+        machine=dict(cpu=cpu, cores=len(os.sched_getaffinity(0)), gpus=gpus,
+                     system=platform.system()))
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> dict:
+    """Differences of two rows over the same seeds, with their error.
+
+    Args:
+        first (Sequence[float]): One value a seed.
+        second (Sequence[float]): What is subtracted, in the same order.
+
+    Returns:
+        dict: ``differences``, ``mean``, and ``standard_error`` of the mean
+        (None for one seed).
+    """
+    differences = [round(a - b, 2) for a, b in zip(first, second)]
+    error = (stdev(differences) / len(differences)**.5
+             if len(differences) > 1 else None)
+    return dict(differences=differences, mean=mean(differences),
+                standard_error=error)
+
+
+def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
+    """Medians over the seeds, every seed, and where the figures come from.
+
+    Args:
+        results (dict): Scores of each kind, a list over the seeds.
+        seeds (int): Number of seeds.
+
+    Returns:
+        dict: What ``summary.json`` holds.
+    """
+    rows = {
+        kind: {key: median(run[key] for run in runs)
+               for key in ('knn', 'linear', 'params', 'seconds')}
+        for kind, runs in results.items()
+    }
+    gain = {
+        key: paired([run[key] for run in results['disco']],
+                    [run[key] for run in results['mocov2']])
+        for key in ('knn', 'linear')
+    }
+    return dict(**rows, disco_minus_mocov2=gain, runs=results,
+                seeds=list(range(seeds)), **provenance())
+
+
+def table(summary: dict) -> str:
+    """The rows as text."""
+    head = ('', 'params', 'kNN %', 'linear probe %', 'seconds')
+    lines = [head]
+    for kind, label in LABELS.items():
+        row = summary[kind]
+        lines.append((label, f"{row['params']:,}", f"{row['knn']:.2f}",
+                      f"{row['linear']:.2f}", f"{row['seconds']:.0f}"))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    text = '\n'.join(
+        f'{line[0]:<{widths[0]}}' + ''.join(
+            f'  {cell:>{width}}' for cell, width in zip(line[1:], widths[1:]))
+        for line in lines)
+    gain = summary['disco_minus_mocov2']['linear']
+    text += (f"\n\nDisCo - MoCo-v2, linear probe, by seed: "
+             f"{', '.join(f'{d:+.2f}' for d in gain['differences'])}; "
+             f"mean {gain['mean']:+.2f}")
+    if gain['standard_error'] is not None:
+        text += f" ± {gain['standard_error']:.2f} (standard error)"
+    return text
+
+
+def write_summary(summary: dict, jobs: Sequence[Job], work_dir: Path) -> None:
+    """Print the table; write ``summary.json`` and ``summary.png``.
+
+    Args:
+        summary (dict): Of :func:`summarise`.
+        jobs (Sequence[Job]): The runs, for their curves.
+        work_dir (Path): Where to write.
+    """
+    path = work_dir / 'summary.json'
+    half = work_dir / 'summary.json.half'
+    half.write_text(json.dumps(summary, indent=2))
+    half.replace(path)
+    draw_summary(summary, {job.name: job.log() for job in jobs}, LABELS,
+                 work_dir / 'summary.png')
+    print(f"\n{table(summary)}\n\n{path}\n{work_dir / 'summary.png'}")

@@ -1,0 +1,72 @@
+"""Evaluate a model that has an evaluation of its own (mmpretrain's flags)."""
+import argparse
+import os
+from pathlib import Path
+
+import mmengine
+import torch
+from mmengine.config import DictAction
+from mmengine.evaluator import DumpResults
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch import (
+    apply_overrides,
+    one_line_errors,
+    prepare_dist,
+    read_config,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='folder of the metrics')
+    parser.add_argument('--out', help='file of the results')
+    parser.add_argument('--out-item', choices=['metrics', 'pred'],
+                        default='pred', help='what to write; default: pred')
+    parser.add_argument('--no-pin-memory', action='store_true')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='override settings of the config')
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = read_config(args.config)
+    if not Path(args.checkpoint).is_file():
+        raise MissingFileError(f"checkpoint '{args.checkpoint}' not found")
+    if cfg.get('test_dataloader') is None:
+        raise InputError(
+            'a pre-training has no test of its own; take its backbone and '
+            'evaluate that: python tools/extract_backbone.py '
+            f'{args.checkpoint} backbone.pth')
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    apply_overrides(cfg, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.load_from = args.checkpoint
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
+        Path('work_dirs', Path(args.config).stem))
+    cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
+    cfg.test_dataloader.setdefault(
+        'pin_memory', torch.cuda.is_available() and not args.no_pin_memory)
+    prepare_dist(cfg, args.launcher)
+    runner = Runner.from_cfg(cfg)
+    if args.out and args.out_item == 'pred':
+        runner.test_evaluator.metrics.append(DumpResults(args.out))
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
