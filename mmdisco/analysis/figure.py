@@ -76,9 +76,11 @@ def draw_summary(summary: dict, logs: Dict[str, List[dict]],
     handles = [plt.Line2D([], [], color=COLOURS[kind], label=labels[kind])
                for kind in labels if kind in kinds]
     axes[1, 1].legend(handles=handles, fontsize=8, frameon=False)
+    small, large = (f"{summary[kind]['params']:,}"
+                    for kind in ('disco', 'teacher'))
     figure.suptitle(
-        f"DisCo: a student of {summary['disco']['params']:,} parameters and its "
-        f"teacher of {summary['teacher']['params']:,}, {len(summary['seeds'])} seed(s)",
-        x=.01, ha='left', fontsize=13, color=INK)
+        f'DisCo: a student of {small} parameters, its teacher of {large}; '
+        f"{len(summary['seeds'])} seed(s)", x=.01, ha='left', fontsize=13,
+        color=INK)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -1,0 +1,123 @@
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.models import SelfSupDataPreprocessor
+from mmpretrain.registry import MODELS
+
+from mmdisco.models import DisCo, DisCoLoss, FrozenTeacher
+from tests.models.test_tap import BACKBONE, MLP, TESTBEDS
+
+EVAL = dict(BACKBONE, norm_eval=True)
+
+
+def build(name='MoCo', extra_views=(1, ), **kwargs):
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
+    kwargs.setdefault('distill', dict(type='DisCoLoss', loss_weight=32.))
+    return DisCo(
+        dict(TESTBEDS[name], backbone=EVAL), teacher,
+        extra_views=extra_views, **kwargs)
+
+
+@pytest.fixture
+def views():
+    torch.manual_seed(1)
+    return [torch.randn(4, 3, 32, 32) for _ in range(2)]
+
+
+def test_the_teacher_is_invisible():
+    model = build()
+    teacher = {k: v.clone() for k, v in model.teacher.state_dict().items()}
+    assert not any('teacher' in key for key in model.state_dict())
+    assert {id(p) for p in model.parameters()} == {
+        id(p) for p in model.ssl.parameters()}
+    optimizer = build_optim_wrapper(
+        model, dict(optimizer=dict(type='SGD', lr=.1))).optimizer
+    held = {id(p) for g in optimizer.param_groups for p in g['params']}
+    assert not held & {id(p) for p in model.teacher.parameters()}
+    model.init_weights()
+    model.train()
+    for key, value in model.teacher.state_dict().items():
+        assert torch.equal(value, teacher[key]), key
+    assert not any(m.training for m in model.teacher.modules())
+    model.double()
+    assert model.teacher.neck.mlp[0].weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize('name, extra', [('MoCo', (1, )), ('SimCLR', ())])
+def test_losses_equal_a_plain_computation(views, name, extra):
+    model = build(name, extra, ssl_weight=.5).train()
+    model.ssl.neck.eval()
+    student = [model.neck(model.backbone(v))[0].detach() for v in views]
+    if name == 'MoCo':  # the queue of the first step, before it is changed
+        queue = model.ssl.queue.clone()
+    losses = model.loss(list(views))
+    expected = 0.
+    for s, view in zip(student, views):
+        t = model.teacher(view)
+        for a, b in zip(s, t):
+            expected += 32 * ((a / a.norm() - b / b.norm())**2).sum() / 4
+    torch.testing.assert_close(losses['loss_distill'], expected, rtol=1e-4,
+                               atol=1e-4)
+    assert set(losses) == {
+        'loss_ssl', 'loss_distill', 'cosine', 'embed_std'}
+    unit = torch.cat([s / s.norm(dim=1, keepdim=True) for s in student])
+    cosines = [torch.dot(a / a.norm(), b / b.norm()) for s, v in zip(
+        student, views) for a, b in zip(s, model.teacher(v))]
+    assert losses['cosine'].item() == pytest.approx(
+        sum(cosines).item() / len(cosines), abs=1e-4)
+    assert losses['embed_std'].item() == pytest.approx(
+        unit.numpy().std(0, ddof=1).mean(), rel=1e-4)
+    if name == 'MoCo':
+        q = student[0] / student[0].norm(dim=1, keepdim=True)
+        k = student[1] / student[1].norm(dim=1, keepdim=True)
+        total = 0.
+        for a, b in zip(q, k):  # keys: the encoder is a copy in step one
+            logits = torch.cat([(a @ b)[None], a @ queue]) / .1
+            total -= torch.log_softmax(logits, 0)[0] / 4
+        torch.testing.assert_close(losses['loss_ssl'], .5 * total, rtol=1e-4,
+                                   atol=1e-4)
+
+
+def test_several_losses_are_summed_under_names_of_their_own(views):
+    model = build(distill=[DisCoLoss(1.), dict(type='DisCoLoss')])
+    losses = model.loss(views)
+    first, second = (losses[f'loss_distill_{i}_DisCo'] for i in (0, 1))
+    torch.testing.assert_close(first, second)
+    total, logged = model.parse_losses(losses)
+    torch.testing.assert_close(total, losses['loss_ssl'] + first + second)
+    assert logged['loss'] == total
+
+
+def test_a_preprocessor_from_outside_becomes_the_testbeds():
+    model = build(data_preprocessor=dict(mean=[1.] * 3, std=[2.] * 3))
+    assert isinstance(model.data_preprocessor, SelfSupDataPreprocessor)
+    assert model.data_preprocessor is model.ssl.data_preprocessor
+    out = model.data_preprocessor(dict(inputs=torch.full((1, 3, 2, 2), 5.),
+                                       data_samples=None))
+    assert out['inputs'].unique().tolist() == [2.]
+    given = SelfSupDataPreprocessor()
+    assert build(data_preprocessor=given).ssl.data_preprocessor is given
+
+
+def test_faults_are_named_at_construction(views):
+    wide = dict(TESTBEDS['MoCo'], backbone=EVAL, feat_dim=16,
+                neck=dict(MLP, out_channels=16))
+    teacher = build().teacher
+    with pytest.raises(ValueError, match='8-d embeddings, student 16-d: set '
+                       'model.ssl.neck.out_channels to 8'):
+        DisCo(wide, teacher, DisCoLoss())
+    with pytest.raises(TypeError, match='ssl must be a config dict .* str'):
+        DisCo('MoCo', teacher, DisCoLoss())
+    with pytest.raises(ValueError, match='MAE has no neck'):
+        DisCo(type('MAE', (torch.nn.Module, ), dict(
+            backbone=torch.nn.Identity(), data_preprocessor=None))(), teacher,
+            DisCoLoss())
+    with pytest.raises(RuntimeError, match='Invalid mode'):
+        build()(views, mode='predict')
+
+
+def test_features_are_those_of_the_students_backbone(views):
+    model = build().eval()
+    torch.testing.assert_close(
+        model(views[0])[-1], model.ssl.backbone(views[0])[-1])

@@ -1,0 +1,108 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmdisco.models import StudentTap
+
+BACKBONE = dict(
+    type='ResNet', depth=18, stem_channels=8, base_channels=8, norm_eval=True)
+MLP = dict(type='MoCoV2Neck', in_channels=64, hid_channels=16, out_channels=8)
+BN_MLP = dict(
+    type='NonLinearNeck', in_channels=64, hid_channels=16, out_channels=8,
+    norm_cfg=dict(type='BN1d'))
+CROSS = dict(type='CrossEntropyLoss')
+TESTBEDS = dict(
+    MoCo=dict(
+        type='MoCo', queue_len=8, feat_dim=8, neck=MLP,
+        head=dict(type='ContrastiveHead', loss=CROSS)),
+    SimCLR=dict(
+        type='SimCLR', neck=BN_MLP,
+        head=dict(type='ContrastiveHead', loss=CROSS)),
+    SimSiam=dict(
+        type='SimSiam', neck=BN_MLP,
+        head=dict(
+            type='LatentPredictHead',
+            loss=dict(type='CosineSimilarityLoss'),
+            predictor=dict(
+                type='NonLinearNeck', in_channels=8, hid_channels=8,
+                out_channels=8, with_avg_pool=False,
+                norm_cfg=dict(type='BN1d')))))
+SEEN = dict(MoCo=[0], SimCLR=[0, 1], SimSiam=[0, 1])  # views
+
+
+@pytest.mark.parametrize('name', TESTBEDS)
+def test_rows_equal_a_recomputed_embedding(name):
+    torch.manual_seed(0)
+    ssl = MODELS.build(dict(TESTBEDS[name], backbone=BACKBONE))
+    ssl.train()
+    ssl.neck.eval()  # so that an embedding depends on its own image alone
+    views = [torch.randn(4, 3, 32, 32) for _ in range(2)]
+    with StudentTap(ssl) as tap:
+        ssl.loss(list(views), None)
+    rows = {}
+    for seen in tap.passes:
+        for view, where in tap.rows_of(seen.images, views):
+            rows[view] = seen.embeds[where]
+    assert sorted(rows) == SEEN[name]
+    for view, embeds in rows.items():
+        expected = ssl.neck(ssl.backbone(views[view]))[0]
+        torch.testing.assert_close(embeds, expected, rtol=1e-5, atol=1e-5)
+        grad, = torch.autograd.grad(
+            embeds.sum(), ssl.backbone.conv1.weight, retain_graph=True)
+        assert grad.abs().sum() > 0
+
+
+def test_hooks_live_inside_the_block_only():
+    ssl = MODELS.build(dict(TESTBEDS['MoCo'], backbone=BACKBONE))
+    views = [torch.randn(4, 3, 32, 32) for _ in range(2)]
+    with StudentTap(ssl) as tap:
+        assert len(ssl.backbone._forward_hooks) == 1
+        ssl.loss(views, None)
+    assert not ssl.backbone._forward_hooks and not ssl.neck._forward_hooks
+    assert not deepcopy(ssl).backbone._forward_hooks
+    ssl.loss(views, None)
+    assert len(tap.passes) == 1  # the pass after the block is not recorded
+    with pytest.raises(RuntimeError, match='inside'), StudentTap(ssl):
+        raise RuntimeError('inside')
+    assert not ssl.neck._forward_hooks
+
+
+class Odd(nn.Module):
+    """An algorithm whose neck does not answer its backbone."""
+
+    def __init__(self, neck=True):
+        super().__init__()
+        self.backbone = nn.Flatten()
+        if neck:
+            self.neck = nn.Linear(12, 4)
+
+
+def test_what_can_not_be_paired_is_refused_by_name():
+    with pytest.raises(ValueError, match='Odd has no neck'):
+        StudentTap(Odd(neck=False))
+    ssl, images = Odd(), torch.randn(2, 3, 2, 2)
+    with pytest.raises(ValueError, match='Odd: 0 student passes and 1'), (
+            StudentTap(ssl)):
+        ssl.backbone(images)
+    with pytest.raises(ValueError, match="Odd: its neck .* can't pair"), (
+            StudentTap(ssl)):
+        ssl.neck(ssl.backbone(images)[:1])
+    with StudentTap(ssl) as tap:
+        ssl.neck(ssl.backbone(images))
+    with pytest.raises(ValueError, match="Odd: can't tell to which"):
+        tap.rows_of(images, [images + 1, images + 2])
+
+
+def test_views_are_found_one_after_the_other_and_interleaved():
+    tap = StudentTap(Odd())
+    views = [torch.randn(3, 3, 2, 2) for _ in range(3)] + [
+        torch.randn(3, 3, 4, 4)]
+    found = tap.rows_of(torch.cat(views[1:3]), views)
+    assert found == [(1, slice(0, 3)), (2, slice(3, 6))]
+    images = torch.stack(views[:3], 1).flatten(0, 1)
+    for view, rows in tap.rows_of(images, views):
+        assert torch.equal(images[rows], views[view])
+    assert tap.rows_of(views[3], views) == [(3, slice(None))]
