@@ -1,0 +1,103 @@
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from mmdisco.engine import (
+    AtomicBackend,
+    CollapseHook,
+    EpochSeedHook,
+    QueueCheckHook,
+    TeacherHook,
+    ThroughputHook,
+)
+
+
+def queue_runner(images, batch, world_size, queue_len, wrap=True):
+    ssl = SimpleNamespace(queue_len=queue_len)
+    loader = SimpleNamespace(dataset=range(images), batch_size=batch)
+    model = SimpleNamespace(ssl=ssl) if wrap else ssl
+    return SimpleNamespace(
+        train_dataloader=loader, world_size=world_size, model=model)
+
+
+@pytest.mark.parametrize('args, words', [
+    ((7, 4, 2, 8), '7 images are too few for one batch of 8'),
+    ((100, 4, 2, 128), 'set model.ssl.queue_len to 96 or less'),
+    ((100, 4, 2, 20), 'set model.ssl.queue_len to 16'),
+    ((100, 4, 2, 20, False), 'set model.queue_len to 16'),
+    ((100, 8, 1, 4), 'set model.ssl.queue_len to 8'),
+])
+def test_a_queue_that_does_not_fit_is_an_error_with_a_number(args, words):
+    with pytest.raises(ValueError, match=words):
+        QueueCheckHook().before_train(queue_runner(*args))
+
+
+def test_a_queue_that_fits_passes():
+    runner = queue_runner(100, 4, 2, 96)
+    QueueCheckHook().before_train(runner)
+    del runner.model.ssl.queue_len  # an algorithm without a queue
+    QueueCheckHook().before_train(runner)
+    assert runner.train_dataloader.batch_size == 4
+
+
+def test_collapse_warns_below_the_threshold_at_the_interval():
+    hook, logger = CollapseHook(threshold=.01, interval=2), MagicMock()
+    for i, std in enumerate((0., .5, 0., .005)):
+        runner = SimpleNamespace(iter=i, logger=logger)
+        hook.after_train_iter(runner, i, outputs=dict(
+            embed_std=torch.tensor(std)))
+        hook.after_train_iter(runner, i, outputs=dict(loss=1.))
+    assert logger.warning.call_count == 1
+    assert '0.0050 < 0.01' in logger.warning.call_args[0][0]
+
+
+def test_random_numbers_depend_on_seed_and_epoch():
+    def draw(seed, epoch):
+        EpochSeedHook().before_train_epoch(
+            SimpleNamespace(seed=seed, epoch=epoch))
+        return torch.rand(4)
+
+    assert torch.equal(draw(0, 3), draw(0, 3))
+    assert not torch.equal(draw(0, 3), draw(0, 4))
+    assert not torch.equal(draw(0, 3), draw(1, 3))
+
+
+def test_throughput_is_of_all_ranks():
+    hub = MessageHub.get_instance('throughput')
+    hub.update_scalar('train/time', 2.)
+    hub.update_scalar('train/data_time', .5)
+    runner = SimpleNamespace(
+        message_hub=hub, world_size=4,
+        train_dataloader=SimpleNamespace(batch_size=32))
+    ThroughputHook().after_train_iter(runner, 0)
+    assert hub.get_scalar('train/images_per_s').current() == 64
+    assert hub.get_scalar('train/data_wait').current() == 25
+
+
+def test_a_resumed_run_refuses_another_teacher():
+    def runner(sha256, resume=True):
+        teacher = SimpleNamespace(checkpoint=f'{sha256}.pth', sha256=sha256)
+        return SimpleNamespace(
+            model=SimpleNamespace(teacher=teacher), _resume=resume)
+
+    hook, saved = TeacherHook(), dict(meta={})
+    hook.before_save_checkpoint(runner('aaa'), saved)
+    assert saved['meta']['teacher'] == dict(checkpoint='aaa.pth', sha256='aaa')
+    hook.after_load_checkpoint(runner('aaa'), saved)
+    hook.after_load_checkpoint(runner('bbb', resume=False), saved)
+    with pytest.raises(ValueError, match="'aaa.pth'.*now it is 'bbb.pth'"):
+        hook.after_load_checkpoint(runner('bbb'), saved)
+
+
+def test_a_kill_during_a_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / 'sub' / 'a.pth'
+    backend = AtomicBackend()
+    backend.put(b'old', path)
+    assert path.read_bytes() == b'old' and len(list(path.parent.iterdir())) == 1
+    monkeypatch.setattr('os.replace', MagicMock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        backend.put(b'new', path)
+    assert path.read_bytes() == b'old'

@@ -1,0 +1,108 @@
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from mmdisco.datasets import Photos
+from mmdisco.errors import InputError
+from mmdisco.launch import Job, fit_queue, one_line_errors, run_jobs
+from mmdisco.launch.smoke import photo_tiles
+
+
+def photos_config(folder, queue_len='auto', batch=4):
+    return Config(dict(
+        model=dict(type='DisCo', ssl=dict(queue_len=queue_len)),
+        train_dataloader=dict(batch_size=batch, dataset=dict(
+            type='Photos', data_root=str(folder)))))
+
+
+@pytest.mark.parametrize('num, world_size, length', [
+    (50, 1, 24), (50, 3, 24), (9, 2, 8)])
+def test_an_automatic_queue_fits_half_the_folder(tmp_path, num, world_size,
+                                                 length):
+    photo_tiles(tmp_path, num)
+    cfg = photos_config(tmp_path)
+    fit_queue(cfg, world_size)
+    assert cfg.model.ssl.queue_len == length
+    fixed = photos_config(tmp_path, queue_len=7)
+    fit_queue(fixed, world_size)
+    assert fixed.model.ssl.queue_len == 7
+
+
+def test_too_few_images_for_a_batch_are_an_error(tmp_path):
+    photo_tiles(tmp_path, 3)
+    with pytest.raises(ValueError, match='3 images are too few .* batch of 4'):
+        fit_queue(photos_config(tmp_path), 1)
+
+
+def test_tiles_are_different_parts_of_real_photographs(tmp_path):
+    photo_tiles(tmp_path, 10)
+    data = Photos(str(tmp_path))
+    pixels = {Image.open(data.get_data_info(i)['img_path']).tobytes()
+              for i in range(len(data))}
+    assert len(pixels) == 10
+
+
+def test_one_line_for_what_the_user_can_mend(capsys):
+    with pytest.raises(SystemExit) as stop, one_line_errors():
+        raise InputError('Traceback of a worker\n  deep\nset x to 3')
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == 'error: set x to 3\n'
+    with pytest.raises(SystemExit), one_line_errors():
+        raise TypeError("A.__init__() got an unexpected keyword argument 'lrr'")
+    assert "keyword argument 'lrr'" in capsys.readouterr().err
+    with pytest.raises(TypeError, match='a defect'), one_line_errors():
+        raise TypeError('a defect')
+
+
+CONFIG = '''
+train_cfg = dict(max_epochs=2)
+value = 1
+'''
+
+
+def test_jobs_are_kept_taken_up_or_begun_anew(tmp_path, monkeypatch, capsys):
+    """A stand-in for the training tool writes the checkpoints."""
+    tool = tmp_path / 'tool.py'
+    tool.write_text('''
+import pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
+if 'value=13' in sys.argv:
+    sys.exit('error: 13 is no value')
+(folder / 'runs').open('a').write('run ' + ' '.join(sys.argv[-1:]) + chr(10))
+(folder / 'epoch_2.pth').write_text('done')
+print('x - Epoch(train) [2][1/1] loss: 1')
+''')
+    monkeypatch.setattr('mmdisco.launch.jobs.TRAIN', tool)
+    config = tmp_path / 'config.py'
+    config.write_text(CONFIG)
+    jobs = [Job(f'job {i}', str(config), tmp_path / str(i), dict(value=i))
+            for i in range(3)]
+    run_jobs(jobs)
+    run_jobs(jobs)
+    for i in range(3):
+        runs = (tmp_path / str(i) / 'runs').read_text().split('\n')
+        assert runs == [f'run value={i}', '']
+    out = capsys.readouterr().out
+    assert out.count('Epoch(train)') == 3
+    assert out.count('is there already') == 3
+    (tmp_path / '1' / 'epoch_2.pth').unlink()  # interrupted
+    jobs[2].options['value'] = 5  # changed
+    run_jobs(jobs)
+    assert (tmp_path / '0' / 'runs').read_text().count('run') == 1
+    assert (tmp_path / '1' / 'runs').read_text().count('run') == 2
+    assert (tmp_path / '2' / 'runs').read_text() == 'run value=5\n'
+    jobs[0].options['value'] = 13
+    with pytest.raises(InputError, match='job 0 failed: error: 13 is no val'):
+        run_jobs(jobs)
+
+
+def test_job_time_is_the_sum_over_epochs_of_all_attempts(tmp_path):
+    for attempt, lines in (('a', [(1, .5), (2, .5)]), ('b', [(2, .7),
+                                                              (3, .1)])):
+        folder = tmp_path / attempt / 'vis_data'
+        folder.mkdir(parents=True)
+        folder.joinpath('scalars.json').write_text('\n'.join(
+            f'{{"epoch": {e}, "time": {t}}}' for e, t in lines))
+    job = Job('x', 'none', tmp_path)
+    assert [row['epoch'] for row in job.log()] == [1, 2, 3]
+    assert job.seconds(10) == pytest.approx(10 * (.5 + .7 + .1))
