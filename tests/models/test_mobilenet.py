@@ -9,7 +9,7 @@ def test_it_equals_torchvision_up_to_the_pooled_layer():
     """Both list their layers in the order of the computation."""
     torch.manual_seed(0)
     ours, theirs = MobileNetV3Pooled(), mobilenet_v3_large()
-    source = [p for p in theirs.parameters()][:-2]  # without the classifier
+    source = list(theirs.parameters())[:-2]  # without the classifier
     target = list(ours.parameters())
     assert len(source) == len(target)
     with torch.no_grad():

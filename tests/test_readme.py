@@ -1,0 +1,67 @@
+"""Every command of README and the other documents is run, or its dry run."""
+import re
+import shlex
+
+import pytest
+
+from tests.tools import ROOT, run
+
+DOCUMENTS = ['README.md', 'CONTRIBUTING.md',
+             *(str(p.relative_to(ROOT)) for p in ROOT.glob('docs/*.md'))]
+TINY = ['--smoke', '--work-dir', 'WORK']
+
+
+def commands():
+    """All lines of bash blocks, without comments, joined at backslashes."""
+    found = []
+    for document in DOCUMENTS:
+        for block in re.findall(r'```bash\n(.*?)```',
+                                (ROOT / document).read_text(), re.S):
+            for line in block.replace('\\\n', ' ').splitlines():
+                words = shlex.split(line, comments=True)
+                if words and tuple(words) not in found:
+                    found.append(tuple(words))
+    return found
+
+
+def prepare(words, tmp_path, port):
+    """The command on this machine: tiny, on two ranks, or asked for help."""
+    words = [str(tmp_path) if w == 'WORK' else w for w in words]
+    if words[0] == 'make':
+        return ['make', '-n', *words[1:]]
+    if words[:2] == ['bash', 'tools/dist_train.sh']:
+        return [*words[:3], '2', '--smoke', '--work-dir', str(tmp_path)]
+    if words[:2] == ['python', 'tools/train.py']:
+        config = words[2]
+        return ['python', 'tools/train.py', config, '--smoke', '--work-dir',
+                str(tmp_path)]
+    if words[:2] == ['python', 'tools/extract_backbone.py']:
+        return None  # tests/test_tools.py runs it on a checkpoint
+    if words[0] == 'source':
+        return None  # of the virtual environment that runs the tests
+    if words[0] == 'python':
+        return [*words, '--help']
+    return words  # not known: fails unless it can be run as it is
+
+
+@pytest.mark.parametrize('words', commands(), ids=' '.join)
+def test_a_command_of_the_documents_runs(words, tmp_path, free_port):
+    command = prepare(words, tmp_path, free_port)
+    if command is None:
+        assert (ROOT / words[1]).exists() or words[1].startswith('.venv')
+        return
+    done = run(*command, env=dict(PORT=str(free_port), OMP_NUM_THREADS='1'))
+    assert done.returncode == 0
+    if '--smoke' in command:
+        assert (tmp_path / 'epoch_2.pth').is_file()
+
+
+def test_links_and_files_that_are_named_exist():
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text()
+        folder = (ROOT / document).parent
+        for link in re.findall(r'\]\((?!http)([^)#]+)', text):
+            assert (folder / link).exists(), f'{document}: {link}'
+        for path in re.findall(r'`((?:configs|mmdisco|tools|tests)/[\w/.]*)`',
+                               text):
+            assert (ROOT / path).exists(), f'{document}: {path}'

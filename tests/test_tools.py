@@ -1,0 +1,219 @@
+"""The tools, run as a user runs them."""
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+
+from tests.tools import ROOT, run
+
+PHOTOS = 'configs/quickstart/own_photos.py'
+
+
+def losses(done):
+    return [float(x) for x in re.findall(r' loss: ([\d.]+)', done.stdout)]
+
+
+@pytest.fixture(scope='module')
+def disco_run(tmp_path_factory):
+    """A smoke run of DisCo, and what it printed."""
+    work_dir = tmp_path_factory.mktemp('disco')
+    done = run('python', 'tools/train.py', 'configs/quickstart/disco.py',
+               '--smoke', '--work-dir', work_dir)
+    return work_dir, done
+
+
+def test_a_smoke_run_logs_and_saves_like_a_real_one(disco_run):
+    work_dir, done = disco_run
+    text = done.stdout + done.stderr
+    assert 'RANDOM weights' in text and len(losses(done)) == 4
+    for value in ('eta', 'loss_ssl', 'loss_distill', 'cosine', 'embed_std',
+                  'images_per_s', 'data_wait'):
+        assert f' {value}: ' in text, value
+    checkpoint = torch.load(work_dir / 'epoch_2.pth', weights_only=False)
+    assert checkpoint['meta']['teacher']['sha256']
+    keys = checkpoint['state_dict']
+    assert 'ssl.queue' in keys and not any('teacher' in k for k in keys)
+    assert (work_dir / 'last_checkpoint').read_text().endswith('epoch_2.pth')
+
+
+def test_imagenet_config_smoke_runs(tmp_path):
+    done = run('python', 'tools/train.py', 'configs/disco/r50_mbv3.py',
+               '--smoke', '--work-dir', tmp_path)
+    assert len(losses(done)) == 4
+    assert (tmp_path / 'epoch_2.pth').is_file()
+
+
+def test_baseline_smoke_runs(tmp_path):
+    done = run('python', 'tools/train.py', 'configs/baselines/mocov2_r18.py',
+               '--smoke', '--work-dir', tmp_path)
+    assert len(losses(done)) == 4
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(disco_run, tmp_path):
+    whole, _ = disco_run
+    half = tmp_path / 'half'
+    options = ['--smoke', '--work-dir', half, '--cfg-options',
+               'default_hooks.checkpoint.max_keep_ckpts=9']
+    run('python', 'tools/train.py', 'configs/quickstart/disco.py', *options)
+    (half / 'epoch_2.pth').unlink()  # as if killed in epoch 2
+    (half / 'last_checkpoint').write_text(str(half / 'epoch_1.pth'))
+    done = run('python', 'tools/train.py', 'configs/quickstart/disco.py',
+               '--resume', *options)
+    assert len(losses(done)) == 2
+    a, b = (torch.load(d / 'epoch_2.pth', weights_only=False)['state_dict']
+            for d in (whole, half))
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], rtol=1e-4, atol=1e-5)
+
+
+def test_two_ranks_on_this_machine(tmp_path, free_port):
+    done = run('bash', 'tools/dist_train.sh', 'configs/quickstart/disco.py',
+               2, '--smoke', '--work-dir', tmp_path, '--auto-scale-lr',
+               env=dict(PORT=str(free_port), OMP_NUM_THREADS='1'))
+    assert len(losses(done)) == 4
+    assert 'Scaling the original LR by 0.03125' in done.stdout  # 2 x 4 / 256
+    state = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    queue = state['state_dict']['ssl.queue']
+    assert queue.shape == (128, 8)  # the keys of both ranks
+
+
+def test_the_learning_rate_follows_the_accumulation(tmp_path):
+    done = run('python', 'tools/train.py', 'configs/quickstart/mocov2.py',
+               '--smoke', '--auto-scale-lr', '--work-dir', tmp_path,
+               '--cfg-options', 'optim_wrapper.accumulative_counts=4')
+    assert 'Scaling the original LR by 0.0625' in done.stdout  # 4 x 4 / 256
+
+
+def test_the_student_leaves_alone(disco_run, tmp_path):
+    work_dir, _ = disco_run
+    out = tmp_path / 'deep' / 'student.pth'
+    done = run('python', 'tools/extract_backbone.py', work_dir / 'epoch_2.pth',
+               out)
+    assert str(out) in done.stdout
+    saved = torch.load(out, weights_only=True)
+    source = torch.load(work_dir / 'epoch_2.pth',
+                        weights_only=False)['state_dict']
+    assert saved['meta']['source'] == 'epoch_2.pth'
+    assert len(saved['meta']['sha256']) == 64
+    expected = {k.removeprefix('ssl.'): v for k, v in source.items()
+                if k.startswith('ssl.backbone.')}
+    assert saved['state_dict'].keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(saved['state_dict'][key], value)
+    # mmpretrain loads it
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(ROOT / 'configs/quickstart/mocov2.py')
+    backbone = MODELS.build(dict(cfg.model.backbone, init_cfg=dict(
+        type='Pretrained', checkpoint=str(out), prefix='backbone.')))
+    backbone.init_weights()
+    for key, value in backbone.state_dict().items():
+        assert torch.equal(value, expected[f'backbone.{key}']), key
+
+
+def test_testing_a_pre_training_names_the_command(disco_run):
+    work_dir, _ = disco_run
+    done = run('python', 'tools/test.py', 'configs/quickstart/disco.py',
+               work_dir / 'epoch_2.pth', check=False)
+    assert done.returncode == 1
+    assert done.stderr.count('\n') == 1
+    assert 'tools/extract_backbone.py' in done.stderr
+
+
+def fails(*command):
+    """Run what must fail; its one line on stderr."""
+    done = run('python', *command, check=False)
+    lines = [line for line in done.stderr.splitlines()
+             if line.startswith('error: ')]
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stdout + done.stderr
+    assert len(lines) == 1, done.stderr[-2000:]
+    return lines[0]
+
+
+def bare_teacher(path):
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(ROOT / 'configs/quickstart/disco.py')
+    backbone = MODELS.build(cfg.model.teacher.backbone)
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in
+                                backbone.state_dict().items()}), path)
+
+
+@pytest.mark.parametrize('options, words', [
+    (['model.teacher.checkpoint=nowhere.pth'], "'nowhere.pth' not found"),
+    (['model.teacher.checkpoint={tmp}/bare.pth'], 'no projection head'),
+    (['model.teacher.checkpoint={tmp}/junk.pth'], "junk.pth' is no"),
+    (['model.teacher.backbone.base_channels=16',
+      'model.teacher.neck.in_channels=128'], 'does not fit'),
+    (['model.ssl.neck.out_channels=64', 'model.ssl.feat_dim=64'],
+     'teacher gives 128-d embeddings, student 64-d'),
+    (['train_dataloader.dataset.stop=100'], 'too few for one batch of 256'),
+    (['model.ssl.queue_len=12800'], 'longer than the data set'),
+    (['model.ssl.queue_len=1000'], 'set model.ssl.queue_len to 768'),
+    (['data_root=nowhere'], "no IDX file 'nowhere"),
+    (['optim_wrapper.optimizer.type=SDG'], 'SDG is not in the'),
+    (['model.teacher.chekpoint=x'], "did you mean 'checkpoint'"),
+])
+def test_one_clear_line_for_each_fault(tmp_path, options, words):
+    bare_teacher(tmp_path / 'bare.pth')
+    (tmp_path / 'junk.pth').write_text('junk')
+    options = [o.format(tmp=tmp_path) for o in options]
+    line = fails('tools/train.py', 'configs/quickstart/disco.py', '--work-dir',
+                 tmp_path / 'work', '--cfg-options', *options)
+    assert words in line
+    assert not list(tmp_path.rglob('epoch_*'))
+
+
+def test_an_empty_folder_and_a_missing_config(tmp_path):
+    assert 'holds no image' in fails(
+        'tools/train.py', PHOTOS, '--cfg-options', f'data_root={tmp_path}')
+    assert 'did you mean' in fails(
+        'tools/train.py', 'configs/quickstart/own_photo.py')
+
+
+def test_junk_is_not_extracted_and_nothing_is_written(tmp_path):
+    junk = tmp_path / 'junk.pth'
+    junk.write_text('<html>')
+    out = tmp_path / 'out.pth'
+    assert 'junk.pth' in fails('tools/extract_backbone.py', junk, out)
+    assert list(tmp_path.iterdir()) == [junk]
+
+
+def test_another_teacher_is_refused_on_resume(disco_run, tmp_path):
+    work_dir, _ = disco_run
+    copy = tmp_path / 'run'
+    shutil.copytree(work_dir, copy)
+    teacher = torch.load(copy / 'smoke_teacher.pth', weights_only=True)
+    teacher['state_dict']['neck.mlp.0.bias'] += 1
+    torch.save(teacher, tmp_path / 'other.pth')
+    line = fails('tools/train.py', 'configs/quickstart/disco.py', '--resume',
+                 copy / 'epoch_2.pth', '--work-dir', copy, '--cfg-options',
+                 'train_dataloader.batch_size=4', 'model.ssl.queue_len=4',
+                 f'model.teacher.checkpoint={tmp_path}/other.pth')
+    assert 'began with the teacher' in line and 'other.pth' in line
+
+
+def test_own_photos_from_a_teacher_to_a_student(tmp_path):
+    """The two configs in a row, on the same folder, for one tiny epoch."""
+    from mmdisco.launch.smoke import photo_tiles
+    photo_tiles(tmp_path / 'photos', 8, size=64)
+    (tmp_path / 'photos' / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
+    common = [f'data_root={tmp_path}/photos', 'train_dataloader.batch_size=4',
+              'train_dataloader.num_workers=1', 'train_cfg.max_epochs=1']
+    teacher = run('python', 'tools/train.py',
+                  'configs/quickstart/own_photos_teacher.py', '--work-dir',
+                  tmp_path / 'teacher', '--cfg-options', *common)
+    assert 'queue_len: 4 keys for 9 images' in teacher.stdout + teacher.stderr
+    checkpoint = tmp_path / 'teacher' / 'epoch_1.pth'
+    student = run('python', 'tools/train.py', PHOTOS, '--work-dir',
+                  tmp_path / 'student', '--cfg-options', *common,
+                  f'model.teacher.checkpoint={checkpoint}')
+    text = teacher.stdout + teacher.stderr + student.stdout + student.stderr
+    assert f"from '{checkpoint}'" in text
+    assert (tmp_path / 'student' / 'epoch_1.pth').is_file()
+    scalars = next((tmp_path / 'student').rglob('scalars.json'))
+    assert 'loss_distill' in json.loads(scalars.read_text().splitlines()[-1])
