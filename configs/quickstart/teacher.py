@@ -1,5 +1,7 @@
 """The quickstart's teacher: MoCo-v2 of a ResNet-18 half as wide.
 
+On all 60 000 training images, from Debian's package dataset-fashion-mnist; for
+another folder of the IDX files add --cfg-options data_root=FOLDER.
     python tools/train.py configs/quickstart/teacher.py
 """
 _base_ = [
@@ -10,7 +12,19 @@ _base_ = [
     '../_base_/quickstart_runtime.py',
 ]
 
+data_root = '/usr/share/datasets/fashion-mnist'
+train_dataloader = dict(dataset=dict(data_root=data_root))
 model = dict(
     **_base_.testbed,
     backbone=_base_.teacher.backbone,
     neck=_base_.teacher.neck)
+train_cfg = dict(max_epochs=8)
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR',
+        T_max=8,
+        by_epoch=True,
+        begin=0,
+        end=8,
+        convert_to_iter_based=True)
+]

@@ -10,7 +10,7 @@ data_preprocessor = dict(
         dict(
             type='kornia.augmentation.RandomResizedCrop',
             size=(28, 28),
-            scale=(.5, 1.),
+            scale=(.7, 1.),
             cropping_mode='resample'),
         dict(type='kornia.augmentation.RandomHorizontalFlip', p=.5),
         dict(
