@@ -15,11 +15,11 @@ data_preprocessor = dict(
         dict(type='kornia.augmentation.RandomHorizontalFlip', p=.5),
         dict(
             type='kornia.augmentation.RandomBrightness',
-            brightness=(.6, 1.4),
+            brightness=(.8, 1.2),
             p=.8),
         dict(
             type='kornia.augmentation.RandomContrast',
-            contrast=(.6, 1.4),
+            contrast=(.8, 1.2),
             p=.8),
         dict(
             type='kornia.augmentation.RandomGaussianBlur',
