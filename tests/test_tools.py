@@ -1,7 +1,9 @@
 """The tools, run as a user runs them."""
 import json
 import re
+import runpy
 import shutil
+import sys
 
 import pytest
 import torch
@@ -116,23 +118,35 @@ def test_the_student_leaves_alone(disco_run, tmp_path):
 
 
 def test_testing_a_pre_training_names_the_command(disco_run):
+    """In a process of its own, as a user meets it."""
     work_dir, _ = disco_run
     done = run('python', 'tools/test.py', 'configs/quickstart/disco.py',
                work_dir / 'epoch_2.pth', check=False)
-    assert done.returncode == 1
-    assert done.stderr.count('\n') == 1
-    assert 'tools/extract_backbone.py' in done.stderr
+    line = one_line(done.returncode, done.stdout, done.stderr)
+    assert 'tools/extract_backbone.py' in line
 
 
-def fails(*command):
-    """Run what must fail; its one line on stderr."""
-    done = run('python', *command, check=False)
-    lines = [line for line in done.stderr.splitlines()
-             if line.startswith('error: ')]
-    assert done.returncode == 1
-    assert 'Traceback' not in done.stdout + done.stderr
-    assert len(lines) == 1, done.stderr[-2000:]
+def one_line(code, out, err):
+    """The one line that a failed tool prints."""
+    lines = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert code == 1
+    assert 'Traceback' not in out + err
+    assert len(lines) == 1, err[-2000:]
     return lines[0]
+
+
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """Runs what must fail, in this process; gives its line on stderr."""
+
+    def run_here(tool, *args):
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(tool, run_name='__main__')
+        return one_line(stop.value.code, *capsys.readouterr())
+
+    return run_here
 
 
 def bare_teacher(path):
@@ -158,7 +172,7 @@ def bare_teacher(path):
     (['optim_wrapper.optimizer.type=SDG'], 'SDG is not in the'),
     (['model.teacher.chekpoint=x'], "did you mean 'checkpoint'"),
 ])
-def test_one_clear_line_for_each_fault(tmp_path, options, words):
+def test_one_clear_line_for_each_fault(tmp_path, fails, options, words):
     bare_teacher(tmp_path / 'bare.pth')
     (tmp_path / 'junk.pth').write_text('junk')
     options = [o.format(tmp=tmp_path) for o in options]
@@ -168,14 +182,14 @@ def test_one_clear_line_for_each_fault(tmp_path, options, words):
     assert not list(tmp_path.rglob('epoch_*'))
 
 
-def test_an_empty_folder_and_a_missing_config(tmp_path):
+def test_an_empty_folder_and_a_missing_config(tmp_path, fails):
     assert 'holds no image' in fails(
         'tools/train.py', PHOTOS, '--cfg-options', f'data_root={tmp_path}')
     assert 'did you mean' in fails(
         'tools/train.py', 'configs/quickstart/own_photo.py')
 
 
-def test_junk_is_not_extracted_and_nothing_is_written(tmp_path):
+def test_junk_is_not_extracted_and_nothing_is_written(tmp_path, fails):
     junk = tmp_path / 'junk.pth'
     junk.write_text('<html>')
     out = tmp_path / 'out.pth'
@@ -183,7 +197,7 @@ def test_junk_is_not_extracted_and_nothing_is_written(tmp_path):
     assert list(tmp_path.iterdir()) == [junk]
 
 
-def test_another_teacher_is_refused_on_resume(disco_run, tmp_path):
+def test_another_teacher_is_refused_on_resume(disco_run, tmp_path, fails):
     work_dir, _ = disco_run
     copy = tmp_path / 'run'
     shutil.copytree(work_dir, copy)
