@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import load_strictly, read_checkpoint
+from mmdisco.converters import load_strictly, read_checkpoint, safe_load
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import extract_features, knn_scores, linear_probe
 from mmdisco.launch import Job, read_config
@@ -113,7 +113,7 @@ def evaluate(cfg: Config, jobs: Sequence[Job], teacher: Path,
         results.setdefault(kind, []).append(
             dict(seed=seed, **scores, seconds=round(seconds, 1)))
 
-    meta = torch.load(teacher, weights_only=False).get('meta', {})
+    meta = safe_load(str(teacher)).get('meta', {})
     add('teacher', 0, load_backbone(large, teacher), meta.get('seconds', 0.))
     add('untrained_teacher', 0, load_backbone(large, None), 0.)
     for job in jobs:

@@ -1,3 +1,3 @@
-from .checkpoint import load_strictly, read_checkpoint, sha256_of
+from .checkpoint import load_strictly, read_checkpoint, safe_load, sha256_of
 
-__all__ = ['load_strictly', 'read_checkpoint', 'sha256_of']
+__all__ = ['load_strictly', 'read_checkpoint', 'safe_load', 'sha256_of']

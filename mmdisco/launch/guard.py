@@ -23,6 +23,9 @@ def one_line_errors():
         if not any(typo in str(error) for typo in _TYPOS):
             raise
         message = f'the config does not fit: {error}'
+    except KeyboardInterrupt:
+        print('interrupted: what is done is kept', file=sys.stderr)
+        sys.exit(130)
     else:
         return
     if os.environ.get('RANK', '0') == '0':

@@ -1,6 +1,8 @@
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +16,12 @@ from mmengine.config import Config
 from mmdisco.errors import InputError
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
+
+
+def _die_with_parent() -> None:
+    """Have a run stopped when whoever started it is killed (Linux)."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @dataclass
@@ -97,7 +105,8 @@ def run_jobs(jobs: Sequence[Job]) -> None:
                 [sys.executable, '-W', 'ignore', TRAIN, job.config, '--resume',
                  '--work-dir', str(job.work_dir), '--cfg-options', *options],
                 env=dict(os.environ, OMP_NUM_THREADS=str(cores // workers)),
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                preexec_fn=_die_with_parent)
             running.append(process)
         last = ''
         for line in process.stdout:

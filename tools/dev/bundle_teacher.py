@@ -1,0 +1,55 @@
+"""Write the quickstart's teacher as it is bundled: half precision, with the
+command, commit, machine, seconds and figures that belong to it."""
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS, MODELS
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.quickstart import load_backbone, score
+from mmdisco.converters import read_checkpoint, sha256_of
+from mmdisco.launch import Job, one_line_errors, read_config
+
+CONFIG = 'configs/quickstart/teacher.py'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('work_dir', help=f'of a finished run of {CONFIG}')
+    parser.add_argument('out', help='file to write')
+    parser.add_argument('--commit', required=True, help='that made the run')
+    args = parser.parse_args()
+    init_default_scope('mmpretrain')
+    job = Job('teacher', CONFIG, Path(args.work_dir))
+    cfg = read_config(CONFIG)
+    images = len(DATASETS.build(cfg.train_dataloader.dataset))
+    demo = read_config('configs/quickstart/disco.py')
+    splits = [
+        DATASETS.build(dict(demo.train_dataloader.dataset, split=split))
+        for split in ('train', 'test')
+    ]
+    figures = score(
+        load_backbone(cfg.model.backbone, job.checkpoint),
+        MODELS.build(cfg.data_preprocessor), *splits)
+    meta = dict(
+        command=f'python tools/train.py {CONFIG}',
+        source_sha256=sha256_of(str(job.checkpoint)),
+        seconds=job.seconds(images // cfg.train_dataloader.batch_size),
+        seed=cfg.randomness.seed,
+        images=images,
+        figures=figures,
+        **dict(provenance(), commit=args.commit))
+    state_dict = {
+        key: value.half() if value.is_floating_point() else value
+        for key, value in read_checkpoint(str(job.checkpoint)).items()
+    }
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(dict(state_dict=state_dict, meta=meta), args.out)
+    print(args.out, meta)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
