@@ -36,7 +36,8 @@ def test_all_of_table_1_and_the_sweeps_are_there():
     expected |= {f'baselines/mocov2_{n}.py' for n in WIDTH}
     expected |= {'disco/r50w2_effb1_290e.py', 'disco/r50w2_mbv3_340e.py'}
     expected |= {f'quickstart/{n}.py' for n in (
-        'teacher', 'mocov2', 'disco', 'own_photos', 'own_photos_teacher')}
+        'teacher', 'mocov2', 'mocov2_60k', 'disco', 'own_photos',
+        'own_photos_teacher')}
     assert set(LEAVES) == expected
 
 

@@ -4,6 +4,7 @@ Runs what is left to run, then evaluates everything and shows the result. An
 interrupted run is simply started again.
 """
 import argparse
+import sys
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
@@ -15,11 +16,11 @@ from mmdisco.analysis import (
     untrained_teacher,
     write_summary,
 )
+from mmdisco.errors import MissingFileError
 from mmdisco.launch import Job, one_line_errors, read_config, run_jobs
 
 CONFIGS = Path('configs/quickstart')
 BUNDLED = Path('demo/teacher/quickstart_r18w32.pth')
-FULL = Path('/usr/share/datasets/fashion-mnist')
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,14 +30,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--teacher', choices=['bundled', 'scratch'], default='bundled',
         help='take the bundled teacher, or train it anew')
-    parser.add_argument('--teacher-data', default=str(FULL),
-                        help="folder of Fashion-MNIST's 60 000 images, for "
-                        'the teacher from scratch')
+    parser.add_argument(
+        '--full-data', default='/usr/share/datasets/fashion-mnist',
+        help="folder of Fashion-MNIST's 60 000 training images (default: that "
+        "of Debian's package dataset-fashion-mnist): for the teacher from "
+        'scratch, and for a row of the student alone on all of them')
     parser.add_argument('--work-dir', default='work_dirs/quickstart')
     return parser.parse_args()
 
 
-def plan(seeds: int, work_dir: Path, teacher: Path) -> list:
+def plan(seeds: int, work_dir: Path, teacher: Path, full: Path) -> list:
     """Jobs of the students, the long ones first."""
     untrained = untrained_teacher(CONFIGS / 'disco.py', work_dir)
     kinds = dict(
@@ -46,6 +49,9 @@ def plan(seeds: int, work_dir: Path, teacher: Path) -> list:
         disco_untrained_teacher=('disco', {
             'model.teacher.checkpoint': str(untrained)}),
         mocov2=('mocov2', {}))
+    if full.is_dir():  # the teacher's images, as many steps
+        kinds['mocov2_teachers_images'] = ('mocov2_60k', {
+            'data_root': str(full)})
     return [
         Job(f'{kind} seed {seed}', str(CONFIGS / f'{config}.py'),
             work_dir / kind / f'seed{seed}',
@@ -54,27 +60,37 @@ def plan(seeds: int, work_dir: Path, teacher: Path) -> list:
     ]
 
 
+def train_teacher(work_dir: Path, full: Path) -> tuple:
+    """Train the teacher; its file, and the seconds that it took."""
+    if not full.is_dir():
+        raise MissingFileError(
+            f"the teacher learns from all 60 000 images, and '{full}' is not "
+            'there: apt-get install dataset-fashion-mnist, or name their '
+            'folder as FULL_DATA=…')
+    config = str(CONFIGS / 'teacher.py')
+    job = Job('teacher', config, work_dir / 'teacher', {
+        'data_root': str(full)})
+    run_jobs([job])
+    return job.checkpoint, job.seconds()
+
+
 def main() -> None:
     args = parse_args()
     init_default_scope('mmpretrain')
-    work_dir = Path(args.work_dir)
-    teacher = BUNDLED
+    work_dir, full = Path(args.work_dir), Path(args.full_data)
+    teacher, seconds = BUNDLED, 0.
     if args.teacher == 'scratch':
-        job = Job('teacher', str(CONFIGS / 'teacher.py'),
-                  work_dir / 'teacher', {'data_root': args.teacher_data})
-        run_jobs([job])
-        teacher = job.checkpoint
-    jobs = plan(args.seeds, work_dir, teacher)
+        teacher, seconds = train_teacher(work_dir, full)
+    jobs = plan(args.seeds, work_dir, teacher, full)
     run_jobs(jobs)
 
     cfg = read_config(str(CONFIGS / 'disco.py'))
     train = DATASETS.build(cfg.train_dataloader.dataset)
     test = DATASETS.build(dict(cfg.train_dataloader.dataset, split='test'))
-    results = evaluate(cfg, jobs, teacher, train, test)
-    summary = summarise(results, args.seeds)
-    write_summary(summary, jobs, work_dir)
+    results = evaluate(cfg, jobs, teacher, train, test, seconds)
+    write_summary(summarise(results, args.seeds), jobs, work_dir)
 
 
 if __name__ == '__main__':
     with one_line_errors():
-        main()
+        sys.exit(main())

@@ -40,15 +40,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    args = parse_args()
+    try:
+        args = parse_args()
+    except ValueError as error:  # of mmengine's DictAction
+        raise InputError('--cfg-options wants key=value') from error
     cfg = read_config(args.config)
     if not Path(args.checkpoint).is_file():
         raise MissingFileError(f"checkpoint '{args.checkpoint}' not found")
     if cfg.get('test_dataloader') is None:
         raise InputError(
-            'a pre-training has no test of its own; take its backbone and '
-            'evaluate that: python tools/extract_backbone.py '
-            f'{args.checkpoint} backbone.pth')
+            'a pre-training has no test of its own; evaluate its features: '
+            f'python tools/eval/probe.py {args.config} {args.checkpoint}')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
     cfg.launcher = args.launcher

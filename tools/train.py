@@ -9,10 +9,13 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from mmdisco.errors import InputError, MissingFileError
+from mmdisco.converters import safe_load
+from mmdisco.engine import QueueCheckHook
+from mmdisco.errors import InputError
 from mmdisco.launch import (
     apply_overrides,
     fit_queue,
+    newest_checkpoint,
     one_line_errors,
     prepare_dist,
     read_config,
@@ -69,13 +72,17 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume:
-        if args.resume != 'auto' and not Path(args.resume).is_file():
-            raise MissingFileError(f"checkpoint '{args.resume}' not found")
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        checkpoint = (newest_checkpoint(cfg.work_dir)
+                      if args.resume == 'auto' else args.resume)
+        if checkpoint is not None:
+            safe_load(checkpoint)  # or says what is wrong with it
+        cfg.resume = checkpoint is not None
+        cfg.load_from = checkpoint
+    cfg.setdefault('auto_scale_lr', dict(base_batch_size=256, enable=False))
     if args.auto_scale_lr:
-        # mmengine scales by ranks x batch / base, without accumulation
         cfg.auto_scale_lr.enable = True
+    if cfg.auto_scale_lr.get('enable'):
+        # mmengine scales by ranks x batch / base, without accumulation
         cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get(
             'accumulative_counts', 1)
     for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -92,7 +99,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    args = parse_args()
+    try:
+        args = parse_args()
+    except ValueError as error:  # of mmengine's DictAction
+        raise InputError('--cfg-options wants key=value') from error
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
@@ -101,14 +111,21 @@ def main() -> None:
     # of the launcher; mmengine makes the process group for CUDA later
     world_size = int(os.environ.get('WORLD_SIZE', os.environ.get(
         'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
+    notes = []
     if args.smoke:
         rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
-        shrink(cfg, world_size, main=args.launcher == 'none' or rank == 0)
+        notes += shrink(
+            cfg, world_size, main=args.launcher == 'none' or rank == 0)
         if torch_dist.is_initialized():
             torch_dist.barrier()
-    fit_queue(cfg, world_size)
+    notes += fit_queue(cfg, world_size)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
-    build(cfg).train()
+    runner = build(cfg)
+    for note in notes:
+        runner.logger.warning(note)
+    # as a hook it comes too late for schedulers that count iterations
+    QueueCheckHook().before_train(runner)
+    runner.train()
     if torch_dist.is_initialized():
         torch_dist.destroy_process_group()
 

@@ -19,6 +19,12 @@ custom_hooks = [
     dict(type='ThroughputHook'),
     dict(type='CollapseHook'),
 ]
+# means over ten iterations, of what this project logs besides, too
+log_processor = dict(
+    type='LogProcessor',
+    window_size=10,
+    by_epoch=True,
+    mean_pattern=r'.*(loss|time|grad_norm|cosine|embed_std).*')
 
 env_cfg = dict(
     cudnn_benchmark=True,

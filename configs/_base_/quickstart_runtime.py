@@ -3,7 +3,7 @@
 _base_ = './default_runtime.py'
 
 default_hooks = dict(
-    logger=dict(interval=1000), checkpoint=dict(max_keep_ckpts=1))
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
+    logger=dict(interval=1000), checkpoint=dict(max_keep_ckpts=2))
+log_processor = dict(window_size=39)
 custom_hooks = [*_base_.custom_hooks, dict(type='EpochSeedHook')]
 randomness = dict(seed=0, deterministic=False)

@@ -14,6 +14,6 @@ _base_ = [
 model = dict(
     type='DisCo',
     ssl=dict(**_base_.testbed, **_base_.student),
-    teacher=_base_.teacher,
+    teacher=dict(**_base_.teacher, channels_last=True),
     distill=dict(type='DisCoLoss', loss_weight=32.),
     extra_views=(1, ))

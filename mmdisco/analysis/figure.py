@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt  # noqa: E402
 INK, MUTED = '#222222', '#8a8f98'
 COLOURS = dict(
     teacher='#4c6a92', mocov2='#e08e45', disco='#2a9d6f',
+    mocov2_teachers_images='#edc08f',
     distill_only='#8cc5ab', disco_untrained_teacher='#b9c8c0',
     untrained_student='#d5d8dd', untrained_teacher='#d5d8dd')
 
@@ -17,7 +18,7 @@ COLOURS = dict(
 def _bars(axis, summary: dict, labels: Dict[str, str], key: str,
           title: str) -> None:
     """One horizontal bar a row, with a dot for each seed."""
-    kinds = list(labels)[::-1]
+    kinds = [kind for kind in labels if kind in summary][::-1]
     for y, kind in enumerate(kinds):
         value = summary[kind][key]
         axis.barh(y, value, color=COLOURS[kind], height=.66)

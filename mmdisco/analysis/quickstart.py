@@ -16,7 +16,7 @@ HELD_OUT = 2000  # training images that choose the penalty of the probe
 
 
 def untrained_teacher(config: Path, work_dir: Path) -> Path:
-    """Write the teacher of a config with random weights, if not there yet.
+    """Write the teacher of a config with random weights, always the same.
 
     Args:
         config (Path): A DisCo config.
@@ -26,8 +26,7 @@ def untrained_teacher(config: Path, work_dir: Path) -> Path:
         Path: The file.
     """
     path = work_dir / 'untrained_teacher.pth'
-    if not path.is_file():
-        save_random(read_config(str(config)).model.teacher, path)
+    save_random(read_config(str(config)).model.teacher, path)
     return path
 
 
@@ -88,8 +87,12 @@ def score(backbone: nn.Module, preprocessor: nn.Module, train: IDXImages,
         params=sum(p.numel() for p in backbone.parameters()))
 
 
-def evaluate(cfg: Config, jobs: Sequence[Job], teacher: Path,
-             train: IDXImages, test: IDXImages) -> Dict[str, List[dict]]:
+def evaluate(cfg: Config,
+             jobs: Sequence[Job],
+             teacher: Path,
+             train: IDXImages,
+             test: IDXImages,
+             seconds: float = 0.) -> Dict[str, List[dict]]:
     """Score the students of all jobs, the teacher, and untrained networks.
 
     Args:
@@ -98,13 +101,13 @@ def evaluate(cfg: Config, jobs: Sequence[Job], teacher: Path,
         teacher (Path): File of the teacher.
         train (IDXImages): Training split.
         test (IDXImages): Test split.
+        seconds (float): What the teacher took, if its file does not tell.
 
     Returns:
         dict: Scores of each kind, a list over the seeds.
     """
     preprocessor = MODELS.build(cfg.data_preprocessor)
     student, large = cfg.model.ssl.backbone, cfg.model.teacher.backbone
-    iterations = len(train) // cfg.train_dataloader.batch_size
     results: Dict[str, List[dict]] = {}
 
     def add(kind, seed, backbone, seconds):
@@ -114,12 +117,13 @@ def evaluate(cfg: Config, jobs: Sequence[Job], teacher: Path,
             dict(seed=seed, **scores, seconds=round(seconds, 1)))
 
     meta = safe_load(str(teacher)).get('meta', {})
-    add('teacher', 0, load_backbone(large, teacher), meta.get('seconds', 0.))
+    seconds = meta.get('seconds', seconds)
+    add('teacher', 0, load_backbone(large, teacher), seconds)
     add('untrained_teacher', 0, load_backbone(large, None), 0.)
     for job in jobs:
         kind, _, seed = job.name.split()
         add(kind, int(seed), load_backbone(student, job.checkpoint),
-            job.seconds(iterations))
+            job.seconds())
         if kind == 'mocov2':
             add('untrained_student', int(seed),
                 load_backbone(student, None, int(seed)), 0.)

@@ -1,5 +1,4 @@
 import json
-import os
 import platform
 import subprocess
 from importlib.metadata import version
@@ -7,14 +6,17 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Dict, List, Sequence
 
+import mmengine
+import mmpretrain
 import torch
 
-from mmdisco.launch import Job
+from mmdisco.launch import Job, available_cores
 from .figure import draw_summary
 
 LABELS = dict(
     teacher='teacher, MoCo-v2',
     mocov2='student, MoCo-v2 alone',
+    mocov2_teachers_images="student, MoCo-v2 on the teacher's images",
     disco='student, DisCo',
     distill_only='student, L_dis alone (λ = 0)',
     disco_untrained_teacher='student, DisCo, untrained teacher',
@@ -25,8 +27,11 @@ PACKAGES = ('torch', 'torchvision', 'numpy', 'scikit-learn', 'kornia')
 
 def provenance() -> dict:
     """Where a figure comes from: commit, versions, machine."""
-    commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                            capture_output=True, text=True).stdout.strip()
+    try:
+        commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
+                                capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git here
+        commit = ''
     cpu = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
     if info.is_file():
@@ -38,8 +43,10 @@ def provenance() -> dict:
     return dict(
         commit=commit or 'unknown',
         versions=dict(python=platform.python_version(),
+                      mmengine=mmengine.__version__,
+                      mmpretrain=mmpretrain.__version__,
                       **{name: version(name) for name in PACKAGES}),
-        machine=dict(cpu=cpu, cores=len(os.sched_getaffinity(0)), gpus=gpus,
+        machine=dict(cpu=cpu, cores=available_cores(), gpus=gpus,
                      system=platform.system()))
 
 
@@ -72,8 +79,9 @@ def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
         dict: What ``summary.json`` holds.
     """
     rows = {
-        kind: {key: median(run[key] for run in runs)
-               for key in ('knn', 'linear', 'params', 'seconds')}
+        kind: dict({key: round(median(run[key] for run in runs), 2)
+                    for key in ('knn', 'linear', 'seconds')},
+                   params=runs[0]['params'])
         for kind, runs in results.items()
     }
     gain = {
@@ -89,8 +97,8 @@ def table(summary: dict) -> str:
     """The rows as text."""
     head = ('', 'params', 'kNN %', 'linear probe %', 'seconds')
     lines = [head]
-    for kind, label in LABELS.items():
-        row = summary[kind]
+    for kind in (kind for kind in LABELS if kind in summary):
+        row, label = summary[kind], LABELS[kind]
         lines.append((label, f"{row['params']:,}", f"{row['knn']:.2f}",
                       f"{row['linear']:.2f}", f"{row['seconds']:.0f}"))
     widths = [max(map(len, column)) for column in zip(*lines)]

@@ -3,6 +3,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Dict
 
+import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
@@ -17,6 +18,18 @@ def sha256_of(path: str) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+def _allowed() -> list:
+    """What mmengine's checkpoints hold beside tensors: its histories, and
+    numpy arrays under the module names of numpy 1 and 2."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    named = [(function, f'numpy.{core}.multiarray.{function.__name__}')
+             for function in (reconstruct, scalar)
+             for core in ('core', '_core')]
+    kinds = {type(np.dtype(k)) for k in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
+    return [HistoryBuffer, np.ndarray, np.dtype, getattr, *named, *kinds]
+
+
 def safe_load(path: str) -> Dict:
     """Load a checkpoint without running code that it may hold.
 
@@ -29,20 +42,12 @@ def safe_load(path: str) -> Dict:
     """
     if not Path(path).is_file():
         raise MissingFileError(f"checkpoint '{path}' not found")
-    # numpy 1 and 2 keep these in different modules
-    import numpy as np
-    reconstruct = np.empty(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
-    allowed = [
-        HistoryBuffer, np.ndarray, np.dtype, reconstruct, scalar,
-        *{type(np.dtype(k)) for k in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')},
-        getattr
-    ]
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(_allowed()):
             return torch.load(path, map_location='cpu', weights_only=True)
     except UnpicklingError as error:
-        reason = str(error).split('\n')[0]
+        lines = [line for line in str(error).split('\n') if 'GLOBAL' in line]
+        reason = lines[0].strip() if lines else 'its content is damaged'
         raise InputError(f"'{path}' is no checkpoint of weights that can be "
                          f'loaded safely: {reason}') from error
     except Exception as error:  # a junk file raises whatever it hits first
@@ -65,8 +70,13 @@ def read_checkpoint(path: str) -> Dict:
         ValueError: If it is no checkpoint, or of another layout.
     """
     loaded = safe_load(path)
-    state_dict = loaded.get('state_dict', loaded) if isinstance(
-        loaded, dict) else {}
+    if isinstance(loaded, dict) and isinstance(loaded.get('state_dict'), dict):
+        loaded = loaded['state_dict']
+    state_dict = {
+        key: value
+        for key, value in (loaded if isinstance(loaded, dict) else {}).items()
+        if isinstance(key, str) and isinstance(value, torch.Tensor)
+    }
     renamed = to_ours(state_dict)
     if not any(key.startswith('backbone.') for key in renamed):
         known = ', '.join(f"{y.name} ('{y.mark}*')" for y in LAYOUTS)

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
@@ -40,7 +41,7 @@ class Photos(CustomDataset):
             raise MissingFileError(f"image folder '{folder}' not found: set "
                                    'data_root')
         super().__init__(
-            str(folder),
+            data_prefix=str(folder),
             with_label=False,
             extensions=extensions,
             pipeline=pipeline)
@@ -49,14 +50,12 @@ class Photos(CustomDataset):
             len(self), dtype=torch.bool).share_memory_()
 
     def _find_samples(self) -> list:
-        folder = Path(self.data_root)
-        files = (path for path in folder.rglob('*')
-                 if self.is_valid_file(path.name) and path.is_file())
-        samples = sorted(str(path.relative_to(folder)) for path in files)
-        if not samples:
-            raise InputError(f"image folder '{folder}' holds no image "
-                             f"({' '.join(sorted(self.extensions))})")
-        return samples
+        try:
+            return super()._find_samples()
+        except RuntimeError as error:
+            raise InputError(
+                f"image folder '{self.img_prefix}' holds no image "
+                f"({' '.join(sorted(self.extensions))})") from error
 
     def prepare_data(self, index: int) -> Optional[dict]:
         """Load one image; None if it can't be read.
@@ -75,12 +74,14 @@ class Photos(CustomDataset):
                 raise
             if not self._unreadable[index]:
                 self._unreadable[index] = True
+                # mmengine's loggers of other ranks say errors only
+                level = logging.ERROR if get_rank() else logging.WARNING
                 print_log(
                     f"Skip '{path}', not a readable image "
                     f'({int(self._unreadable.sum())} of {len(self)} skipped '
                     f'so far): {error}',
                     logger='current',
-                    level=logging.WARNING)
+                    level=level)
             if self._unreadable.all():
                 raise InputError(
                     f"none of the {len(self)} images in '{self.data_root}' "

@@ -1,11 +1,14 @@
+from .cores import available_cores
 from .dist import prepare_dist
 from .guard import one_line_errors
 from .jobs import Job, run_jobs
 from .overrides import apply_overrides, read_config
 from .queue import fit_queue
+from .resume import newest_checkpoint
 from .smoke import shrink
 
 __all__ = [
-    'Job', 'apply_overrides', 'fit_queue', 'one_line_errors', 'prepare_dist',
-    'read_config', 'run_jobs', 'shrink'
+    'Job', 'apply_overrides', 'available_cores', 'fit_queue',
+    'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'read_config',
+    'run_jobs', 'shrink'
 ]

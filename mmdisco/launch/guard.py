@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from contextlib import contextmanager
 
@@ -28,7 +29,13 @@ def one_line_errors():
         sys.exit(130)
     else:
         return
-    if os.environ.get('RANK', '0') == '0':
-        last = message.strip().split('\n')[-1]  # workers prepend a traceback
-        print(f'error: {last}', file=sys.stderr)
+    # A worker of the loader prepends a traceback and the class.
+    last = re.sub(r'^[\w.]+Error: ', '', message.strip().split('\n')[-1])
+    rank, local = (
+        os.environ.get(name, os.environ.get(slurm, '0'))
+        for name, slurm in (('RANK', 'SLURM_PROCID'),
+                            ('LOCAL_RANK', 'SLURM_LOCALID')))
+    if local == '0':  # once a node: files may be missing on one of them
+        where = '' if rank == '0' else f'rank {rank}: '
+        print(f'error: {where}{last}', file=sys.stderr)
     sys.exit(1)

@@ -6,22 +6,27 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Sequence
 
 from mmengine.config import Config
 
+from mmdisco.converters import sha256_of
 from mmdisco.errors import InputError
+from .cores import available_cores
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
 
 
+LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
+
+
 def _die_with_parent() -> None:
     """Have a run stopped when whoever started it is killed (Linux)."""
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if LIBC is not None:
+        LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @dataclass
@@ -47,12 +52,16 @@ class Job:
         """
         cfg = Config.fromfile(self.config)
         cfg.merge_from_dict(self.options)
+        files = {value: sha256_of(value) for value in self.options.values()
+                 if isinstance(value, str) and Path(value).is_file()}
+        settings = f'{cfg.pretty_text}\nfiles = {files}\n'
         note = self.work_dir / 'settings.py'
-        if note.is_file() and note.read_text() != cfg.pretty_text:
+        before = note.read_text() if note.is_file() else None
+        if self.work_dir.exists() and before != settings:
             print(f'[{self.name}] settings have changed: starting anew')
             shutil.rmtree(self.work_dir)
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        note.write_text(cfg.pretty_text)
+        note.write_text(settings)
         return not self.checkpoint.is_file()
 
     def log(self) -> List[dict]:
@@ -64,13 +73,13 @@ class Job:
                 epochs[values['epoch']] = values
         return [epochs[key] for key in sorted(epochs)]
 
-    def seconds(self, iterations: int) -> float:
-        """Time of all steps, of the logged mean time of each epoch.
-
-        Args:
-            iterations (int): Steps of an epoch.
-        """
-        return sum(values['time'] * iterations for values in self.log())
+    def seconds(self) -> float:
+        """Time of all steps, from the logged mean time of each epoch."""
+        total, before = 0., 0
+        for values in self.log():
+            total += values['time'] * (values['iter'] - before)
+            before = values['iter']
+        return total
 
 
 def run_jobs(jobs: Sequence[Job]) -> None:
@@ -91,7 +100,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
             print(f'[{job.name}] is there already: {job.checkpoint}')
     if not todo:
         return
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     workers = min(cores, len(todo))
     running: List[subprocess.Popen] = []
     lock, stop = threading.Lock(), threading.Event()
@@ -120,7 +129,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
 
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for future in [pool.submit(run, job) for job in todo]:
+            for future in as_completed(pool.submit(run, j) for j in todo):
                 future.result()
         except BaseException:
             with lock:

@@ -13,7 +13,29 @@ from mmdisco.errors import InputError, MissingFileError
 # Top-level names that the runner or its hooks read by name.
 _READ = {'auto_scale_lr', 'sync_bn', 'find_unused_parameters', 'compile',
          'activation_checkpointing', 'model_wrapper_cfg', 'data_root'}
-_READ |= set(inspect.signature(Runner.__init__).parameters)
+_READ |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
+
+# Templates of the _base_ files, and where a config puts their copies.
+_COPIED = dict(
+    teacher='model.teacher', student='model.ssl', testbed='model.ssl',
+    vis_backends='visualizer.vis_backends',
+    data_preprocessor='model.data_preprocessor',
+    train_pipeline='train_dataloader.dataset.pipeline',
+    view_pipeline='train_dataloader.dataset.pipeline.1.transforms.0')
+
+# Keys that mmengine takes in dicts whose class does not tell them.
+_TAKEN = {
+    'optim_wrapper': {'type', 'constructor', 'paramwise_cfg', 'clip_grad',
+                      'accumulative_counts', 'loss_scale', 'dtype'},
+    'optimizer': {'betas', 'eps', 'momentum', 'nesterov', 'weight_decay'},
+    'param_scheduler': {'convert_to_iter_based'},
+    'train_dataloader': {'pin_memory', 'prefetch_factor', 'timeout',
+                         'persistent_workers', 'num_batch_per_epoch'},
+    'dist_cfg': {'timeout'},
+    'randomness': {'diff_rank_seed'},
+}
+# Dicts with free keys.
+_FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}
 
 
 def read_config(path: str) -> Config:
@@ -42,30 +64,33 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
             neither in the config nor an argument of the class it is for.
     """
     for key, value in (options or {}).items():
-        top = key.split('.')[0]
-        if top in cfg and top not in _READ:
-            goal = f'model.{key}' if top in cfg.get('model', {}) else (
-                'the place that uses it, as train_dataloader.dataset.…')
-            raise InputError(f"'{key}' is a template, copied when the config "
-                             f"is read: override '{goal}'")
+        top, _, rest = key.partition('.')
+        if top in cfg and top not in _READ or top in _COPIED:
+            goal = _COPIED.get(top, 'the place that uses it')
+            if top in ('student', 'testbed') and 'ssl' not in cfg.model:
+                goal = 'model'
+            raise InputError(
+                f"'{key}' is a template, copied when the config is read: "
+                f"override '{goal}{'.' if rest else ''}{rest}'")
         _check_key(cfg, key)
         if key == 'data_root':
             for dataset in _datasets(cfg):
                 dataset['data_root'] = value
-    cfg.merge_from_dict(options or {})
+        cfg.merge_from_dict({key: value})
 
 
 def _check_key(cfg: Config, key: str) -> None:
     node: Any = cfg
     parts = key.split('.')
+    name = ''  # of the dict that holds the next part
     for i, part in enumerate(parts):
         if isinstance(node, (list, tuple)):
             known = [str(j) for j in range(len(node))]
-        elif isinstance(node, (dict, Config)):
-            known = list(node) + _arguments(node)
+        elif isinstance(node, (dict, Config)) and name not in _FREE:
+            known = [*node, *_arguments(node), *_TAKEN.get(name, ())]
             known += _READ if i == 0 else []
         else:
-            return  # a value that is replaced by a dict
+            return  # free keys, or a value that is replaced by a dict
         if part not in known:
             raise InputError(
                 f"--cfg-options {key}: no '{part}' in "
@@ -74,22 +99,32 @@ def _check_key(cfg: Config, key: str) -> None:
         if isinstance(node, (list, tuple)):
             node = node[int(part)]
         elif part in node:
-            node = node[part]
+            node, name = node[part], part
         else:
             return
 
 
 def _arguments(node: dict) -> List[str]:
-    """Arguments of the class that a config dict is for."""
+    """Arguments of the class that a config dict is for.
+
+    Those of its bases count where it hands ``**kwargs`` on to them.
+    """
     names: List[str] = []
     for registry in vars(registries).values():
         cls = registry.get(node['type']) if isinstance(
             registry, Registry) and isinstance(node.get('type'), str) else None
-        if inspect.isclass(cls):
-            for base in cls.__mro__[:-1]:
-                names += inspect.signature(base).parameters
-            break
-    return [n for n in names if n not in ('args', 'kwargs')]
+        if not inspect.isclass(cls):
+            continue
+        for base in cls.__mro__[:-1]:
+            if '__init__' not in vars(base):
+                continue
+            parameters = inspect.signature(base.__init__).parameters
+            names += [n for n, p in parameters.items()
+                      if n != 'self' and p.kind != p.VAR_KEYWORD]
+            if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
+                break
+        break
+    return names
 
 
 def _datasets(node: Any) -> Iterator[dict]:

@@ -1,5 +1,6 @@
+from typing import List
+
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmpretrain.registry import DATASETS
 
 from mmdisco.errors import InputError
@@ -7,7 +8,7 @@ from mmdisco.errors import InputError
 LONGEST = 65536  # the paper's, for 1.28 million images
 
 
-def fit_queue(cfg: Config, world_size: int) -> None:
+def fit_queue(cfg: Config, world_size: int) -> List[str]:
     """Replace ``queue_len='auto'`` by a length that fits the data set.
 
     Half of the images at most, so that a query rarely meets a key of its own
@@ -17,12 +18,15 @@ def fit_queue(cfg: Config, world_size: int) -> None:
         cfg (Config): The config, changed in place.
         world_size (int): Number of ranks.
 
+    Returns:
+        list[str]: What the log must say.
+
     Raises:
         InputError: If the images are too few for one batch.
     """
     ssl = cfg.model.get('ssl', cfg.model)
     if ssl.get('queue_len') != 'auto':
-        return
+        return []
     images = len(DATASETS.build(cfg.train_dataloader.dataset))
     batch = cfg.train_dataloader.batch_size * world_size
     if images < batch:
@@ -30,7 +34,5 @@ def fit_queue(cfg: Config, world_size: int) -> None:
             f'{images} images are too few for one batch of {batch}: lower '
             'train_dataloader.batch_size, or add images')
     ssl.queue_len = max(min(images // 2, LONGEST) // batch, 1) * batch
-    print_log(
-        f'queue_len: {ssl.queue_len} keys for {images} images in batches of '
-        f'{batch}',
-        logger='current')
+    return [f'queue_len: {ssl.queue_len} keys for {images} images in batches '
+            f'of {batch}']

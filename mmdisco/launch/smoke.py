@@ -1,14 +1,14 @@
-import logging
 from pathlib import Path
+from typing import List
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 BATCH, BATCHES, EPOCHS = 4, 2, 2
+DEMO = Path(__file__).resolve().parents[2] / 'demo' / 'fashion_mnist'
 
 
 def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
@@ -20,9 +20,9 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
         size (int): Their side in pixels. Defaults to 96.
     """
     photos = load_sample_images().images  # two, [427, 640, 3]
-    columns = photos[0].shape[1] // size
+    rows, columns = (side // size for side in photos[0].shape[:2])
     for i in range(num):
-        row, column = divmod(i // 2, columns)
+        row, column = divmod(i // 2 % (columns * rows), columns)
         tile = photos[i % 2][row * size:(row + 1) * size,
                              column * size:(column + 1) * size]
         path = folder / f'photo{i % 2}' / f'{i:03}.jpg'
@@ -30,7 +30,7 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
         Image.fromarray(tile).save(path)
 
 
-def shrink(cfg: Config, world_size: int, main: bool) -> None:
+def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     """Shrink a config to a few iterations on any machine.
 
     The networks stay as they are; the teacher's weights are random. Tiny
@@ -41,6 +41,9 @@ def shrink(cfg: Config, world_size: int, main: bool) -> None:
         cfg (Config): The config, with its ``work_dir``, changed in place.
         world_size (int): Number of ranks.
         main (bool): Whether this process writes the files.
+
+    Returns:
+        list[str]: What the log must say loudly.
     """
     work_dir = Path(cfg.work_dir)
     images = BATCH * BATCHES * world_size
@@ -48,7 +51,7 @@ def shrink(cfg: Config, world_size: int, main: bool) -> None:
     loader.update(batch_size=BATCH, num_workers=0, persistent_workers=False)
     loader.pop('prefetch_factor', None)
     if loader.dataset.type == 'IDXImages':
-        loader.dataset.update(start=0, stop=images)
+        loader.dataset.update(data_root=str(DEMO), start=0, stop=images)
     else:
         if main:
             photo_tiles(work_dir / 'smoke_images', images)
@@ -65,11 +68,9 @@ def shrink(cfg: Config, world_size: int, main: bool) -> None:
         if main:
             save_random(cfg.model.teacher, path)
         cfg.model.teacher.checkpoint = str(path)
-        print_log(
-            'SMOKE TEST: the teacher has RANDOM weights. This run shows that '
-            'the config works, and nothing else',
-            logger='current',
-            level=logging.WARNING)
+        return ['SMOKE TEST: the teacher has RANDOM weights. This run shows '
+                'that the config works, and nothing else']
+    return ['SMOKE TEST: this run shows that the config works, nothing else']
 
 
 def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
@@ -90,4 +91,7 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
             for key, value in module.state_dict().items():
                 state_dict[f'{part}.{key}'] = value
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=state_dict, meta=dict(random=seed)), path)
+    half = path.with_name(path.name + '.half')
+    with half.open('wb') as file:
+        torch.save(dict(state_dict=state_dict, meta=dict(random=seed)), file)
+    half.replace(path)

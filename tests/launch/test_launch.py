@@ -99,10 +99,12 @@ print('x - Epoch(train) [2][1/1] loss: 1')
 def test_job_time_is_the_sum_over_epochs_of_all_attempts(tmp_path):
     for attempt, lines in (('a', [(1, .5), (2, .5)]), ('b', [(2, .7),
                                                               (3, .1)])):
+        # ten steps an epoch; the second attempt takes up in epoch 2
         folder = tmp_path / attempt / 'vis_data'
         folder.mkdir(parents=True)
         folder.joinpath('scalars.json').write_text('\n'.join(
-            f'{{"epoch": {e}, "time": {t}}}' for e, t in lines))
+            f'{{"epoch": {e}, "iter": {10 * e}, "time": {t}}}'
+            for e, t in lines))
     job = Job('x', 'none', tmp_path)
     assert [row['epoch'] for row in job.log()] == [1, 2, 3]
-    assert job.seconds(10) == pytest.approx(10 * (.5 + .7 + .1))
+    assert job.seconds() == pytest.approx(10 * (.5 + .7 + .1))

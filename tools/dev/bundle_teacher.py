@@ -36,7 +36,7 @@ def main() -> None:
     meta = dict(
         command=f'python tools/train.py {CONFIG}',
         source_sha256=sha256_of(str(job.checkpoint)),
-        seconds=job.seconds(images // cfg.train_dataloader.batch_size),
+        seconds=job.seconds(),
         seed=cfg.randomness.seed,
         images=images,
         figures=figures,

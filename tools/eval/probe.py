@@ -1,0 +1,36 @@
+"""kNN and linear probe of a pre-trained student on labelled IDX images."""
+import argparse
+
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS, MODELS
+
+from mmdisco.analysis.quickstart import load_backbone, score
+from mmdisco.launch import one_line_errors, read_config
+
+DEMO = 'configs/_base_/datasets/fashion_mnist.py'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config of the pre-training')
+    parser.add_argument('checkpoint', help='its checkpoint')
+    parser.add_argument('--data-root', default='demo/fashion_mnist',
+                        help='folder of the IDX files; default: the bundled')
+    args = parser.parse_args()
+    init_default_scope('mmpretrain')
+    cfg, demo = read_config(args.config), read_config(DEMO)
+    ssl = cfg.model.get('ssl', cfg.model)
+    backbone = load_backbone(ssl.backbone, args.checkpoint)
+    splits = [
+        DATASETS.build(dict(demo.train_dataloader.dataset, split=split,
+                            data_root=args.data_root))
+        for split in ('train', 'test')
+    ]
+    result = score(backbone, MODELS.build(demo.data_preprocessor), *splits)
+    print(f"{args.checkpoint}: {result['params']:,} parameters, kNN "
+          f"{result['knn']:.2f} %, linear probe {result['linear']:.2f} %")
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
