@@ -3,19 +3,18 @@ VENV := .venv
 PY := $(VENV)/bin/python
 SEEDS ?= 1
 TEACHER ?= bundled
+FULL_DATA ?= /usr/share/datasets/fashion-mnist
 REQUIREMENTS := setup.py requirements/mminstall.txt requirements/runtime.txt \
 	requirements/constraints.txt
 
-.PHONY: quickstart test test-slow smoke-all lint docs venv venv-test
+.PHONY: quickstart test smoke-all lint docs venv venv-test
 
 quickstart: venv  ## teacher, student alone, student with DisCo, on real images
-	$(PY) -W ignore tools/quickstart.py --seeds $(SEEDS) --teacher $(TEACHER)
+	$(PY) -W ignore tools/quickstart.py --seeds $(SEEDS) --teacher $(TEACHER) \
+		--full-data $(FULL_DATA)
 
-test: venv-test lint  ## lint and the whole suite but for the slow tests
-	$(PY) -m pytest -q -m 'not slow' tests
-
-test-slow: venv-test  ## the slow tests alone
-	$(PY) -m pytest -q -m slow tests
+test: venv-test lint  ## lint and the whole suite
+	$(PY) -m pytest -q tests
 
 smoke-all: venv-test  ## a few iterations of every config
 	$(PY) tools/dev/smoke_all.py

@@ -123,7 +123,8 @@ def test_testing_a_pre_training_names_the_command(disco_run):
     done = run('python', 'tools/test.py', 'configs/quickstart/disco.py',
                work_dir / 'epoch_2.pth', check=False)
     line = one_line(done.returncode, done.stdout, done.stderr)
-    assert 'tools/extract_backbone.py' in line
+    assert ('python tools/eval/probe.py configs/quickstart/disco.py '
+            f"{work_dir / 'epoch_2.pth'}" in line)
 
 
 def one_line(code, out, err):
@@ -170,7 +171,7 @@ def bare_teacher(path):
     (['model.ssl.queue_len=1000'], 'set model.ssl.queue_len to 768'),
     (['data_root=nowhere'], "no IDX file 'nowhere"),
     (['optim_wrapper.optimizer.type=SDG'], 'SDG is not in the'),
-    (['model.teacher.chekpoint=x'], "did you mean 'checkpoint'"),
+    (['model.teacher.checkpoin=x'], "did you mean 'checkpoint'"),
 ])
 def test_one_clear_line_for_each_fault(tmp_path, fails, options, words):
     bare_teacher(tmp_path / 'bare.pth')
