@@ -18,13 +18,15 @@ model = dict(
     **_base_.testbed,
     backbone=_base_.teacher.backbone,
     neck=_base_.teacher.neck)
-train_cfg = dict(max_epochs=8)
+optim_wrapper = dict(optimizer=dict(lr=.03))
+train_cfg = dict(max_epochs=4)
 param_scheduler = [
+    _base_.param_scheduler[0],  # the warm-up
     dict(
         type='CosineAnnealingLR',
-        T_max=8,
+        T_max=4,
         by_epoch=True,
         begin=0,
-        end=8,
+        end=4,
         convert_to_iter_based=True)
 ]

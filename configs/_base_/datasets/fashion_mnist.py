@@ -21,11 +21,6 @@ data_preprocessor = dict(
             type='kornia.augmentation.RandomContrast',
             contrast=(.8, 1.2),
             p=.8),
-        dict(
-            type='kornia.augmentation.RandomGaussianBlur',
-            kernel_size=(5, 5),
-            sigma=(.1, 1.),
-            p=.5),
     ])
 
 train_dataloader = dict(

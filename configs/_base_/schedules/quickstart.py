@@ -1,8 +1,10 @@
-# SGD for small pictures: 256 at once, cosine by iteration.
+# SGD for small pictures: 256 at once, a short warm-up, cosine by iteration.
+# (Both factors multiply.)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=.12, momentum=.9, weight_decay=1e-4))
 param_scheduler = [
+    dict(type='LinearLR', start_factor=.02, by_epoch=False, begin=0, end=50),
     dict(
         type='CosineAnnealingLR',
         T_max=12,
