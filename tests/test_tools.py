@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
@@ -127,6 +128,18 @@ def test_testing_a_pre_training_names_the_command(disco_run):
             f"{work_dir / 'epoch_2.pth'}" in line)
 
 
+def test_a_probe_scores_a_student(disco_run):
+    """Untrained features of two images still beat chance by far."""
+    work_dir, _ = disco_run
+    done = run('python', 'tools/eval/probe.py', 'configs/quickstart/disco.py',
+               work_dir / 'epoch_2.pth')
+    [(count, knn, linear)] = re.findall(
+        r'([\d,]+) parameters, kNN ([\d.]+) %, linear probe ([\d.]+) %',
+        done.stdout)
+    assert count == '44,772'
+    assert 30 < float(knn) < 75 and 30 < float(linear) < 75
+
+
 def one_line(code, out, err):
     """The one line that a failed tool prints."""
     lines = [line for line in err.splitlines() if line.startswith('error: ')]
@@ -141,6 +154,8 @@ def fails(monkeypatch, capsys):
     """Runs what must fail, in this process; gives its line on stderr."""
 
     def run_here(tool, *args):
+        # its handlers write to the stream of whoever made them
+        MMLogger._instance_dict.clear()
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
         with pytest.raises(SystemExit) as stop:
@@ -170,7 +185,8 @@ def bare_teacher(path):
     (['model.ssl.queue_len=12800'], 'longer than the data set'),
     (['model.ssl.queue_len=1000'], 'set model.ssl.queue_len to 768'),
     (['data_root=nowhere'], "no IDX file 'nowhere"),
-    (['optim_wrapper.optimizer.type=SDG'], 'SDG is not in the'),
+    (['optim_wrapper.optimizer.type=SDG'], "did you mean 'SGD'"),
+    (['train_dataloader.sampler.type=DefaultSample'], 'is not in the'),
     (['model.teacher.checkpoin=x'], "did you mean 'checkpoint'"),
 ])
 def test_one_clear_line_for_each_fault(tmp_path, fails, options, words):
@@ -181,6 +197,30 @@ def test_one_clear_line_for_each_fault(tmp_path, fails, options, words):
                  tmp_path / 'work', '--cfg-options', *options)
     assert words in line
     assert not list(tmp_path.rglob('epoch_*'))
+
+
+ODD = """
+from mmpretrain.models import MoCo
+from mmpretrain.registry import MODELS
+
+@MODELS.register_module()
+class OddTestbed(MoCo):
+    def loss(self, inputs, data_samples):
+        half = self.backbone(inputs[0])[0][:128]
+        return dict(loss=self.neck([half])[0].sum())
+"""
+
+
+def test_a_testbed_that_can_not_be_paired_is_named(tmp_path, fails,
+                                                   monkeypatch):
+    (tmp_path / 'odd_testbed.py').write_text(ODD)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = tmp_path / 'odd.py'
+    config.write_text(f"_base_ = ['{ROOT}/configs/quickstart/disco.py']\n"
+                      "custom_imports = dict(imports=['odd_testbed'])\n"
+                      "model = dict(ssl=dict(type='OddTestbed'))\n")
+    line = fails('tools/train.py', config, '--work-dir', tmp_path / 'work')
+    assert "OddTestbed: its neck" in line and "can't pair" in line
 
 
 def test_an_empty_folder_and_a_missing_config(tmp_path, fails):

@@ -3,18 +3,8 @@
 As many steps as mocov2.py: 2 epochs of 60 000 images for 12 of 10 000.
     python tools/train.py configs/quickstart/mocov2_60k.py
 """
-_base_ = ['./mocov2.py']
+_base_ = './mocov2.py'
 
 data_root = '/usr/share/datasets/fashion-mnist'
 train_dataloader = dict(dataset=dict(data_root=data_root))
 train_cfg = dict(max_epochs=2)
-param_scheduler = [
-    _base_.param_scheduler[0],  # the warm-up
-    dict(
-        type='CosineAnnealingLR',
-        T_max=2,
-        by_epoch=True,
-        begin=0,
-        end=2,
-        convert_to_iter_based=True)
-]

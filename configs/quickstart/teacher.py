@@ -20,13 +20,3 @@ model = dict(
     neck=_base_.teacher.neck)
 optim_wrapper = dict(optimizer=dict(lr=.03))
 train_cfg = dict(max_epochs=4)
-param_scheduler = [
-    _base_.param_scheduler[0],  # the warm-up
-    dict(
-        type='CosineAnnealingLR',
-        T_max=4,
-        by_epoch=True,
-        begin=0,
-        end=4,
-        convert_to_iter_based=True)
-]

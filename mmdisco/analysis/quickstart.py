@@ -3,6 +3,7 @@ from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 from torch import nn
 
@@ -43,10 +44,14 @@ def load_backbone(cfg: dict, checkpoint: Optional[Path],
     Returns:
         nn.Module: The backbone.
     """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # not a line for each initialised weight
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = MODELS.build(cfg)
         backbone.init_weights()
+    logger.setLevel(level)
     if checkpoint is not None:
         weights = {
             key.removeprefix('backbone.'): value

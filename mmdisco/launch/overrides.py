@@ -61,7 +61,8 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
 
     Raises:
         InputError: If a key is a template that is only copied from, or
-            neither in the config nor an argument of the class it is for.
+            neither in the config nor an argument of the class it is for; or
+            the optimizer is not known.
     """
     for key, value in (options or {}).items():
         top, _, rest = key.partition('.')
@@ -77,6 +78,17 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
             for dataset in _datasets(cfg):
                 dataset['data_root'] = value
         cfg.merge_from_dict({key: value})
+    _check_optimizer(cfg)
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """mmengine tells of an unknown type anywhere else, but not here."""
+    kind = cfg.get('optim_wrapper', {}).get('optimizer', {}).get('type')
+    known = registries.OPTIMIZERS
+    if isinstance(kind, str) and known.get(kind) is None:
+        names = [*known.module_dict, *known.parent.module_dict]
+        raise InputError(f"optim_wrapper.optimizer.type: '{kind}' is no "
+                         'optimizer' + _nearest(kind, names))
 
 
 def _check_key(cfg: Config, key: str) -> None:

@@ -5,9 +5,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmdisco.analysis import provenance, summarise, write_summary
+from mmdisco.analysis import (
+    provenance,
+    summarise,
+    untrained_teacher,
+    write_summary,
+)
 from mmdisco.analysis.quickstart import load_backbone, score
 from mmdisco.analysis.summary import LABELS, paired, table
+from mmdisco.converters import sha256_of
 from mmdisco.launch import Job
 
 ROW = dict(params=10, seconds=1.)
@@ -94,3 +100,12 @@ def test_scores_of_perfect_features_are_perfect():
     result = score(OneHot(), lambda data: dict(inputs=data['inputs'].float()),
                    Split(2500), Split(100))
     assert result == dict(knn=100., linear=100., params=7)
+
+
+def test_the_untrained_teacher_is_always_the_same_file(tmp_path):
+    first, second = (
+        untrained_teacher('configs/quickstart/disco.py', tmp_path / name)
+        for name in 'ab')
+    assert sha256_of(str(first)) == sha256_of(str(second))
+    half = [path for path in first.parent.iterdir() if path != first]
+    assert not half  # nothing half-written is left

@@ -4,7 +4,13 @@ from PIL import Image
 
 from mmdisco.datasets import Photos
 from mmdisco.errors import InputError
-from mmdisco.launch import Job, fit_queue, one_line_errors, run_jobs
+from mmdisco.launch import (
+    Job,
+    fit_queue,
+    newest_checkpoint,
+    one_line_errors,
+    run_jobs,
+)
 from mmdisco.launch.smoke import photo_tiles
 
 
@@ -34,12 +40,20 @@ def test_too_few_images_for_a_batch_are_an_error(tmp_path):
         fit_queue(photos_config(tmp_path), 1)
 
 
+def test_the_newest_checkpoint_is_one_that_exists(tmp_path):
+    assert newest_checkpoint(str(tmp_path)) is None
+    for name in ('epoch_2.pth', 'epoch_10.pth', 'epoch_9.pth'):
+        (tmp_path / name).touch()
+    (tmp_path / 'last_checkpoint').write_text('epoch_11.pth')  # never written
+    assert newest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_10.pth')
+
+
 def test_tiles_are_different_parts_of_real_photographs(tmp_path):
-    photo_tiles(tmp_path, 10)
+    photo_tiles(tmp_path, 64)  # a smoke run of eight ranks
     data = Photos(str(tmp_path))
     pixels = {Image.open(data.get_data_info(i)['img_path']).tobytes()
               for i in range(len(data))}
-    assert len(pixels) == 10
+    assert len(pixels) == 48  # all there are; then they come again
 
 
 def test_one_line_for_what_the_user_can_mend(capsys):
@@ -52,6 +66,21 @@ def test_one_line_for_what_the_user_can_mend(capsys):
     assert "keyword argument 'lrr'" in capsys.readouterr().err
     with pytest.raises(TypeError, match='a defect'), one_line_errors():
         raise TypeError('a defect')
+
+
+@pytest.mark.parametrize('variables, line', [
+    (dict(RANK='8', LOCAL_RANK='0'), 'error: rank 8: no file\n'),
+    (dict(SLURM_PROCID='8', SLURM_LOCALID='0'), 'error: rank 8: no file\n'),
+    (dict(RANK='1', LOCAL_RANK='1'), ''),
+])
+def test_a_fault_is_told_once_a_node(monkeypatch, capsys, variables, line):
+    for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit), one_line_errors():
+        raise InputError('no file')
+    assert capsys.readouterr().err == line
 
 
 CONFIG = '''

@@ -1,17 +1,11 @@
 # SGD for small pictures: 256 at once, a short warm-up, cosine by iteration.
-# (Both factors multiply.)
+# (Both factors multiply; the cosine ends with train_cfg.max_epochs.)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=.12, momentum=.9, weight_decay=1e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=.02, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=12,
-        by_epoch=True,
-        begin=0,
-        end=12,
-        convert_to_iter_based=True)
+    dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12)
 auto_scale_lr = dict(base_batch_size=256, enable=False)

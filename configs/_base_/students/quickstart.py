@@ -9,5 +9,5 @@ student = dict(
     neck=dict(
         type='MoCoV2Neck',
         in_channels=32,
-        hid_channels=512,
+        hid_channels=64,
         out_channels=128))

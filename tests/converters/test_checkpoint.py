@@ -1,0 +1,50 @@
+"""Checkpoints are read without running code, whoever wrote them."""
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+
+from mmdisco.converters import read_checkpoint, safe_load
+
+
+def save_history(path):
+    """As mmengine does: the logged values beside the weights."""
+    history = HistoryBuffer(np.array([1., 2.]), np.array([1, 1]))
+    torch.save(dict(
+        state_dict={'backbone.weight': torch.ones(2)},
+        message_hub=dict(log_scalars=dict(loss=history),
+                         mean=np.float64(1.5))), path)
+
+
+def test_a_file_written_under_numpy_1_is_read(tmp_path):
+    """numpy 2 renamed numpy.core to numpy._core."""
+    now, then = tmp_path / 'now.pth', tmp_path / 'then.pth'
+    save_history(now)
+    with zipfile.ZipFile(now) as source, zipfile.ZipFile(then, 'w') as goal:
+        for name in source.namelist():
+            data = source.read(name)
+            if name.endswith('data.pkl'):
+                assert b'numpy._core' in data
+                data = data.replace(b'numpy._core', b'numpy.core')
+            goal.writestr(name, data)
+    for path in (now, then):
+        hub = safe_load(str(path))['message_hub']
+        assert hub['mean'] == 1.5
+        assert hub['log_scalars']['loss'].mean() == 1.5
+        assert read_checkpoint(str(path)).keys() == {'backbone.weight'}
+
+
+class Harm:
+    """What runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (exec, ('raise SystemExit("harm was done")', ))
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    path = tmp_path / 'harm.pth'
+    torch.save(dict(state_dict={}, more=Harm()), path)
+    with pytest.raises(ValueError, match='loaded safely.*exec'):
+        safe_load(str(path))
