@@ -28,7 +28,7 @@ def _bars(axis, summary: dict, labels: Dict[str, str], key: str,
         axis.text(max([value, *seeds]) + .3, y, f'{value:.1f}', va='center',
                   color=INK, fontsize=9)
     values = [summary[kind][key] for kind in kinds]
-    axis.set_xlim(min(values) - 6, max(values) + 4)
+    axis.set_xlim(0, max(values) + 10)  # bars begin at zero
     axis.set_yticks(range(len(kinds)), [labels[k] for k in kinds], fontsize=9)
     axis.set_title(title, loc='left', fontsize=11, color=INK)
 

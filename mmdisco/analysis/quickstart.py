@@ -3,14 +3,13 @@ from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.converters import load_strictly, read_checkpoint, safe_load
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import extract_features, knn_scores, linear_probe
-from mmdisco.launch import Job, read_config
+from mmdisco.launch import Job, quiet_init, read_config
 from mmdisco.launch.smoke import save_random
 
 HELD_OUT = 2000  # training images that choose the penalty of the probe
@@ -44,14 +43,10 @@ def load_backbone(cfg: dict, checkpoint: Optional[Path],
     Returns:
         nn.Module: The backbone.
     """
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('WARNING')  # not a line for each initialised weight
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), quiet_init():
         torch.manual_seed(seed)
         backbone = MODELS.build(cfg)
         backbone.init_weights()
-    logger.setLevel(level)
     if checkpoint is not None:
         weights = {
             key.removeprefix('backbone.'): value

@@ -4,11 +4,12 @@ from .guard import one_line_errors
 from .jobs import Job, run_jobs
 from .overrides import apply_overrides, read_config
 from .queue import fit_queue
+from .quiet import quiet_init
 from .resume import newest_checkpoint
 from .smoke import shrink
 
 __all__ = [
     'Job', 'apply_overrides', 'available_cores', 'fit_queue',
-    'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'read_config',
-    'run_jobs', 'shrink'
+    'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'quiet_init',
+    'read_config', 'run_jobs', 'shrink'
 ]

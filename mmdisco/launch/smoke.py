@@ -7,6 +7,8 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from .quiet import quiet_init
+
 BATCH, BATCHES, EPOCHS = 4, 2, 2
 DEMO = Path(__file__).resolve().parents[2] / 'demo' / 'fashion_mnist'
 
@@ -82,7 +84,7 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
         seed (int): Seed of the weights. Defaults to 0.
     """
     state_dict = {}
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), quiet_init():
         torch.manual_seed(seed)
         for part in ('backbone', 'neck'):
             module = MODELS.build(teacher[part])
