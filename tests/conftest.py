@@ -1,7 +1,12 @@
+import runpy
 import socket
+import sys
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
+
+from tests.tools import ROOT, one_line
 
 torch.set_num_threads(2)
 
@@ -12,3 +17,19 @@ def free_port():
     with socket.socket() as sock:
         sock.bind(('127.0.0.1', 0))
         return sock.getsockname()[1]
+
+
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """Runs what must fail, in this process; gives its line on stderr."""
+
+    def run_here(tool, *args):
+        # its handlers write to the stream of whoever made them
+        MMLogger._instance_dict.clear()
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(tool, run_name='__main__')
+        return one_line(stop.value.code, *capsys.readouterr())
+
+    return run_here

@@ -1,20 +1,15 @@
 """The tools, run as a user runs them."""
 import json
 import re
-import runpy
 import shutil
-import sys
 
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from tests.tools import ROOT, run
-
-PHOTOS = 'configs/quickstart/own_photos.py'
+from tests.tools import PHOTOS, ROOT, one_line, run
 
 
 def losses(done):
@@ -138,104 +133,6 @@ def test_a_probe_scores_a_student(disco_run):
         done.stdout)
     assert count == '44,772'
     assert 30 < float(knn) < 75 and 30 < float(linear) < 75
-
-
-def one_line(code, out, err):
-    """The one line that a failed tool prints."""
-    lines = [line for line in err.splitlines() if line.startswith('error: ')]
-    assert code == 1
-    assert 'Traceback' not in out + err
-    assert len(lines) == 1, err[-2000:]
-    return lines[0]
-
-
-@pytest.fixture
-def fails(monkeypatch, capsys):
-    """Runs what must fail, in this process; gives its line on stderr."""
-
-    def run_here(tool, *args):
-        # its handlers write to the stream of whoever made them
-        MMLogger._instance_dict.clear()
-        monkeypatch.chdir(ROOT)
-        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(tool, run_name='__main__')
-        return one_line(stop.value.code, *capsys.readouterr())
-
-    return run_here
-
-
-def bare_teacher(path):
-    init_default_scope('mmpretrain')
-    cfg = Config.fromfile(ROOT / 'configs/quickstart/disco.py')
-    backbone = MODELS.build(cfg.model.teacher.backbone)
-    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in
-                                backbone.state_dict().items()}), path)
-
-
-@pytest.mark.parametrize('options, words', [
-    (['model.teacher.checkpoint=nowhere.pth'], "'nowhere.pth' not found"),
-    (['model.teacher.checkpoint={tmp}/bare.pth'], 'no projection head'),
-    (['model.teacher.checkpoint={tmp}/junk.pth'], "junk.pth' is no"),
-    (['model.teacher.backbone.base_channels=16',
-      'model.teacher.neck.in_channels=128'], 'does not fit'),
-    (['model.ssl.neck.out_channels=64', 'model.ssl.feat_dim=64'],
-     'teacher gives 128-d embeddings, student 64-d'),
-    (['train_dataloader.dataset.stop=100'], 'too few for one batch of 256'),
-    (['model.ssl.queue_len=12800'], 'longer than the data set'),
-    (['model.ssl.queue_len=1000'], 'set model.ssl.queue_len to 768'),
-    (['data_root=nowhere'], "no IDX file 'nowhere"),
-    (['optim_wrapper.optimizer.type=SDG'], "did you mean 'SGD'"),
-    (['train_dataloader.sampler.type=DefaultSample'], 'is not in the'),
-    (['model.teacher.checkpoin=x'], "did you mean 'checkpoint'"),
-])
-def test_one_clear_line_for_each_fault(tmp_path, fails, options, words):
-    bare_teacher(tmp_path / 'bare.pth')
-    (tmp_path / 'junk.pth').write_text('junk')
-    options = [o.format(tmp=tmp_path) for o in options]
-    line = fails('tools/train.py', 'configs/quickstart/disco.py', '--work-dir',
-                 tmp_path / 'work', '--cfg-options', *options)
-    assert words in line
-    assert not list(tmp_path.rglob('epoch_*'))
-
-
-ODD = """
-from mmpretrain.models import MoCo
-from mmpretrain.registry import MODELS
-
-@MODELS.register_module()
-class OddTestbed(MoCo):
-    def loss(self, inputs, data_samples):
-        half = self.backbone(inputs[0])[0][:128]
-        return dict(loss=self.neck([half])[0].sum())
-"""
-
-
-def test_a_testbed_that_can_not_be_paired_is_named(tmp_path, fails,
-                                                   monkeypatch):
-    (tmp_path / 'odd_testbed.py').write_text(ODD)
-    monkeypatch.syspath_prepend(tmp_path)
-    config = tmp_path / 'odd.py'
-    config.write_text(f"_base_ = ['{ROOT}/configs/quickstart/disco.py']\n"
-                      "custom_imports = dict(imports=['odd_testbed'])\n"
-                      "model = dict(ssl=dict(type='OddTestbed'))\n")
-    line = fails('tools/train.py', config, '--work-dir', tmp_path / 'work')
-    assert "OddTestbed: its neck" in line and "can't pair" in line
-
-
-def test_an_empty_folder_and_a_missing_config(tmp_path, fails):
-    assert 'holds no image' in fails(
-        'tools/train.py', PHOTOS, '--cfg-options', f'data_root={tmp_path}')
-    assert 'did you mean' in fails(
-        'tools/train.py', 'configs/quickstart/own_photo.py')
-
-
-def test_junk_is_not_extracted_and_nothing_is_written(tmp_path, fails):
-    junk = tmp_path / 'junk.pth'
-    junk.write_text('<html>')
-    out = tmp_path / 'out.pth'
-    assert 'junk.pth' in fails('tools/extract_backbone.py', junk, out)
-    assert list(tmp_path.iterdir()) == [junk]
 
 
 def test_another_teacher_is_refused_on_resume(disco_run, tmp_path, fails):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PHOTOS = 'configs/quickstart/own_photos.py'
 
 
 def run(*command, cwd=ROOT, env=None, check=True):
@@ -17,3 +18,12 @@ def run(*command, cwd=ROOT, env=None, check=True):
     if check:
         assert done.returncode == 0, done.stderr[-3000:]
     return done
+
+
+def one_line(code, out, err):
+    """The one line that a failed tool prints."""
+    lines = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert code == 1
+    assert 'Traceback' not in out + err
+    assert len(lines) == 1, err[-2000:]
+    return lines[0]
