@@ -76,8 +76,7 @@ def check_recipe(cfg, name):
     epochs = int(name[-7:-4]) if name.endswith('0e.py') else 200
     assert cfg.train_cfg.max_epochs == epochs
     assert cfg.param_scheduler == [dict(
-        type='CosineAnnealingLR', T_max=epochs, by_epoch=True, begin=0,
-        end=epochs)]
+        type='CosineAnnealingLR', by_epoch=True)]  # to the last epoch
     assert cfg.train_dataloader.batch_size == 32  # of 8 ranks
     crop = cfg.view_pipeline[0]
     assert (crop.scale, crop.crop_ratio_range) == (224, (.2, 1.))

@@ -1,4 +1,7 @@
 """What a user can mend is said in one clear line, and nothing is written."""
+import runpy
+import sys
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -31,6 +34,8 @@ def bare_teacher(path):
     (['optim_wrapper.optimizer.type=SDG'], "did you mean 'SGD'"),
     (['train_dataloader.sampler.type=DefaultSample'], 'is not in the'),
     (['model.teacher.checkpoin=x'], "did you mean 'checkpoint'"),
+    (['optim_wrapper.optimizer.lr=abc'], "wants a number, got 'abc'"),
+    (['load_from={tmp}/junk.pth'], "junk.pth' is no"),
 ])
 def test_one_clear_line_for_each_fault(tmp_path, fails, options, words):
     bare_teacher(tmp_path / 'bare.pth')
@@ -71,6 +76,39 @@ def test_an_empty_folder_and_a_missing_config(tmp_path, fails):
         'tools/train.py', PHOTOS, '--cfg-options', f'data_root={tmp_path}')
     assert 'did you mean' in fails(
         'tools/train.py', 'configs/quickstart/own_photo.py')
+
+
+def test_a_config_with_a_missing_base(tmp_path, fails):
+    config = tmp_path / 'mine.py'
+    config.write_text("_base_ = './nowhere.py'")
+    line = fails('tools/train.py', config)
+    assert 'mine.py' in line and 'nowhere.py' in line
+
+
+@pytest.mark.parametrize('launcher, tool', [
+    ('pytorch', 'dist_train.sh'), ('slurm', 'slurm_train.sh')])
+def test_a_launcher_that_has_not_launched(fails, launcher, tool):
+    assert tool in fails('tools/train.py', 'configs/quickstart/disco.py',
+                         '--launcher', launcher)
+
+
+def test_only_the_first_process_of_a_node_speaks(monkeypatch, capsys):
+    """As srun starts them: the flags of torch.distributed are not given."""
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_LOCALID', '3')
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'nowhere.py'])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / 'tools/train.py'), run_name='__main__')
+    assert 'error' not in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_a_file_and_no_seed(tmp_path, fails):
+    assert 'is a folder' in fails(
+        'tools/extract_backbone.py', 'demo/teacher/quickstart_r18w32.pth',
+        tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert '--seeds wants' in fails('tools/quickstart.py', '--seeds', '0')
 
 
 def test_junk_is_not_extracted_and_nothing_is_written(tmp_path, fails):

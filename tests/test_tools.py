@@ -46,10 +46,15 @@ def test_imagenet_config_smoke_runs(tmp_path):
     assert (tmp_path / 'epoch_2.pth').is_file()
 
 
-def test_baseline_smoke_runs(tmp_path):
-    done = run('python', 'tools/train.py', 'configs/baselines/mocov2_r18.py',
-               '--smoke', '--work-dir', tmp_path)
+def test_baseline_smoke_runs_beside_the_real_runs(tmp_path):
+    """Without workers; a real run never takes up what a smoke run left."""
+    done = run('python', ROOT / 'tools/train.py',
+               ROOT / 'configs/baselines/mocov2_r18.py', '--smoke',
+               '--cfg-options', 'train_dataloader.num_workers=0', cwd=tmp_path)
     assert len(losses(done)) == 4
+    folder = tmp_path / 'work_dirs' / 'smoke' / 'mocov2_r18'
+    assert (folder / 'epoch_2.pth').is_file()
+    assert list((tmp_path / 'work_dirs').iterdir()) == [folder.parent]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(disco_run, tmp_path):
@@ -147,6 +152,15 @@ def test_another_teacher_is_refused_on_resume(disco_run, tmp_path, fails):
                  'train_dataloader.batch_size=4', 'model.ssl.queue_len=4',
                  f'model.teacher.checkpoint={tmp_path}/other.pth')
     assert 'began with the teacher' in line and 'other.pth' in line
+
+
+def test_the_checkpoint_of_another_algorithm_is_not_resumed(disco_run, tmp_path,
+                                                            fails):
+    work_dir, _ = disco_run
+    line = fails('tools/train.py', 'configs/quickstart/mocov2.py', '--resume',
+                 work_dir / 'epoch_2.pth', '--work-dir', tmp_path)
+    assert 'is of another model' in line
+    assert not list(tmp_path.rglob('*.pth'))
 
 
 def test_own_photos_from_a_teacher_to_a_student(tmp_path):

@@ -11,6 +11,7 @@ import torch
 
 from mmdisco import __version__
 from mmdisco.converters import read_checkpoint, sha256_of
+from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 
 
@@ -33,6 +34,8 @@ def main() -> None:
         sha256=sha256_of(args.checkpoint),
         mmdisco_version=__version__)
     out = Path(args.out)
+    if out.is_dir():
+        raise InputError(f"'{out}' is a folder: name the file to write")
     out.parent.mkdir(parents=True, exist_ok=True)
     half = out.with_name(out.name + '.half')
     torch.save(dict(state_dict=backbone, meta=meta), half)

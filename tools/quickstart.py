@@ -16,7 +16,7 @@ from mmdisco.analysis import (
     untrained_teacher,
     write_summary,
 )
-from mmdisco.errors import MissingFileError
+from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import Job, one_line_errors, read_config, run_jobs
 
 CONFIGS = Path('configs/quickstart')
@@ -39,6 +39,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def images_of(folder: Path) -> list:
+    """The training images of a folder of IDX files, none if it has none."""
+    try:
+        return DATASETS.build(dict(type='IDXImages', data_root=str(folder)))
+    except InputError as error:
+        print(f"no row of the student on its teacher's images: {error}")
+        return []
+
+
 def plan(seeds: int, work_dir: Path, teacher: Path, full: Path) -> list:
     """Jobs of the students, the long ones first."""
     untrained = untrained_teacher(CONFIGS / 'disco.py', work_dir)
@@ -49,7 +58,7 @@ def plan(seeds: int, work_dir: Path, teacher: Path, full: Path) -> list:
         disco_untrained_teacher=('disco', {
             'model.teacher.checkpoint': str(untrained)}),
         mocov2=('mocov2', {}))
-    if full.is_dir():  # the teacher's images, as many steps
+    if len(images_of(full)) == 60000:  # the teacher's, as many steps
         kinds['mocov2_teachers_images'] = ('mocov2_60k', {
             'data_root': str(full)})
     return [
@@ -76,6 +85,8 @@ def train_teacher(work_dir: Path, full: Path) -> tuple:
 
 def main() -> None:
     args = parse_args()
+    if args.seeds < 1:
+        raise InputError('--seeds wants 1 or more')
     init_default_scope('mmpretrain')
     work_dir, full = Path(args.work_dir), Path(args.full_data)
     teacher, seconds = BUNDLED, 0.

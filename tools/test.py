@@ -33,9 +33,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none')
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument('--local_rank', '--local-rank', type=int)
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
@@ -49,7 +50,8 @@ def main() -> None:
         raise MissingFileError(f"checkpoint '{args.checkpoint}' not found")
     if cfg.get('test_dataloader') is None:
         raise InputError(
-            'a pre-training has no test of its own; evaluate its features: '
+            'a pre-training has no test of its own; evaluate its features on '
+            'the bundled images, or on IDX files of yours: '
             f'python tools/eval/probe.py {args.config} {args.checkpoint}')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)

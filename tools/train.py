@@ -15,6 +15,7 @@ from mmdisco.errors import InputError
 from mmdisco.launch import (
     apply_overrides,
     fit_queue,
+    local_rank,
     newest_checkpoint,
     one_line_errors,
     prepare_dist,
@@ -52,17 +53,20 @@ def parse_args() -> argparse.Namespace:
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none')
     # torch.distributed.launch passes --local-rank
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    parser.add_argument('--local_rank', '--local-rank', type=int)
     args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Carry the command line over to the config, as mmpretrain does."""
     cfg.launcher = args.launcher
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
-        Path('work_dirs', Path(args.config).stem))
+    runs = Path('work_dirs', 'smoke') if args.smoke else Path('work_dirs')
+    cfg.work_dir = args.work_dir or (
+        None if args.smoke else cfg.get('work_dir')) or str(
+            runs / Path(args.config).stem)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -78,6 +82,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             safe_load(checkpoint)  # or says what is wrong with it
         cfg.resume = checkpoint is not None
         cfg.load_from = checkpoint
+    elif cfg.get('load_from') and '://' not in cfg.load_from:
+        safe_load(cfg.load_from)
     cfg.setdefault('auto_scale_lr', dict(base_batch_size=256, enable=False))
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
@@ -91,11 +97,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             continue
         loader.setdefault('collate_fn', dict(type='default_collate'))
         loader.setdefault('pin_memory', torch.cuda.is_available())
-        loader.setdefault('persistent_workers', loader.num_workers > 0)
+        loader.setdefault('persistent_workers', True)
         if args.no_pin_memory:
             loader.pin_memory = False
-        if args.no_persistent_workers:
+        if args.no_persistent_workers or loader.num_workers == 0:
             loader.persistent_workers = False
+        if loader.num_workers == 0:
+            loader.pop('prefetch_factor', None)
 
 
 def main() -> None:
@@ -113,9 +121,9 @@ def main() -> None:
         'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
     notes = []
     if args.smoke:
-        rank = int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
         notes += shrink(
-            cfg, world_size, main=args.launcher == 'none' or rank == 0)
+            cfg, world_size,
+            main=args.launcher == 'none' or local_rank() == 0)
         if torch_dist.is_initialized():
             torch_dist.barrier()
     notes += fit_queue(cfg, world_size)

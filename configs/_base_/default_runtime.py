@@ -15,6 +15,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='QueueCheckHook'),
+    dict(type='ResumeCheckHook'),
     dict(type='TeacherHook'),
     dict(type='ThroughputHook'),
     dict(type='CollapseHook'),

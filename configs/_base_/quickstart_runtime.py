@@ -4,6 +4,10 @@ _base_ = './default_runtime.py'
 
 default_hooks = dict(
     logger=dict(interval=1000), checkpoint=dict(max_keep_ckpts=2))
-log_processor = dict(window_size=39)
+log_processor = dict(
+    window_size=39,
+    custom_cfg=[  # so that a run's seconds can be summed
+        dict(data_src='time', method_name='mean', window_size='epoch')
+    ])
 custom_hooks = [*_base_.custom_hooks, dict(type='EpochSeedHook')]
 randomness = dict(seed=0, deterministic=False)

@@ -6,6 +6,3 @@ Paper, Section 4.2: 70.4 top-1 (ImageNet linear). Status: not run here.
 _base_ = './r50w2_effb1.py'
 
 train_cfg = dict(max_epochs=290)
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=290, by_epoch=True, begin=0, end=290)
-]

@@ -6,6 +6,3 @@ Paper, Section 4.2: 64.0 top-1 (ImageNet linear). Status: not run here.
 _base_ = './r50w2_mbv3.py'
 
 train_cfg = dict(max_epochs=340)
-param_scheduler = [
-    dict(type='CosineAnnealingLR', T_max=340, by_epoch=True, begin=0, end=340)
-]

@@ -12,7 +12,7 @@ from mmdisco.evaluation import extract_features, knn_scores, linear_probe
 from mmdisco.launch import Job, quiet_init, read_config
 from mmdisco.launch.smoke import save_random
 
-HELD_OUT = 2000  # training images that choose the penalty of the probe
+HELD_OUT = 2000  # training images at most that choose the probe's penalty
 
 
 def untrained_teacher(config: Path, work_dir: Path) -> Path:
@@ -77,10 +77,11 @@ def score(backbone: nn.Module, preprocessor: nn.Module, train: IDXImages,
     feats, test_feats = (
         extract_features(backbone, split.images, prepare)
         for split in (train, test))  # [N, D]
-    votes = knn_scores(feats, train.labels, test_feats, num_classes=10)
+    votes = knn_scores(feats, train.labels, test_feats,
+                       num_classes=int(train.labels.max()) + 1)
     hits = (votes.argmax(1) == test.labels).float().mean()
     probe = linear_probe(feats, train.labels, test_feats, test.labels,
-                         HELD_OUT)
+                         min(HELD_OUT, len(feats) // 4))
     return dict(
         knn=round(100 * float(hits), 2),
         linear=round(probe['accuracy'], 2),

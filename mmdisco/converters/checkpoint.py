@@ -5,7 +5,6 @@ from typing import Dict
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 from torch import nn
 
 from mmdisco.errors import InputError, MissingFileError
@@ -18,23 +17,37 @@ def sha256_of(path: str) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
+class _Unread:
+    """Stands for what is not needed: takes any state and keeps none."""
+
+    def __setstate__(self, state) -> None:
+        pass
+
+
+def _no_attribute(owner, name: str) -> None:
+    """Stands for getattr, by which a pickle could reach anything."""
+
+
 def _allowed() -> list:
-    """What mmengine's checkpoints hold beside tensors: its histories, and
-    numpy arrays under the module names of numpy 1 and 2."""
+    """What mmengine's checkpoints hold beside tensors: histories of logged
+    values, which are not read, and numpy arrays under the module names of
+    numpy 1 and 2."""
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
     named = [(function, f'numpy.{core}.multiarray.{function.__name__}')
              for function in (reconstruct, scalar)
              for core in ('core', '_core')]
     kinds = {type(np.dtype(k)) for k in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
-    return [HistoryBuffer, np.ndarray, np.dtype, getattr, *named, *kinds]
+    unread = [(_Unread, 'mmengine.logging.history_buffer.HistoryBuffer'),
+              (_no_attribute, 'builtins.getattr')]
+    return [bytes, np.ndarray, np.dtype, *unread, *named, *kinds]
 
 
 def safe_load(path: str) -> Dict:
     """Load a checkpoint without running code that it may hold.
 
-    mmengine's checkpoints hold histories of the logged values beside the
-    weights, as numpy arrays; these and nothing else are allowed.
+    Tensors, plain values and numpy arrays are read, mmengine's histories of
+    logged values are left out, anything else is refused.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -1,13 +1,14 @@
 from .atomic_backend import AtomicBackend
 from .hooks import (
-                    CollapseHook,
-                    EpochSeedHook,
-                    QueueCheckHook,
-                    TeacherHook,
-                    ThroughputHook,
+    CollapseHook,
+    EpochSeedHook,
+    QueueCheckHook,
+    ResumeCheckHook,
+    TeacherHook,
+    ThroughputHook,
 )
 
 __all__ = [
     'AtomicBackend', 'CollapseHook', 'EpochSeedHook', 'QueueCheckHook',
-    'TeacherHook', 'ThroughputHook'
+    'ResumeCheckHook', 'TeacherHook', 'ThroughputHook'
 ]

@@ -1,5 +1,5 @@
 from .cores import available_cores
-from .dist import prepare_dist
+from .dist import local_rank, prepare_dist
 from .guard import one_line_errors
 from .jobs import Job, run_jobs
 from .overrides import apply_overrides, read_config
@@ -9,7 +9,7 @@ from .resume import newest_checkpoint
 from .smoke import shrink
 
 __all__ = [
-    'Job', 'apply_overrides', 'available_cores', 'fit_queue',
+    'Job', 'apply_overrides', 'available_cores', 'fit_queue', 'local_rank',
     'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'quiet_init',
     'read_config', 'run_jobs', 'shrink'
 ]

@@ -4,6 +4,17 @@ import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 
+from mmdisco.errors import InputError
+
+# The variable by which each launcher tells its processes apart.
+_RANK = dict(pytorch='RANK', slurm='SLURM_PROCID')
+
+
+def local_rank() -> int:
+    """Rank of this process on its node, by torchrun or Slurm."""
+    return int(os.environ.get('LOCAL_RANK',
+                              os.environ.get('SLURM_LOCALID', 0)))
+
 
 def prepare_dist(cfg: Config, launcher: str) -> None:
     """Make several processes work without a GPU, too.
@@ -15,7 +26,14 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
     Args:
         cfg (Config): The config; ``model_wrapper_cfg`` is set where needed.
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        InputError: If this process was not started by the launcher.
     """
+    if _RANK.get(launcher, 'PATH') not in os.environ:
+        tool = dict(pytorch='dist', slurm='slurm')[launcher]
+        raise InputError(f'--launcher {launcher} is for processes that it '
+                         f'has started: use tools/{tool}_train.sh')
     if launcher == 'none' or torch.cuda.is_available():
         return
     if launcher == 'slurm':
@@ -25,7 +43,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')
     elif launcher == 'mpi':
-        raise SystemExit('error: --launcher mpi needs CUDA; without a GPU use '
+        raise InputError('--launcher mpi needs CUDA; without a GPU use '
                          'tools/dist_train.sh')
     torch_dist.init_process_group('gloo')
     cfg.env_cfg.dist_cfg = dict(backend='gloo')

@@ -4,6 +4,7 @@ import sys
 from contextlib import contextmanager
 
 from mmdisco.errors import InputError
+from .dist import local_rank
 
 # What mmengine says of a misspelt type or argument in a config.
 _TYPOS = ('unexpected keyword argument', 'is not in the',
@@ -31,11 +32,8 @@ def one_line_errors():
         return
     # A worker of the loader prepends a traceback and the class.
     last = re.sub(r'^[\w.]+Error: ', '', message.strip().split('\n')[-1])
-    rank, local = (
-        os.environ.get(name, os.environ.get(slurm, '0'))
-        for name, slurm in (('RANK', 'SLURM_PROCID'),
-                            ('LOCAL_RANK', 'SLURM_LOCALID')))
-    if local == '0':  # once a node: files may be missing on one of them
+    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
+    if local_rank() == 0:  # once a node: files may be missing on one of them
         where = '' if rank == '0' else f'rank {rank}: '
         print(f'error: {where}{last}', file=sys.stderr)
     sys.exit(1)

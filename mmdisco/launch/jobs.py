@@ -69,7 +69,10 @@ class Job:
         epochs = {}
         for file in sorted(self.work_dir.glob('*/vis_data/scalars.json')):
             for line in file.read_text().splitlines():
-                values = json.loads(line)
+                try:
+                    values = json.loads(line)
+                except json.JSONDecodeError:  # cut by a kill
+                    continue
                 epochs[values['epoch']] = values
         return [epochs[key] for key in sorted(epochs)]
 

@@ -19,7 +19,6 @@ _READ |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 _COPIED = dict(
     teacher='model.teacher', student='model.ssl', testbed='model.ssl',
     vis_backends='visualizer.vis_backends',
-    data_preprocessor='model.data_preprocessor',
     train_pipeline='train_dataloader.dataset.pipeline',
     view_pipeline='train_dataloader.dataset.pipeline.1.transforms.0')
 
@@ -48,7 +47,10 @@ def read_config(path: str) -> Config:
         others = [str(p) for p in Path(path).parent.glob('*.py')]
         raise MissingFileError(f"config '{path}' not found" +
                                _nearest(str(path), others))
-    return Config.fromfile(path)
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:  # of a _base_
+        raise MissingFileError(f"config '{path}': {error}") from error
 
 
 def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
@@ -68,12 +70,13 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
         top, _, rest = key.partition('.')
         if top in cfg and top not in _READ or top in _COPIED:
             goal = _COPIED.get(top, 'the place that uses it')
-            if top in ('student', 'testbed') and 'ssl' not in cfg.model:
+            if goal.split('.')[-1] in ('ssl', 'teacher') and (
+                    goal.split('.')[-1] not in cfg.model):
                 goal = 'model'
             raise InputError(
                 f"'{key}' is a template, copied when the config is read: "
                 f"override '{goal}{'.' if rest else ''}{rest}'")
-        _check_key(cfg, key)
+        _check_key(cfg, key, value)
         if key == 'data_root':
             for dataset in _datasets(cfg):
                 dataset['data_root'] = value
@@ -91,7 +94,7 @@ def _check_optimizer(cfg: Config) -> None:
                          'optimizer' + _nearest(kind, names))
 
 
-def _check_key(cfg: Config, key: str) -> None:
+def _check_key(cfg: Config, key: str, value: Any) -> None:
     node: Any = cfg
     parts = key.split('.')
     name = ''  # of the dict that holds the next part
@@ -114,6 +117,9 @@ def _check_key(cfg: Config, key: str) -> None:
             node, name = node[part], part
         else:
             return
+    number = isinstance(node, (int, float)) and not isinstance(node, bool)
+    if number and isinstance(value, str) and value != 'auto':
+        raise InputError(f"--cfg-options {key}: wants a number, got '{value}'")
 
 
 def _arguments(node: dict) -> List[str]:

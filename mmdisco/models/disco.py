@@ -1,12 +1,12 @@
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .log_values import distill_names, monitor, ssl_losses
 from .tap import StudentTap, embed_dim
 from .teacher import FrozenTeacher
 
@@ -130,7 +130,8 @@ class DisCo(BaseModel):
             ``embed_std``, the spread of the student's unit embeddings.
         """
         with StudentTap(self.ssl) as tap:
-            losses = self._named(self.ssl.loss(inputs, data_samples))
+            losses = ssl_losses(
+                self.ssl.loss(inputs, data_samples), self.ssl_weight)
             for view in self.extra_views:
                 self.ssl.neck(self.ssl.backbone(inputs[view]))
         targets = self.teacher(tap.images)  # [M, D] for each student pass
@@ -143,35 +144,10 @@ class DisCo(BaseModel):
         pairs = [(torch.cat(student[v]), torch.cat(teacher[v]))
                  for v in student]  # [N, D] twice, for each view
 
-        for name, distill in zip(self._distill_names(), self.distill):
+        for name, distill in zip(distill_names(self.distill), self.distill):
             losses[name] = sum(distill(s, t) for s, t in pairs)
-        losses.update(self._monitor(*map(torch.cat, zip(*pairs))))
+        losses.update(monitor(*map(torch.cat, zip(*pairs))))
         return losses
-
-    def _named(self, losses: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """Weight the losses of ``ssl`` and give them names of their own:
-        ``parse_losses`` sums all that has 'loss' in it into 'loss'."""
-        named = {}
-        for key, value in losses.items():
-            if 'loss' not in key:
-                named[f'ssl_{key}'] = value
-                continue
-            value = value if isinstance(value, Tensor) else sum(value)
-            named[key.replace('loss', 'loss_ssl', 1)] = self.ssl_weight * value
-        return named
-
-    def _distill_names(self) -> List[str]:
-        if len(self.distill) == 1:
-            return ['loss_distill']
-        kinds = [type(m).__name__.removesuffix('Loss') for m in self.distill]
-        return [f'loss_distill_{i}_{k}' for i, k in enumerate(kinds)]
-
-    @staticmethod
-    @torch.no_grad()
-    def _monitor(student: Tensor, teacher: Tensor) -> Dict[str, Tensor]:
-        student = F.normalize(student.float(), dim=1)  # [M, D]
-        cosine = F.cosine_similarity(student, teacher.float()).mean()
-        return dict(cosine=cosine, embed_std=student.std(0).mean())
 
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)

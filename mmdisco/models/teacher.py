@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdisco.converters import load_strictly, read_checkpoint, sha256_of
-from mmdisco.errors import InputError
+from mmdisco.errors import InputError, MissingFileError
 from .tap import unwrap
 
 
@@ -72,6 +73,10 @@ class FrozenTeacher(nn.Module):
         self.train(False)
 
     def _load(self, checkpoint: str) -> None:
+        if not Path(checkpoint).is_file():
+            raise MissingFileError(
+                f"teacher file '{checkpoint}' not found: put it there, or set "
+                'model.teacher.checkpoint')
         state_dict = read_checkpoint(checkpoint)
         if not any(key.startswith('neck.') for key in state_dict):
             raise InputError(

@@ -10,6 +10,7 @@ from mmdisco.engine import (
     CollapseHook,
     EpochSeedHook,
     QueueCheckHook,
+    ResumeCheckHook,
     TeacherHook,
     ThroughputHook,
 )
@@ -70,11 +71,46 @@ def test_throughput_is_of_all_ranks():
     hub.update_scalar('train/time', 2.)
     hub.update_scalar('train/data_time', .5)
     runner = SimpleNamespace(
-        message_hub=hub, world_size=4,
+        message_hub=hub, world_size=4, iter=0,
         train_dataloader=SimpleNamespace(batch_size=32))
     ThroughputHook().after_train_iter(runner, 0)
     assert hub.get_scalar('train/images_per_s').current() == 64
     assert hub.get_scalar('train/data_wait').current() == 25
+
+
+def test_throughput_forgets_after_its_window():
+    """Across epochs that are shorter than it."""
+    hub = MessageHub.get_instance('window')
+    hook = ThroughputHook(window=6)
+    loader = SimpleNamespace(batch_size=10)
+    for i in range(9):  # epochs of 3; slow up to iteration 6
+        hub.update_scalar('train/time', 10. if i < 6 else 1.)
+        hub.update_scalar('train/data_time', 9. if i < 6 else 0.)
+        hook.after_train_iter(SimpleNamespace(
+            iter=i, message_hub=hub, world_size=1,
+            train_dataloader=loader), i % 3)
+    assert hub.get_scalar('train/images_per_s').current() == 10
+    assert hub.get_scalar('train/data_wait').current() == 0
+
+
+@pytest.mark.parametrize('change, words', [
+    (lambda c: c['state_dict'].pop('weight'), "'weight'"),
+    (lambda c: c['state_dict'].update(more=torch.zeros(1)), "'more'"),
+    (lambda c: c['state_dict'].update(bias=torch.zeros(9)), "'bias'"),
+    (lambda c: c.pop('optimizer'), 'no optimizer'),
+    (lambda c: c['meta'].pop('epoch'), 'no epoch'),
+])
+def test_a_checkpoint_of_another_model_is_not_resumed(change, words):
+    model = torch.nn.Linear(2, 3)
+    saved = dict(state_dict=dict(model.state_dict()), optimizer={},
+                 meta=dict(epoch=1))
+    runner = SimpleNamespace(model=model, _resume=True)
+    ResumeCheckHook().after_load_checkpoint(runner, saved)
+    change(saved)
+    with pytest.raises(ValueError, match=words):
+        ResumeCheckHook().after_load_checkpoint(runner, saved)
+    runner._resume = False  # load_from may be loose
+    ResumeCheckHook().after_load_checkpoint(runner, saved)
 
 
 def test_a_resumed_run_refuses_another_teacher():

@@ -28,13 +28,15 @@ def test_keys_of_the_config_and_of_its_classes_can_be_set(cfg):
         'optim_wrapper.optimizer.lr': .1,
         'model.teacher.norm_mode': 'batch',  # not in the file
         'model.ssl.backbone.frozen_stages': 3,
-        'param_scheduler.0.T_max': 9,
+        'param_scheduler.0.eta_min': .01,
         'default_hooks.checkpoint.interval': 5,
         'train_dataloader.dataset.pipeline.0.color_type': 'grayscale',
+        'data_preprocessor.to_rgb': False,
         'find_unused_parameters': True})
+    assert not cfg.data_preprocessor.to_rgb
     assert cfg.optim_wrapper.optimizer.lr == .1
     assert cfg.model.teacher.norm_mode == 'batch'
-    assert cfg.param_scheduler[0].T_max == 9
+    assert cfg.param_scheduler[0].eta_min == .01
     assert cfg.find_unused_parameters
 
 

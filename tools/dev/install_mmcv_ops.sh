@@ -16,13 +16,14 @@ WHEELS=${XDG_CACHE_HOME:-$HOME/.cache}/mmdisco/wheels/$KEY
 if ! ls "$WHEELS"/*.whl >/dev/null 2>&1; then
     echo "Compile mmcv's ops (10 to 40 minutes on two cores, once): $WHEELS"
     "$PYTHON" -m pip install -q 'setuptools>=77,<82' wheel ninja psutil
-    HALF=$(mktemp -d)
+    mkdir -p "$(dirname "$WHEELS")"
+    HALF=$(mktemp -d "$WHEELS.half.XXXXXX")  # renamed when it is whole
     trap 'rm -rf "$HALF"' EXIT
     MMCV_WITH_OPS=1 FORCE_CUDA=${FORCE_CUDA:-0} "$PYTHON" -m pip wheel \
         --no-deps --no-build-isolation --no-cache-dir --no-binary onedl-mmcv \
         -w "$HALF" "$PIN"
-    mkdir -p "$WHEELS"
-    mv "$HALF"/*.whl "$WHEELS"/
+    rm -rf "$WHEELS"
+    mv "$HALF" "$WHEELS"
 fi
 "$PYTHON" -m pip install -q --force-reinstall --no-deps "$WHEELS"/*.whl
 "$PYTHON" -W ignore -c 'import torch, mmcv.ops; print("mmcv", mmcv.__version__, "with ops")'

@@ -1,5 +1,6 @@
 """kNN and linear probe of a pre-trained student on labelled IDX images."""
 import argparse
+from pathlib import Path
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
@@ -7,18 +8,20 @@ from mmpretrain.registry import DATASETS, MODELS
 from mmdisco.analysis.quickstart import load_backbone, score
 from mmdisco.launch import one_line_errors, read_config
 
-DEMO = 'configs/_base_/datasets/fashion_mnist.py'
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / 'configs' / '_base_' / 'datasets' / 'fashion_mnist.py'
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config of the pre-training')
     parser.add_argument('checkpoint', help='its checkpoint')
-    parser.add_argument('--data-root', default='demo/fashion_mnist',
+    parser.add_argument('--data-root',
+                        default=str(ROOT / 'demo' / 'fashion_mnist'),
                         help='folder of the IDX files; default: the bundled')
     args = parser.parse_args()
     init_default_scope('mmpretrain')
-    cfg, demo = read_config(args.config), read_config(DEMO)
+    cfg, demo = read_config(args.config), read_config(str(DEMO))
     ssl = cfg.model.get('ssl', cfg.model)
     backbone = load_backbone(ssl.backbone, args.checkpoint)
     splits = [
@@ -27,6 +30,8 @@ def main() -> None:
         for split in ('train', 'test')
     ]
     result = score(backbone, MODELS.build(demo.data_preprocessor), *splits)
+    num, _, height, width = splits[1].images.shape
+    print(f'{num} test images of {height}x{width} from {args.data_root}')
     print(f"{args.checkpoint}: {result['params']:,} parameters, kNN "
           f"{result['knn']:.2f} %, linear probe {result['linear']:.2f} %")
 

@@ -1,10 +1,11 @@
 from .collapse_hook import CollapseHook
 from .epoch_seed_hook import EpochSeedHook
 from .queue_check_hook import QueueCheckHook
+from .resume_check_hook import ResumeCheckHook
 from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
 
 __all__ = [
-    'CollapseHook', 'EpochSeedHook', 'QueueCheckHook', 'TeacherHook',
-    'ThroughputHook'
+    'CollapseHook', 'EpochSeedHook', 'QueueCheckHook', 'ResumeCheckHook',
+    'TeacherHook', 'ThroughputHook'
 ]

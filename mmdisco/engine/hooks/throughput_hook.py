@@ -36,5 +36,5 @@ class ThroughputHook(Hook):
         hub.update_scalar('train/images_per_s', images / max(seconds, 1e-9))
         hub.update_scalar('train/data_wait',
                           100 * waiting / max(seconds, 1e-9))
-        if self.every_n_inner_iters(batch_idx, self.window):
+        if self.every_n_train_iters(runner, self.window):
             self.total.zero_()

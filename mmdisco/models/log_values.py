@@ -1,0 +1,56 @@
+"""What a DisCo step puts into the log, and under which names.
+
+``parse_losses`` of mmengine sums every key with 'loss' in it, and a component
+called plainly 'loss' would overwrite the logged total.
+"""
+from typing import Dict, Iterable, List
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def ssl_losses(losses: Dict[str, Tensor], weight: float) -> Dict[str, Tensor]:
+    """Weight the losses of an algorithm and give them names of their own.
+
+    Args:
+        losses (dict[str, Tensor]): As the algorithm gives them; a value may
+            be a list, whose sum is meant.
+        weight (float): Factor of each loss.
+
+    Returns:
+        dict[str, Tensor]: 'loss…' as 'loss_ssl…', anything else as 'ssl_…'.
+    """
+    named = {}
+    for key, value in losses.items():
+        if 'loss' not in key:
+            named[f'ssl_{key}'] = value
+            continue
+        value = value if isinstance(value, Tensor) else sum(value)
+        named[key.replace('loss', 'loss_ssl', 1)] = weight * value
+    return named
+
+
+def distill_names(losses: Iterable[nn.Module]) -> List[str]:
+    """'loss_distill' for one distillation loss, with a suffix for several."""
+    kinds = [type(loss).__name__.removesuffix('Loss') for loss in losses]
+    if len(kinds) == 1:
+        return ['loss_distill']
+    return [f'loss_distill_{i}_{kind}' for i, kind in enumerate(kinds)]
+
+
+@torch.no_grad()
+def monitor(student: Tensor, teacher: Tensor) -> Dict[str, Tensor]:
+    """How close two embeddings are, and how far the student's spread.
+
+    Args:
+        student (Tensor): [M, D].
+        teacher (Tensor): [M, D].
+
+    Returns:
+        dict[str, Tensor]: ``cosine``, their mean cosine, and ``embed_std``,
+        the standard deviation of the student's unit embeddings, mean over D.
+    """
+    student = F.normalize(student.float(), dim=1)  # [M, D]
+    cosine = F.cosine_similarity(student, teacher.float()).mean()
+    return dict(cosine=cosine, embed_std=student.std(0).mean())
