@@ -33,7 +33,7 @@ def bare_teacher(path):
     (['data_root=nowhere'], "no IDX file 'nowhere"),
     (['optim_wrapper.optimizer.type=SDG'], "did you mean 'SGD'"),
     (['train_dataloader.sampler.type=DefaultSample'], 'is not in the'),
-    (['model.teacher.checkpoin=x'], "did you mean 'checkpoint'"),
+    (['model.teacher.checkpoints=x'], "did you mean 'checkpoint'"),
     (['optim_wrapper.optimizer.lr=abc'], "wants a number, got 'abc'"),
     (['load_from={tmp}/junk.pth'], "junk.pth' is no"),
 ])
