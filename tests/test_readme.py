@@ -34,7 +34,7 @@ def prepare(words, tmp_path, port):
         return [*words[:3], '2', '--smoke', '--work-dir', str(tmp_path)]
     if words[:2] == ['python', 'tools/train.py']:
         # a smoke run brings its own images and teacher
-        return [*words[:2], '--smoke', '--work-dir', str(tmp_path), *words[2:]]
+        return [*words, '--smoke', '--work-dir', str(tmp_path)]
     if words[:2] == ['python', 'tools/extract_backbone.py']:
         return None  # tests/test_tools.py runs it on a checkpoint
     if words[0] == 'source':
