@@ -6,6 +6,7 @@ from pathlib import Path
 import mmengine
 import torch
 from mmengine.config import DictAction
+from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -67,7 +68,7 @@ def main() -> None:
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     metrics = runner.test()
-    if args.out and args.out_item == 'metrics':
+    if args.out and args.out_item == 'metrics' and is_main_process():
         mmengine.dump(metrics, args.out)
 
 
