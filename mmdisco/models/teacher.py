@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdisco.converters import load_strictly, read_checkpoint, sha256_of
 from mmdisco.errors import InputError, MissingFileError
-from .tap import unwrap
+from .fast import DTYPES, Encoder, speed_up
 
 
 @MODELS.register_module()
@@ -31,13 +31,21 @@ class FrozenTeacher(nn.Module):
             leaves the running ones alone: that is what the released code of
             `DisCo <https://arxiv.org/abs/2104.09124>`_ does. Defaults to
             'eval'.
-        channels_last (bool): Lay out weights and images so: the same
-            numbers up to rounding, mostly faster. Defaults to False.
+        fuse (bool): Fold BN into convolutions and linear layers, which
+            needs ``norm_mode='eval'``. Defaults to False.
+        dtype (str): 'fp32', 'bf16' or 'fp16', in which it computes.
+            Embeddings are fp32. Defaults to 'fp32'.
+        channels_last (bool): Lay out weights and images so. Defaults to
+            False.
+        compile (bool): ``torch.compile`` it. Defaults to False.
+
+    The last four are for speed. The network so rewritten is compared with the
+    plain one on the first batch, and is not used if it differs.
 
     Raises:
         FileNotFoundError: If ``checkpoint`` does not exist.
         ValueError: If it is None or no checkpoint, has no projection head,
-            or does not fit the networks; or ``norm_mode`` is unknown.
+            or does not fit the networks; or an option is unknown.
     """
 
     def __init__(self,
@@ -45,11 +53,21 @@ class FrozenTeacher(nn.Module):
                  neck: Union[dict, nn.Module],
                  checkpoint: Optional[str] = None,
                  norm_mode: str = 'eval',
-                 channels_last: bool = False) -> None:
+                 fuse: bool = False,
+                 dtype: str = 'fp32',
+                 channels_last: bool = False,
+                 compile: bool = False) -> None:
         super().__init__()
         if norm_mode not in ('eval', 'batch'):
             raise InputError("norm_mode of the teacher is 'eval' or 'batch', "
                              f'got {norm_mode!r}')
+        if dtype not in DTYPES:
+            raise InputError(f'dtype of the teacher is one of '
+                             f"{', '.join(DTYPES)}, got {dtype!r}")
+        if fuse and norm_mode == 'batch':
+            raise InputError(
+                "fuse=True folds the running statistics of BN, norm_mode="
+                "'batch' does not use them: set one or the other")
         built = [isinstance(part, nn.Module) for part in (backbone, neck)]
         if checkpoint is None and not all(built):
             raise InputError(
@@ -62,13 +80,15 @@ class FrozenTeacher(nn.Module):
         # teacher is invisible to it.
         self.backbone, self.neck = map(revert_sync_batchnorm, parts)
         self.norm_mode = norm_mode
-        self.memory_format = (
-            torch.channels_last if channels_last else torch.preserve_format)
+        self._wishes = dict(fuse=fuse, dtype=dtype,
+                            channels_last=channels_last, compile=compile)
+        if not (fuse or channels_last or compile or dtype != 'fp32'):
+            self._wishes = None
+        self._run = (Encoder(self.backbone, self.neck), )  # no submodule
         self.checkpoint = checkpoint
         self.sha256 = None
         if checkpoint is not None:
             self._load(checkpoint)
-        self.to(memory_format=self.memory_format)
         self.requires_grad_(False)
         self.train(False)
 
@@ -116,6 +136,18 @@ class FrozenTeacher(nn.Module):
             Tensor or list[Tensor]: Embeddings, [N, D], not normalised.
         """
         if isinstance(x, Tensor):
-            x = x.to(memory_format=self.memory_format)
-            return unwrap(self.neck(self.backbone(x)))
+            if self._wishes is not None:
+                self._speed_up(x)
+            return self._run[0](x)
+        joint = self.norm_mode == 'eval' and len({v.shape for v in x}) == 1
+        if joint:  # rows don't see each other
+            return list(self(torch.cat(list(x))).split(len(x[0])))
         return [self(view) for view in x]
+
+    def _speed_up(self, images: Tensor) -> None:
+        wishes, self._wishes = self._wishes, None
+        faster = speed_up(self._run[0], images, **wishes)
+        if faster is not None:
+            encoder, run = faster
+            self.backbone, self.neck = encoder.backbone, encoder.neck
+            self._run = (run, )

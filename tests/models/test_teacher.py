@@ -47,15 +47,6 @@ def test_eval_mode_is_the_plain_network_for_ever(networks):
     assert not any(p.requires_grad for p in teacher.parameters())
 
 
-def test_channels_last_gives_the_same_embeddings(networks):
-    images = torch.randn(3, 3, 32, 32)
-    plain = FrozenTeacher(*networks)(images)
-    teacher = FrozenTeacher(*networks, channels_last=True)
-    weight = teacher.backbone.layer4[0].conv1.weight
-    assert weight.is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(teacher(images), plain, rtol=1e-4, atol=1e-5)
-
-
 def test_batch_mode_uses_the_batch_and_leaves_running_statistics(networks):
     backbone, neck = networks
     teacher = FrozenTeacher(backbone, neck, norm_mode='batch')
@@ -128,3 +119,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, networks):
         FrozenTeacher(BACKBONE, NECK)
     with pytest.raises(ValueError, match="'eval' or 'batch', got 'train'"):
         FrozenTeacher(*networks, norm_mode='train')
+    with pytest.raises(ValueError, match="fuse=True .* norm_mode='batch'"):
+        FrozenTeacher(*networks, norm_mode='batch', fuse=True)
+    with pytest.raises(ValueError, match="fp32, bf16, fp16, got 'int8'"):
+        FrozenTeacher(*networks, dtype='int8')

@@ -1,0 +1,100 @@
+"""Forward passes of a frozen teacher, plain and rewritten for speed.
+
+All variants take turns in one run, so that a machine that slows down slows
+all of them. Weights are random: they don't change the time.
+"""
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+
+from mmdisco.analysis import provenance
+from mmdisco.launch import one_line_errors, read_config
+from mmdisco.launch.smoke import save_random
+
+VARIANTS = {
+    'batch statistics, as released': dict(norm_mode='batch'),
+    'plain': dict(),
+    'channels last': dict(channels_last=True),
+    'BN folded': dict(fuse=True),
+    'folded, channels last': dict(fuse=True, channels_last=True),
+    'folded, channels last, compiled': dict(
+        fuse=True, channels_last=True, compile=True),
+    'folded, channels last, bf16': dict(
+        fuse=True, channels_last=True, dtype='bf16'),
+    'folded, channels last, bf16, compiled': dict(
+        fuse=True, channels_last=True, dtype='bf16', compile=True),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--config', default='configs/disco/r50_mbv3.py',
+                        help='DisCo config whose teacher is timed')
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--size', type=int, default=224)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--json', help='file to write')
+    return parser.parse_args()
+
+
+def seconds(teacher: torch.nn.Module, images: torch.Tensor) -> float:
+    """Time of one forward pass."""
+    if images.is_cuda:
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    teacher(images)
+    if images.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    MMLogger.get_current_instance().setLevel('WARNING')
+    cfg = read_config(args.config).model.teacher
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    images = torch.randn(
+        args.batch_size, 3, args.size, args.size, device=device)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'random.pth')
+        save_random(cfg, path)
+        teachers = {
+            name: MODELS.build(dict(cfg, checkpoint=str(path), **options))
+            for name, options in VARIANTS.items()
+        }
+    times = {name: [] for name in teachers}
+    for name, teacher in teachers.items():
+        teacher.to(device)(images)  # warm up; rewrites and compares
+        print(f'ready: {name}', flush=True)
+    for _ in range(args.rounds):
+        for name, teacher in teachers.items():
+            times[name].append(seconds(teacher, images))
+
+    base = median(times['batch statistics, as released'])
+    rows = {
+        name: dict(seconds=median(t), images_per_s=args.batch_size / median(t),
+                   ratio=base / median(t), all=t)
+        for name, t in times.items()
+    }
+    for name, row in rows.items():
+        print(f"{name:<40} {row['seconds']:7.3f} s  "
+              f"{row['images_per_s']:7.1f} images/s  {row['ratio']:5.2f}x")
+    if args.json:
+        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.json).write_text(json.dumps(dict(
+            teacher=rows, config=args.config, batch_size=args.batch_size,
+            size=args.size, device=device, **provenance()), indent=2))
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
