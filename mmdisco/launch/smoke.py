@@ -1,5 +1,6 @@
 from pathlib import Path
 from typing import List
+from uuid import uuid4
 
 import torch
 from mmengine.config import Config
@@ -93,7 +94,8 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
             for key, value in module.state_dict().items():
                 state_dict[f'{part}.{key}'] = value
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + '.half')
+    # a name of its own: several nodes may write to one disk
+    half = path.with_name(f'{path.name}.{uuid4().hex}.half')
     with half.open('wb') as file:
         torch.save(dict(state_dict=state_dict, meta=dict(random=seed)), file)
     half.replace(path)

@@ -1,3 +1,4 @@
+import logging
 from copy import deepcopy
 from typing import Callable, Optional, Tuple
 
@@ -71,7 +72,7 @@ def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
             except Exception as error:  # whatever the compiler raises
                 reason = str(error).strip().split('\n')[0]
                 print_log(f'The teacher is not compiled ({reason}); it runs '
-                          'as it is', logger='current', level=30)
+                          'as it is', logger='current', level=logging.WARNING)
                 run = encoder
         cosine = F.cosine_similarity(run(images), expected).min().item()
     least = .9999 if dtype == 'fp32' else .999
@@ -79,7 +80,7 @@ def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
         print_log(
             f'The rewritten teacher gives other embeddings (cosine '
             f'{cosine:.5f} < {least}): the plain one is used',
-            logger='current', level=30)
+            logger='current', level=logging.WARNING)
         return None
     ways = [way for way, on in (
         ('BN folded', fuse), (dtype, dtype != 'fp32'),
