@@ -1,3 +1,4 @@
 from .batch_views import BatchViews
+from .device_views import DeviceViews
 
-__all__ = ['BatchViews']
+__all__ = ['BatchViews', 'DeviceViews']

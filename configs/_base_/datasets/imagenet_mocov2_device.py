@@ -1,0 +1,25 @@
+# imagenet_mocov2.py's views, where the workers only decode and crop: colour,
+# blur, flip and normalisation run on whole batches on the model's device.
+data_root = 'data/imagenet'
+data_preprocessor = dict(
+    type='DeviceViews',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    num_views=2)  # by default MoCo-v2's
+
+train_pipeline = [
+    dict(type='LoadCrops', size=224, num_views=2, scale=(.2, 1.)),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=8,
+    drop_last=True,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='Photos',
+        data_root=data_root,
+        data_prefix='train',
+        pipeline=train_pipeline))

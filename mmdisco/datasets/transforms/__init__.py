@@ -1,0 +1,9 @@
+from .blur_kernel import pil_gaussian_kernel
+from .load_crops import LoadCrops
+from .photometric_views import PhotometricViews
+from .view_recipe import ViewParams, ViewRecipe, build_recipes
+
+__all__ = [
+    'LoadCrops', 'PhotometricViews', 'ViewParams', 'ViewRecipe',
+    'build_recipes', 'pil_gaussian_kernel'
+]

@@ -1,0 +1,124 @@
+import io
+from typing import Optional, Sequence, Tuple
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine import fileio
+from mmpretrain.registry import TRANSFORMS
+from PIL import ExifTags, Image
+from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms.v2 import functional as F
+
+from mmdisco.errors import InputError
+from .decode_jpeg import decode_jpeg
+
+ORIENTATION = ExifTags.Base.Orientation
+
+
+@TRANSFORMS.register_module()
+class LoadCrops(BaseTransform):
+    """Decodes an image once and cuts the crops of all its views.
+
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, if no crop needs
+    more: the crops are drawn first, from the size in the file's header.
+
+    **Required keys:** img_path. **Added keys:** img, a list of RGB crops,
+    uint8 tensors [3, size, size]; img_shape; ori_shape.
+
+    Args:
+        size (int): Side of a crop after resizing. Defaults to 224.
+        num_views (int): How many crops. Defaults to 2.
+        scale (tuple[float, float]): Range of a crop's share of the image's
+            area. Defaults to (.2, 1.).
+        ratio (tuple[float, float]): Range of its width / height.
+            Defaults to (3 / 4, 4 / 3).
+        scaled_decoding (bool): Whether to decode at a reduced size where
+            allowed. Defaults to True.
+        backend_args (dict, optional): Of mmengine's file backend.
+
+    Raises:
+        InputError: If a number is out of range. When called, what PIL raises
+            if it can't read the whole file.
+    """
+
+    def __init__(self,
+                 size: int = 224,
+                 num_views: int = 2,
+                 scale: Tuple[float, float] = (.2, 1.),
+                 ratio: Tuple[float, float] = (3 / 4, 4 / 3),
+                 scaled_decoding: bool = True,
+                 backend_args: Optional[dict] = None) -> None:
+        if size < 1 or num_views < 1:
+            raise InputError(f'size={size}, num_views={num_views}: positive '
+                             'numbers expected')
+        for name, (low, high), top in (('scale', scale, 1),
+                                       ('ratio', ratio, float('inf'))):
+            if not 0 < low <= high <= top:
+                raise InputError(f'{name}={(low, high)}: 0 < low <= high <= '
+                                 f'{top} expected')
+        self.size = size
+        self.num_views = num_views
+        self.scale = list(scale)
+        self.ratio = list(ratio)
+        self.scaled_decoding = scaled_decoding
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Read, decode, crop and resize.
+
+        Args:
+            results (dict): With ``img_path``.
+
+        Returns:
+            dict: With ``img``, the list of crops.
+        """
+        content = fileio.get(
+            results['img_path'], backend_args=self.backend_args)
+        image = Image.open(io.BytesIO(content))
+        plain = (image.format == 'JPEG' and image.mode == 'RGB'
+                 and image.getexif().get(ORIENTATION, 1) == 1)
+        if not plain:
+            pixels = mmcv.imfrombytes(
+                content, channel_order='rgb', backend='pillow')
+            image = Image.fromarray(pixels)
+        width, height = image.size
+        boxes = [
+            RandomResizedCrop.get_params(image, self.scale, self.ratio)
+            for _ in range(self.num_views)
+        ]
+        divisor = 1
+        if plain:
+            divisor = self._divisor(boxes)
+            pixels = decode_jpeg(content, image, divisor)
+        cut = self._cut if divisor == 1 else self._cut_between_pixels
+        results['img'] = [
+            cut(pixels, *(side / divisor for side in box)) for box in boxes
+        ]  # [3, size, size] each
+        results['img_shape'] = (self.size, self.size)
+        results['ori_shape'] = (height, width)
+        return results
+
+    def _divisor(self, boxes: Sequence[Tuple[int, int, int, int]]) -> int:
+        """The largest of JPEG's divisors that no crop suffers from."""
+        smallest = min(min(height, width) for _, _, height, width in boxes)
+        return max((d for d in (2, 4, 8) if self.scaled_decoding
+                    and smallest >= d * self.size), default=1)
+
+    def _cut(self, pixels: np.ndarray, top: float, left: float,
+             height: float, width: float) -> torch.Tensor:
+        """Of a box of whole pixels."""
+        top, left, height, width = map(int, (top, left, height, width))
+        crop = torch.from_numpy(pixels[top:top + height, left:left + width])
+        crop = F.resize(crop.permute(2, 0, 1), [self.size, self.size],
+                        antialias=True)
+        return crop.contiguous()  # a copy, if there was nothing to resize
+
+    def _cut_between_pixels(self, pixels: np.ndarray, top: float, left: float,
+                            height: float, width: float) -> torch.Tensor:
+        """Of any box, by PIL, which takes longer than torch."""
+        crop = Image.fromarray(pixels).resize(
+            (self.size, self.size), Image.Resampling.BILINEAR,
+            box=(left, top, left + width, top + height))
+        return F.pil_to_tensor(crop)

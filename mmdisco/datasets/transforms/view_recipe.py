@@ -1,0 +1,139 @@
+from dataclasses import dataclass, fields
+from typing import List, Optional, Sequence, Tuple
+
+import torch
+
+from mmdisco.errors import InputError
+
+
+@dataclass
+class ViewParams:
+    """What is done to each of N views; tensors on the CPU.
+
+    Args:
+        jitter (torch.Tensor): Who gets colour jitter, bool [N].
+        order (torch.Tensor): The jitter's parts in their order: 0 brightness,
+            1 contrast, 2 saturation, 3 hue; long [N, 4].
+        factors (torch.Tensor): Factor of each part, by its number; the hue's
+            is a shift in turns; [N, 4].
+        gray (torch.Tensor): Who turns grey, bool [N].
+        blur (torch.Tensor): Who is blurred, bool [N].
+        sigma (torch.Tensor): Of the blur, in pixels, [N].
+        solarize (torch.Tensor): Who is solarised, bool [N].
+        flip (torch.Tensor): Who is mirrored, bool [N].
+    """
+    jitter: torch.Tensor
+    order: torch.Tensor
+    factors: torch.Tensor
+    gray: torch.Tensor
+    blur: torch.Tensor
+    sigma: torch.Tensor
+    solarize: torch.Tensor
+    flip: torch.Tensor
+
+    @classmethod
+    def cat(cls, params: Sequence['ViewParams']) -> 'ViewParams':
+        """One after another, as :func:`torch.cat` does."""
+        return cls(*(torch.cat([getattr(p, field.name) for p in params])
+                     for field in fields(cls)))
+
+
+@dataclass
+class ViewRecipe:
+    """How a crop becomes a view; the defaults are MoCo-v2's.
+
+    Colour jitter in random order, grayscale, Gaussian blur, solarisation and
+    mirroring, as in https://arxiv.org/abs/2003.04297 and, with other numbers
+    for each view, BYOL (https://arxiv.org/abs/2006.07733) and DINO.
+
+    Args:
+        brightness (float): Factor of 1 - b to 1 + b. Defaults to .4.
+        contrast (float): As brightness. Defaults to .4.
+        saturation (float): As brightness. Defaults to .4.
+        hue (float): Shift of -h to h turns, at most .5. Defaults to .1.
+        jitter_prob (float): Of all four together. Defaults to .8.
+        gray_prob (float): Defaults to .2.
+        blur_prob (float): Defaults to .5.
+        sigma (tuple[float, float]): Range of the blur's deviation in pixels.
+            Defaults to (.1, 2.).
+        solarize_prob (float): Values from 128 on are inverted. Defaults to 0.
+        flip_prob (float): Left to right. Defaults to .5.
+
+    Raises:
+        InputError: If a value is out of its range.
+    """
+    brightness: float = .4
+    contrast: float = .4
+    saturation: float = .4
+    hue: float = .1
+    jitter_prob: float = .8
+    gray_prob: float = .2
+    blur_prob: float = .5
+    sigma: Tuple[float, float] = (.1, 2.)
+    solarize_prob: float = 0.
+    flip_prob: float = .5
+
+    def __post_init__(self) -> None:
+        low, high = self.sigma
+        if not 0 < low <= high:
+            raise InputError(f'sigma={self.sigma}: 0 < low <= high expected')
+        for name, top in dict(
+                brightness=float('inf'), contrast=float('inf'),
+                saturation=float('inf'), hue=.5, jitter_prob=1, gray_prob=1,
+                blur_prob=1, solarize_prob=1, flip_prob=1).items():
+            if not 0 <= getattr(self, name) <= top:
+                raise InputError(f'{name}={getattr(self, name)}: a number '
+                                 f'from 0 to {top} expected')
+
+    def draw(self, num: int,
+             generator: Optional[torch.Generator] = None) -> ViewParams:
+        """Draw the parameters of some views.
+
+        Args:
+            num (int): Of views, N.
+            generator (torch.Generator, optional): Torch's own if None.
+
+        Returns:
+            ViewParams: Of N views.
+        """
+        # one call: for a single view, calls cost more than numbers
+        u = torch.rand(14, num, generator=generator)  # [14, N]
+        low, high = torch.tensor([
+            (max(0, 1 - self.brightness), 1 + self.brightness),
+            (max(0, 1 - self.contrast), 1 + self.contrast),
+            (max(0, 1 - self.saturation), 1 + self.saturation),
+            (-self.hue, self.hue), self.sigma]).T[..., None]  # [5, 1] each
+        values = low + (high - low) * u[:5]  # [5, N]
+        events = u[5:10] < torch.tensor([[
+            self.jitter_prob, self.gray_prob, self.blur_prob,
+            self.solarize_prob, self.flip_prob]]).T  # [5, N]
+        return ViewParams(
+            jitter=events[0], gray=events[1], blur=events[2],
+            solarize=events[3], flip=events[4], factors=values[:4].T,
+            sigma=values[4], order=u[10:].argsort(0).T)
+
+
+def build_recipes(views: Sequence[dict], num_views: int) -> List[ViewRecipe]:
+    """A recipe for each view.
+
+    Args:
+        views (Sequence[dict]): Arguments of :class:`ViewRecipe`: of each
+            view, or once for all.
+        num_views (int): How many there are.
+
+    Returns:
+        list[ViewRecipe]: One a view.
+
+    Raises:
+        InputError: If it's neither one nor one a view, or names what
+            :class:`ViewRecipe` doesn't know.
+    """
+    known = {field.name for field in fields(ViewRecipe)}
+    unknown = sorted({name for view in views for name in view} - known)
+    if unknown:
+        raise InputError(f'views: unknown {", ".join(unknown)}; known are '
+                         f'{", ".join(sorted(known))}')
+    if len(views) not in (1, num_views):
+        raise InputError(f'views: {len(views)} recipes for {num_views} views')
+    recipes = [ViewRecipe(**view) for view in views]
+    return recipes * num_views if len(recipes) == 1 else recipes

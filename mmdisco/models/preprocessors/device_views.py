@@ -1,0 +1,84 @@
+from typing import Optional, Sequence
+
+import torch
+from mmengine.dist import get_rank
+from mmpretrain.models import SelfSupDataPreprocessor
+from mmpretrain.registry import MODELS
+
+from mmdisco.datasets.transforms import build_recipes
+from mmdisco.errors import InputError
+from .augment_batch import augment_
+
+
+@MODELS.register_module()
+class DeviceViews(SelfSupDataPreprocessor):
+    """Turns batches of crops into views, on the model's device.
+
+    Each image has parameters of its own, the order of the colour jitter's
+    parts included. They are drawn on the CPU from torch's generator, so a
+    seed gives the same views on any device, and the host need never wait for
+    the device to learn who gets what. Ranks of the same seed draw different
+    parameters. Computes in float32 under autocast, too, and without PIL's
+    rounding down after each step: about one level of 256 brighter.
+
+    Args:
+        num_views (int): Views of an image. Defaults to 2.
+        views (Sequence[dict]): Arguments of :class:`ViewRecipe`, of each view
+            or once for all. Defaults to MoCo-v2's.
+        mean (Sequence[float], optional): Of R, G, B, 0 to 255.
+        std (Sequence[float], optional): Of R, G, B, 0 to 255.
+
+    Raises:
+        InputError: If a recipe can't be used.
+    """
+
+    def __init__(self,
+                 num_views: int = 2,
+                 views: Sequence[dict] = (dict(), ),
+                 mean: Optional[Sequence[float]] = None,
+                 std: Optional[Sequence[float]] = None) -> None:
+        super().__init__(mean=mean, std=std, non_blocking=True)
+        self.recipes = build_recipes(views, num_views)
+
+    @torch.no_grad()
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Make views in training, or only normalise.
+
+        Args:
+            data (dict): ``inputs``, RGB crops, uint8: a list of [N, 3, H, W],
+                one a view; outside training, a tensor will do as well.
+            training (bool): Whether to make views. Defaults to False.
+
+        Returns:
+            dict: ``inputs``, normalised float32, a list or a tensor as given;
+            ``data_samples``, if there are any.
+
+        Raises:
+            InputError: If there are more or fewer crops than views.
+        """
+        data = self.cast_data(data)
+        crops = data['inputs']
+        views = [crops] if torch.is_tensor(crops) else list(crops)
+        if training and len(views) != len(self.recipes):
+            raise InputError(f'{len(views)} crops of an image for '
+                             f'num_views={len(self.recipes)}')
+        with torch.autocast(views[0].device.type, enabled=False):
+            views = [view.float().div_(255) for view in views]
+            if training:
+                for view, recipe in zip(views, self.recipes):
+                    augment_(view, recipe.draw(len(view), _generator()))
+            views = [self._normalize(view) for view in views]
+        return dict(
+            inputs=views[0] if torch.is_tensor(crops) else views,
+            data_samples=data.get('data_samples'))
+
+    def _normalize(self, images: torch.Tensor) -> torch.Tensor:
+        if not self._enable_normalize:
+            return images * 255
+        return images.sub_(self.mean / 255).div_(self.std / 255)
+
+
+def _generator() -> torch.Generator:
+    """One that follows torch's seed, but differs between ranks."""
+    seed = int(torch.randint(2**31, ()))
+    return torch.Generator().manual_seed(seed + get_rank())
