@@ -1,0 +1,77 @@
+from typing import Any, Callable, Iterator
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
+from mmpretrain.registry import HOOKS
+from torch.utils.data import DataLoader
+
+
+class CudaPrefetcher:
+    """Copies the next batch to the device while the model works on this one.
+
+    The copies run on a CUDA stream of their own; they overlap with the model
+    if the loader pins its memory. Everything else is asked of the loader.
+
+    Args:
+        loader (DataLoader): The loader, with ``pin_memory``.
+        device (torch.device): A CUDA device.
+    """
+
+    def __init__(self, loader: DataLoader, device: torch.device) -> None:
+        self.loader = loader
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'loader':  # not yet set, when unpickled
+            raise AttributeError(name)
+        return getattr(self.loader, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        stream = torch.cuda.Stream(self.device)
+        batches = iter(self.loader)
+
+        def copy_next() -> Any:
+            with torch.cuda.stream(stream):
+                return _map(lambda x: x.to(self.device, non_blocking=True),
+                            next(batches, None))
+
+        ready = copy_next()
+        while ready is not None:
+            current = torch.cuda.current_stream(self.device)
+            current.wait_stream(stream)
+            # else its memory is taken for a next batch while in use here
+            batch = _map(lambda x, s=current: x.record_stream(s) or x, ready)
+            ready = copy_next()
+            yield batch
+
+
+def _map(function: Callable, batch: Any) -> Any:
+    """Apply a function to every tensor of nested lists and dicts."""
+    if torch.is_tensor(batch):
+        return function(batch)
+    if isinstance(batch, dict):
+        return {key: _map(function, value) for key, value in batch.items()}
+    if type(batch) in (list, tuple):
+        return type(batch)(_map(function, value) for value in batch)
+    return batch  # as data samples, which the data preprocessor moves
+
+
+@HOOKS.register_module()
+class PrefetchHook(Hook):
+    """Trains through a :class:`CudaPrefetcher`; without CUDA, does nothing."""
+
+    def before_train(self, runner) -> None:
+        """Wrap the training loader."""
+        device = next(runner.model.parameters()).device
+        loop = runner.train_loop
+        if device.type != 'cuda':
+            return
+        if isinstance(loop, EpochBasedTrainLoop):
+            loop.dataloader = CudaPrefetcher(loop.dataloader, device)
+        elif is_main_process():
+            runner.logger.warning('PrefetchHook: only loops by epoch prefetch')

@@ -1,0 +1,151 @@
+"""Images (two views each) that one core loads and augments in a second.
+
+All variants take turns in one run, each through all images, so that a machine
+that slows down slows all of them. The device's part of the augmentation is
+timed by itself, a batch at a time, and is no part of any other figure.
+"""
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Callable, Dict
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from PIL import Image, ImageFilter
+from sklearn.datasets import load_sample_images
+from torchvision import transforms as T
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.rates import draw_rates
+from mmdisco.launch import one_line_errors
+
+DATASETS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
+BASE = "mmpretrain's pipeline"
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--images', type=int, default=16)
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    return parser.parse_args()
+
+
+def write_images(folder: Path, num: int) -> list:
+    """JPEG files of 500x375 from scikit-learn's photographs."""
+    photos = [Image.fromarray(p) for p in load_sample_images().images]
+    rng = np.random.default_rng(0)
+    paths = [str(folder / f'{i}.jpg') for i in range(num)]
+    for i, path in enumerate(paths):
+        left, top = rng.integers(0, 100), rng.integers(0, 40)
+        photos[i % 2].resize((500, 375), Image.BICUBIC, box=(
+            left, top, left + 516, top + 387)).save(path, quality=90)
+    return paths
+
+
+def as_released() -> Callable:
+    """torchvision and PIL, as in MoCo's own code."""
+    view = T.Compose([
+        T.RandomResizedCrop(224, scale=(.2, 1.)),
+        T.RandomApply([T.ColorJitter(.4, .4, .4, .1)], p=.8),
+        T.RandomGrayscale(p=.2),
+        T.RandomApply([lambda image: image.filter(ImageFilter.GaussianBlur(
+            np.random.uniform(.1, 2.)))], p=.5),
+        T.RandomHorizontalFlip(),
+        T.ToTensor(),
+        T.Normalize([.485, .456, .406], [.229, .224, .225]),
+    ])
+
+    def run(path: str) -> list:
+        image = Image.open(path).convert('RGB')
+        return [view(image), view(image)]
+    return run
+
+
+def of_config(name: str) -> Callable:
+    """The pipeline of a dataset config, up to packed tensors."""
+    cfg = Config.fromfile(DATASETS / name)
+    pipeline = Compose(cfg.train_dataloader.dataset.pipeline)
+    return lambda path: pipeline(dict(img_path=path))
+
+
+def variants() -> Dict[str, Callable]:
+    crops = Compose([dict(type='LoadCrops')])
+    return {
+        BASE: of_config('imagenet_mocov2.py'),
+        'torchvision and PIL, as released': as_released(),
+        'ours, all on the CPU': of_config('imagenet_mocov2_fast.py'),
+        'ours, the rest on the device': of_config('imagenet_mocov2_device.py'),
+        'decoding and two crops': lambda path: crops(dict(img_path=path)),
+        'decoding': lambda path: np.asarray(Image.open(path).convert('RGB')),
+    }
+
+
+def seconds(function: Callable, argument: object) -> float:
+    start = time.perf_counter()
+    function(argument)
+    return time.perf_counter() - start
+
+
+def device_part(batch_size: int, rounds: int) -> dict:
+    """Seconds a batch that DeviceViews takes, copy to the device included."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    cfg = Config.fromfile(DATASETS / 'imagenet_mocov2_device.py')
+    views = MODELS.build(cfg.data_preprocessor).to(device)
+    crops = torch.randint(0, 256, (batch_size, 3, 224, 224)).byte()
+
+    def run(crops: torch.Tensor) -> None:
+        views(dict(inputs=[crops, crops]), training=True)
+        if device == 'cuda':
+            torch.cuda.synchronize()
+    run(crops)  # warm up
+    times = [seconds(run, crops) for _ in range(rounds)]
+    return dict(device=device, batch_size=batch_size, seconds=median(times),
+                all=times)
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    functions = variants()
+    times = {name: [] for name in functions}  # of a whole round
+    with tempfile.TemporaryDirectory() as folder:
+        paths = write_images(Path(folder), args.images)
+        for turn in range(args.rounds + 1):
+            for name, function in functions.items():
+                total = sum(seconds(function, path) for path in paths)
+                if turn:  # the first warms up
+                    times[name].append(total / args.images)
+    base = median(times[BASE])
+    rows = {name: dict(images_per_s=1 / median(t), ratio=base / median(t),
+                       seconds=median(t), all=t) for name, t in times.items()}
+    for name, row in rows.items():
+        print(f"{name:<34} {row['images_per_s']:7.1f} images/s  "
+              f"{row['ratio']:5.2f}x")
+    device = device_part(args.batch_size, args.rounds)
+    print(f"apart from these, the device's part: {device['seconds']:.4f} s a "
+          f"batch of {args.batch_size} images on {device['device']}")
+    if args.json:
+        path = Path(args.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dict(
+            loader=rows, device_part=device, images=args.images, threads=1,
+            size=[500, 375], **provenance()), indent=2))
+        draw_rates(rows, 'images (two views) a second, one core',
+                   path.with_suffix('.png'))
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
