@@ -13,7 +13,9 @@ from mmdisco.converters import safe_load
 from mmdisco.engine import QueueCheckHook
 from mmdisco.errors import InputError
 from mmdisco.launch import (
+    LEVELS,
     apply_overrides,
+    apply_speed,
     fit_queue,
     local_rank,
     newest_checkpoint,
@@ -34,6 +36,9 @@ def parse_args() -> argparse.Namespace:
         'one in the work dir')
     parser.add_argument('--amp', action='store_true',
                         help='automatic mixed precision')
+    parser.add_argument(
+        '--speed', choices=LEVELS, default='off',
+        help="'exact' changes nothing but rounding, 'auto' may use bf16")
     parser.add_argument('--no-validate', action='store_true',
                         help='no evaluation during training')
     parser.add_argument(
@@ -70,11 +75,11 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        if not torch.cuda.is_available():
-            raise InputError('--amp needs an accelerator, this machine has '
-                             'none: leave it out')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if torch.cuda.is_available():
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        else:
+            cfg.optim_wrapper.type = 'BF16OptimWrapper'
     if args.resume:
         checkpoint = (newest_checkpoint(cfg.work_dir)
                       if args.resume == 'auto' else args.resume)
@@ -127,6 +132,7 @@ def main() -> None:
         if torch_dist.is_initialized():
             torch_dist.barrier()
     notes += fit_queue(cfg, world_size)
+    notes += apply_speed(cfg, args.speed)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
     for note in notes:

@@ -18,6 +18,7 @@ custom_hooks = [
     dict(type='ResumeCheckHook'),
     dict(type='TeacherHook'),
     dict(type='ThroughputHook'),
+    dict(type='StepShareHook'),
     dict(type='CollapseHook'),
 ]
 # means over ten iterations, of what this project logs besides, too

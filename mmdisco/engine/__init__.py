@@ -1,14 +1,21 @@
 from .atomic_backend import AtomicBackend
+from .bf16_optim_wrapper import BF16OptimWrapper
+from .fast_runner import FastRunner
 from .hooks import (
     CollapseHook,
     EpochSeedHook,
+    LateLogHook,
     QueueCheckHook,
     ResumeCheckHook,
+    StepShareHook,
     TeacherHook,
     ThroughputHook,
 )
+from .prefetch import CudaPrefetcher, PrefetchHook
 
 __all__ = [
-    'AtomicBackend', 'CollapseHook', 'EpochSeedHook', 'QueueCheckHook',
-    'ResumeCheckHook', 'TeacherHook', 'ThroughputHook'
+    'AtomicBackend', 'BF16OptimWrapper', 'CollapseHook', 'CudaPrefetcher',
+    'EpochSeedHook', 'FastRunner', 'LateLogHook', 'PrefetchHook',
+    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'TeacherHook',
+    'ThroughputHook'
 ]

@@ -7,9 +7,10 @@ from .queue import fit_queue
 from .quiet import quiet_init
 from .resume import newest_checkpoint
 from .smoke import shrink
+from .speed import LEVELS, apply_speed
 
 __all__ = [
-    'Job', 'apply_overrides', 'available_cores', 'fit_queue', 'local_rank',
+    'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores', 'fit_queue', 'local_rank',
     'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'quiet_init',
     'read_config', 'run_jobs', 'shrink'
 ]

@@ -40,7 +40,8 @@ class FrozenTeacher(nn.Module):
         compile (bool): ``torch.compile`` it. Defaults to False.
 
     The last four are for speed. The network so rewritten is compared with the
-    plain one on the first batch, and is not used if it differs.
+    plain one on the first batch, and is not used if it differs. With any of
+    them ``dtype`` holds under autocast, too.
 
     Raises:
         FileNotFoundError: If ``checkpoint`` does not exist.
@@ -82,8 +83,8 @@ class FrozenTeacher(nn.Module):
         self.norm_mode = norm_mode
         self._wishes = dict(fuse=fuse, dtype=dtype,
                             channels_last=channels_last, compile=compile)
-        if not (fuse or channels_last or compile or dtype != 'fp32'):
-            self._wishes = None
+        self._plain = dtype == 'fp32' and not (
+            fuse or channels_last or compile)
         self._run = (Encoder(self.backbone, self.neck), )  # no submodule
         self.checkpoint = checkpoint
         self.sha256 = None
@@ -136,13 +137,19 @@ class FrozenTeacher(nn.Module):
             Tensor or list[Tensor]: Embeddings, [N, D], not normalised.
         """
         if isinstance(x, Tensor):
-            if self._wishes is not None:
-                self._speed_up(x)
-            return self._run[0](x)
+            return self._embed(x)
         joint = self.norm_mode == 'eval' and len({v.shape for v in x}) == 1
         if joint:  # rows don't see each other
-            return list(self(torch.cat(list(x))).split(len(x[0])))
-        return [self(view) for view in x]
+            return list(self._embed(torch.cat(list(x))).split(len(x[0])))
+        return [self._embed(view) for view in x]
+
+    def _embed(self, images: Tensor) -> Tensor:
+        if self._plain:
+            return self._run[0](images)
+        with torch.autocast(images.device.type, enabled=False):
+            if self._wishes is not None:
+                self._speed_up(images)
+            return self._run[0](images)
 
     def _speed_up(self, images: Tensor) -> None:
         wishes, self._wishes = self._wishes, None

@@ -1,11 +1,13 @@
 from .collapse_hook import CollapseHook
 from .epoch_seed_hook import EpochSeedHook
+from .late_log_hook import LateLogHook
 from .queue_check_hook import QueueCheckHook
 from .resume_check_hook import ResumeCheckHook
+from .step_share_hook import StepShareHook
 from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
 
 __all__ = [
-    'CollapseHook', 'EpochSeedHook', 'QueueCheckHook', 'ResumeCheckHook',
-    'TeacherHook', 'ThroughputHook'
+    'CollapseHook', 'EpochSeedHook', 'LateLogHook', 'QueueCheckHook',
+    'ResumeCheckHook', 'StepShareHook', 'TeacherHook', 'ThroughputHook'
 ]

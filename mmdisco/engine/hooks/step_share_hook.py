@@ -1,0 +1,129 @@
+import time
+from collections import Counter, deque
+from typing import Dict, Union
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+
+Mark = Union[float, 'torch.cuda.Event']
+SHARES = ('data_wait', 'teacher', 'student', 'other')
+
+
+def mark() -> Mark:
+    """A point in time: of the GPU's work if there is one, without waiting."""
+    if not torch.cuda.is_available():
+        return time.perf_counter()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def seconds(start: Mark, end: Mark) -> float:
+    """Time between two marks."""
+    if isinstance(start, float):
+        return end - start
+    return start.elapsed_time(end) / 1000
+
+
+@HOOKS.register_module()
+class StepShareHook(Hook):
+    """Logs where the time of training goes, in per cent.
+
+    - ``data_wait``: waiting for the loader.
+    - ``teacher``: the frozen teacher's forward pass.
+    - ``student``: forward and backward pass of what learns, momentum encoder
+      and losses included.
+    - ``other``: preparing the batch, optimizer, log, checkpoints.
+
+    They are of the iterations since the last multiple of ``window``, and
+    never wait for a GPU. The first iteration is left out: it warms up.
+
+    Args:
+        window (int): Iterations. Defaults to 100.
+        advise_above (float): If ``data_wait`` is above, say once what to do.
+            Defaults to 20.
+    """
+    priority = 'NORMAL'  # after the timer, before the logger
+
+    def __init__(self, window: int = 100, advise_above: float = 20.) -> None:
+        self.window = window
+        self.advise_above = advise_above
+        self._totals: Counter = Counter()
+        self._steps: deque = deque()  # of which the GPU is not done, perhaps
+        self._marks: Dict[str, Mark] = {}
+
+    def before_train(self, runner) -> None:
+        """Watch model, teacher and optimizer."""
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+
+        def note(name):
+            return lambda *_: self._marks.update({name: mark()})
+
+        model.register_forward_pre_hook(note('forward'))
+        if hasattr(model, 'teacher'):
+            model.teacher.register_forward_pre_hook(note('teacher'))
+            model.teacher.register_forward_hook(note('taught'))
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        if optimizer is not None:
+            optimizer.register_step_pre_hook(note('optimizer'))
+        self._previous = None
+
+    def before_train_iter(self, runner, batch_idx: int,
+                          data_batch=None) -> None:
+        """Start a step: the batch has come."""
+        self._came = time.perf_counter()
+        self._marks = {}
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        """End a step, and log the shares of those that are complete."""
+        now, before = time.perf_counter(), self._previous
+        self._previous = now
+        if before is None:
+            return
+        self._marks.update(
+            end=mark(), wait=self._came - before, total=now - before)
+        self._steps.append(self._marks)
+        while self._steps and self._is_done(self._steps[0]):
+            self._totals.update(self._shares(self._steps.popleft()))
+        total = sum(self._totals.values())
+        if not total:
+            return
+        for name in SHARES:
+            runner.message_hub.update_scalar(
+                f'train/{name}', 100 * self._totals[name] / total)
+        if self.every_n_train_iters(runner, self.window):
+            self._advise(runner, 100 * self._totals['data_wait'] / total)
+            self._totals.clear()
+
+    @staticmethod
+    def _is_done(step: dict) -> bool:
+        return isinstance(step['end'], float) or step['end'].query()
+
+    @staticmethod
+    def _shares(step: dict) -> Dict[str, float]:
+        teacher = student = 0.
+        if 'taught' in step:
+            teacher = seconds(step['teacher'], step['taught'])
+        if 'forward' in step:
+            student = seconds(step['forward'], step.get(
+                'optimizer', step['end'])) - teacher
+        rest = step['total'] - step['wait'] - teacher - student
+        return dict(data_wait=step['wait'], teacher=teacher, student=student,
+                    other=max(rest, 0.))
+
+    def _advise(self, runner, waiting: float) -> None:
+        if waiting <= self.advise_above:
+            return
+        workers = runner.train_dataloader.num_workers
+        runner.logger.warning(
+            f'{waiting:.0f} % of the time went into waiting for images: set '
+            f'train_dataloader.num_workers higher (it is {workers}), put the '
+            'images on a faster disk, or try tools/train.py --speed auto')
+        self.advise_above = float('inf')

@@ -1,0 +1,50 @@
+"""What the hardware and the system offer."""
+import ctypes
+import platform
+from typing import Optional
+
+import torch
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
+
+
+def bf16_pays() -> bool:
+    """Whether processor or GPU computes in bf16, rather than emulate it.
+
+    Returns:
+        bool: AVX-512 bf16 or AMX on a CPU; Ampere or later on a GPU.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(
+        getattr(torch.cpu, name, bool)()
+        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported'))
+
+
+def why_no_compiler() -> Optional[str]:
+    """Try ``torch.compile`` on a line of code.
+
+    Returns:
+        str, optional: Why it does not work, None if it does.
+    """
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        torch.compile(torch.neg)(torch.ones(2, device=device))
+    except Exception as error:  # whatever the compiler raises
+        return str(error).strip().split('\n')[0]
+    return None
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep what is freed for the next step (Linux, glibc).
+
+    A tensor of some MiB else goes back to the system as soon as it is freed,
+    and each page of the next one costs a fault: a fifth of a step on a CPU.
+
+    Returns:
+        bool: Whether it does.
+    """
+    if platform.libc_ver()[0] != 'glibc':
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))

@@ -1,0 +1,86 @@
+from typing import List
+
+import torch
+from mmengine.config import Config
+
+from mmdisco.errors import InputError
+from .hardware import bf16_pays, keep_freed_memory, why_no_compiler
+
+LEVELS = ('auto', 'exact', 'off')
+_FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
+
+
+def apply_speed(cfg: Config, level: str) -> List[str]:
+    """Set whatever makes training faster.
+
+    'exact' changes no result beyond rounding: the frozen teacher rewritten,
+    channels-last, ``torch.compile``, :class:`LeanMoCo`, fused optimizer, DDP
+    with a static graph. 'auto' computes in bf16, too, where the hardware
+    does.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        level (str): 'auto', 'exact' or 'off'.
+
+    Returns:
+        list[str]: What the log must say.
+
+    Raises:
+        InputError: If the config has a runner of its own.
+    """
+    if level == 'off':
+        return []
+    if cfg.get('runner_type', 'FastRunner') != 'FastRunner':
+        raise InputError(f'--speed {level} needs the FastRunner, the config '
+                         f'has runner_type={cfg.runner_type!r}: leave out one')
+    gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
+    half = level == 'auto' and bf16_pays()
+    # in fp32, GPUs gain nothing from channels-last
+    channels_last, compiled = half or not gpu, no_compiler is None
+    cfg.runner_type = 'FastRunner'
+    cfg.speed = dict(channels_last=channels_last, compile=compiled)
+
+    if 'teacher' in cfg.model:
+        teacher = cfg.model.teacher
+        teacher.update(cfg.speed)
+        teacher.fuse = teacher.get('norm_mode', 'eval') == 'eval'
+        if half:
+            teacher.dtype = 'bf16'
+    _lean(cfg.model.get('ssl', cfg.model))
+    wrapper = cfg.optim_wrapper
+    if wrapper.optimizer.type in _FUSED and 'foreach' not in wrapper.optimizer:
+        wrapper.optimizer.setdefault('fused', True)
+    if half and wrapper.type == 'OptimWrapper':
+        wrapper.type = 'BF16OptimWrapper'
+    _static_graph(cfg)
+    cfg.default_hooks.runtime_info = dict(type='LateLogHook')
+    kept = not gpu and keep_freed_memory()
+    ways = [
+        'bf16' if half else
+        'fp32' if level == 'exact' else 'fp32 (bf16 would be emulated here)',
+        'channels last' if channels_last else '',
+        'compiled' if compiled else f'not compiled ({no_compiler})',
+        'freed memory kept' if kept else '',
+    ]
+    return [f"speed {level}: {', '.join(filter(None, ways))}"]
+
+
+def _lean(ssl: dict) -> None:
+    if ssl.type != 'MoCo':
+        return
+    ssl.type = 'LeanMoCo'
+    loss = dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'))
+    if {k: v for k, v in ssl.head.items() if k != 'temperature'} == loss:
+        ssl.head = dict(
+            type='InfoNCEHead', temperature=ssl.head.get('temperature', .1))
+
+
+def _static_graph(cfg: Config) -> None:
+    """Let DDP rely on the same graph at each step."""
+    varies = cfg.get('find_unused_parameters', False) or (
+        cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
+    if cfg.get('launcher', 'none') == 'none' or varies:
+        return
+    ddp = cfg.setdefault('model_wrapper_cfg', dict(
+        type='MMDistributedDataParallel', broadcast_buffers=False))
+    ddp.update(static_graph=True, gradient_as_bucket_view=True)
