@@ -48,3 +48,12 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def save_activations_sparingly() -> None:
+    """Have ``torch.compile`` keep less for the backward pass.
+
+    What is cheap is computed again, up to three tenths of the memory.
+    """
+    import torch._functorch.config as functorch
+    functorch.activation_memory_budget = .7

@@ -1,12 +1,19 @@
+from pathlib import Path
 from typing import List
 
 import torch
 from mmengine.config import Config
 
 from mmdisco.errors import InputError
-from .hardware import bf16_pays, keep_freed_memory, why_no_compiler
+from .hardware import (
+    bf16_pays,
+    keep_freed_memory,
+    save_activations_sparingly,
+    why_no_compiler,
+)
 
 LEVELS = ('auto', 'exact', 'off')
+DATASETS = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'
 _FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
 
 
@@ -16,7 +23,8 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
     'exact' changes no result beyond rounding: the frozen teacher rewritten,
     channels-last, ``torch.compile``, :class:`LeanMoCo`, fused optimizer, DDP
     with a static graph. 'auto' computes in bf16, too, where the hardware
-    does.
+    does, and makes the views of MoCo-v2 in a faster way, equal in
+    distribution.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -52,8 +60,11 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         wrapper.optimizer.setdefault('fused', True)
     if half and wrapper.type == 'OptimWrapper':
         wrapper.type = 'BF16OptimWrapper'
+    if level == 'auto' and compiled:
+        save_activations_sparingly()
     _static_graph(cfg)
     cfg.default_hooks.runtime_info = dict(type='LateLogHook')
+    views = level == 'auto' and _fast_views(cfg, on_device=gpu)
     kept = not gpu and keep_freed_memory()
     ways = [
         'bf16' if half else
@@ -61,6 +72,7 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         'channels last' if channels_last else '',
         'compiled' if compiled else f'not compiled ({no_compiler})',
         'freed memory kept' if kept else '',
+        'fast views' if views else '',
     ]
     return [f"speed {level}: {', '.join(filter(None, ways))}"]
 
@@ -81,6 +93,25 @@ def _static_graph(cfg: Config) -> None:
         cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
     if cfg.get('launcher', 'none') == 'none' or varies:
         return
-    ddp = cfg.setdefault('model_wrapper_cfg', dict(
+    cfg.setdefault('model_wrapper_cfg', dict(
         type='MMDistributedDataParallel', broadcast_buffers=False))
-    ddp.update(static_graph=True, gradient_as_bucket_view=True)
+    cfg.model_wrapper_cfg.update(
+        static_graph=True, gradient_as_bucket_view=True)
+
+
+def _fast_views(cfg: Config, on_device: bool) -> bool:
+    """Make the views of MoCo-v2 in a faster way, if these are wanted."""
+    name = '_device' if on_device else '_fast'
+    reference, fast = (
+        Config.fromfile(DATASETS / f'imagenet_mocov2{kind}.py')
+        for kind in ('', name))
+    dataset = cfg.train_dataloader.dataset
+    if (cfg.get('data_preprocessor') != reference.data_preprocessor
+            or dataset.get('pipeline') != reference.train_pipeline):
+        return False
+    cfg.data_preprocessor = fast.data_preprocessor
+    dataset.pipeline = fast.train_pipeline
+    if on_device:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
+                            dict(type='PrefetchHook')]
+    return True

@@ -69,13 +69,11 @@ def test_random_numbers_depend_on_seed_and_epoch():
 def test_throughput_is_of_all_ranks():
     hub = MessageHub.get_instance('throughput')
     hub.update_scalar('train/time', 2.)
-    hub.update_scalar('train/data_time', .5)
     runner = SimpleNamespace(
         message_hub=hub, world_size=4, iter=0,
         train_dataloader=SimpleNamespace(batch_size=32))
     ThroughputHook().after_train_iter(runner, 0)
     assert hub.get_scalar('train/images_per_s').current() == 64
-    assert hub.get_scalar('train/data_wait').current() == 25
 
 
 def test_throughput_forgets_after_its_window():
@@ -85,12 +83,10 @@ def test_throughput_forgets_after_its_window():
     loader = SimpleNamespace(batch_size=10)
     for i in range(9):  # epochs of 3; slow up to iteration 6
         hub.update_scalar('train/time', 10. if i < 6 else 1.)
-        hub.update_scalar('train/data_time', 9. if i < 6 else 0.)
         hook.after_train_iter(SimpleNamespace(
             iter=i, message_hub=hub, world_size=1,
             train_dataloader=loader), i % 3)
     assert hub.get_scalar('train/images_per_s').current() == 10
-    assert hub.get_scalar('train/data_wait').current() == 0
 
 
 @pytest.mark.parametrize('change, words', [

@@ -1,4 +1,5 @@
 """Every recorded number of the public DisCo step, on one and two processes."""
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,13 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmpretrain.models import ContrastiveHead, MoCo, MoCoV2Neck
 
-from mmdisco.models import DisCo, DisCoLoss, FrozenTeacher, StudentTap
+from mmdisco.models import (
+    DisCo,
+    DisCoLoss,
+    FrozenTeacher,
+    LeanMoCo,
+    StudentTap,
+)
 from tests.models.toy import ToyBackbone, fill, recipe
 
 DATA = Path(__file__).parents[1] / 'data'
@@ -16,12 +23,12 @@ CLOSE = dict(rtol=1e-4, atol=1e-5)
 STEPS = 4
 
 
-def build(norm_mode):
+def build(norm_mode, testbed=MoCo):
     """Student, momentum encoder, queue and teacher as the goldens start."""
     backbone = ToyBackbone(8, 16)
     neck = MoCoV2Neck(16, 2048, 128)
     fill(backbone, neck, 'student')
-    moco = MoCo(
+    moco = testbed(
         backbone,
         neck,
         ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=.2),
@@ -94,11 +101,12 @@ def step(model, views, size):
     return losses, total, seen
 
 
+@pytest.mark.parametrize('testbed', [MoCo, LeanMoCo])
 @pytest.mark.parametrize('norm_mode', ['eval', 'batch'])
-def test_four_steps_equal_the_public_implementation(norm_mode):
+def test_four_steps_equal_the_public_implementation(norm_mode, testbed):
     name = dict(eval='teacher_eval', batch='teacher_train')[norm_mode]
     gold = np.load(DATA / f'disco_moco_step_{name}.npz')
-    model = build(norm_mode).train()
+    model = build(norm_mode, testbed).train()
     student = [*model.backbone.parameters(), *model.neck.parameters()]
     optimizer = torch.optim.SGD(
         student, .03, momentum=.9, weight_decay=1e-4)
@@ -119,11 +127,11 @@ def test_four_steps_equal_the_public_implementation(norm_mode):
             check(unit, gold[key + t], key + t)
             check(((seen['embeds'][view] - unit)**2).sum(),
                   gold[key + ('mse_q', 'mse_k')[view]], key + 'mse of a view')
-        check(model.ssl.queue, gold[key + 'queue_after'], key + 'queue')
-        assert int(model.ssl.queue_ptr) == int(gold[key + 'ptr_after'][0])
 
         optimizer.zero_grad()
         total.backward()
+        check(model.ssl.queue, gold[key + 'queue_after'], key + 'queue')
+        assert int(model.ssl.queue_ptr) == int(gold[key + 'ptr_after'][0])
         check(model.backbone.conv1.weight.grad, gold[key + 'grad_conv1'],
               key + 'grad_conv1')
         for layer in (0, 2):
@@ -138,22 +146,26 @@ def test_four_steps_equal_the_public_implementation(norm_mode):
                   gold[f'final/student/{bn}.{stat}'], f'{bn}.{stat}')
 
 
-def _rank(rank, port, fail):
-    import mmpretrain.models.selfsup.moco as moco_module
+def _rank(rank, port, fail, testbed):
+    moco_module = sys.modules[testbed.__module__]
     dist.init_process_group(
         'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     torch.set_num_threads(1)
     try:
         gold = np.load(DATA / 'disco_moco_step_2rank_teacher_train.npz')
         views_of = np.load(DATA / 'disco_moco_step_teacher_train.npz')
-        model = build('batch').train()
+        model = build('batch', testbed).train()
         optimizer = torch.optim.SGD(
             [*model.backbone.parameters(), *model.neck.parameters()],
             .03,
             momentum=.9,
             weight_decay=1e-4)
+        lean = testbed is LeanMoCo  # as tools/train.py --speed has it
         wrapped = torch.nn.parallel.DistributedDataParallel(
-            Wrapper(model), broadcast_buffers=False)
+            Wrapper(model),
+            broadcast_buffers=False,
+            static_graph=lean,
+            gradient_as_bucket_view=lean)
         shuffle = moco_module.batch_shuffle_ddp
         for s in range(STEPS):
             perm = torch.from_numpy(gold[f'step{s}/shuffle_perm'])
@@ -184,9 +196,9 @@ def _rank(rank, port, fail):
                     torch.nn.functional.normalize(
                         model.teacher(views[view]), dim=1), gold[key + t],
                     key + t)
-            check(model.ssl.queue, gold[f'step{s}/queue_after'], 'queue')
             optimizer.zero_grad()
             total.backward()
+            check(model.ssl.queue, gold[f'step{s}/queue_after'], 'queue')
             check(model.backbone.conv1.weight.grad,
                   gold[f'step{s}/grad_conv1'], 'grad_conv1')
             optimizer.step()
@@ -214,8 +226,9 @@ class Wrapper(torch.nn.Module):
         return total, losses, seen['embeds']
 
 
-def test_two_ranks_equal_the_public_implementation(free_port):
+@pytest.mark.parametrize('testbed', [MoCo, LeanMoCo])
+def test_two_ranks_equal_the_public_implementation(free_port, testbed):
     context = mp.get_context('spawn')
     fail = context.SimpleQueue()
-    mp.spawn(_rank, args=(free_port, fail), nprocs=2)
+    mp.spawn(_rank, args=(free_port, fail, testbed), nprocs=2)
     assert fail.empty()

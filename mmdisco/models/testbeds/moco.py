@@ -87,6 +87,8 @@ class LeanMoCo(MoCo):
         several = get_world_size() > 1
         if several:  # so that BN can't tell a query's key from the others
             images, order = batch_shuffle_ddp(images)
+        else:  # so that whatever is random later is as without speed
+            torch.randperm(len(images))
         key = F.normalize(self.encoder_k(images)[0].float(), dim=1)
         return batch_unshuffle_ddp(key, order) if several else key
 

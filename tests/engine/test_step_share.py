@@ -1,0 +1,90 @@
+"""Shares of a step's time against a clock that the test turns."""
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from torch import nn
+
+from mmdisco.engine import StepShareHook
+from mmdisco.engine.hooks import step_share_hook
+
+
+class Model(nn.Module):
+
+    def __init__(self, clock):
+        super().__init__()
+        self.teacher = nn.Module()
+        self.teacher.forward = lambda: clock.tick(3.)
+        self.weight = nn.Parameter(torch.ones(1))
+        self.clock = clock
+
+    def forward(self):
+        self.clock.tick(1.)  # student
+        self.teacher()
+        self.clock.tick(1.)  # losses
+        return self.weight.sum()
+
+
+class Clock:
+    now = 0.
+
+    def tick(self, seconds):
+        self.now += seconds
+
+
+def run(hook, waits, workers=2, teacher=True):
+    """Steps of 10 s besides the waiting; the message hub and the logger."""
+    clock = Clock()
+    model = Model(clock)
+    if not teacher:
+        del model.teacher
+        model.forward = lambda: (clock.tick(5.), model.weight.sum())[1]
+    optimizer = torch.optim.SGD(model.parameters(), .1)
+    runner = SimpleNamespace(
+        model=model, iter=0, logger=MagicMock(),
+        message_hub=MessageHub.get_instance(f'share{id(clock)}'),
+        optim_wrapper=SimpleNamespace(optimizer=optimizer),
+        train_dataloader=SimpleNamespace(num_workers=workers))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step_share_hook, 'time', SimpleNamespace(
+            perf_counter=lambda: clock.now))
+        hook.before_train(runner)
+        for runner.iter, wait in enumerate(waits):
+            clock.tick(wait)
+            hook.before_train_iter(runner, runner.iter)
+            clock.tick(1.)  # preparing
+            loss = model()
+            loss.backward()
+            clock.tick(2.)
+            optimizer.step()
+            clock.tick(2.)  # optimizer
+            hook.after_train_iter(runner, runner.iter)
+    return runner
+
+
+def shares(runner):
+    return {name: round(runner.message_hub.get_scalar(
+        f'train/{name}').current(), 3) for name in step_share_hook.SHARES}
+
+
+def test_the_shares_are_those_of_the_clock_and_sum_up():
+    runner = run(StepShareHook(), [99., 10., 10.])  # the first warms up
+    assert shares(runner) == dict(
+        data_wait=50., teacher=15., student=20., other=15.)
+
+
+def test_without_a_teacher_it_has_no_share():
+    runner = run(StepShareHook(), [0., 0., 0.], teacher=False)
+    assert shares(runner) == dict(
+        data_wait=0., teacher=0., student=70., other=30.)
+
+
+def test_a_starving_run_is_advised_once():
+    runner = run(StepShareHook(window=2), [0., *[10.] * 9])
+    assert runner.logger.warning.call_count == 1
+    words = runner.logger.warning.call_args[0][0]
+    assert '50 % of the time' in words and 'it is 2' in words
+    runner = run(StepShareHook(window=2), [0., *[2.] * 9])  # 17 %
+    assert not runner.logger.warning.called

@@ -1,0 +1,131 @@
+"""What --speed makes of a config, on hardware that the test makes up."""
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmdisco.launch import apply_speed, read_config, speed
+
+ROOT = 'configs/disco/r50_mbv3.py'
+
+
+@pytest.fixture
+def hardware(monkeypatch):
+    """Of the fast kind; whether memory was kept is a list."""
+    kept = []
+    monkeypatch.setattr(speed, 'bf16_pays', lambda: True)
+    monkeypatch.setattr(speed, 'why_no_compiler', lambda: None)
+    monkeypatch.setattr(
+        speed, 'keep_freed_memory', lambda: kept.append(1) or True)
+    monkeypatch.setattr(speed, 'save_activations_sparingly', lambda: None)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    return kept
+
+
+def test_off_changes_nothing(hardware):
+    cfg = read_config(ROOT)
+    before = cfg.pretty_text
+    assert apply_speed(cfg, 'off') == []
+    assert cfg.pretty_text == before and not hardware
+
+
+def test_exact_stays_in_fp32_and_keeps_the_views(hardware):
+    cfg, before = read_config(ROOT), read_config(ROOT)
+    note, = apply_speed(cfg, 'exact')
+    assert note == ('speed exact: fp32, channels last, compiled, freed memory '
+                    'kept')
+    assert cfg.model.teacher == dict(
+        before.model.teacher, fuse=True, channels_last=True, compile=True)
+    assert cfg.model.ssl.type == 'LeanMoCo'
+    assert cfg.model.ssl.head == dict(type='InfoNCEHead', temperature=.2)
+    assert cfg.optim_wrapper == dict(
+        before.optim_wrapper,
+        optimizer=dict(before.optim_wrapper.optimizer, fused=True))
+    assert cfg.train_dataloader == before.train_dataloader
+    assert cfg.data_preprocessor == before.data_preprocessor
+    assert 'model_wrapper_cfg' not in cfg and hardware
+
+
+def test_auto_computes_in_bf16_where_the_hardware_does(hardware, monkeypatch):
+    cfg = read_config(ROOT)
+    note, = apply_speed(cfg, 'auto')
+    assert note.startswith('speed auto: bf16, channels last, compiled')
+    assert note.endswith('fast views')
+    assert cfg.optim_wrapper.type == 'BF16OptimWrapper'
+    assert cfg.model.teacher.dtype == 'bf16'
+    monkeypatch.setattr(speed, 'bf16_pays', lambda: False)
+    cfg = read_config(ROOT)
+    note, = apply_speed(cfg, 'auto')
+    assert 'fp32 (bf16 would be emulated here)' in note
+    assert cfg.optim_wrapper.type == 'OptimWrapper'
+    assert 'dtype' not in cfg.model.teacher
+
+
+def test_views_that_are_not_mocov2s_stay(hardware):
+    cfg = read_config(ROOT)
+    cfg.train_dataloader.dataset.pipeline[1].transforms[0][0].scale = 192
+    before = cfg.train_dataloader.to_dict()
+    assert 'fast views' not in apply_speed(cfg, 'auto')[0]
+    assert cfg.train_dataloader.to_dict() == before
+
+
+def test_on_a_gpu_views_are_made_there_and_fetched_ahead(
+        hardware, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = read_config(ROOT)
+    apply_speed(cfg, 'auto')
+    assert cfg.data_preprocessor.type == 'DeviceViews'
+    assert cfg.custom_hooks[-1] == dict(type='PrefetchHook')
+    assert cfg.speed == dict(channels_last=True, compile=True)
+    assert not hardware  # the C library's memory is not what counts there
+    cfg = read_config(ROOT)
+    apply_speed(cfg, 'exact')
+    assert cfg.speed == dict(channels_last=False, compile=True)
+
+
+def test_without_a_compiler_it_says_so_in_a_line(hardware, monkeypatch):
+    monkeypatch.setattr(speed, 'why_no_compiler', lambda: 'no g++')
+    cfg = read_config(ROOT)
+    assert 'not compiled (no g++)' in apply_speed(cfg, 'exact')[0]
+    assert not cfg.speed.compile and not cfg.model.teacher.compile
+
+
+def test_what_does_not_fit_is_left_alone(hardware):
+    cfg = read_config(ROOT)
+    cfg.model.teacher.norm_mode = 'batch'
+    cfg.model.ssl.head.loss = dict(type='LabelSmoothLoss')
+    cfg.model.ssl.head.temperature = .1
+    cfg.optim_wrapper.optimizer = dict(type='LARS', lr=1.)
+    head = cfg.model.ssl.head.to_dict()
+    apply_speed(cfg, 'exact')
+    assert not cfg.model.teacher.fuse
+    assert cfg.model.ssl.head.to_dict() == head
+    assert cfg.optim_wrapper.optimizer == dict(type='LARS', lr=1.)
+
+
+def test_ddp_relies_on_a_static_graph_where_there_is_one(hardware):
+    cfg = read_config(ROOT)
+    cfg.launcher = 'pytorch'
+    apply_speed(cfg, 'exact')
+    assert cfg.model_wrapper_cfg == dict(
+        type='MMDistributedDataParallel', broadcast_buffers=False,
+        static_graph=True, gradient_as_bucket_view=True)
+    for change in (dict(find_unused_parameters=True), dict(
+            optim_wrapper=dict(accumulative_counts=2))):
+        cfg = read_config(ROOT)
+        cfg.merge_from_dict(dict(launcher='pytorch', **change))
+        apply_speed(cfg, 'exact')
+        assert 'model_wrapper_cfg' not in cfg
+
+
+def test_another_runner_is_an_error(hardware):
+    cfg = Config(dict(read_config(ROOT), runner_type='FlexibleRunner'))
+    with pytest.raises(ValueError, match="runner_type='FlexibleRunner'"):
+        apply_speed(cfg, 'auto')
+
+
+def test_it_learns_why_there_is_no_compiler(monkeypatch):
+    def fail(function):
+        raise RuntimeError('No C++ compiler found\nand more')
+
+    monkeypatch.setattr(torch, 'compile', fail)
+    assert speed.why_no_compiler() == 'No C++ compiler found'

@@ -1,0 +1,221 @@
+"""A DisCo step on the MoCo-v2 testbed: plain, exact, auto, and the bare sum.
+
+`plain` is the step as the literature writes it, below: eager, fp32, a teacher
+in train mode, separate passes, concatenated logits. `plain_eval` has a teacher
+in eval mode, so that the change of BN mode is not counted as speed. `exact`
+and `auto` are what tools/train.py runs with that --speed. `bare_…` are the
+forward and backward passes alone that the method can't avoid, with the same
+precision and compiler. Weights are random: they don't change the time.
+"""
+import argparse
+import json
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+from typing import Callable, Dict, List, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.steps import draw_steps, print_steps
+from mmdisco.analysis.turns import Variant, peak_memory, take_turns
+from mmdisco.launch import apply_speed, one_line_errors, read_config
+from mmdisco.launch.smoke import save_random
+from mmdisco.models.fast_student import speed_up_student
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+CONFIGS = Path(__file__).parents[2] / 'configs' / 'disco'
+BUDGET = 300  # seconds, after which no round is begun
+
+
+def config(student: str, teacher: str, queue_len: int) -> Config:
+    """The DisCo config of a teacher file with random weights."""
+    init_default_scope('mmpretrain')
+    MMLogger.get_current_instance().setLevel('WARNING')
+    cfg = read_config(str(CONFIGS / f'r50_{student}.py'))
+    cfg.model.teacher.checkpoint = teacher
+    cfg.model.ssl.queue_len = queue_len
+    return cfg
+
+
+def two_views(batch_size: int, size: int) -> List[Tensor]:
+    """Random views, uint8 [N, 3, H, W]."""
+    torch.manual_seed(0)
+    return [torch.randint(0, 256, (batch_size, 3, size, size), device=DEVICE
+                          ).byte() for _ in range(2)]
+
+
+def plain(cfg: Config, batch_size: int, size: int,
+          train_mode: bool) -> Callable[[], None]:
+    """The step as the literature writes it."""
+    ssl, frozen = cfg.model.ssl, cfg.model.teacher
+    student = nn.Sequential(MODELS.build(ssl.backbone), MODELS.build(ssl.neck))
+    teacher = nn.Sequential(
+        MODELS.build(frozen.backbone), MODELS.build(frozen.neck))
+    student, teacher = student.to(DEVICE).train(), teacher.to(DEVICE)
+    teacher.train(train_mode)
+    momentum_encoder = deepcopy(student)
+    queue = F.normalize(torch.randn(128, ssl.queue_len, device=DEVICE), dim=0)
+    optimizer = torch.optim.SGD(student.parameters(), .03, momentum=.9,
+                                weight_decay=1e-4, foreach=False)
+    query_view, key_view = (v.float() / 255
+                            for v in two_views(batch_size, size))
+    pointer = 0
+
+    def embed(encoder: nn.Module, view: Tensor) -> Tensor:
+        return F.normalize(encoder(view)[0], dim=1)  # [N, 128]
+
+    def step() -> None:
+        nonlocal pointer
+        query = embed(student, query_view)
+        with torch.no_grad():
+            for old, new in zip(momentum_encoder.parameters(),
+                                student.parameters()):
+                old.data = old.data * .999 + new.data * .001
+            order = torch.randperm(batch_size, device=DEVICE)
+            key = embed(momentum_encoder, key_view[order])[order.argsort()]
+            targets = embed(teacher, query_view), embed(teacher, key_view)
+        positive = torch.einsum('nc,nc->n', query, key)[:, None]  # [N, 1]
+        negative = torch.einsum('nc,ck->nk', query, queue.clone())  # [N, K]
+        logits = torch.cat([positive, negative], 1) / .2
+        loss = F.cross_entropy(logits, torch.zeros(
+            batch_size, dtype=torch.long, device=DEVICE))
+        for embedding, target in zip(
+                (query, embed(student, key_view)), targets):
+            loss = loss + 32 * F.mse_loss(embedding, target,
+                                          reduction='sum') / batch_size
+        queue[:, pointer:pointer + batch_size] = key.T
+        pointer = (pointer + batch_size) % ssl.queue_len
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def fast_model(cfg: Config, level: str) -> nn.Module:
+    """The model as tools/train.py builds it."""
+    apply_speed(cfg, level)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
+    return model.to(DEVICE).train()
+
+
+def fast(cfg: Config, batch_size: int, size: int,
+         level: str) -> Callable[[], None]:
+    """The step of tools/train.py, from uint8 views to updated weights."""
+    model = fast_model(cfg, level)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    views = two_views(batch_size, size)
+
+    def step() -> None:
+        data = dict(inputs=list(views), data_samples=[])
+        model.train_step(data, wrapper)['loss'].item()
+
+    return step
+
+
+def bare(cfg: Config, batch_size: int, size: int,
+         level: str) -> Callable[[], None]:
+    """The unavoidable passes: no loss, queue, average, or optimizer."""
+    model = fast_model(cfg, level)
+    half = cfg.optim_wrapper.type == 'BF16OptimWrapper'
+    views = [v.float() / 255 for v in two_views(batch_size, size)]
+    both = torch.cat(views)  # [2N, 3, H, W]
+
+    def step() -> None:
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=half):
+            embeds = [model.neck(model.backbone(v))[0] for v in views]
+            with torch.no_grad():
+                model.ssl.encoder_k(views[1])
+        model.teacher(both)
+        for part in model.ssl.parameters():
+            part.grad = None
+        torch.cat(embeds).float().sum().backward()
+
+    return step
+
+
+def build(kind: Callable, option: object, student: str, teacher: str,
+          batch_size: int, size: int, queue_len: int) -> Callable[[], None]:
+    return kind(config(student, teacher, queue_len), batch_size, size, option)
+
+
+VARIANTS = dict(
+    plain=(plain, True), plain_eval=(plain, False), exact=(fast, 'exact'),
+    auto=(fast, 'auto'), bare_exact=(bare, 'exact'), bare_auto=(bare, 'auto'))
+
+
+# by process: what would share settings anyway
+GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'),
+          ('auto', 'bare_auto'))
+
+
+def measure(variants: Dict[str, Variant], groups: Sequence[Sequence[str]],
+            rounds: int) -> Dict[str, dict]:
+    """Peak memory of each variant, then its seconds in turns."""
+    peaks = {}
+    for name, variant in variants.items():
+        peaks[name] = peak_memory(name, variant)
+        print(f'{name}: peak memory {peaks[name]:.0f} MiB', flush=True)
+    times = take_turns([{name: variants[name] for name in group}
+                        for group in groups], rounds, BUDGET)
+    return {name: dict(seconds=row['seconds'], peak_memory_mib=peaks[name],
+                       all=row['all']) for name, row in times.items()}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--student', default='mbv3',
+                        choices=['effb0', 'effb1', 'mbv3', 'r18', 'r34'])
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--size', type=int, default=224)
+    parser.add_argument('--queue-len', type=int, default=65536)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    parser.add_argument('--profile', metavar='FILE',
+                        help='write a Chrome trace of an auto step instead')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        teacher = str(Path(folder, 'random.pth'))
+        shape = (args.student, teacher, args.batch_size, args.size,
+                 args.queue_len)
+        cfg = config(args.student, teacher, args.queue_len)
+        save_random(cfg.model.teacher, Path(teacher))
+        if args.profile:
+            step = build(*VARIANTS['auto'], *shape)
+            step()
+            with torch.profiler.profile() as profile:
+                step()
+            profile.export_chrome_trace(args.profile)
+            return
+        variants = {name: (build, (*kind, *shape))
+                    for name, kind in VARIANTS.items()}
+        rows = measure(variants, GROUPS, args.rounds)
+    print_steps(rows)
+    if args.json:
+        path = Path(args.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dict(
+            **rows, student=args.student, teacher='r50', size=args.size,
+            batch_size=args.batch_size, queue_len=args.queue_len,
+            device=DEVICE, **provenance()), indent=2))
+        draw_steps(rows, args.student, path.with_suffix('.png'))
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
