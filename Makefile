@@ -7,7 +7,7 @@ FULL_DATA ?= /usr/share/datasets/fashion-mnist
 REQUIREMENTS := setup.py requirements/mminstall.txt requirements/runtime.txt \
 	requirements/constraints.txt
 
-.PHONY: quickstart test smoke-all lint docs venv venv-test
+.PHONY: quickstart test test-slow smoke-all lint docs venv venv-test
 
 quickstart: venv  ## teacher, student alone, student with DisCo, on real images
 	$(PY) -W ignore tools/quickstart.py --seeds $(SEEDS) --teacher $(TEACHER) \
@@ -15,6 +15,9 @@ quickstart: venv  ## teacher, student alone, student with DisCo, on real images
 
 test: venv-test lint  ## lint and the whole suite
 	$(PY) -m pytest -q tests
+
+test-slow: venv-test  ## what waits for the compiler for minutes
+	$(PY) -m pytest -q tests -m slow
 
 smoke-all: venv-test  ## a few iterations of every config
 	$(PY) tools/dev/smoke_all.py

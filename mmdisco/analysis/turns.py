@@ -13,7 +13,7 @@ import torch
 from mmdisco.errors import InputError
 
 # What builds a step, importable, and its arguments.
-Variant = Tuple[Callable[..., Callable[[], None]], tuple]
+Variant = Tuple[Callable[..., Callable[[], object]], tuple]
 
 
 def _synchronize() -> None:

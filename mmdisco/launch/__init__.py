@@ -10,7 +10,7 @@ from .smoke import shrink
 from .speed import LEVELS, apply_speed
 
 __all__ = [
-    'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores', 'fit_queue', 'local_rank',
-    'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'quiet_init',
-    'read_config', 'run_jobs', 'shrink'
+    'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
+    'fit_queue', 'local_rank', 'newest_checkpoint', 'one_line_errors',
+    'prepare_dist', 'quiet_init', 'read_config', 'run_jobs', 'shrink'
 ]

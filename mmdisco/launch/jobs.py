@@ -36,6 +36,7 @@ class Job:
     config: str
     work_dir: Path
     options: Dict[str, object] = field(default_factory=dict)
+    speed: str = 'off'
 
     @property
     def checkpoint(self) -> Path:
@@ -55,6 +56,8 @@ class Job:
         files = {value: sha256_of(value) for value in self.options.values()
                  if isinstance(value, str) and Path(value).is_file()}
         settings = f'{cfg.pretty_text}\nfiles = {files}\n'
+        if self.speed != 'off':
+            settings += f'speed = {self.speed}\n'
         note = self.work_dir / 'settings.py'
         before = note.read_text() if note.is_file() else None
         if self.work_dir.exists() and before != settings:
@@ -115,7 +118,8 @@ def run_jobs(jobs: Sequence[Job]) -> None:
                 return
             process = subprocess.Popen(
                 [sys.executable, '-W', 'ignore', TRAIN, job.config, '--resume',
-                 '--work-dir', str(job.work_dir), '--cfg-options', *options],
+                 '--work-dir', str(job.work_dir), '--speed', job.speed,
+                 '--cfg-options', *options],
                 env=dict(os.environ, OMP_NUM_THREADS=str(cores // workers)),
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                 preexec_fn=_die_with_parent)

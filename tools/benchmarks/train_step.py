@@ -12,7 +12,7 @@ import json
 import tempfile
 from copy import deepcopy
 from pathlib import Path
-from typing import Callable, Dict, List, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +28,13 @@ from mmdisco.analysis.steps import draw_steps, print_steps
 from mmdisco.analysis.turns import Variant, peak_memory, take_turns
 from mmdisco.launch import apply_speed, one_line_errors, read_config
 from mmdisco.launch.smoke import save_random
+from mmdisco.models.disco import build as build_part
 from mmdisco.models.fast_student import speed_up_student
 
+Step = Callable[[], Optional[float]]  # its loss, if it has one
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 CONFIGS = Path(__file__).parents[2] / 'configs' / 'disco'
+STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
 BUDGET = 300  # seconds, after which no round is begun
 
 
@@ -53,12 +56,13 @@ def two_views(batch_size: int, size: int) -> List[Tensor]:
 
 
 def plain(cfg: Config, batch_size: int, size: int,
-          train_mode: bool) -> Callable[[], None]:
+          train_mode: bool) -> Step:
     """The step as the literature writes it."""
     ssl, frozen = cfg.model.ssl, cfg.model.teacher
-    student = nn.Sequential(MODELS.build(ssl.backbone), MODELS.build(ssl.neck))
-    teacher = nn.Sequential(
-        MODELS.build(frozen.backbone), MODELS.build(frozen.neck))
+    student, teacher = (
+        nn.Sequential(build_part(part.backbone, 'backbone'),
+                      build_part(part.neck, 'neck'))
+        for part in (ssl, frozen))
     student, teacher = student.to(DEVICE).train(), teacher.to(DEVICE)
     teacher.train(train_mode)
     momentum_encoder = deepcopy(student)
@@ -72,7 +76,7 @@ def plain(cfg: Config, batch_size: int, size: int,
     def embed(encoder: nn.Module, view: Tensor) -> Tensor:
         return F.normalize(encoder(view)[0], dim=1)  # [N, 128]
 
-    def step() -> None:
+    def step() -> float:
         nonlocal pointer
         query = embed(student, query_view)
         with torch.no_grad():
@@ -96,7 +100,7 @@ def plain(cfg: Config, batch_size: int, size: int,
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        loss.item()
+        return loss.item()
 
     return step
 
@@ -106,26 +110,27 @@ def fast_model(cfg: Config, level: str) -> nn.Module:
     apply_speed(cfg, level)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
+    if level != 'off':
+        speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
     return model.to(DEVICE).train()
 
 
 def fast(cfg: Config, batch_size: int, size: int,
-         level: str) -> Callable[[], None]:
+         level: str) -> Step:
     """The step of tools/train.py, from uint8 views to updated weights."""
     model = fast_model(cfg, level)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     views = two_views(batch_size, size)
 
-    def step() -> None:
+    def step() -> float:
         data = dict(inputs=list(views), data_samples=[])
-        model.train_step(data, wrapper)['loss'].item()
+        return model.train_step(data, wrapper)['loss'].item()
 
     return step
 
 
 def bare(cfg: Config, batch_size: int, size: int,
-         level: str) -> Callable[[], None]:
+         level: str) -> Step:
     """The unavoidable passes: no loss, queue, average, or optimizer."""
     model = fast_model(cfg, level)
     half = cfg.optim_wrapper.type == 'BF16OptimWrapper'
@@ -146,7 +151,7 @@ def bare(cfg: Config, batch_size: int, size: int,
 
 
 def build(kind: Callable, option: object, student: str, teacher: str,
-          batch_size: int, size: int, queue_len: int) -> Callable[[], None]:
+          batch_size: int, size: int, queue_len: int) -> Step:
     return kind(config(student, teacher, queue_len), batch_size, size, option)
 
 
@@ -175,8 +180,7 @@ def measure(variants: Dict[str, Variant], groups: Sequence[Sequence[str]],
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--student', default='mbv3',
-                        choices=['effb0', 'effb1', 'mbv3', 'r18', 'r34'])
+    parser.add_argument('--student', default='mbv3', choices=STUDENTS)
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--queue-len', type=int, default=65536)

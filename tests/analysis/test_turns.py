@@ -1,0 +1,58 @@
+"""Timing of variants that take turns, with steps of known cost."""
+import os
+import time
+
+import pytest
+import torch
+
+from mmdisco.analysis.turns import peak_memory, take_turns
+
+MIB = 2**20
+
+
+def sleeper(seconds, log):
+    def step():
+        with open(log, 'a') as file:
+            file.write(f'{os.getpid()} {seconds}\n')
+        time.sleep(seconds)
+    return step
+
+
+def holder(mib):
+    def step():
+        torch.ones(mib * MIB // 4).sum()
+    return step
+
+
+def broken():
+    raise ZeroDivisionError('a step that fails')
+
+
+def test_variants_take_turns_in_their_processes(tmp_path):
+    log = tmp_path / 'log'
+    rows = take_turns([
+        dict(short=(sleeper, (.01, log)), long=(sleeper, (.06, log))),
+        dict(other=(sleeper, (.03, log)))], rounds=3)
+    assert list(rows) == ['short', 'long', 'other']
+    for name, seconds in (('short', .01), ('long', .06), ('other', .03)):
+        assert len(rows[name]['all']) == 3
+        assert seconds <= rows[name]['seconds'] < seconds + .03
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert [s for _, s in lines] == ['0.01', '0.06', '0.03'] * 4  # one warms up
+    processes = {s: pid for pid, s in lines}
+    assert processes['0.01'] == processes['0.06'] != processes['0.03']
+
+
+def test_no_round_is_begun_after_the_budget(tmp_path):
+    rows = take_turns([dict(one=(sleeper, (.01, tmp_path / 'log')))], 9, 0.)
+    assert len(rows['one']['all']) == 1
+
+
+def test_peak_memory_is_that_of_the_variant():
+    small, large = (peak_memory('a', (holder, (mib, ))) for mib in (100, 400))
+    assert large - small == pytest.approx(300, abs=40)
+
+
+def test_a_variant_that_fails_is_named(capfd):
+    with pytest.raises(ValueError, match='bad: a step that fails'):
+        take_turns([dict(bad=(broken, ()))], 1)

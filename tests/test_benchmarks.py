@@ -1,0 +1,92 @@
+"""Benchmarks: what they compare, on small sizes."""
+import copy
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+
+from tests.tools import run
+
+FOLDER = Path(__file__).parents[1] / 'tools' / 'benchmarks'
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """Names of a benchmark, without running it."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return lambda name: runpy.run_path(str(FOLDER / f'{name}.py'))
+
+
+@pytest.fixture
+def teacher(tool, tmp_path):
+    train_step = tool('train_step')
+    path = tmp_path / 'teacher.pth'
+    cfg = train_step['config']('mbv3', str(path), 64)
+    train_step['save_random'](cfg.model.teacher, path)
+    return str(path)
+
+
+def test_a_checkpoint_is_no_larger_than_what_learns(tool, teacher):
+    sizes = tool('memory')['checkpoint_mib']('mbv3', teacher, 65536)
+    assert sizes['queue'] == pytest.approx(128 * 65536 * 4 / 2**20, rel=.01)
+    assert sizes['ratio'] <= 1.02
+    # the R-50 teacher alone would be 107 MiB
+    assert sizes['checkpoint'] < 150
+
+
+def test_plain_steps_give_the_losses_of_ours(tool, teacher):
+    """Two steps of the same weights, queue and views."""
+    train_step, queue_len = tool('train_step'), 16
+    cfg = train_step['config']('mbv3', teacher, queue_len)
+    cfg.data_preprocessor = None
+    ours = MODELS.build(cfg.model)
+    ours.init_weights()
+    ours.train()
+    torch.manual_seed(7)
+    ours.ssl.queue.copy_(torch.nn.functional.normalize(
+        torch.randn(128, queue_len), dim=0))
+    for part, owner in ((cfg.model.ssl, ours), (cfg.model.teacher,
+                                                ours.teacher)):
+        part.backbone, part.neck = map(copy.deepcopy, (
+            owner.backbone, owner.neck))
+    torch.manual_seed(7)
+    step = train_step['plain'](cfg, 4, 64, False)
+    optimizer = torch.optim.SGD(
+        [*ours.backbone.parameters(), *ours.neck.parameters()], .03,
+        momentum=.9, weight_decay=1e-4)
+    views = [v.float() / 255 for v in train_step['two_views'](4, 64)]
+    for _ in range(2):
+        losses = ours.loss(views)
+        total = losses['loss_ssl'] + losses['loss_distill']
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        assert step() == pytest.approx(total.item(), rel=1e-3)
+
+
+def test_the_loader_benchmark_writes_table_json_and_figure(tmp_path):
+    done = run('python', FOLDER / 'loader.py', '--images', 2, '--rounds', 1,
+               '--batch-size', 2, '--json', tmp_path / 'loader.json')
+    values = json.loads((tmp_path / 'loader.json').read_text())
+    assert "mmpretrain's pipeline" in done.stdout
+    assert len(values['loader']) == 6 and values['machine']['cores']
+    for row in values['loader'].values():
+        assert row['images_per_s'] == pytest.approx(1 / row['seconds'])
+    assert (tmp_path / 'loader.png').read_bytes().startswith(b'\x89PNG')
+
+
+@pytest.mark.slow
+def test_the_step_benchmark_writes_what_it_promises(tmp_path):
+    done = run('python', FOLDER / 'train_step.py', '--student', 'mbv3',
+               '--batch-size', 4, '--size', 64, '--rounds', 1, '--queue-len',
+               64, '--json', tmp_path / 'step.json')
+    values = json.loads((tmp_path / 'step.json').read_text())
+    for name in ('plain', 'plain_eval', 'exact', 'auto', 'bare_exact',
+                 'bare_auto'):
+        assert values[name]['seconds'] > 0
+        assert values[name]['peak_memory_mib'] > 100
+        assert name in done.stdout
+    assert (tmp_path / 'step.png').is_file()
