@@ -28,12 +28,12 @@ def test_exact_equals_plain(plain, tmp_path):
                      for d in (folder, tmp_path))
     assert first['state_dict'].keys() == second['state_dict'].keys()
     for key, value in first['state_dict'].items():
-        assert value.shape == second['state_dict'][key].shape, key
+        torch.testing.assert_close(
+            second['state_dict'][key], value, rtol=1e-2, atol=2e-3, msg=key)
 
 
 def test_auto_without_a_compiler_goes_on_in_two_ranks(
         plain, tmp_path, free_port):
-    """Each rank's batch is one of the four that plain saw."""
     done = run('bash', 'tools/dist_train.sh', CONFIG, 2, '--smoke', '--speed',
                'auto', '--work-dir', tmp_path, '--cfg-options',
                'model.ssl.queue_len=8', env=dict(
@@ -57,9 +57,16 @@ def test_amp_on_a_cpu_is_bf16(plain, tmp_path):
 def test_a_run_goes_on_with_another_speed(plain, tmp_path):
     """Weights, queue and optimizer are the same files."""
     expected, folder = plain
-    done = run('python', 'tools/train.py', CONFIG, '--smoke', '--speed',
-               'exact', '--resume', folder / 'epoch_1.pth', '--work-dir',
-               tmp_path, env=dict(
-                   CXX='no-such-compiler',
-                   TORCHINDUCTOR_CACHE_DIR=str(tmp_path / 'cache')))
-    assert losses(done) == pytest.approx(expected[2:], rel=2e-3)
+    for before, now in (('off', 'exact'), ('exact', 'off')):
+        done = run('python', 'tools/train.py', CONFIG, '--smoke', '--speed',
+                   now, '--resume', folder / 'epoch_1.pth', '--work-dir',
+                   tmp_path / now, env=dict(
+                       CXX='no-such-compiler',
+                       TORCHINDUCTOR_CACHE_DIR=str(tmp_path / 'cache')))
+        assert losses(done) == pytest.approx(expected[2:], rel=2e-3)
+        folder = tmp_path / 'whole'
+        if before == 'off':  # the same run at the other speed
+            run('python', 'tools/train.py', CONFIG, '--smoke', '--speed',
+                'exact', '--work-dir', folder, env=dict(
+                    CXX='no-such-compiler',
+                    TORCHINDUCTOR_CACHE_DIR=str(tmp_path / 'cache')))

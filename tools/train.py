@@ -80,6 +80,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         else:
             cfg.optim_wrapper.type = 'BF16OptimWrapper'
+            cfg.optim_wrapper.pop('loss_scale', None)  # bf16 needs none
     if args.resume:
         checkpoint = (newest_checkpoint(cfg.work_dir)
                       if args.resume == 'auto' else args.resume)

@@ -16,6 +16,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='QueueCheckHook'),
     dict(type='ResumeCheckHook'),
+    dict(type='OptimizerLayoutHook'),
     dict(type='TeacherHook'),
     dict(type='ThroughputHook'),
     dict(type='StepShareHook'),

@@ -1,10 +1,11 @@
 """Times variants of a step that take turns, in processes of their own."""
+import re
 import resource
-import sys
 import time
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median
 from typing import Callable, Dict, Sequence, Tuple
 
@@ -24,8 +25,11 @@ def _synchronize() -> None:
 def _peak_mib() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux
-    return peak / (2**20 if sys.platform == 'darwin' else 2**10)
+    status = Path('/proc/self/status')
+    if status.is_file():  # what getrusage says is inherited from the parent
+        peak = re.search(r'VmHWM:\s+(\d+) kB', status.read_text())[1]
+        return int(peak) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS
 
 
 def _serve(pipe: Connection, variants: Dict[str, Variant]) -> None:

@@ -5,6 +5,7 @@ from .hooks import (
     CollapseHook,
     EpochSeedHook,
     LateLogHook,
+    OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
     StepShareHook,
@@ -15,7 +16,7 @@ from .prefetch import CudaPrefetcher, PrefetchHook
 
 __all__ = [
     'AtomicBackend', 'BF16OptimWrapper', 'CollapseHook', 'CudaPrefetcher',
-    'EpochSeedHook', 'FastRunner', 'LateLogHook', 'PrefetchHook',
-    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'TeacherHook',
-    'ThroughputHook'
+    'EpochSeedHook', 'FastRunner', 'LateLogHook', 'OptimizerLayoutHook',
+    'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook',
+    'TeacherHook', 'ThroughputHook'
 ]

@@ -1,5 +1,7 @@
 from typing import Optional
 
+from mmengine.device import get_device
+from mmengine.dist import broadcast
 from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 from torch import nn
@@ -27,6 +29,7 @@ class FastRunner(Runner):
         Returns:
             nn.Module: The wrapped model, or the model itself.
         """
+        model = model.to(get_device())
         if hasattr(model, 'init_weights'):
             # before: random numbers fill a tensor in the order of its memory
             model.init_weights()
@@ -35,4 +38,6 @@ class FastRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:
-        """Done already; DDP has copied the weights of the first rank."""
+        """Have all ranks start alike; the weights are initialised already."""
+        for value in self.model.state_dict().values():
+            broadcast(value)

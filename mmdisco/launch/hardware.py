@@ -5,6 +5,8 @@ from typing import Optional
 
 import torch
 
+from .dist import local_rank
+
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
@@ -27,7 +29,9 @@ def why_no_compiler() -> Optional[str]:
     Returns:
         str, optional: Why it does not work, None if it does.
     """
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    # not the first GPU for each rank of a node
+    gpu = torch.cuda.is_available()
+    device = f'cuda:{local_rank()}' if gpu else 'cpu'
     try:
         torch.compile(torch.neg)(torch.ones(2, device=device))
     except Exception as error:  # whatever the compiler raises
@@ -48,6 +52,12 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def draw_as_eager() -> None:
+    """Have compiled code draw the random numbers of eager code."""
+    import torch._inductor.config as inductor
+    inductor.fallback_random = True
 
 
 def save_activations_sparingly() -> None:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmdisco.errors import InputError
 from .hardware import (
     bf16_pays,
+    draw_as_eager,
     keep_freed_memory,
     save_activations_sparingly,
     why_no_compiler,
@@ -58,17 +59,23 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
     wrapper = cfg.optim_wrapper
     if wrapper.optimizer.type in _FUSED and 'foreach' not in wrapper.optimizer:
         wrapper.optimizer.setdefault('fused', True)
-    if half and wrapper.type == 'OptimWrapper':
+    if half and wrapper.get('type', 'OptimWrapper') == 'OptimWrapper':
         wrapper.type = 'BF16OptimWrapper'
-    if level == 'auto' and compiled:
+    if level == 'exact':
+        draw_as_eager()
+    elif compiled:
         save_activations_sparingly()
     _static_graph(cfg)
     cfg.default_hooks.runtime_info = dict(type='LateLogHook')
     views = level == 'auto' and _fast_views(cfg, on_device=gpu)
     kept = not gpu and keep_freed_memory()
+    precision = dict(
+        BF16OptimWrapper='bf16', AmpOptimWrapper='mixed precision'
+    ).get(wrapper.get('type'), 'fp32')
+    if level == 'auto' and not half:
+        precision += ' (bf16 would be emulated here)'
     ways = [
-        'bf16' if half else
-        'fp32' if level == 'exact' else 'fp32 (bf16 would be emulated here)',
+        precision,
         'channels last' if channels_last else '',
         'compiled' if compiled else f'not compiled ({no_compiler})',
         'freed memory kept' if kept else '',
@@ -89,14 +96,17 @@ def _lean(ssl: dict) -> None:
 
 def _static_graph(cfg: Config) -> None:
     """Let DDP rely on the same graph at each step."""
-    varies = cfg.get('find_unused_parameters', False) or (
-        cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
-    if cfg.get('launcher', 'none') == 'none' or varies:
+    name = 'MMDistributedDataParallel'
+    ddp = {'type': name, 'broadcast_buffers': False,
+           **(cfg.get('model_wrapper_cfg') or {})}
+    varies = cfg.get('find_unused_parameters', False) or ddp.get(
+        'find_unused_parameters', False) or (
+            cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
+    if (cfg.get('launcher', 'none') == 'none' or varies
+            or ddp['type'] != name):
         return
-    cfg.setdefault('model_wrapper_cfg', dict(
-        type='MMDistributedDataParallel', broadcast_buffers=False))
-    cfg.model_wrapper_cfg.update(
-        static_graph=True, gradient_as_bucket_view=True)
+    cfg.model_wrapper_cfg = dict(
+        ddp, static_graph=True, gradient_as_bucket_view=True)
 
 
 def _fast_views(cfg: Config, on_device: bool) -> bool:
@@ -106,7 +116,9 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
         Config.fromfile(DATASETS / f'imagenet_mocov2{kind}.py')
         for kind in ('', name))
     dataset = cfg.train_dataloader.dataset
-    if (cfg.get('data_preprocessor') != reference.data_preprocessor
+    own = any('data_preprocessor' in part for part in (
+        cfg.model, cfg.model.get('ssl', {})))
+    if (own or cfg.get('data_preprocessor') != reference.data_preprocessor
             or dataset.get('pipeline') != reference.train_pipeline):
         return False
     cfg.data_preprocessor = fast.data_preprocessor

@@ -45,4 +45,6 @@ def speed_up_student(model: nn.Module, channels_last: bool,
     for part in encoders(model):
         fast_depthwise(part)
         if compile:
-            part.forward = torch.compile(part.forward)
+            # a method, so that a copy of the part runs its own weights
+            compiled = torch.compile(type(part).forward)
+            part.forward = compiled.__get__(part)

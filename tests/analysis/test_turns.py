@@ -36,7 +36,7 @@ def test_variants_take_turns_in_their_processes(tmp_path):
     assert list(rows) == ['short', 'long', 'other']
     for name, seconds in (('short', .01), ('long', .06), ('other', .03)):
         assert len(rows[name]['all']) == 3
-        assert seconds <= rows[name]['seconds'] < seconds + .03
+        assert seconds <= rows[name]['seconds'] < seconds + .5
     lines = [line.split() for line in log.read_text().splitlines()]
     assert [s for _, s in lines] == ['0.01', '0.06', '0.03'] * 4  # one warms up
     processes = {s: pid for pid, s in lines}

@@ -9,6 +9,7 @@ from mmdisco.engine import (
     AtomicBackend,
     CollapseHook,
     EpochSeedHook,
+    OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
     TeacherHook,
@@ -122,6 +123,38 @@ def test_a_resumed_run_refuses_another_teacher():
     hook.after_load_checkpoint(runner('bbb', resume=False), saved)
     with pytest.raises(ValueError, match="'aaa.pth'.*now it is 'bbb.pth'"):
         hook.after_load_checkpoint(runner('bbb'), saved)
+
+
+def test_a_resumed_optimizer_pairs_momentum_and_weights():
+    """Weights channels-last and fused before, as they are now."""
+    def train(layer, optimizer, seeds):
+        for seed in seeds:
+            torch.manual_seed(seed)
+            optimizer.zero_grad()
+            layer(torch.randn(2, 4, 8, 8)).square().mean().backward()
+            optimizer.step()
+
+    def make(layout, **options):
+        torch.manual_seed(0)
+        layer = torch.nn.Conv2d(4, 6, 3).to(memory_format=layout)
+        return layer, torch.optim.SGD(
+            layer.parameters(), .1, momentum=.9, **options)
+
+    expected, optimizer = make(torch.contiguous_format)
+    train(expected, optimizer, range(6))
+    before, saved = make(torch.channels_last, fused=True)
+    train(before, saved, range(3))
+    now, optimizer = make(torch.contiguous_format)
+    with torch.no_grad():
+        for param, value in zip(now.parameters(), before.parameters()):
+            param.copy_(value)
+    optimizer.load_state_dict(saved.state_dict())
+    assert optimizer.param_groups[0]['fused']
+    OptimizerLayoutHook().before_train(SimpleNamespace(
+        optim_wrapper=SimpleNamespace(optimizer=optimizer)))
+    assert not optimizer.param_groups[0]['fused']
+    train(now, optimizer, range(3, 6))
+    torch.testing.assert_close(now.weight, expected.weight)
 
 
 def test_a_kill_during_a_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 """What is logged late is what mmengine logs at once."""
+import weakref
 from types import SimpleNamespace
 
 import torch
@@ -48,5 +49,9 @@ def test_late_is_the_same_when_the_log_is_written():
 def test_nothing_is_read_between_logs():
     hook, runner = LateLogHook(), Runner('between', 5)
     hook.before_train(runner)
-    hook.after_train_iter(runner, 0, None, dict(loss=torch.tensor(1.)))
+    loss = torch.ones(1, requires_grad=True) * 2
+    graph = weakref.ref(loss)
+    hook.after_train_iter(runner, 0, None, dict(loss=loss))
     assert 'train/loss' not in runner.message_hub.log_scalars
+    del loss
+    assert graph() is None  # what is kept is the number alone

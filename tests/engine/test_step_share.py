@@ -50,7 +50,10 @@ def run(hook, waits, workers=2, teacher=True):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step_share_hook, 'time', SimpleNamespace(
             perf_counter=lambda: clock.now))
+        late = []
+        runner.register_hook = late.append
         hook.before_train(runner)
+        late[0].before_train_epoch(runner)
         for runner.iter, wait in enumerate(waits):
             clock.tick(wait)
             hook.before_train_iter(runner, runner.iter)
@@ -59,8 +62,10 @@ def run(hook, waits, workers=2, teacher=True):
             loss.backward()
             clock.tick(2.)
             optimizer.step()
-            clock.tick(2.)  # optimizer
+            clock.tick(1.)  # optimizer
             hook.after_train_iter(runner, runner.iter)
+            clock.tick(1.)  # log, checkpoint
+            late[0].after_train_iter(runner, runner.iter)
     return runner
 
 
@@ -73,6 +78,29 @@ def test_the_shares_are_those_of_the_clock_and_sum_up():
     runner = run(StepShareHook(), [99., 10., 10.])  # the first warms up
     assert shares(runner) == dict(
         data_wait=50., teacher=15., student=20., other=15.)
+
+
+def test_what_is_between_epochs_is_of_no_step():
+    hook, runner = StepShareHook(), SimpleNamespace()
+    clock, late = Clock(), []
+    model = Model(clock)
+    runner.model, runner.register_hook = model, late.append
+    runner.optim_wrapper, runner.iter = SimpleNamespace(), 0
+    runner.message_hub = MessageHub.get_instance('between_epochs')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(step_share_hook, 'time', SimpleNamespace(
+            perf_counter=lambda: clock.now))
+        hook.before_train(runner)
+        for _ in range(3):
+            clock.tick(77.)  # validation
+            late[0].before_train_epoch(runner)
+            clock.tick(5.)
+            hook.before_train_iter(runner, 0)
+            model()
+            hook.after_train_iter(runner, 0)
+            late[0].after_train_iter(runner, 0)
+    assert shares(runner) == dict(
+        data_wait=50., teacher=30., student=20., other=0.)
 
 
 def test_without_a_teacher_it_has_no_share():

@@ -17,6 +17,7 @@ def hardware(monkeypatch):
     monkeypatch.setattr(
         speed, 'keep_freed_memory', lambda: kept.append(1) or True)
     monkeypatch.setattr(speed, 'save_activations_sparingly', lambda: None)
+    monkeypatch.setattr(speed, 'draw_as_eager', lambda: None)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     return kept
 
@@ -68,6 +69,22 @@ def test_views_that_are_not_mocov2s_stay(hardware):
     assert cfg.train_dataloader.to_dict() == before
 
 
+def test_views_of_a_model_with_a_preprocessor_of_its_own_stay(hardware):
+    cfg = read_config(ROOT)
+    cfg.model.data_preprocessor = dict(cfg.data_preprocessor)
+    assert 'fast views' not in apply_speed(cfg, 'auto')[0]
+    assert cfg.data_preprocessor == cfg.model.data_preprocessor
+
+
+def test_the_note_tells_the_precision_of_amp(hardware):
+    cfg = read_config(ROOT)
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    assert apply_speed(cfg, 'auto')[0].startswith(
+        'speed auto: mixed precision,')
+    del cfg.optim_wrapper['type']  # mmengine's default
+    assert apply_speed(cfg, 'exact')[0].startswith('speed exact: fp32,')
+
+
 def test_on_a_gpu_views_are_made_there_and_fetched_ahead(
         hardware, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -109,12 +126,16 @@ def test_ddp_relies_on_a_static_graph_where_there_is_one(hardware):
     assert cfg.model_wrapper_cfg == dict(
         type='MMDistributedDataParallel', broadcast_buffers=False,
         static_graph=True, gradient_as_bucket_view=True)
-    for change in (dict(find_unused_parameters=True), dict(
-            optim_wrapper=dict(accumulative_counts=2))):
+    for change in (
+            dict(find_unused_parameters=True),
+            dict(optim_wrapper=dict(accumulative_counts=2)),
+            dict(model_wrapper_cfg=dict(find_unused_parameters=True)),
+            dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel'))):
         cfg = read_config(ROOT)
         cfg.merge_from_dict(dict(launcher='pytorch', **change))
+        before = cfg.get('model_wrapper_cfg')
         apply_speed(cfg, 'exact')
-        assert 'model_wrapper_cfg' not in cfg
+        assert cfg.get('model_wrapper_cfg') == before
 
 
 def test_another_runner_is_an_error(hardware):

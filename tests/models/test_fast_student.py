@@ -45,6 +45,13 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
                      model.backbone.conv1.weight.grad])
     for first, second in zip(*seen):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+    # a copy runs its own weights
+    twin = copy.deepcopy(fast)
+    with torch.no_grad():
+        twin.backbone.conv1.weight.zero_()
+        twin.backbone.bn1.bias.zero_()
+        assert twin.backbone(views[0])[0].std(0).max() < 1e-6
+        assert fast.backbone(views[0])[0].std(0).max() > 1e-2
 
 
 @pytest.mark.parametrize('geometry', [

@@ -32,6 +32,7 @@ from train_step import (
 from mmdisco.analysis import provenance
 from mmdisco.analysis.curves import draw_curves
 from mmdisco.analysis.turns import take_turns
+from mmdisco.errors import InputError
 from mmdisco.launch import available_cores, one_line_errors
 from mmdisco.launch.smoke import save_random
 
@@ -92,6 +93,9 @@ def of_processes(num: int, args: argparse.Namespace, teacher: str) -> float:
 def main() -> None:
     args = parse_args()
     batch, queue = args.batch_sizes[-1], args.queue_lens[-1]
+    if any(batch % num for num in args.processes):
+        raise InputError(f'--processes {args.processes} do not divide the '
+                         f'batch of {batch}')
     rates: Dict[str, Dict[int, float]] = {
         name: {} for name in ('batch size', 'queue length', 'processes')}
     with tempfile.TemporaryDirectory() as folder:
@@ -108,8 +112,9 @@ def main() -> None:
                  [(b, queue) for b in args.batch_sizes]),
                 ('queue length', args.queue_lens,
                  [(batch, q) for q in args.queue_lens])):
-            rows = take_turns([{str(v): variant(*shape) for v, shape in zip(
-                values, shapes)}], args.rounds)
+            # a process for each: compiled code would be shared between them
+            rows = take_turns([{str(v): variant(*shape)} for v, shape in zip(
+                values, shapes)], args.rounds)
             for value, shape in zip(values, shapes):
                 rates[name][value] = shape[0] / rows[str(value)]['seconds']
         for num in args.processes:

@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.analysis import provenance
+from mmdisco.analysis.rates import draw_rates
 from mmdisco.launch import one_line_errors, read_config
 from mmdisco.launch.smoke import save_random
 
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--json', help='file to write')
+    parser.add_argument('--json', help='file to write, with a PNG beside it')
     return parser.parse_args()
 
 
@@ -89,10 +90,12 @@ def main() -> None:
         print(f"{name:<40} {row['seconds']:7.3f} s  "
               f"{row['images_per_s']:7.1f} images/s  {row['ratio']:5.2f}x")
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(dict(
+        path = Path(args.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dict(
             teacher=rows, config=args.config, batch_size=args.batch_size,
             size=args.size, device=device, **provenance()), indent=2))
+        draw_rates(rows, 'images a second', path.with_suffix('.png'))
 
 
 if __name__ == '__main__':

@@ -68,7 +68,7 @@ def plain(cfg: Config, batch_size: int, size: int,
     momentum_encoder = deepcopy(student)
     queue = F.normalize(torch.randn(128, ssl.queue_len, device=DEVICE), dim=0)
     optimizer = torch.optim.SGD(student.parameters(), .03, momentum=.9,
-                                weight_decay=1e-4, foreach=False)
+                                weight_decay=1e-4)
     query_view, key_view = (v.float() / 255
                             for v in two_views(batch_size, size))
     pointer = 0

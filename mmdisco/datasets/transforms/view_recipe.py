@@ -31,12 +31,6 @@ class ViewParams:
     solarize: torch.Tensor
     flip: torch.Tensor
 
-    @classmethod
-    def cat(cls, params: Sequence['ViewParams']) -> 'ViewParams':
-        """One after another, as :func:`torch.cat` does."""
-        return cls(*(torch.cat([getattr(p, field.name) for p in params])
-                     for field in fields(cls)))
-
 
 @dataclass
 class ViewRecipe:

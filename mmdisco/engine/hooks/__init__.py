@@ -1,6 +1,7 @@
 from .collapse_hook import CollapseHook
 from .epoch_seed_hook import EpochSeedHook
 from .late_log_hook import LateLogHook
+from .optimizer_layout_hook import OptimizerLayoutHook
 from .queue_check_hook import QueueCheckHook
 from .resume_check_hook import ResumeCheckHook
 from .step_share_hook import StepShareHook
@@ -8,6 +9,7 @@ from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
 
 __all__ = [
-    'CollapseHook', 'EpochSeedHook', 'LateLogHook', 'QueueCheckHook',
-    'ResumeCheckHook', 'StepShareHook', 'TeacherHook', 'ThroughputHook'
+    'CollapseHook', 'EpochSeedHook', 'LateLogHook', 'OptimizerLayoutHook',
+    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'TeacherHook',
+    'ThroughputHook'
 ]

@@ -27,11 +27,28 @@ def seconds(start: Mark, end: Mark) -> float:
     return start.elapsed_time(end) / 1000
 
 
+class _LeaveHook(Hook):
+    """Notes when the last hook is done, and the loader's turn begins."""
+    priority = 'LOWEST'
+
+    def __init__(self, share: 'StepShareHook') -> None:
+        self.share = share
+
+    def before_train_epoch(self, runner) -> None:
+        """An epoch begins: what was before is of no step."""
+        self.share.ended = self.share.left = mark()
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
+                         outputs=None) -> None:
+        """A step is over, log and checkpoint included."""
+        self.share.left = mark()
+
+
 @HOOKS.register_module()
 class StepShareHook(Hook):
     """Logs where the time of training goes, in per cent.
 
-    - ``data_wait``: waiting for the loader.
+    - ``data_wait``: waiting for the loader; on a GPU, how long it was idle.
     - ``teacher``: the frozen teacher's forward pass.
     - ``student``: forward and backward pass of what learns, momentum encoder
       and losses included.
@@ -53,6 +70,7 @@ class StepShareHook(Hook):
         self._totals: Counter = Counter()
         self._steps: deque = deque()  # of which the GPU is not done, perhaps
         self._marks: Dict[str, Mark] = {}
+        self._warm = False
 
     def before_train(self, runner) -> None:
         """Watch model, teacher and optimizer."""
@@ -69,13 +87,12 @@ class StepShareHook(Hook):
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if optimizer is not None:
             optimizer.register_step_pre_hook(note('optimizer'))
-        self._previous = None
+        runner.register_hook(_LeaveHook(self))
 
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
         """Start a step: the batch has come."""
-        self._came = time.perf_counter()
-        self._marks = {}
+        self._marks = dict(start=self.ended, left=self.left, came=mark())
 
     def after_train_iter(self,
                          runner,
@@ -83,13 +100,10 @@ class StepShareHook(Hook):
                          data_batch=None,
                          outputs=None) -> None:
         """End a step, and log the shares of those that are complete."""
-        now, before = time.perf_counter(), self._previous
-        self._previous = now
-        if before is None:
-            return
-        self._marks.update(
-            end=mark(), wait=self._came - before, total=now - before)
-        self._steps.append(self._marks)
+        self.ended = self._marks['end'] = mark()
+        if self._warm:
+            self._steps.append(self._marks)
+        self._warm = True
         while self._steps and self._is_done(self._steps[0]):
             self._totals.update(self._shares(self._steps.popleft()))
         total = sum(self._totals.values())
@@ -108,15 +122,14 @@ class StepShareHook(Hook):
 
     @staticmethod
     def _shares(step: dict) -> Dict[str, float]:
-        teacher = student = 0.
+        waiting, teacher = seconds(step['left'], step['came']), 0.
         if 'taught' in step:
             teacher = seconds(step['teacher'], step['taught'])
-        if 'forward' in step:
-            student = seconds(step['forward'], step.get(
-                'optimizer', step['end'])) - teacher
-        rest = step['total'] - step['wait'] - teacher - student
-        return dict(data_wait=step['wait'], teacher=teacher, student=student,
-                    other=max(rest, 0.))
+        student = seconds(step['forward'], step.get(
+            'optimizer', step['end'])) - teacher
+        total = seconds(step['start'], step['end'])
+        return dict(data_wait=waiting, teacher=teacher, student=student,
+                    other=total - waiting - teacher - student)
 
     def _advise(self, runner, waiting: float) -> None:
         if waiting <= self.advise_above:

@@ -21,7 +21,11 @@ class LeanMoCo(MoCo):
     each step: keys enter it in the backward pass, right after the gradient of
     the queries has been computed from it. One process does not shuffle its
     keys, the momentum encoder is updated in one go, similarities are fp32
-    under autocast, and nothing waits for the device.
+    under autocast, and on one process nothing waits for the device.
+
+    So each ``loss`` is to be followed by one backward pass, before the next;
+    without gradients keys enter at once. ``queue_ptr`` is to be set by loading
+    a state dict.
 
     Args:
         backbone (dict): The student's backbone.
