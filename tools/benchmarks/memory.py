@@ -13,17 +13,16 @@ from typing import Dict
 
 import torch
 from mmengine.optim import build_optim_wrapper
-from train_step import (
+from train_step import VARIANTS, build
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.curves import draw_curves
+from mmdisco.analysis.step_models import (
     STUDENTS,
-    VARIANTS,
-    build,
     config,
     fast_model,
     two_views,
 )
-
-from mmdisco.analysis import provenance
-from mmdisco.analysis.curves import draw_curves
 from mmdisco.analysis.turns import peak_memory
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random

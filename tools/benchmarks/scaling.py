@@ -19,18 +19,17 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
-from train_step import (
-    DEVICE,
-    STUDENTS,
-    build,
-    config,
-    fast,
-    fast_model,
-    two_views,
-)
+from train_step import build, fast
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.curves import draw_curves
+from mmdisco.analysis.step_models import (
+    DEVICE,
+    STUDENTS,
+    config,
+    fast_model,
+    two_views,
+)
 from mmdisco.analysis.turns import take_turns
 from mmdisco.errors import InputError
 from mmdisco.launch import available_cores, one_line_errors

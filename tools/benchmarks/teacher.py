@@ -9,11 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Callable
 
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.rates import draw_rates
@@ -46,15 +48,30 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def seconds(teacher: torch.nn.Module, images: torch.Tensor) -> float:
-    """Time of one forward pass."""
+def seconds(function: Callable, images: torch.Tensor) -> float:
+    """Time of one call."""
     if images.is_cuda:
         torch.cuda.synchronize()
     start = time.perf_counter()
-    teacher(images)
+    function(images)
     if images.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+def gflops(teacher: torch.nn.Module, images: torch.Tensor) -> float:
+    """Floating-point operations of a forward pass, in 10^9."""
+    with FlopCounterMode(display=False) as counter:
+        teacher(images)
+    return counter.get_total_flops() / 1e9
+
+
+def matmul_rate(device: str, size: int = 4096) -> float:
+    """10^9 operations a second of a large bf16 product: the hardware's."""
+    a, b = torch.randn(2, size, size, device=device).bfloat16()
+    a @ b  # warm up
+    times = [seconds(lambda x: x @ b, a) for _ in range(7)]
+    return 2 * size**3 / median(times) / 1e9
 
 
 def main() -> None:
@@ -89,12 +106,17 @@ def main() -> None:
     for name, row in rows.items():
         print(f"{name:<40} {row['seconds']:7.3f} s  "
               f"{row['images_per_s']:7.1f} images/s  {row['ratio']:5.2f}x")
+    work, best = gflops(teachers['plain'], images), matmul_rate(device)
+    fastest = min(row['seconds'] for row in rows.values())
+    print(f'{work:.0f} GFLOP a batch: {work / fastest:.0f} GFLOP/s at best; a '
+          f'bf16 matrix product reaches {best:.0f}')
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(dict(
-            teacher=rows, config=args.config, batch_size=args.batch_size,
-            size=args.size, device=device, **provenance()), indent=2))
+            teacher=rows, gflop=work, matmul_bf16_gflops=best,
+            config=args.config, batch_size=args.batch_size, size=args.size,
+            device=device, **provenance()), indent=2))
         draw_rates(rows, 'images a second', path.with_suffix('.png'))
 
 

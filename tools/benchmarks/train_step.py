@@ -10,49 +10,33 @@ precision and compiler. Weights are random: they don't change the time.
 import argparse
 import json
 import tempfile
+import time
 from copy import deepcopy
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.analysis import provenance
+from mmdisco.analysis.step_models import (
+    DEVICE,
+    STUDENTS,
+    config,
+    fast_model,
+    two_views,
+)
 from mmdisco.analysis.steps import draw_steps, print_steps
 from mmdisco.analysis.turns import Variant, peak_memory, take_turns
-from mmdisco.launch import apply_speed, one_line_errors, read_config
+from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.models.disco import build as build_part
-from mmdisco.models.fast_student import speed_up_student
 
 Step = Callable[[], Optional[float]]  # its loss, if it has one
-DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-CONFIGS = Path(__file__).parents[2] / 'configs' / 'disco'
-STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
-BUDGET = 300  # seconds, after which no round is begun
-
-
-def config(student: str, teacher: str, queue_len: int) -> Config:
-    """The DisCo config of a teacher file with random weights."""
-    init_default_scope('mmpretrain')
-    MMLogger.get_current_instance().setLevel('WARNING')
-    cfg = read_config(str(CONFIGS / f'r50_{student}.py'))
-    cfg.model.teacher.checkpoint = teacher
-    cfg.model.ssl.queue_len = queue_len
-    return cfg
-
-
-def two_views(batch_size: int, size: int) -> List[Tensor]:
-    """Random views, uint8 [N, 3, H, W]."""
-    torch.manual_seed(0)
-    return [torch.randint(0, 256, (batch_size, 3, size, size), device=DEVICE
-                          ).byte() for _ in range(2)]
+BUDGET = 630  # seconds in all, after which no round is begun
 
 
 def plain(cfg: Config, batch_size: int, size: int,
@@ -103,16 +87,6 @@ def plain(cfg: Config, batch_size: int, size: int,
         return loss.item()
 
     return step
-
-
-def fast_model(cfg: Config, level: str) -> nn.Module:
-    """The model as tools/train.py builds it."""
-    apply_speed(cfg, level)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    if level != 'off':
-        speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
-    return model.to(DEVICE).train()
 
 
 def fast(cfg: Config, batch_size: int, size: int,
@@ -168,12 +142,13 @@ GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'),
 def measure(variants: Dict[str, Variant], groups: Sequence[Sequence[str]],
             rounds: int) -> Dict[str, dict]:
     """Peak memory of each variant, then its seconds in turns."""
-    peaks = {}
+    peaks, begun = {}, time.monotonic()
     for name, variant in variants.items():
         peaks[name] = peak_memory(name, variant)
         print(f'{name}: peak memory {peaks[name]:.0f} MiB', flush=True)
     times = take_turns([{name: variants[name] for name in group}
-                        for group in groups], rounds, BUDGET)
+                        for group in groups], rounds,
+                       BUDGET - (time.monotonic() - begun))
     return {name: dict(seconds=row['seconds'], peak_memory_mib=peaks[name],
                        all=row['all']) for name, row in times.items()}
 

@@ -1,0 +1,69 @@
+"""Models that the benchmarks of a training step time."""
+from pathlib import Path
+from typing import List
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.launch import apply_speed, read_config
+from mmdisco.models.fast_student import speed_up_student
+
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'disco'
+STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
+
+
+def config(student: str, teacher: str, queue_len: int) -> Config:
+    """The DisCo config of a student, from a teacher file.
+
+    Args:
+        student (str): As in ``configs/disco/r50_{student}.py``.
+        teacher (str): Checkpoint of the R-50 teacher.
+        queue_len (int): Keys in MoCo's queue.
+
+    Returns:
+        Config: The whole config.
+    """
+    init_default_scope('mmpretrain')
+    MMLogger.get_current_instance().setLevel('WARNING')
+    cfg = read_config(str(CONFIGS / f'r50_{student}.py'))
+    cfg.model.teacher.checkpoint = teacher
+    cfg.model.ssl.queue_len = queue_len
+    return cfg
+
+
+def two_views(batch_size: int, size: int) -> List[Tensor]:
+    """Two random views, always the same.
+
+    Args:
+        batch_size (int): N.
+        size (int): H and W.
+
+    Returns:
+        list[Tensor]: uint8, [N, 3, H, W] each.
+    """
+    torch.manual_seed(0)
+    return [torch.randint(0, 256, (batch_size, 3, size, size), device=DEVICE
+                          ).byte() for _ in range(2)]
+
+
+def fast_model(cfg: Config, level: str) -> nn.Module:
+    """The model as ``tools/train.py --speed`` builds it.
+
+    Args:
+        cfg (Config): Of DisCo, changed in place.
+        level (str): 'auto', 'exact' or 'off'.
+
+    Returns:
+        nn.Module: In train mode.
+    """
+    apply_speed(cfg, level)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    if level != 'off':
+        speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
+    return model.to(DEVICE).train()
