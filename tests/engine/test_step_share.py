@@ -34,7 +34,7 @@ class Clock:
         self.now += seconds
 
 
-def run(hook, waits, workers=2, teacher=True):
+def run(hook, waits, workers=2, teacher=True, call=True):
     """Steps of 10 s besides the waiting; the message hub and the logger."""
     clock = Clock()
     model = Model(clock)
@@ -58,7 +58,7 @@ def run(hook, waits, workers=2, teacher=True):
             clock.tick(wait)
             hook.before_train_iter(runner, runner.iter)
             clock.tick(1.)  # preparing
-            loss = model()
+            loss = model() if call else model.forward()
             loss.backward()
             clock.tick(2.)
             optimizer.step()
@@ -107,6 +107,12 @@ def test_without_a_teacher_it_has_no_share():
     runner = run(StepShareHook(), [0., 0., 0.], teacher=False)
     assert shares(runner) == dict(
         data_wait=0., teacher=0., student=70., other=30.)
+
+
+def test_a_model_that_is_not_called_counts_as_other():
+    runner = run(StepShareHook(), [0., 0., 0.], teacher=False, call=False)
+    assert shares(runner) == dict(
+        data_wait=0., teacher=0., student=0., other=100.)
 
 
 def test_a_starving_run_is_advised_once():

@@ -122,11 +122,13 @@ class StepShareHook(Hook):
 
     @staticmethod
     def _shares(step: dict) -> Dict[str, float]:
-        waiting, teacher = seconds(step['left'], step['came']), 0.
+        waiting = seconds(step['left'], step['came'])
+        teacher = student = 0.
         if 'taught' in step:
             teacher = seconds(step['teacher'], step['taught'])
-        student = seconds(step['forward'], step.get(
-            'optimizer', step['end'])) - teacher
+        if 'forward' in step:  # not if train_step calls loss() itself
+            student = seconds(step['forward'], step.get(
+                'optimizer', step['end'])) - teacher
         total = seconds(step['start'], step['end'])
         return dict(data_wait=waiting, teacher=teacher, student=student,
                     other=total - waiting - teacher - student)
