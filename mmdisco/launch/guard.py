@@ -1,6 +1,7 @@
 import os
 import re
 import sys
+import time
 from contextlib import contextmanager
 
 from mmdisco.errors import InputError
@@ -9,6 +10,8 @@ from .dist import local_rank
 # What mmengine says of a misspelt type or argument in a config.
 _TYPOS = ('unexpected keyword argument', 'is not in the',
           'required positional argument', 'syntax errors in config')
+# Seconds that ranks of a node may differ in meeting the same fault.
+_PATIENCE = 30
 
 
 @contextmanager
@@ -33,7 +36,10 @@ def one_line_errors():
     # A worker of the loader prepends a traceback and the class.
     last = re.sub(r'^[\w.]+Error: ', '', message.strip().split('\n')[-1])
     rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
-    if local_rank() == 0:  # once a node: files may be missing on one of them
-        where = '' if rank == '0' else f'rank {rank}: '
-        print(f'error: {where}{last}', file=sys.stderr)
+    if local_rank() > 0:
+        # Most faults meet all ranks. The node's first one tells it once, and
+        # the launcher then ends the others; who exits earlier ends the first.
+        time.sleep(_PATIENCE)
+    where = '' if rank == '0' else f'rank {rank}: '
+    print(f'error: {where}{last}', file=sys.stderr)
     sys.exit(1)

@@ -68,12 +68,17 @@ def test_one_line_for_what_the_user_can_mend(capsys):
         raise TypeError('a defect')
 
 
-@pytest.mark.parametrize('variables, line', [
-    (dict(RANK='8', LOCAL_RANK='0'), 'error: rank 8: no file\n'),
-    (dict(SLURM_PROCID='8', SLURM_LOCALID='0'), 'error: rank 8: no file\n'),
-    (dict(RANK='1', LOCAL_RANK='1'), ''),
+@pytest.mark.parametrize('variables, wait, line', [
+    (dict(RANK='8', LOCAL_RANK='0'), 0, 'error: rank 8: no file\n'),
+    (dict(SLURM_PROCID='8', SLURM_LOCALID='0'), 0,
+     'error: rank 8: no file\n'),
+    (dict(RANK='1', LOCAL_RANK='1'), 30, 'error: rank 1: no file\n'),
 ])
-def test_a_fault_is_told_once_a_node(monkeypatch, capsys, variables, line):
+def test_a_fault_is_told_by_the_first_of_a_node(monkeypatch, capsys,
+                                                variables, wait, line):
+    """The others wait, to be ended; a fault of theirs alone is not lost."""
+    waited = []
+    monkeypatch.setattr('time.sleep', waited.append)
     for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID'):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -81,6 +86,7 @@ def test_a_fault_is_told_once_a_node(monkeypatch, capsys, variables, line):
     with pytest.raises(SystemExit), one_line_errors():
         raise InputError('no file')
     assert capsys.readouterr().err == line
+    assert sum(waited) == wait
 
 
 CONFIG = '''
