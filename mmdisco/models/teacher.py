@@ -26,6 +26,8 @@ class FrozenTeacher(nn.Module):
             final embedding, so a backbone alone is no teacher.
         checkpoint (str, optional): A local file that holds both. It may be
             None only if both are built modules. Defaults to None.
+        url (str, optional): Where that file is published. Nothing is
+            downloaded: it is told if the file is not there. Defaults to None.
         norm_mode (str): 'eval' uses the running statistics of BN. 'batch'
             uses those of the batch in every BN, the head's included, and
             leaves the running ones alone: that is what the released code of
@@ -53,6 +55,7 @@ class FrozenTeacher(nn.Module):
                  backbone: Union[dict, nn.Module],
                  neck: Union[dict, nn.Module],
                  checkpoint: Optional[str] = None,
+                 url: Optional[str] = None,
                  norm_mode: str = 'eval',
                  fuse: bool = False,
                  dtype: str = 'fp32',
@@ -86,7 +89,7 @@ class FrozenTeacher(nn.Module):
         self._plain = dtype == 'fp32' and not (
             fuse or channels_last or compile)
         self._run = (Encoder(self.backbone, self.neck), )  # no submodule
-        self.checkpoint = checkpoint
+        self.checkpoint, self.url = checkpoint, url
         self.sha256 = None
         if checkpoint is not None:
             self._load(checkpoint)
@@ -95,9 +98,10 @@ class FrozenTeacher(nn.Module):
 
     def _load(self, checkpoint: str) -> None:
         if not Path(checkpoint).is_file():
+            where = f' (it is published at {self.url})' if self.url else ''
             raise MissingFileError(
-                f"teacher file '{checkpoint}' not found: put it there, or set "
-                'model.teacher.checkpoint')
+                f"teacher file '{checkpoint}' not found: put it there{where}, "
+                'or set model.teacher.checkpoint')
         state_dict = read_checkpoint(checkpoint)
         if not any(key.startswith('neck.') for key in state_dict):
             raise InputError(

@@ -1,6 +1,11 @@
-# ResNet-50, twice as wide, by SwAV, 400 epochs, 77.3 % linear top-1 as
-# published with the file (the paper says 800 epochs). Licence CC BY-NC 4.0.
-# The embedding is the 128-d output of its projection head, before prototypes.
+"""ResNet-50, twice as wide, by SwAV, 400 epochs.
+
+Source: facebookresearch/swav; licence CC BY-NC 4.0.
+77.3 top-1 (ImageNet linear) as published with the file, as in the paper, which
+says 800 epochs.
+Embedding: output of the projection head 4096-8192-128 with BN, 128-d, before
+the prototypes.
+"""
 teacher = dict(
     type='FrozenTeacher',
     backbone=dict(
@@ -18,6 +23,6 @@ teacher = dict(
         with_last_bias=True,
         with_last_bn=False,
         norm_cfg=dict(type='BN1d')),
-    checkpoint='checkpoints/swav_RN50w2_400ep_pretrain.pth.tar')
-teacher_url = ('https://dl.fbaipublicfiles.com/deepcluster/'
-               'swav_RN50w2_400ep_pretrain.pth.tar')
+    checkpoint='checkpoints/swav_RN50w2_400ep_pretrain.pth.tar',
+    url='https://dl.fbaipublicfiles.com/deepcluster/'
+        'swav_RN50w2_400ep_pretrain.pth.tar')

@@ -1,0 +1,10 @@
+# ViT-tiny/16 (DeiT-Ti), 5.5 M, with DINO's head: the class token is embedded.
+# Drop path is for the testbed to add, on the student only.
+student = dict(
+    backbone=dict(
+        type='VisionTransformer',
+        arch='deit-tiny',
+        img_size=224,
+        patch_size=16,
+        out_type='cls_token'),
+    neck=dict(type='DINONeck', in_channels=192))

@@ -1,0 +1,47 @@
+from typing import Tuple
+
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+@MODELS.register_module()
+class DINONeck(BaseModule):
+    """Projection head of DINO up to its normalised bottleneck.
+
+    Three linear layers with GELU in between, then L2 normalisation
+    (`DINO <https://arxiv.org/abs/2104.14294>`_, Appendix C). The
+    weight-normalised layer of 65 536 outputs, which DINO's loss is made of,
+    plays the part of prototypes and is no part of the embedding.
+
+    Args:
+        in_channels (int): Width of the backbone's feature.
+        hid_channels (int): Width of both hidden layers. Defaults to 2048.
+        out_channels (int): Width of the bottleneck. Defaults to 256.
+        init_cfg (dict, optional): Initialization config. Defaults to None,
+            which stands for a truncated normal of .02 and zero biases.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 hid_channels: int = 2048,
+                 out_channels: int = 256,
+                 init_cfg: dict = None) -> None:
+        super().__init__(init_cfg or dict(
+            type='TruncNormal', layer='Linear', std=.02, bias=0.))
+        self.mlp = nn.Sequential(
+            nn.Linear(in_channels, hid_channels), nn.GELU(),
+            nn.Linear(hid_channels, hid_channels), nn.GELU(),
+            nn.Linear(hid_channels, out_channels))
+
+    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
+        """Embed the features of the backbone.
+
+        Args:
+            x (tuple[Tensor]): The class token, [N, C], of the last layer.
+
+        Returns:
+            tuple[Tensor]: Unit vectors, [N, D].
+        """
+        return (normalize(self.mlp(x[-1]), dim=1), )
