@@ -1,0 +1,15 @@
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def project_root() -> Path:
+    """Folder of ``configs`` and ``model-index.yml``: the clone, or ``.mim``
+    inside the installed package, where OpenMMLab's tools look for them."""
+    mim = _PACKAGE / '.mim'
+    return mim if mim.is_dir() else _PACKAGE.parent
+
+
+def configs_root() -> Path:
+    """Folder of the configs."""
+    return project_root() / 'configs'
