@@ -93,7 +93,13 @@ def test_a_launcher_that_has_not_launched(fails, launcher, tool):
 
 
 def test_only_the_first_process_of_a_node_speaks(monkeypatch, capsys):
-    """As srun starts them: the flags of torch.distributed are not given."""
+    """As srun starts them: the flags of torch.distributed are not given. The
+    others wait, and are ended when the first one stops."""
+
+    def ended(seconds):
+        raise SystemExit(seconds)
+
+    monkeypatch.setattr('time.sleep', ended)
     monkeypatch.setenv('SLURM_PROCID', '3')
     monkeypatch.setenv('SLURM_LOCALID', '3')
     monkeypatch.delenv('LOCAL_RANK', raising=False)

@@ -1,3 +1,13 @@
-from .checkpoint import load_strictly, read_checkpoint, safe_load, sha256_of
+from .archs import ARCHS, arch_config, arch_of
+from .checkpoint import load_strictly, read_checkpoint, read_conversion
+from .convert import Conversion, convert
+from .fit import Fit, fit
+from .libraries import rename_to
+from .safe_load import safe_load, sha256_of
+from .teacher import read_teacher
 
-__all__ = ['load_strictly', 'read_checkpoint', 'safe_load', 'sha256_of']
+__all__ = [
+    'ARCHS', 'Conversion', 'Fit', 'arch_config', 'arch_of', 'convert', 'fit',
+    'load_strictly', 'read_checkpoint', 'read_conversion', 'read_teacher',
+    'rename_to', 'safe_load', 'sha256_of'
+]

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
 import torch
@@ -8,8 +7,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdisco.converters import load_strictly, read_checkpoint, sha256_of
-from mmdisco.errors import InputError, MissingFileError
+from mmdisco.converters import load_strictly, read_teacher, sha256_of
+from mmdisco.errors import InputError
 from .fast import DTYPES, Encoder, speed_up
 
 
@@ -89,25 +88,15 @@ class FrozenTeacher(nn.Module):
         self._plain = dtype == 'fp32' and not (
             fuse or channels_last or compile)
         self._run = (Encoder(self.backbone, self.neck), )  # no submodule
-        self.checkpoint, self.url = checkpoint, url
+        self.checkpoint = checkpoint
         self.sha256 = None
         if checkpoint is not None:
-            self._load(checkpoint)
+            self._load(checkpoint, read_teacher(
+                checkpoint, url, None if built[0] else backbone))
         self.requires_grad_(False)
         self.train(False)
 
-    def _load(self, checkpoint: str) -> None:
-        if not Path(checkpoint).is_file():
-            where = f' (it is published at {self.url})' if self.url else ''
-            raise MissingFileError(
-                f"teacher file '{checkpoint}' not found: put it there{where}, "
-                'or set model.teacher.checkpoint')
-        state_dict = read_checkpoint(checkpoint)
-        if not any(key.startswith('neck.') for key in state_dict):
-            raise InputError(
-                f"teacher file '{checkpoint}' has no projection head: it "
-                'holds a backbone alone, and DisCo distils the final '
-                'embedding. Use the file of the pre-training itself')
+    def _load(self, checkpoint: str, state_dict: dict) -> None:
         load_strictly(self, state_dict, f"teacher file '{checkpoint}'")
         self.sha256 = sha256_of(checkpoint)
         count = sum(p.numel() for p in self.parameters())

@@ -1,0 +1,66 @@
+from typing import List, NamedTuple, Optional
+
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+
+from mmdisco.errors import InputError
+from .archs import ARCHS, TEACHERS, Arch, arch_config
+from .convert import Conversion
+
+
+class Fit(NamedTuple):
+    """How converted weights fit a network."""
+    backbone: dict  # config that they are for
+    neck: Optional[dict]  # config, None if there is no head
+    missing: List[str]
+    unexpected: List[str]
+    misfit: List[str]  # with both shapes
+
+    @property
+    def faults(self) -> int:
+        return len(self.missing) + len(self.unexpected) + len(self.misfit)
+
+
+def _neck_of(conversion: Conversion, arch: Arch) -> Optional[dict]:
+    """Config of the head: the arch's, or the file's where that may differ."""
+    if not any(k.startswith('neck.') for k in conversion.state_dict):
+        return None
+    found = conversion.neck
+    if found is None or found == arch.neck:
+        return arch.neck
+    named = [name for name in ARCHS if arch_config(name).neck == found
+             and arch_config(name).backbone == arch.backbone]
+    if named:
+        raise InputError(f"its projection head is that of '{named[0]}', not "
+                         f"of '{arch.name}': use --arch {named[0]}")
+    # A teacher's embedding is fixed. Of a student the backbone counts, and
+    # other heads than the config's (MoCo-v1, MoCo-v3) are none of ours.
+    same_kind = found['type'] == arch.neck['type']
+    return arch.neck if same_kind and arch.name in TEACHERS else found
+
+
+def fit(conversion: Conversion, arch: Arch) -> Fit:
+    """Compare converted weights with the network that they are for.
+
+    Args:
+        conversion (Conversion): The weights.
+        arch (Arch): The network.
+
+    Raises:
+        InputError: If the head is that of another arch.
+    """
+    init_default_scope('mmpretrain')
+    backbone = {**arch.backbone, **conversion.overrides}
+    neck = _neck_of(conversion, arch)
+    own = {f'{part}.{key}': value
+           for part, cfg in (('backbone', backbone), ('neck', neck)) if cfg
+           for key, value in MODELS.build(cfg).state_dict().items()}
+    theirs = conversion.state_dict
+    return Fit(
+        backbone, neck,
+        missing=conversion.missing + [k for k in own if k not in theirs],
+        unexpected=conversion.unexpected + [
+            k for k in theirs if k not in own],
+        misfit=[f'{k} ({list(theirs[k].shape)} in the file, '
+                f'{list(own[k].shape)} in the network)' for k in own
+                if k in theirs and theirs[k].shape != own[k].shape])

@@ -1,0 +1,99 @@
+import hashlib
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Dict
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from mmdisco.errors import InputError, MissingFileError
+
+
+def sha256_of(path: str) -> str:
+    """Hexadecimal sha256 of a file."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+class _Unread:
+    """Stands for what is not needed: takes any state and keeps none."""
+
+    def __setstate__(self, state) -> None:
+        pass
+
+
+def _no_attribute(owner, name: str) -> None:
+    """Stands for getattr, by which a pickle could reach anything."""
+
+
+def _allowed() -> list:
+    """What checkpoints hold beside tensors: mmengine's histories of logged
+    values and DINO's arguments, which are not read, and numpy arrays under
+    the module names of numpy 1 and 2."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
+    named = [(function, f'numpy.{core}.multiarray.{function.__name__}')
+             for function in (reconstruct, scalar)
+             for core in ('core', '_core')]
+    kinds = {type(np.dtype(k)) for k in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
+    unread = [(_Unread, 'mmengine.logging.history_buffer.HistoryBuffer'),
+              (_Unread, 'argparse.Namespace'),
+              (_no_attribute, 'builtins.getattr')]
+    return [bytes, np.ndarray, np.dtype, *unread, *named, *kinds]
+
+
+def _what_it_is(path: str) -> str:
+    """Why a file is no checkpoint, by how it begins."""
+    with open(path, 'rb') as file:
+        start = file.read(512).lstrip().lower()
+    if not start:
+        return 'an empty file'
+    if start.startswith((b'<!doctype', b'<html', b'<?xml')):
+        return ('a web page under that name: the link is dead, or wants a '
+                'click in a browser')
+    if zipfile.is_zipfile(path):
+        return 'a zip archive, but not one of torch.save'
+    if start.startswith(b'pk'):
+        return 'half a file: download it again'
+    return 'half a file, or something else under that name'
+
+
+def safe_load(path: str, trust: bool = False) -> Dict:
+    """Load a checkpoint without running code that it may hold.
+
+    Tensors, plain values and numpy arrays are read; mmengine's histories of
+    logged values and the arguments of public training scripts are left out,
+    anything else is refused.
+
+    Args:
+        path (str): A file of ``torch.save``, or ``*.safetensors``.
+        trust (bool): Load whatever it holds, which may run code.
+            Defaults to False.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, or needs more than weights.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(f"checkpoint '{path}' not found")
+    try:
+        if str(path).endswith('.safetensors'):
+            return load_file(path)
+        with torch.serialization.safe_globals(_allowed()):
+            return torch.load(path, map_location='cpu',
+                              weights_only=not trust)
+    except UnpicklingError as error:
+        lines = [line for line in str(error).split('\n') if 'GLOBAL' in line]
+        if not lines:
+            raise InputError(f"'{path}' is no PyTorch checkpoint: "
+                             f'{_what_it_is(path)}') from error
+        raise InputError(
+            f"'{path}' can't be loaded safely, it holds more than weights: "
+            f'{lines[0].strip()} Ask for a file of weights, or convert it by '
+            'tools/convert_checkpoint.py --trust, which runs what it holds'
+        ) from error
+    except Exception as error:  # a junk file raises whatever it hits first
+        raise InputError(f"'{path}' is no PyTorch checkpoint: "
+                         f'{_what_it_is(path)}') from error

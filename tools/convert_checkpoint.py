@@ -1,0 +1,69 @@
+"""Convert a published checkpoint to this project's names, or say what fails.
+
+The result holds 'backbone.*' and, where the file has a projection head,
+'neck.*': a FrozenTeacher takes it, and mmpretrain and mmdet by
+init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.').
+"""
+import argparse
+from pathlib import Path
+
+from mmdisco import __version__
+from mmdisco.converters import (
+    ARCHS,
+    arch_config,
+    convert,
+    fit,
+    safe_load,
+    sha256_of,
+)
+from mmdisco.converters.families import SOURCES
+from mmdisco.converters.report import report, widths_of
+from mmdisco.errors import InputError
+from mmdisco.files import save_whole
+from mmdisco.launch import one_line_errors
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('src', help='published checkpoint')
+    parser.add_argument('dst', help='file to write')
+    parser.add_argument('--arch', required=True, metavar='ARCH',
+                        help=f"the network: {', '.join(ARCHS)}")
+    parser.add_argument('--source', default='auto', choices=SOURCES,
+                        help='family of the file; default: by its keys')
+    parser.add_argument('--trust', action='store_true',
+                        help='load a file that holds more than weights, '
+                        'which may run code that is in it')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    arch = arch_config(args.arch)
+    loaded = safe_load(args.src, trust=args.trust)
+    try:
+        conversion = convert(loaded if isinstance(loaded, dict) else {},
+                             source=args.source)
+        result = fit(conversion, arch)
+    except InputError as error:
+        raise InputError(f"'{args.src}': {error}") from error
+    source = dict(file=Path(args.src).name, sha256=sha256_of(args.src))
+    print(report(conversion, result, source))
+    if result.faults:
+        first = (result.missing + result.unexpected + result.misfit)[0]
+        raise InputError(
+            f"'{args.src}' is not '{args.arch}': {len(result.missing)} "
+            f'missing, {len(result.unexpected)} unexpected, '
+            f'{len(result.misfit)} of another shape, e.g. {first}; '
+            'nothing was written')
+    meta = dict(
+        mmdisco_version=__version__, arch=args.arch, family=conversion.family,
+        source=source, backbone=result.backbone, neck=result.neck,
+        overrides=dict(conversion.overrides), widths=widths_of(conversion))
+    save_whole(dict(state_dict=conversion.state_dict, meta=meta), args.dst)
+    print(f'wrote       {args.dst}')
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
