@@ -1,0 +1,140 @@
+"""Names of timm and torchvision, there and back, against their networks."""
+import pytest
+import timm
+import torch
+import torchvision
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmdisco.converters import (
+    arch_config,
+    convert,
+    fit,
+    load_strictly,
+    rename_to,
+)
+
+TIMM = dict(
+    effb0='efficientnet_b0', effb1='efficientnet_b1',
+    mbv3='mobilenetv3_large_100', r18='resnet18', r34='resnet34',
+    vitt='vit_tiny_patch16_224', xcitt='xcit_tiny_12_p16_224')
+TORCHVISION = dict(
+    effb0='efficientnet_b0', effb1='efficientnet_b1',
+    mbv3='mobilenet_v3_large', r18='resnet18', r34='resnet34')
+
+
+def randomize(network):
+    """Weights and statistics of which no two are the same."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, .1)
+            module.running_var.uniform_(.5, 1.5)
+            nn.init.normal_(module.weight, 1, .1)
+            nn.init.normal_(module.bias, 0, .1)
+    for name, value in network.named_parameters():
+        if name.endswith(('cls_token', 'pos_embed', 'gamma1', 'gamma2',
+                          'gamma3', 'temperature')):
+            nn.init.normal_(value, .5, .1)
+    network.eval()  # of which mmpretrain's return nothing
+    return network
+
+
+def ours(name):
+    return randomize(MODELS.build(arch_config(name).backbone))
+
+
+def feature(network, images):
+    out = network(images)[-1]
+    return out.mean((2, 3)) if out.dim() == 4 else out
+
+
+def images_for(name):
+    size = 224 if name in ('vitt', 'xcitt') else 64
+    return torch.randn(2, 3, size, size, generator=torch.manual_seed(1))
+
+
+def load_but_classifier(network, state_dict, classifier):
+    """Strictly, the classifier excepted."""
+    missing, unexpected = network.load_state_dict(state_dict, strict=False)
+    assert not unexpected
+    assert {key.rpartition('.')[0] for key in missing} <= {classifier}
+    return network.eval()
+
+
+def converted(content, name):
+    found = convert(content)
+    result = fit(found, arch_config(name))
+    assert result.faults == 0
+    return found, result
+
+
+def close(actual, expected):
+    torch.testing.assert_close(
+        actual, expected, rtol=0, atol=2e-5 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize('name', TIMM)
+def test_there_and_back_by_timm(name):
+    """The round trip is exact, and timm's own network gives our output."""
+    network, images = ours(name), images_for(name)
+    state = network.state_dict()
+    theirs = rename_to('timm', name, state)
+    back, _ = converted(dict(theirs), name)
+    assert back.library == ('torchvision' if name in ('r18', 'r34')
+                            else 'timm')  # which name a ResNet alike
+    assert back.state_dict.keys() == {f'backbone.{k}' for k in state}
+    for key, value in state.items():
+        assert torch.equal(back.state_dict[f'backbone.{key}'], value), key
+    other = timm.create_model(TIMM[name])
+    classifier = other.default_cfg['classifier']
+    load_but_classifier(other, theirs, classifier)
+    with torch.no_grad():
+        close(other.forward_head(other.forward_features(images),
+                                 pre_logits=True), feature(network, images))
+
+
+@pytest.mark.parametrize('name', TORCHVISION)
+def test_there_and_back_by_torchvision(name):
+    network, images = ours(name), images_for(name)
+    state = network.state_dict()
+    theirs = rename_to('torchvision', name, state)
+    options = dict(norm_layer=nn.BatchNorm2d) if name == 'mbv3' else {}
+    other = getattr(torchvision.models, TORCHVISION[name])(**options)
+    last = dict(mbv3='classifier.3', r18='fc', r34='fc').get(
+        name, 'classifier.1')
+    load_but_classifier(other, theirs, last)
+    parent, _, leaf = last.rpartition('.')
+    other.get_submodule(parent).add_module(leaf, nn.Identity())
+    with torch.no_grad():
+        close(other(images), feature(network, images))
+    back, _ = converted(dict(theirs), name)
+    assert back.library == 'torchvision'
+    for key, value in state.items():
+        assert torch.equal(back.state_dict[f'backbone.{key}'], value), key
+
+
+def test_a_network_of_torchvision_keeps_its_batch_norm():
+    """torchvision's MobileNetV3 has another eps than timm's, and says so."""
+    theirs = randomize(torchvision.models.mobilenet_v3_large())
+    found, result = converted(theirs.state_dict(), 'mbv3')
+    assert result.backbone['norm_cfg']['eps'] == .001
+    network = MODELS.build(result.backbone)
+    load_strictly(network, {k[9:]: v for k, v in found.state_dict.items()}, '')
+    theirs.classifier[3] = nn.Identity()
+    network.eval()
+    with torch.no_grad():
+        close(feature(network, images_for('mbv3')),
+              theirs(images_for('mbv3')))
+
+
+@pytest.mark.parametrize('library, name', [
+    ('torchvision', 'vitt'), ('torchvision', 'xcitt'), ('keras', 'r18')])
+def test_what_a_library_does_not_have(library, name):
+    with pytest.raises(ValueError, match=f"{library} has no network like"):
+        rename_to(library, name, {})
+
+
+def test_a_key_without_a_name_is_not_dropped():
+    with pytest.raises(ValueError, match="'layer9.weight' has no name in"):
+        rename_to('timm', 'r18', {'layer9.weight': torch.zeros(1)})
