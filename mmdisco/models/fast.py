@@ -27,6 +27,7 @@ class Encoder(nn.Module):
         self.neck = neck
         self.dtype = torch.float32
         self.memory_format = torch.preserve_format
+        self.mixed = False  # whether activations may be of several dtypes
 
     def rewrite(self, dtype: torch.dtype, channels_last: bool) -> 'Encoder':
         """Set how weights and images are stored."""
@@ -38,7 +39,10 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Embed images, [N, 3, H, W] to fp32 [N, D]."""
         x = x.to(dtype=self.dtype, memory_format=self.memory_format)
-        return unwrap(self.neck(self.backbone(x))).float()
+        if not self.mixed:
+            return unwrap(self.neck(self.backbone(x))).float()
+        with torch.autocast(x.device.type, self.dtype):
+            return unwrap(self.neck(self.backbone(x))).float()
 
 
 def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
@@ -66,6 +70,10 @@ def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
         expected = torch.cat([plain(part) for part in images.split(rows)])
         encoder = fuse_norms(plain, images[:1]) if fuse else deepcopy(plain)
         encoder.rewrite(DTYPES[dtype], channels_last)
+        try:
+            encoder(images[:1])
+        except RuntimeError:  # XCiT computes its positions in fp32
+            encoder.mixed = True
         run = encoder
         if compile:
             run = torch.compile(encoder)

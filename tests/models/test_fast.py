@@ -109,6 +109,20 @@ class Last(nn.Module):
         return feats[-1]
 
 
+def test_a_network_that_computes_parts_in_fp32_can_be_bf16(said):
+    """XCiT makes its positions in fp32, whatever the dtype of its weights."""
+    backbone = settle(MODELS.build(dict(
+        type='XCiT', embed_dims=32, depth=1, num_heads=2, tokens_norm=True)))
+    neck = MODELS.build(dict(type='DINONeck', in_channels=32, hid_channels=16,
+                             out_channels=8))
+    images = torch.randn(2, 3, 32, 32)
+    expected = FrozenTeacher(backbone, neck)(images)
+    actual = FrozenTeacher(backbone, neck, dtype='bf16')(images)
+    assert actual.dtype == torch.float32 and 'bf16' in said[0]
+    assert not torch.equal(actual, expected)  # it did compute in bf16
+    torch.testing.assert_close(actual, expected, rtol=0, atol=.02)
+
+
 @pytest.mark.parametrize('norm_mode, calls', [('eval', 1), ('batch', 2)])
 def test_views_of_one_size_go_together_where_rows_are_alone(networks,
                                                             norm_mode, calls):
