@@ -40,5 +40,6 @@ def _check_versions() -> None:
 _check_versions()
 
 from . import datasets, engine, models  # noqa: E402,F401
+from .zoo import get_model, list_models  # noqa: E402
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'get_model', 'list_models']

@@ -1,0 +1,129 @@
+import os
+import time
+from pathlib import Path
+from typing import Callable, Optional, Sequence
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from mmdisco.converters import sha256_of
+from mmdisco.errors import InputError, MissingFileError
+from .transport import (
+    Broken,
+    Refused,
+    copy,
+    drop,
+    note_of,
+    receive,
+    size_of,
+)
+
+PAUSE = 1.0  # seconds before the second attempt, then twice as many
+
+
+def check_file(path: str, sha256: Optional[str] = None) -> str:
+    """Compare a file that is already there with what it should be.
+
+    Args:
+        path (str): The file.
+        sha256 (str, optional): What it should hash to, None if unknown.
+
+    Returns:
+        str: Its hexadecimal sha256.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it can't be read, or is another file.
+    """
+    try:
+        digest = sha256_of(path)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"'{path}' is not there") from error
+    except OSError as error:
+        raise InputError(f"can't read '{path}': {error.strerror}") from error
+    if sha256 and digest != sha256.lower():
+        raise InputError(
+            f"'{path}' is damaged or another file: its sha256 is {digest}, "
+            f'not {sha256.lower()}; delete it or use another folder')
+    return digest
+
+
+def fetch(urls: Sequence[str],
+          path: str,
+          sha256: Optional[str] = None,
+          retries: int = 4,
+          progress: bool = True) -> str:
+    """Download a file from the first mirror that gives it whole.
+
+    What has come is kept in ``{path}.part``, and over http(s) taken up again,
+    in this call or a later one. Only a whole file gets its name; it replaces
+    one that was there.
+
+    Args:
+        urls (Sequence[str]): Mirrors: http, https, file, or a scheme of
+            mmengine's storage backends.
+        path (str): File to write; its folder is made.
+        sha256 (str, optional): What the file must hash to, None if unknown.
+        retries (int): Failures in a row, none of which got further, before
+            the next mirror's turn. Defaults to 4.
+        progress (bool): Whether to show a bar on a terminal.
+
+    Returns:
+        str: Hexadecimal sha256 of the file.
+
+    Raises:
+        ValueError: If no mirror gives it, or it can't be written.
+    """
+    path, part, reasons = Path(path), Path(f'{path}.part'), []
+    err = Console(stderr=True)
+    bar = Progress(*Progress.get_default_columns(), DownloadColumn(),
+                   TransferSpeedColumn(), console=err, transient=True,
+                   disable=not (progress and err.is_terminal))
+    task = bar.add_task(path.name, total=None)
+
+    def tell(done: int, total: Optional[int]) -> None:
+        bar.update(task, completed=done, total=total)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with bar:
+            for url in urls:
+                try:
+                    digest = _from_mirror(url, part, sha256, retries, tell)
+                except Refused as error:
+                    reasons.append(f'{url} ' + ' '.join(str(error).split()))
+                    continue
+                os.replace(part, path)
+                note_of(part).unlink(missing_ok=True)
+                return digest
+    except OSError as error:  # those of the network never get here
+        raise InputError(f"can't write '{path}': {error.strerror}") from error
+    raise InputError(f"'{path.name}' could not be downloaded: "
+                     + '; '.join(reasons or ['no address is known']))
+
+
+def _from_mirror(url: str, part: Path, sha256: Optional[str], retries: int,
+                 tell: Callable) -> str:
+    """Complete the part from this mirror; gives its sha256."""
+    get = receive if urlsplit(url).scheme in ('http', 'https') else copy
+    furthest = failures = 0
+    while True:
+        try:
+            from_zero = get(url, part, sha256 is not None, tell)
+        except Broken:
+            # The furthest ever: else a server that ignores ranges and always
+            # breaks off would seem to get on each time.
+            failures = 0 if size_of(part) > furthest else failures + 1
+            furthest = max(furthest, size_of(part))
+            if failures >= retries:
+                raise
+            time.sleep(min(PAUSE * 2**failures, 10))
+            continue
+        digest = sha256_of(part)
+        if sha256 is None or digest == sha256.lower():
+            return digest
+        drop(part)
+        if from_zero:
+            raise Refused(f'gives a file with sha256 {digest}, not {sha256}')
+        # What was there before may have been the wrong half: once more.

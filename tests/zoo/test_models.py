@@ -1,0 +1,69 @@
+"""mmdisco.get_model: what it builds, with which weights."""
+import pytest
+import timm
+import torch
+from torch import nn
+
+import mmdisco
+from mmdisco.converters import sha256_of
+from mmdisco.models import FrozenTeacher
+from mmdisco.zoo import find
+from tests.tools import ROOT
+
+
+def test_a_student_is_its_backbone_alone():
+    for name in ('r50_mbv3', 'mocov2_mbv3'):
+        model = mmdisco.get_model(name)
+        assert type(model).__name__ == 'MobileNetV3Pooled'
+        assert not model.training
+        assert sum(p.numel() for p in model.parameters()) == 4202032
+        assert model(torch.zeros(1, 3, 32, 32))[-1].shape == (1, 1280, 1, 1)
+
+
+def test_weights_of_any_layout_fit(tmp_path):
+    theirs = timm.create_model('resnet18').eval()
+    path = tmp_path / 'timm.pth'
+    torch.save(theirs.state_dict(), path)
+    model = mmdisco.get_model('r50_r18', pretrained=str(path))
+    images = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model(images)[-1], theirs.forward_features(images))
+
+
+def test_the_bundled_teacher_is_a_frozen_teacher(tmp_path):
+    """Its file comes with the package, and is copied as a download is."""
+    model = mmdisco.get_model('quickstart', pretrained=True, dest=str(tmp_path))
+    assert isinstance(model, FrozenTeacher)
+    bundled = ROOT / 'demo/teacher/quickstart_r18w32.pth'
+    assert model.sha256 == sha256_of(bundled) == find('quickstart').sha256
+    assert [p.name for p in tmp_path.iterdir()] == [bundled.name]
+    assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_a_file_that_is_there_is_not_downloaded(tmp_path, monkeypatch):
+    """Of the name that the config has, in the folder that it is sought in."""
+    monkeypatch.setattr('mmdisco.zoo.models.fetch', None)
+    entry = find('r50')
+    torch.save(dict(state_dict={'module.encoder_q.conv1.weight':
+                                torch.zeros(64, 3, 7, 7)}),
+               tmp_path / entry.file)
+    with pytest.raises(ValueError, match='has no projection head'):
+        mmdisco.get_model('r50', pretrained=True, dest=str(tmp_path))
+
+
+@pytest.mark.parametrize('name, pretrained, words', [
+    ('r50', False, "'r50' is a teacher, which is nothing without weights"),
+    ('r50_mbv3', True, "nobody publishes weights for 'r50_mbv3'"),
+    ('r50_mbv3', 'nowhere.pth', "'nowhere.pth' not found"),
+    ('r50_mvb3', False, "no model 'r50_mvb3' in the index; nearest: r50_mbv3"),
+])
+def test_what_can_not_be_built(name, pretrained, words):
+    with pytest.raises(ValueError, match=words):
+        mmdisco.get_model(name, pretrained=pretrained)
+
+
+def test_names_by_pattern():
+    assert mmdisco.list_models('r50_mbv3*') == sorted(
+        ['r50_mbv3'] + [f'r50_mbv3_h{h}' for h in (512, 1024, 1280, 2048, 4096)])
+    assert isinstance(mmdisco.get_model('quickstart_disco'), nn.Module)
