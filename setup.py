@@ -1,6 +1,8 @@
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -9,6 +11,20 @@ def required(name: str) -> list:
     """Lines of a requirements file, without comments."""
     lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
+
+
+class BuildPy(build_py):
+    """Puts into ``mmdisco/.mim`` what OpenMMLab's tools look for there."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:  # the clone has it
+            return
+        mim = Path(self.build_lib) / 'mmdisco' / '.mim'
+        for name in ('configs', 'tools', 'demo/teacher'):
+            shutil.copytree(ROOT / name, mim / name, dirs_exist_ok=True,
+                            ignore=shutil.ignore_patterns('__pycache__'))
+        shutil.copy(ROOT / 'model-index.yml', mim)
 
 
 version = {}
@@ -23,6 +39,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['mmdisco', 'mmdisco.*']),
+    cmdclass=dict(build_py=BuildPy),
     python_requires='>=3.11',
     install_requires=required('runtime'),
     extras_require={

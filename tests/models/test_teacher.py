@@ -91,6 +91,23 @@ def test_it_reads_the_public_moco_file_and_leaves_the_rest(tmp_path):
     torch.testing.assert_close(teacher(images), plain(images))
 
 
+def test_a_missing_file_is_told_with_its_address(networks):
+    with pytest.raises(FileNotFoundError, match='published at https://a.b/c'):
+        FrozenTeacher(*networks, checkpoint='nowhere.pth', url='https://a.b/c')
+
+
+def test_weights_learned_with_other_settings_are_refused(tmp_path, networks):
+    """As a converted file says; the network would load and differ."""
+    path = save(tmp_path / 'eps.pth', networks)
+    content = torch.load(path)
+    norm = dict(type='BN', eps=1e-3)
+    content['meta'] = dict(overrides=dict(norm_cfg=norm))
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='set model.teacher.backbone.norm_cfg'):
+        FrozenTeacher(BACKBONE, NECK, checkpoint=path)
+    FrozenTeacher(dict(BACKBONE, norm_cfg=norm), NECK, checkpoint=path)
+
+
 def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, networks):
     cases = [(str(tmp_path / 'none.pth'), FileNotFoundError, "none.pth' not")]
     bare = save(tmp_path / 'bare.pth', networks[:1])

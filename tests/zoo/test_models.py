@@ -64,6 +64,7 @@ def test_what_can_not_be_built(name, pretrained, words):
 
 
 def test_names_by_pattern():
+    widths = (512, 1024, 1280, 2048, 4096)
     assert mmdisco.list_models('r50_mbv3*') == sorted(
-        ['r50_mbv3'] + [f'r50_mbv3_h{h}' for h in (512, 1024, 1280, 2048, 4096)])
+        ['r50_mbv3', *(f'r50_mbv3_h{width}' for width in widths)])
     assert isinstance(mmdisco.get_model('quickstart_disco'), nn.Module)

@@ -1,0 +1,257 @@
+"""The index of models: complete, true to configs and paper, readable by all."""
+import ast
+import importlib
+import json
+import re
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.apis.model import ModelHub
+from mmpretrain.registry import MODELS
+from modelindex.load_model_index import load
+from torch import nn
+
+from mmdisco.converters import sha256_of
+from mmdisco.converters.archs import arch_config
+from mmdisco.errors import InputError
+from mmdisco.zoo import list_models
+from mmdisco.zoo.index import find
+from tests.tools import ROOT
+
+TEACHERS = {path.stem: path for path in
+            (ROOT / 'configs/_base_/teachers').glob('*.py')}
+LEAVES = [path for path in (ROOT / 'configs').rglob('*.py')
+          if '_base_' not in path.parts]
+PAPER, FILE, HERE = (
+    f'As {how}' for how in ('reported in the paper',
+                            'reported with the checkpoint', 'measured here'))
+TOP1 = 'Top 1 Accuracy'
+
+
+def params(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+@lru_cache(maxsize=None)
+def plain_backbone(config, size):
+    """Multiply-adds by hand: a network without data computes nothing."""
+    init_default_scope('mmpretrain')
+    backbone, total = MODELS.build(json.loads(config)), []
+
+    def count(module, inputs, out):
+        if isinstance(module, nn.Conv2d):
+            total.append(out.numel() * module.weight[0].numel())
+        elif isinstance(module, nn.BatchNorm2d):
+            total.append(2 * out.numel())
+        elif isinstance(module, nn.AdaptiveAvgPool2d):
+            total.append(inputs[0].numel())
+
+    for module in backbone.modules():
+        module.register_forward_hook(count)
+    backbone.eval()
+    with torch.no_grad():
+        backbone.to('meta')(torch.zeros(1, 3, size, size, device='meta'))
+    return params(backbone), sum(total)
+
+
+def plain_counts(backbone, neck, size):
+    """What tools/dev/network_counts.py gives, without a library."""
+    own, flops = plain_backbone(json.dumps(backbone), size)
+    head = params(MODELS.build(neck))
+    return {'Parameters': own, 'Parameters with Head': own + head,
+            'FLOPs': flops}
+
+
+@pytest.fixture(scope='module')
+def tool():
+    """tools/dev/make_metafiles.py, with networks counted by hand."""
+    sys.path.insert(0, str(ROOT / 'tools/dev'))
+    module = importlib.import_module('make_metafiles')
+    sys.path.pop(0)
+    module.library_counts = module.counts
+    module.counts = plain_counts
+    return module
+
+
+@pytest.fixture
+def one_thread():
+    """As the generator has it; the number is the process's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def docstring(path):
+    return ast.get_docstring(ast.parse(Path(path).read_text()))
+
+
+def test_each_config_has_one_entry_and_each_entry_a_config():
+    configs = [find(name).config for name in list_models()]
+    assert sorted(configs) == sorted(map(str, [*LEAVES, *TEACHERS.values()]))
+    for path in TEACHERS.values():
+        assert find(path.stem).config == str(path)
+    for path in LEAVES:
+        prefix = 'quickstart_' if path.parent.name == 'quickstart' else ''
+        assert find(prefix + path.stem).config == str(path)
+
+
+def test_metafiles_are_what_the_generator_makes(
+        tool, one_thread, monkeypatch):
+    if Path('/dev/shm').is_dir():
+        # for each config mmengine copies all its bases to temporary folders
+        monkeypatch.setattr('tempfile.tempdir', '/dev/shm')
+    files = tool.metafiles()
+    monkeypatch.setattr(tool, 'metafiles', lambda: files)
+    monkeypatch.setattr('sys.argv', ['make_metafiles.py', '--check'])
+    tool.main()
+    path = ROOT / 'configs/disco/metafile.yml'
+    files[path] = files[path].replace('64.4', '99.9')
+    with pytest.raises(InputError, match='disco/metafile.yml is not') as error:
+        tool.main()
+    assert '\n' not in str(error.value)
+
+
+def test_flops_are_counted_as_openmmlab_does(tool, one_thread):
+    def flops(name):
+        arch = arch_config(name)
+        return tool.library_counts(arch.backbone, arch.neck, 224)['FLOPs']
+
+    # mmpretrain's metafiles: resnet50, whose number has the pooling but no
+    # classifier; deit-tiny
+    assert flops('r50') == 4109464576 - 7 * 7 * 2048
+    assert flops('vitt') == 1258219200
+    # and of teachers that are no CNNs: deit-small, xcit-small-12-p16
+    assert find('vits').metadata['FLOPs'] == 4607954304
+    assert find('xcits').metadata['FLOPs'] == 4814951808
+
+
+@pytest.mark.parametrize('name', TEACHERS)
+def test_a_teacher_is_what_its_config_says(name, tool):
+    teacher = Config.fromfile(str(TEACHERS[name])).teacher
+    entry = find(name)
+    assert entry.file == Path(teacher.checkpoint).name
+    if name == 'quickstart':
+        assert entry.urls == (str(ROOT / teacher.checkpoint), )
+        assert entry.sha256 == sha256_of(entry.urls[0])
+    else:
+        assert entry.urls[0] == teacher.url
+        assert entry.sha256 is None
+    assert len(entry.urls) == 1 + (name in ('r50w2', 'swavr50'))
+    if teacher.backbone.type == 'ResNet':
+        size = tool.counts(teacher.backbone, teacher.neck,
+                           28 if name == 'quickstart' else 224)
+        assert size == {key: entry.metadata[key] for key in size}
+
+
+@pytest.mark.parametrize('name', sorted({*TEACHERS} - {'quickstart'}))
+def test_a_public_teachers_numbers_are_those_of_its_docstring(name):
+    doc, data = docstring(TEACHERS[name]), find(name).metadata
+    assert f"{data[FILE][TOP1]} top-1 (ImageNet linear)" in doc
+    assert f"Source: {data['Source']}; licence {data['Licence']}." in doc
+    epochs = re.search(r'(\d+) epochs', doc)
+    assert data.get('Epochs') == (epochs and int(epochs[1]))
+    paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
+    own = [row['teacher_top1'] for table in ('table1', 'table6', 'table7')
+           for row in paper[table]['rows']
+           if row['method'].endswith('DisCo') and row.get('teacher') == name]
+    assert {data.get(PAPER, {}).get(TOP1)} == set(own or [None])
+    assert HERE not in data
+
+
+def test_a_leafs_numbers_are_those_of_its_docstring():
+    for path in LEAVES:
+        name = path.stem
+        if path.parent.name == 'quickstart':
+            continue
+        doc, data = docstring(path), find(name).metadata
+        assert data['Description'] == doc.splitlines()[0]
+        top = {int(k): float(v) for v, k in re.findall(
+            r'([\d.]+) top-([15])', doc)}
+        reported = data.get(PAPER, {})
+        assert {k: reported[f'Top {k} Accuracy'] for k in (1, 5)
+                if f'Top {k} Accuracy' in reported} == top, name
+        if top:
+            where = re.search(r'Paper, (Table \d|Section 4.2)', doc)[1]
+            assert reported['Source'].startswith(where)
+        assert FILE not in data and HERE not in data
+        assert find(name).urls == () and find(name).file is None
+
+
+def test_what_was_measured_here_is_what_the_results_say():
+    path = ROOT / 'docs/results/quickstart_summary.json'
+    runs = json.loads(path.read_text())
+    for name, row in (('quickstart', 'teacher'),
+                      ('quickstart_teacher', 'teacher'),
+                      ('quickstart_disco', 'disco'),
+                      ('quickstart_mocov2', 'mocov2'),
+                      ('quickstart_mocov2_60k', 'mocov2_teachers_images')):
+        here = find(name).metadata[HERE]
+        assert here['Linear Probe Accuracy'] == runs[row]['linear']
+        assert here['kNN Accuracy'] == runs[row]['knn']
+        assert here['Commit'] == runs['commit']
+        assert here['Machine'] == '2 cores of an AMD EPYC'
+        assert here['Source'] == str(path.relative_to(ROOT))
+        command = here['Command']
+        assert f"`{command}` at commit {here['Commit']}" in (
+            ROOT / 'docs/quickstart.md').read_text()
+    bundled = find('quickstart')
+    meta = torch.load(bundled.urls[0], weights_only=True)['meta']
+    told = bundled.metadata[FILE]
+    assert meta['figures']['linear'] == told['Linear Probe Accuracy']
+    assert meta['figures']['knn'] == told['kNN Accuracy']
+    assert [meta[key] for key in ('seed', 'command', 'commit')] == [
+        told[key] for key in ('Seed', 'Command', 'Commit')]
+
+
+def test_results_are_only_those_told_with_a_file():
+    index = load(str(ROOT / 'model-index.yml'))
+    assert index.check(silent=True) == []
+    assert len(index.models) == len(list_models())
+    for model in index.models:
+        told = find(model.name).metadata.get(FILE, {})
+        results = [result.metrics for result in model.results]
+        assert bool(results) == bool(model.weights)
+        for metrics in results:
+            assert metrics.items() <= told.items()
+
+
+def test_mmpretrain_takes_the_index_beside_its_own(monkeypatch):
+    ModelHub._register_mmpretrain_models()
+    monkeypatch.setattr(ModelHub, '_models_dict', dict(ModelHub._models_dict))
+    before = len(ModelHub._models_dict)
+    ModelHub.register_model_index(ROOT / 'model-index.yml', config_prefix=ROOT)
+    assert len(ModelHub._models_dict) == before + len(list_models())
+    for name in ('r50', 'r50_mbv3', 'quickstart_disco'):
+        assert Path(ModelHub._models_dict[name].config).is_file()
+
+
+def test_names_are_listed_by_pattern_and_the_nearest_are_told():
+    assert list_models('r50_*_h512') == [
+        f'r50_{s}_h512' for s in ('effb0', 'effb1', 'mbv3', 'r18', 'r34')]
+    assert list_models('nothing*') == []
+    with pytest.raises(InputError, match="no model 'r50_mbv'.*r50_mbv3") as e:
+        find('r50_mbv')
+    assert '\n' not in str(e.value)
+    find('r50').metadata.clear()  # what is returned is the caller's own
+    assert find('r50').metadata
+
+
+def test_a_wheel_brings_the_index_and_all_that_it_names(tmp_path):
+    subprocess.run([sys.executable, 'setup.py', '-q', 'build_py',
+                    '--build-lib', str(tmp_path)], cwd=ROOT, check=True)
+    mim = tmp_path / 'mmdisco/.mim'
+    index = load(str(mim / 'model-index.yml'))
+    assert sorted(model.name for model in index.models) == list_models()
+    for model in index.models:
+        assert (mim / model.config).is_file()
+        assert model.weights is None or '://' in model.weights or (
+            mim / model.weights).is_file()
+    assert (mim / 'tools/train.py').is_file()

@@ -1,0 +1,157 @@
+"""Write metafile.yml beside the configs, from what configs, paper, results and
+networks say. The teachers' is written by hand."""
+import argparse
+import ast
+import json
+from pathlib import Path
+from typing import Optional
+
+import torch
+import yaml
+from mmengine.config import Config
+from network_counts import counts
+
+from mmdisco.errors import InputError
+from mmdisco.launch import one_line_errors
+
+ROOT = Path(__file__).parents[2]
+RESULTS = 'docs/results/quickstart_summary.json'
+HEAD = """\
+# Written by tools/dev/make_metafiles.py: don't edit.
+# Parameters are the backbone's, which is what is deployed. FLOPs are its
+# multiply-adds, one each, for one image of `Resolution` pixels, by mmengine's
+# FlopAnalyzer, as in OpenMMLab's metafiles. `Results` are those of the file at
+# `Weights`, if there is one.
+"""
+DISCO = 'https://arxiv.org/abs/2104.09124'
+MOCO = 'https://arxiv.org/abs/2003.04297'
+COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
+    'disco': ('DisCo', DISCO, ('table1', 'table7', 'section4_2')),
+    'disco/hidden': ('DisCo, hidden widths', DISCO, ('table4', )),
+    'baselines': ('MoCo-v2', MOCO, ('table1', 'teachers')),
+    'quickstart': ('Quickstart', DISCO, ())}
+IMAGES = {  # by data_root
+    'data/imagenet': 'ImageNet-1k',
+    'data/photos': 'photos of your own',
+    'demo/fashion_mnist': 'Fashion-MNIST, 10 000 images',
+    '/usr/share/datasets/fashion-mnist': 'Fashion-MNIST, 60 000 images'}
+ROWS = dict(  # of RESULTS, by name
+    quickstart_disco='disco', quickstart_mocov2='mocov2',
+    quickstart_mocov2_60k='mocov2_teachers_images',
+    quickstart_teacher='teacher')
+
+
+def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
+    """What the paper reports for a config, None if nothing.
+
+    Args:
+        paper (dict): Content of benchmarks/paper.yml.
+        tables (Sequence[str]): Where to look, in this order.
+        student (str): The network, a column of a table.
+        wanted (dict): What the row must say.
+    """
+    for table in (paper[name] for name in tables):
+        for row in table['rows'] if student in table['columns'] else ():
+            value = row['values'][table['columns'].index(student)]
+            said = {'epochs': 200, **row}
+            if value and all(said.get(k) == v for k, v in wanted.items()):
+                found = {'Source': table['where']}
+                if 'epochs' in row:
+                    found['Epochs'] = row['epochs']
+                value = value if isinstance(value, list) else [value]
+                return found | {f'Top {k} Accuracy': v
+                                for k, v in zip((1, 5), value)}
+    return None
+
+
+def row_of(stem: str, cfg: Config) -> dict:
+    """What the paper's row for a config says."""
+    if 'teacher' not in cfg.model:
+        return dict(method='MoCo-v2')
+    if '_h' in stem:
+        neck = cfg.model.ssl.neck
+        widths = {neck.in_channels: 'DisCo*', 2048: 'DisCo'}
+        return dict(method=widths.get(neck.hid_channels, 'not in the paper'))
+    return dict(method='DisCo', teacher=stem.split('_')[0],
+                epochs=cfg.train_cfg.max_epochs)
+
+
+def measured(row: str) -> dict:
+    """What was measured here: medians of seeds, and how."""
+    data = json.loads((ROOT / RESULTS).read_text())
+    machine, runs = data['machine'], data['runs'][row]
+    return {
+        'Dataset': 'Fashion-MNIST',
+        'Linear Probe Accuracy': data[row]['linear'],
+        'kNN Accuracy': data[row]['knn'],
+        'Linear Probe Accuracy by Seed': {r['seed']: r['linear'] for r in runs},
+        'Command': f"make quickstart SEEDS={len(data['seeds'])}",
+        'Commit': data['commit'],
+        'Machine': f"{machine['cores']} cores of an {machine['cpu']}",
+        'Source': RESULTS}
+
+
+def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
+    """The index's entry of a config."""
+    cfg, stem = Config.fromfile(str(path)), path.stem
+    collection, _, tables = COLLECTIONS[folder]
+    name = f'quickstart_{stem}' if folder == 'quickstart' else stem
+    ssl, teacher = cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')
+    views = cfg.get('view_pipeline')
+    size = (views[0].scale if views
+            else cfg.data_preprocessor.transforms[0].size[0])
+    doc = ast.get_docstring(ast.parse(path.read_text()))
+    student = f'{stem}_'.split('_')[1]  # of {teacher}_{student}
+    metadata = {
+        'Description': doc.splitlines()[0],
+        'Training Data': IMAGES[cfg.data_root],
+        'Epochs': cfg.train_cfg.max_epochs,
+        'Resolution': size,
+        **counts(ssl.backbone, ssl.neck, size),
+        'Teacher': teacher and teachers[teacher.checkpoint],
+        'SHA256': None,
+        'As reported in the paper': reported(
+            paper, tables, student, row_of(stem, cfg)),
+        'As reported with the checkpoint': None,
+        'As measured here': measured(ROWS[name]) if name in ROWS else None,
+        'Published by the authors': paper['published'].get(name)}
+    return {'Name': name, 'In Collection': collection, 'Metadata': metadata,
+            'Results': [], 'Weights': None,
+            'Config': str(path.relative_to(ROOT))}
+
+
+def metafiles() -> dict:
+    """What should be in each metafile, by its path."""
+    paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
+    teachers = {Config.fromfile(str(path)).teacher.checkpoint: path.stem
+                for path in (ROOT / 'configs/_base_/teachers').glob('*.py')}
+    files = {}
+    for folder, (name, url, _) in COLLECTIONS.items():
+        path = ROOT / 'configs' / folder
+        collection = {'Name': name, 'Paper': {'URL': url}, 'Metadata': {
+            'Source': 'configs of mmdisco', 'Licence': 'Apache-2.0'}}
+        content = dict(Collections=[collection], Models=[
+            entry(config, folder, paper, teachers)
+            for config in sorted(path.glob('*.py'))])
+        files[path / 'metafile.yml'] = HEAD + yaml.safe_dump(
+            content, sort_keys=False, allow_unicode=True, width=79)
+    return files
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--check', action='store_true',
+                        help='write nothing, fail if anything would change')
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # one small image is no work for more
+    for path, text in metafiles().items():
+        if args.check and (not path.is_file() or path.read_text() != text):
+            raise InputError(f'{path.relative_to(ROOT)} is not what it is made '
+                             'from: run python tools/dev/make_metafiles.py')
+        if not args.check:
+            path.write_text(text)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()

@@ -1,0 +1,58 @@
+"""Sizes of networks, as OpenMMLab's metafiles count them."""
+import json
+from functools import lru_cache
+
+import torch
+from mmengine.analysis import FlopAnalyzer
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
+from torch import nn
+
+import mmdisco  # noqa: F401
+
+
+def _attention_flops(inputs, outputs) -> int:
+    """Of both products of torch's fused attention, unknown to mmengine."""
+    (n, heads, queries, width), keys = (x.type().sizes() for x in inputs[:2])
+    return 2 * n * heads * queries * keys[2] * width
+
+
+def _params(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+@lru_cache(maxsize=None)
+def _head(neck: str) -> int:
+    return _params(MODELS.build(json.loads(neck)))
+
+
+@lru_cache(maxsize=None)
+def _backbone(config: str, size: int) -> tuple:
+    backbone = MODELS.build(json.loads(config))
+    backbone.eval()
+    flops = FlopAnalyzer(backbone, (torch.zeros(1, 3, size, size), ))
+    flops.set_op_handle('aten::scaled_dot_product_attention', _attention_flops)
+    flops.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    with torch.no_grad():
+        return _params(backbone), flops.total()
+
+
+def counts(backbone: dict, neck: dict, size: int) -> dict:
+    """Parameters and FLOPs of a network, each part built once.
+
+    Args:
+        backbone (dict): Its config.
+        neck (dict): Config of its projection head.
+        size (int): Side of the image in pixels.
+
+    Returns:
+        dict: Parameters of the backbone alone and with the head; FLOPs of the
+        backbone in eval mode for one image: multiply-adds, one each.
+    """
+    init_default_scope('mmpretrain')
+    params, flops = _backbone(json.dumps(backbone), size)
+    return {
+        'Parameters': params,
+        'Parameters with Head': params + _head(json.dumps(neck)),
+        'FLOPs': flops
+    }

@@ -1,0 +1,88 @@
+"""Write the paper's tables into README.md and docs, between their markers.
+
+They come from benchmarks/paper.yml. Numbers that were measured here are never
+in the same table.
+"""
+import argparse
+import re
+from pathlib import Path
+
+import yaml
+
+from mmdisco.errors import InputError
+from mmdisco.launch import one_line_errors
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ('README.md', 'docs/paper_tables.md')
+BLOCK = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.S)
+
+
+def cell(value) -> str:
+    """One value, a pair of them, or a dash for what the paper has not."""
+    if isinstance(value, list):
+        return ' / '.join(cell(v) for v in value if v is not None)
+    return '–' if value is None else str(value)
+
+
+def method_of(row: dict) -> str:
+    """Name of a row's method, with its epochs if they are not the usual."""
+    epochs = f", {row['epochs']} epochs" if 'epochs' in row else ''
+    return row['method'] + epochs
+
+
+def teacher_of(row: dict, names: dict) -> str:
+    """Name of a row's teacher and, if it is told, its own top-1."""
+    top1 = f" (top-1 {row['teacher_top1']})" if 'teacher_top1' in row else ''
+    return names.get(row.get('teacher'), '') + top1
+
+
+def table(paper: dict, name: str) -> str:
+    """A table of the paper in Markdown, with its caption and notes.
+
+    Args:
+        paper (dict): Content of benchmarks/paper.yml.
+        name (str): Key of the table in it; '{key}_notes' gives its notes.
+    """
+    if name.endswith('_notes'):
+        notes = paper[name.removesuffix('_notes')]['notes']
+        return '\n' + ''.join(f'- {note}\n' for note in notes) + '\n'
+    data, names = paper[name], paper['names']
+    head = ['method', *(names.get(c, c) for c in data['columns'])]
+    rows = [head, ['---'] * len(head)]
+    rows += [[method_of(row), *map(cell, row['values'])]
+             for row in data['rows']]
+    if any('teacher' in row for row in data['rows']):
+        teachers = [teacher_of(row, names) for row in data['rows']]
+        for row, teacher in zip(rows, ['teacher', '---', *teachers]):
+            row.insert(1, teacher)
+    caption = (f"{data['where']}, as the paper reports, not run here: "
+               f"{data['title']}, {' / '.join(data['each'])}, %.")
+    return f'\n**{caption}**\n\n' + ''.join(
+        f"| {' | '.join(row)} |\n" for row in rows) + '\n'
+
+
+def render(text: str, paper: dict) -> str:
+    """A document with what is between its markers written anew."""
+    return BLOCK.sub(lambda m: m[1] + table(paper, m[2]) + m[3], text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--check', action='store_true',
+                        help='write nothing, fail if anything would change')
+    args = parser.parse_args()
+    paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
+    for document in DOCUMENTS:
+        old = (ROOT / document).read_text()
+        new = render(old, paper)
+        if old != new and args.check:
+            raise InputError(f'the tables of {document} are not those of '
+                             'benchmarks/paper.yml: run python '
+                             'tools/dev/render_tables.py')
+        if old != new:
+            (ROOT / document).write_text(new)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
