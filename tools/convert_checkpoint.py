@@ -5,21 +5,18 @@ The result holds 'backbone.*' and, where the file has a projection head,
 init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.').
 """
 import argparse
-from pathlib import Path
 
-from mmdisco import __version__
 from mmdisco.converters import (
     ARCHS,
     arch_config,
     convert,
     fit,
     safe_load,
-    sha256_of,
 )
 from mmdisco.converters.families import SOURCES
 from mmdisco.converters.report import report, widths_of
+from mmdisco.deploy.save import origin, save_weights
 from mmdisco.errors import InputError
-from mmdisco.files import save_whole
 from mmdisco.launch import one_line_errors
 
 
@@ -47,7 +44,7 @@ def main() -> None:
         result = fit(conversion, arch)
     except InputError as error:
         raise InputError(f"'{args.src}': {error}") from error
-    source = dict(file=Path(args.src).name, sha256=sha256_of(args.src))
+    source = origin(args.src)
     print(report(conversion, result, source))
     if result.faults:
         first = (result.missing + result.unexpected + result.misfit)[0]
@@ -56,11 +53,10 @@ def main() -> None:
             f'missing, {len(result.unexpected)} unexpected, '
             f'{len(result.misfit)} of another shape, e.g. {first}; '
             'nothing was written')
-    meta = dict(
-        mmdisco_version=__version__, arch=args.arch, family=conversion.family,
-        source=source, backbone=result.backbone, neck=result.neck,
-        overrides=dict(conversion.overrides), widths=widths_of(conversion))
-    save_whole(dict(state_dict=conversion.state_dict, meta=meta), args.dst)
+    save_weights(args.dst, conversion.state_dict, meta=dict(
+        **source, arch=args.arch, family=conversion.family,
+        backbone=result.backbone, neck=result.neck,
+        overrides=dict(conversion.overrides), widths=widths_of(conversion)))
     print(f'wrote       {args.dst}')
 
 

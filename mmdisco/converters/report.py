@@ -25,12 +25,12 @@ def report(conversion: Conversion, result: Fit, source: Dict[str, str]) -> str:
     Args:
         conversion (Conversion): The renamed weights.
         result (Fit): How they fit.
-        source (dict): ``file`` and ``sha256``.
+        source (dict): Name of the file, ``source``, and its ``sha256``.
     """
     keys = conversion.state_dict
     head = sum(k.startswith('neck.') for k in keys)
     lines = [
-        f"source      {source['file']} (sha256 {source['sha256']})",
+        f"source      {source['source']} (sha256 {source['sha256']})",
         f'family      {conversion.family}, backbone as {conversion.library} '
         'names it',
         f'converted   {len(keys)} tensors: {len(keys) - head} of the backbone, '

@@ -78,3 +78,15 @@ def test_code_in_a_file_is_not_run(tmp_path):
     torch.save(dict(state_dict={}, more=Harm()), path)
     with pytest.raises(ValueError, match='loaded safely.*exec'):
         safe_load(str(path))
+
+
+def test_weights_that_nothing_explains_are_refused(tmp_path):
+    """A key beside the encoders of a family would be lost in silence."""
+    path = tmp_path / 'moco.pth'
+    known = {'module.encoder_q.conv1.weight': torch.ones(2),
+             'module.queue': torch.ones(2)}
+    torch.save(dict(state_dict=known), path)
+    assert read_checkpoint(str(path)).keys() == {'backbone.conv1.weight'}
+    torch.save(dict(state_dict=known | {'module.gate': torch.ones(2)}), path)
+    with pytest.raises(ValueError, match=r"1 keys .* module.gate"):
+        read_checkpoint(str(path))
