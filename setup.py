@@ -44,5 +44,5 @@ setup(
     install_requires=required('runtime'),
     extras_require={
         name: required(name)
-        for name in ('mminstall', 'detection', 'tests', 'docs')
+        for name in ('mminstall', 'detection', 'export', 'tests', 'docs')
     })

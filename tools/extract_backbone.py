@@ -4,14 +4,9 @@ mmpretrain and mmdet load it by
 init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 """
 import argparse
-import os
-from pathlib import Path
 
-import torch
-
-from mmdisco import __version__
-from mmdisco.converters import read_checkpoint, sha256_of
-from mmdisco.errors import InputError
+from mmdisco.converters import read_checkpoint
+from mmdisco.deploy import origin, save_weights
 from mmdisco.launch import one_line_errors
 
 
@@ -29,19 +24,10 @@ def main() -> None:
         for key, value in read_checkpoint(args.checkpoint).items()
         if key.startswith('backbone.')
     }
-    meta = dict(
-        source=Path(args.checkpoint).name,
-        sha256=sha256_of(args.checkpoint),
-        mmdisco_version=__version__)
-    out = Path(args.out)
-    if out.is_dir():
-        raise InputError(f"'{out}' is a folder: name the file to write")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    half = out.with_name(out.name + '.half')
-    torch.save(dict(state_dict=backbone, meta=meta), half)
-    os.replace(half, out)
+    meta = origin(args.checkpoint)
+    save_weights(args.out, backbone, meta=meta)
     count = sum(v.numel() for v in backbone.values())
-    print(f'{out}: {len(backbone)} tensors, {count:,} numbers, from '
+    print(f'{args.out}: {len(backbone)} tensors, {count:,} numbers, from '
           f"{meta['source']} (sha256 {meta['sha256'][:12]})")
 
 

@@ -10,6 +10,6 @@ from .testbeds import ForeachEMA, LeanMoCo
 
 __all__ = [
     'BatchViews', 'DINONeck', 'DeviceViews', 'DisCo', 'DisCoLoss',
-    'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo', 'MobileNetV3Pooled',
-    'StudentTap'
+    'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
+    'MobileNetV3Pooled', 'StudentTap'
 ]

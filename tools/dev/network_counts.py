@@ -2,19 +2,11 @@
 import json
 from functools import lru_cache
 
-import torch
-from mmengine.analysis import FlopAnalyzer
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-import mmdisco  # noqa: F401
-
-
-def _attention_flops(inputs, outputs) -> int:
-    """Of both products of torch's fused attention, unknown to mmengine."""
-    (n, heads, queries, width), keys = (x.type().sizes() for x in inputs[:2])
-    return 2 * n * heads * queries * keys[2] * width
+from mmdisco.analysis.flops import multiply_adds
 
 
 def _params(module: nn.Module) -> int:
@@ -29,12 +21,7 @@ def _head(neck: str) -> int:
 @lru_cache(maxsize=None)
 def _backbone(config: str, size: int) -> tuple:
     backbone = MODELS.build(json.loads(config))
-    backbone.eval()
-    flops = FlopAnalyzer(backbone, (torch.zeros(1, 3, size, size), ))
-    flops.set_op_handle('aten::scaled_dot_product_attention', _attention_flops)
-    flops.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    with torch.no_grad():
-        return _params(backbone), flops.total()
+    return _params(backbone), multiply_adds(backbone, size)
 
 
 def counts(backbone: dict, neck: dict, size: int) -> dict:

@@ -1,0 +1,80 @@
+"""Networks out of the text of a config, of which nothing is run."""
+import ast
+from typing import Any, NamedTuple, Optional
+
+from mmdisco.errors import InputError
+
+
+class Parts(NamedTuple):
+    """What the text says of the model."""
+    algorithm: Optional[str]
+    backbone: dict
+    neck: Optional[dict]
+
+
+def read_parts(text: str) -> Parts:
+    """Read backbone and neck of ``model``, or of ``model.ssl`` if it has one.
+
+    mmengine writes a config into each checkpoint as
+    ``model = dict(type='MoCo', backbone=dict(...))``. Calls of ``dict`` and
+    plain values are read, and only where they are needed: the text of a
+    file of unknown origin is as safe as its weights.
+
+    Args:
+        text (str): The config.
+
+    Raises:
+        InputError: If it holds no backbone, or one that needs more than that.
+    """
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise InputError('its config is no Python that can be read') from error
+    model = None
+    for line in body:
+        if isinstance(line, ast.Assign) and any(
+                isinstance(to, ast.Name) and to.id == 'model'
+                for to in line.targets):
+            model = line.value
+    algorithm = _member(model, 'type')
+    host = _member(model, 'ssl') or model
+    backbone, neck = _member(host, 'backbone'), _member(host, 'neck')
+    if backbone is None:
+        raise InputError('its config has neither model.backbone nor '
+                         'model.ssl.backbone')
+    return Parts(
+        None if algorithm is None else _value(algorithm), _value(backbone),
+        None if neck is None else _value(neck))
+
+
+def _member(node: Optional[ast.AST], name: str) -> Optional[ast.AST]:
+    """What stands at a key of ``dict(...)`` or ``{...}``, if anything."""
+    if isinstance(node, ast.Call):
+        return next((k.value for k in node.keywords if k.arg == name), None)
+    if isinstance(node, ast.Dict):
+        return next((value for key, value in zip(node.keys, node.values)
+                     if isinstance(key, ast.Constant) and key.value == name),
+                    None)
+    return None
+
+
+def _value(node: ast.AST) -> Any:
+    """The value of literals, and of ``dict`` with keywords."""
+    if isinstance(node, ast.Call):
+        named = all(k.arg is not None for k in node.keywords)
+        if (getattr(node.func, 'id', None) == 'dict' and not node.args
+                and named):
+            return {k.arg: _value(k.value) for k in node.keywords}
+    elif isinstance(node, ast.Dict) and None not in node.keys:
+        return {_value(k): _value(v) for k, v in zip(node.keys, node.values)}
+    elif isinstance(node, ast.List):
+        return [_value(item) for item in node.elts]
+    elif isinstance(node, ast.Tuple):
+        return tuple(_value(item) for item in node.elts)
+    else:
+        try:
+            return ast.literal_eval(node)
+        except (ValueError, TypeError):
+            pass
+    raise InputError('its config holds more than plain values: '
+                     f"'{ast.unparse(node)[:60]}'")

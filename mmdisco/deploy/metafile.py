@@ -1,0 +1,66 @@
+"""The entry of a published file in a metafile of OpenMMLab's format."""
+import re
+from pathlib import Path
+from typing import Optional
+
+import torch
+import yaml
+from mmengine.config import Config
+
+from mmdisco.analysis.flops import multiply_adds
+from mmdisco.paths import configs_root
+from .config_text import read_parts
+from .network import deployed
+from .outputs import outputs_of
+from .publish import Published
+from .student import Student
+
+
+def _config_of(student: Student) -> Optional[str]:
+    """The config that trained it: the one of that name, if it agrees."""
+    run = str(student.meta.get('experiment_name', ''))
+    name = re.sub(r'_\d{8}_\d{6}$', '', run)
+    found = [path for path in configs_root().rglob('*.py')
+             if path.stem == name and '_base_' not in path.parts]
+    if len(found) != 1 or not isinstance(student.meta.get('cfg'), str):
+        return None
+    model = Config.fromfile(str(found[0])).model.to_dict()
+    same = (deployed(model.get('ssl', model)['backbone'])
+            == deployed(read_parts(student.meta['cfg']).backbone))
+    return str(found[0].relative_to(configs_root().parent)) if same else None
+
+
+def entry_of(published: Published, path: Path, size: int = 224) -> str:
+    """Write the entry as YAML; what is not known is left out.
+
+    Args:
+        published (Published): The student.
+        path (Path): Its file.
+        size (int): Height and width of the image that FLOPs are for.
+            Defaults to 224.
+
+    Raises:
+        InputError: If the network does not take such images.
+    """
+    student = published.student
+    outputs_of(student.backbone, torch.zeros(1, 3, size, size))
+    count = sum(p.numel() for p in student.backbone.parameters())
+    epochs = student.meta.get('epoch')
+    origin = published.origin
+    entry = {
+        'Name': path.stem.rsplit('-', 1)[0],
+        'In Collection': student.network.algorithm,
+        'Metadata': {key: value for key, value in {
+            'Architecture': student.network.arch,
+            'Epochs': epochs if isinstance(epochs, int) else None,
+            'Resolution': size,
+            'Parameters': count,
+            'FLOPs': multiply_adds(student.backbone, size),
+            'SHA256': published.sha256,
+            'Source': f"{origin['source']}, sha256 {origin['sha256']}",
+        }.items() if value is not None},
+        'Weights': path.name,
+        'Config': _config_of(student),
+    }
+    known = {key: value for key, value in entry.items() if value is not None}
+    return yaml.safe_dump(dict(Models=[known]), sort_keys=False, width=79)

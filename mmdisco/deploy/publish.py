@@ -1,0 +1,73 @@
+import hashlib
+from pathlib import Path
+from typing import Optional
+
+from torch import nn
+
+from mmdisco.errors import InputError
+from .save import origin, reproducible_bytes, written_whole
+from .student import Student, built, load_student
+
+
+def _neck(student: Student, checkpoint: str) -> nn.Module:
+    if not student.neck_weights:
+        raise InputError(f"'{checkpoint}' has no neck: leave out --with-neck, "
+                         'or use the file of the pre-training itself')
+    if not student.network.neck:
+        raise InputError(f"'{checkpoint}' does not tell the settings of its "
+                         'neck: leave out --with-neck')
+    return built(student.network.neck, student.neck_weights,
+                 f"neck of '{checkpoint}'")
+
+
+class Published:
+    """A student alone, under a name that tells its content.
+
+    Args:
+        checkpoint (str): Any file that :func:`load_student` reads.
+        with_neck (bool): Keep the neck, without which it can't be a teacher.
+            Defaults to False.
+        arch (str, optional): Name of the network, if the file does not tell.
+
+    Raises:
+        InputError: If the file can't be used, or has no neck that is wanted.
+    """
+
+    def __init__(self, checkpoint: str, with_neck: bool = False,
+                 arch: Optional[str] = None) -> None:
+        self.student = load_student(checkpoint, arch)
+        self.origin = origin(checkpoint)
+        network = self.student.network
+        parts = dict(backbone=self.student.backbone)
+        meta = dict(arch=network.arch, algorithm=network.algorithm,
+                    backbone=network.backbone)
+        if with_neck:
+            parts['neck'] = _neck(self.student, checkpoint)
+            meta['neck'] = network.neck
+        known = {key: value for key, value in meta.items() if value}
+        weights = {f'{part}.{key}': value for part, module in parts.items()
+                   for key, value in module.state_dict().items()}
+        self.content = reproducible_bytes(
+            weights, meta={**known, **self.origin})
+        self.sha256 = hashlib.sha256(self.content).hexdigest()
+
+    def path(self, out: str) -> Path:
+        """Where it goes: 'folder/name.pth' gives 'folder/name-1a2b3c4d.pth'.
+
+        Raises:
+            InputError: If ``out`` is a folder.
+        """
+        named = Path(out)
+        if named.is_dir():
+            raise InputError(f"'{out}' is a folder: name the file to write")
+        stem = named.name.removesuffix('.pth')
+        return named.with_name(f'{stem}-{self.sha256[:8]}.pth')
+
+    def write(self, path: Path) -> None:
+        """Write the file.
+
+        Raises:
+            InputError: If it can't be written.
+        """
+        with written_whole(path) as half:
+            half.write_bytes(self.content)
