@@ -1,4 +1,4 @@
-from .archs import ARCHS, arch_config, arch_of
+from .archs import ARCHS, arch_config
 from .checkpoint import load_strictly, read_checkpoint, read_conversion
 from .convert import Conversion, convert
 from .fit import Fit, fit
@@ -7,7 +7,7 @@ from .safe_load import safe_load, sha256_of
 from .teacher import read_teacher
 
 __all__ = [
-    'ARCHS', 'Conversion', 'Fit', 'arch_config', 'arch_of', 'convert', 'fit',
+    'ARCHS', 'Conversion', 'Fit', 'arch_config', 'convert', 'fit',
     'load_strictly', 'read_checkpoint', 'read_conversion', 'read_teacher',
     'rename_to', 'safe_load', 'sha256_of'
 ]

@@ -1,5 +1,5 @@
 """The networks that checkpoints are converted for, by the names of configs."""
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -32,15 +32,3 @@ def arch_config(name: str) -> Arch:
     path = configs_root() / '_base_' / f'{kind}s' / f'{name}.py'
     part = Config.fromfile(str(path)).to_dict()[kind]
     return Arch(name, part['backbone'], part['neck'])
-
-
-def arch_of(backbone: dict) -> Optional[str]:
-    """Name of the arch with this backbone; None if it is none of them.
-
-    Archs that share a backbone (R-50's pre-trainings) go by the first.
-
-    Args:
-        backbone (dict): Config of a backbone.
-    """
-    return next((name for name in ARCHS
-                 if arch_config(name).backbone == dict(backbone)), None)
