@@ -15,6 +15,7 @@ from mmdisco.converters import (
 )
 from mmdisco.converters.families import SOURCES
 from mmdisco.converters.report import report, widths_of
+from mmdisco.deploy.network import find_network
 from mmdisco.deploy.save import origin, save_weights
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
@@ -38,9 +39,12 @@ def main() -> None:
     args = parse_args()
     arch = arch_config(args.arch)
     loaded = safe_load(args.src, trust=args.trust)
+    loaded = loaded if isinstance(loaded, dict) else {}
+    meta = loaded.get('meta')
     try:
-        conversion = convert(loaded if isinstance(loaded, dict) else {},
-                             source=args.source)
+        conversion = convert(loaded, source=args.source)
+        if isinstance(meta, dict) and 'cfg' in meta:
+            find_network(meta, args.arch)  # or says that it is another
         result = fit(conversion, arch)
     except InputError as error:
         raise InputError(f"'{args.src}': {error}") from error

@@ -5,7 +5,7 @@ init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 """
 import argparse
 
-from mmdisco.converters import read_checkpoint
+from mmdisco.converters import read_conversion
 from mmdisco.deploy import origin, save_weights
 from mmdisco.launch import one_line_errors
 
@@ -19,12 +19,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    backbone = {
-        key: value
-        for key, value in read_checkpoint(args.checkpoint).items()
-        if key.startswith('backbone.')
-    }
-    meta = origin(args.checkpoint)
+    conversion = read_conversion(args.checkpoint)
+    backbone = {key: value for key, value in conversion.state_dict.items()
+                if key.startswith('backbone.')}
+    meta = dict(origin(args.checkpoint),
+                overrides=dict(conversion.overrides))
     save_weights(args.out, backbone, meta=meta)
     count = sum(v.numel() for v in backbone.values())
     print(f'{args.out}: {len(backbone)} tensors, {count:,} numbers, from '

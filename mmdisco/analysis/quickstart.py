@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import load_strictly, read_checkpoint, safe_load
+from mmdisco.converters import load_strictly, read_conversion, safe_load
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import extract_features, knn_scores, linear_probe
 from mmdisco.launch import Job, quiet_init, read_config
@@ -43,17 +43,15 @@ def load_backbone(cfg: dict, checkpoint: Optional[Path],
     Returns:
         nn.Module: The backbone.
     """
+    conversion = checkpoint and read_conversion(str(checkpoint))
     with torch.random.fork_rng(), quiet_init():
         torch.manual_seed(seed)
-        backbone = MODELS.build(cfg)
+        backbone = MODELS.build(
+            {**cfg, **(conversion.overrides if conversion else {})})
         backbone.init_weights()
-    if checkpoint is not None:
-        weights = {
-            key.removeprefix('backbone.'): value
-            for key, value in read_checkpoint(str(checkpoint)).items()
-            if key.startswith('backbone.')
-        }
-        load_strictly(backbone, weights, f"'{checkpoint}'")
+    if conversion:
+        load_strictly(backbone, conversion.part('backbone'),
+                      f"'{checkpoint}'")
     return backbone
 
 

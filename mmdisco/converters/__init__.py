@@ -1,5 +1,5 @@
 from .archs import ARCHS, arch_config
-from .checkpoint import load_strictly, read_checkpoint, read_conversion
+from .checkpoint import load_strictly, read_conversion
 from .convert import Conversion, convert
 from .fit import Fit, fit
 from .libraries import rename_to
@@ -8,6 +8,6 @@ from .teacher import read_teacher
 
 __all__ = [
     'ARCHS', 'Conversion', 'Fit', 'arch_config', 'convert', 'fit',
-    'load_strictly', 'read_checkpoint', 'read_conversion', 'read_teacher',
-    'rename_to', 'safe_load', 'sha256_of'
+    'load_strictly', 'read_conversion', 'read_teacher', 'rename_to',
+    'safe_load', 'sha256_of'
 ]

@@ -1,4 +1,4 @@
-from typing import Dict
+from typing import Dict, List, Mapping
 
 from torch import nn
 
@@ -28,21 +28,28 @@ def read_conversion(path: str) -> Conversion:
         raise InputError(
             f"'{path}' ({conversion.family}) has {len(conversion.unexpected)} "
             f'keys that are not known, e.g. {conversion.unexpected[0]}')
-    meta = loaded.get('meta')
-    if isinstance(meta, dict) and meta.get('overrides'):
-        conversion = conversion._replace(overrides=meta['overrides'])
     return conversion
 
 
-def read_checkpoint(path: str) -> Dict:
-    """Read the student of a checkpoint as ``backbone.*`` and ``neck.*``.
+def misfits(state_dict: Mapping, own: Mapping) -> List[str]:
+    """Keys of both of which shapes or kinds differ, with both sides.
 
-    Args and errors are those of :func:`read_conversion`.
-
-    Returns:
-        dict: Tensors by key.
+    Args:
+        state_dict (dict): Tensors of a file.
+        own (dict): Those of the network.
     """
-    return read_conversion(path).state_dict
+    found = []
+    for key in own:
+        if key in state_dict:
+            theirs, ours = ((list(t.shape), t.is_floating_point())
+                            for t in (state_dict[key], own[key]))
+            if theirs[0] != ours[0]:
+                found.append(f'{key} ({theirs[0]} in the file, {ours[0]} in '
+                             'the model)')
+            elif theirs[1] != ours[1]:
+                found.append(f'{key} ({state_dict[key].dtype} in the file, '
+                             f'{own[key].dtype} in the model)')
+    return found
 
 
 def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
@@ -54,22 +61,23 @@ def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
         name (str): What the weights are, for the message.
 
     Raises:
-        ValueError: If a key is missing or left over, or of another shape.
+        ValueError: If a key is missing or left over, or of another shape or
+            kind.
     """
     own = module.state_dict()
     missing = [k for k in own if k not in state_dict]
     unexpected = [k for k in state_dict if k not in own]
-    misfit = [
-        f'{k} ({list(state_dict[k].shape)} in the file, '
-        f'{list(own[k].shape)} in the model)' for k in own
-        if k in state_dict and state_dict[k].shape != own[k].shape
-    ]
+    misfit = misfits(state_dict, own)
     faults = [
         f'{len(keys)} {what}, e.g. {keys[0]}'
         for what, keys in (('missing', missing), ('unexpected', unexpected),
-                           ('of another shape', misfit)) if keys
+                           ('of another shape or kind', misfit)) if keys
     ]
     if faults:
         raise InputError(f'{name} does not fit this architecture: '
                          f"{'; '.join(faults)}")
-    module.load_state_dict(state_dict)
+    try:
+        module.load_state_dict(state_dict)
+    except RuntimeError as error:  # sparse or quantized tensors, say
+        last = str(error).strip().split('\n')[-1].strip()
+        raise InputError(f"{name} can't be loaded: {last}") from error

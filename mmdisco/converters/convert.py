@@ -6,8 +6,9 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from .families import FAMILIES, Family
-from .libraries import NAMINGS
-from .naming import Naming, split_key, to_ours
+from .find_head import find_head
+from .libraries import NAMINGS, known_overrides
+from .naming import Naming, to_ours
 
 
 class Conversion(NamedTuple):
@@ -20,10 +21,18 @@ class Conversion(NamedTuple):
     unexpected: List[str]  # keys of the file that nothing explains
     neck: Optional[dict]  # config of the head, where its widths are known
     overrides: Mapping  # settings that the backbone needs for these weights
+    counters: int  # of batches, which were added
+
+    def part(self, name: str) -> Dict[str, Tensor]:
+        """The tensors of 'backbone' or 'neck', without that prefix."""
+        return {key.removeprefix(f'{name}.'): value
+                for key, value in self.state_dict.items()
+                if key.startswith(f'{name}.')}
 
 
 def _tensors(content) -> Dict[str, Tensor]:
-    return {k: v for k, v in content.items() if isinstance(v, Tensor)
+    return {k: v for k, v in content.items()
+            if isinstance(k, str) and isinstance(v, Tensor)
             } if isinstance(content, dict) else {}
 
 
@@ -48,39 +57,13 @@ def find_family(loaded: Mapping, source: str) -> Tuple[Family, str, Dict]:
                      f"{', '.join(map(str, list(loaded)[:3])) or 'none'}")
 
 
-def _head(family: Family, tensors: Dict) -> Tuple[Dict, List[str], dict]:
-    """Projection head: its keys there and here, missing ones, its config."""
-    if not family.heads:  # none, or under our names
-        here = family.head and 'neck.'
-        return {k: here + k[len(family.head):] for k in tensors
-                if here and k.startswith(family.head)}, [], None
-    for head in family.heads:
-        if family.head + head.mark in tensors:
-            break
-    else:
-        return {}, [family.head + family.heads[0].mark], None
-    rows = dict(head.rows)
-    names, weights = {}, []
-    for key in tensors:
-        if key.startswith(family.head):
-            path, rest = split_key(key[len(family.head):], rows)
-            if path:
-                names[key] = f'neck.{rows[path]}{rest}'
-    missing = [f'{family.head}{theirs}.*' for theirs, ours in head.rows
-               if not any(n.startswith(f'neck.{ours}.')
-                          for n in names.values())]
-    weights = [tensors[k] for k in names if tensors[k].dim() == 2]
-    widths = (weights[0].shape[1], *(w.shape[0] for w in weights))
-    return names, missing, head.neck(widths)
-
-
-def _with_counters(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _add_counters(state_dict: Dict[str, Tensor]) -> int:
     """Files of an older torch have no count of batches beside BN."""
-    for key in [k for k in state_dict if k.endswith('.running_var')]:
-        state_dict.setdefault(
-            key.replace('running_var', 'num_batches_tracked'),
-            torch.tensor(0))
-    return state_dict
+    wanted = {k.replace('running_var', 'num_batches_tracked')
+              for k in state_dict if k.endswith('.running_var')}
+    added = wanted - state_dict.keys()
+    state_dict.update((key, torch.tensor(0)) for key in added)
+    return len(added)
 
 
 def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
@@ -98,10 +81,11 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
             taken, or nothing explains its backbone.
     """
     family, group, tensors = find_family(loaded, source)
-    head, missing, neck = _head(family, tensors)
-    left_out, unexpected, backbone = defaultdict(list), [], {}
+    names, missing, longer, neck = find_head(family, tensors)
+    unexpected = list(longer)
+    left_out, backbone = defaultdict(list), {}
     for key in tensors:
-        if key in head:
+        if key in names or key in unexpected:
             continue
         prefix, why = next(((prefix, why) for prefix, why in family.left_out
                             if key.startswith(prefix)), (None, None))
@@ -111,9 +95,10 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
             left_out[why].append(key)
         else:
             unexpected.append(key)
-    for entry in loaded if group else ():
-        if entry != group:
-            left_out['entries beside the weights'].append(str(entry))
+    content = loaded[group] if group else loaded
+    left_out['no tensors'] += [str(k) for k in content if k not in tensors]
+    left_out['entries beside the weights'] += [
+        str(k) for k in loaded if group and k != group]
 
     naming, renamed = min(
         ((naming, to_ours(naming, backbone)) for naming in namings),
@@ -124,7 +109,8 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
     if own and not family.backbone:
         raise InputError('it has no backbone that is known here, its first '
                          f"key is '{next(iter(backbone))}'")
-    library, overrides = 'mmpretrain' if named_here else 'nobody else', {}
+    library = 'mmpretrain' if named_here else 'nobody else'
+    overrides = known_overrides(loaded.get('meta')) if named_here else {}
     if not (named_here or own):
         library, overrides = naming.library, naming.overrides
         backbone = renamed.state_dict
@@ -132,6 +118,9 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
         for key, why in renamed.left_out.items():
             left_out[why].append(family.backbone + key)
     state_dict = {f'backbone.{k}': v for k, v in backbone.items()}
-    state_dict.update((ours, tensors[k]) for k, ours in head.items())
-    return Conversion(family.name, library, _with_counters(state_dict),
-                      dict(left_out), missing, unexpected, neck, overrides)
+    state_dict.update((ours, tensors[k]) for k, ours in names.items())
+    added = _add_counters(state_dict)
+    return Conversion(
+        family.name, library, state_dict,
+        {why: keys for why, keys in left_out.items() if keys}, list(missing),
+        unexpected, neck, overrides, added)

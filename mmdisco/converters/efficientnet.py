@@ -79,13 +79,13 @@ def efficientnet(*depths: int) -> Tuple[Naming, ...]:
                      'features.8.1'),
             'features.{feature}.{block}', _TORCHVISION_FIRST, _TORCHVISION),
             left_out={'classifier': 'classifier'}),
-        # it pads as TensorFlow does, and has its batch norm
+        # SEED's copy is version 0.7.0, which pads both sides alike (0.7.1 does
+        # as TensorFlow) and has TensorFlow's batch norm
         Naming('EfficientNet-PyTorch', _rows(
             depths, ('_conv_stem', '_bn0', '_conv_head', '_bn1'),
             '_blocks.{number}', _LUKEMELAS_FIRST, _LUKEMELAS),
             left_out={'fc': 'classifier', '_fc': 'classifier'},
-            overrides=dict(conv_cfg=dict(type='Conv2dAdaptivePadding'),
-                           norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))))
+            overrides=dict(norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))))
 
 
 EFFICIENTNET_B0 = efficientnet(1, 2, 2, 3, 3, 4, 1)

@@ -62,7 +62,8 @@ FAMILIES = (
     # https://github.com/jacobswan1/SEED
     Family('seed', _FILE, ('module.student.', ), 'module.student.',
            'module.student.', heads.MOCO,
-           (('module.teacher.', 'frozen teacher'), ('module.queue', _QUEUE)),
+           (('module.teacher.', 'frozen teacher'), ('module.queue', _QUEUE),
+            ('module.small_queue', _QUEUE)),
            (('module.student.features.', "SEED's MobileNetV3 is another "
              'network: squeeze-and-excitation before the activation, other '
              'widths of it'), )),
@@ -76,12 +77,12 @@ FAMILIES = (
     Family('swav', _FILE, ('module.projection_head.', 'module.prototypes.'),
            'module.', 'module.', heads.SWAV,
            (('module.prototypes.', 'prototypes'), )),
-    # this project's algorithms: DisCo holds its student in ssl
-    Family('mmdisco', _FILE, ('ssl.backbone.', ), 'ssl.backbone.', 'ssl.neck.',
-           left_out=_ALGORITHM),
-    # mmpretrain, mmselfsup 1.x, and what is converted
-    Family('mmpretrain', _FILE, ('backbone.', ), 'backbone.', 'neck.',
-           left_out=_ALGORITHM),
+    # this project's algorithms, DisCo with its student in ssl; mmpretrain,
+    # mmselfsup 1.x, and what is converted
+    *(Family(name, _FILE, (f'{wrap}{ssl}backbone.', ), f'{wrap}{ssl}backbone.',
+             f'{wrap}{ssl}neck.', left_out=_ALGORITHM)
+      for wrap in ('', 'module.')
+      for name, ssl in (('mmdisco', 'ssl.'), ('mmpretrain', ''))),
     # timm, torchvision and DINO's backbones alone, wrapped by DDP or not
     Family('backbone', ('state_dict', 'model', ''), ('module.', ), 'module.'),
     Family('backbone', ('state_dict', 'model', ''), ('', ), ''),

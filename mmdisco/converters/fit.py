@@ -5,6 +5,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.errors import InputError
 from .archs import ARCHS, TEACHERS, Arch, arch_config
+from .checkpoint import misfits
 from .convert import Conversion
 
 
@@ -21,6 +22,11 @@ class Fit(NamedTuple):
         return len(self.missing) + len(self.unexpected) + len(self.misfit)
 
 
+def _kind(neck: dict) -> dict:
+    """A neck's config but for its widths."""
+    return {k: v for k, v in neck.items() if not k.endswith('_channels')}
+
+
 def _neck_of(conversion: Conversion, arch: Arch) -> Optional[dict]:
     """Config of the head: the arch's, or the file's where that may differ."""
     if not any(k.startswith('neck.') for k in conversion.state_dict):
@@ -28,15 +34,16 @@ def _neck_of(conversion: Conversion, arch: Arch) -> Optional[dict]:
     found = conversion.neck
     if found is None or found == arch.neck:
         return arch.neck
-    named = [name for name in ARCHS if arch_config(name).neck == found
+    if _kind(found) == _kind(arch.neck):
+        # Of a student the backbone counts; a teacher's embedding is fixed.
+        return arch.neck if arch.name in TEACHERS else found
+    named = [name for name in ARCHS
+             if _kind(arch_config(name).neck) == _kind(found)
              and arch_config(name).backbone == arch.backbone]
     if named:
         raise InputError(f"its projection head is that of '{named[0]}', not "
                          f"of '{arch.name}': use --arch {named[0]}")
-    # A teacher's embedding is fixed. Of a student the backbone counts, and
-    # other heads than the config's (MoCo-v1, MoCo-v3) are none of ours.
-    same_kind = found['type'] == arch.neck['type']
-    return arch.neck if same_kind and arch.name in TEACHERS else found
+    return found  # of MoCo-v1 or -v3, which no config has
 
 
 def fit(conversion: Conversion, arch: Arch) -> Fit:
@@ -58,9 +65,9 @@ def fit(conversion: Conversion, arch: Arch) -> Fit:
     theirs = conversion.state_dict
     return Fit(
         backbone, neck,
-        missing=conversion.missing + [k for k in own if k not in theirs],
+        missing=conversion.missing + [
+            k for k in own if k not in theirs and not (
+                conversion.missing and k.startswith('neck.'))],
         unexpected=conversion.unexpected + [
             k for k in theirs if k not in own],
-        misfit=[f'{k} ({list(theirs[k].shape)} in the file, '
-                f'{list(own[k].shape)} in the network)' for k in own
-                if k in theirs and theirs[k].shape != own[k].shape])
+        misfit=misfits(theirs, own))

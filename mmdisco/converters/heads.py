@@ -44,7 +44,8 @@ def _two_layers(path: str) -> Head:
 
 
 MOCO = (_two_layers('fc'), _two_layers('classifier'),
-        Head('one layer', (('fc', 'fc'), ), _linear, 'fc.weight'))
+        *(Head('one layer', ((path, 'fc'), ), _linear, f'{path}.weight')
+          for path in ('fc', 'classifier')))
 MOCOV3 = (Head('two layers with BN',
                (('fc.0', 'fc0'), ('fc.1', 'bn0'), ('fc.3', 'fc1'),
                 ('fc.4', 'bn1')), _mocov3, 'fc.3.weight'), )

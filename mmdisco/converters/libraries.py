@@ -41,3 +41,20 @@ def rename_to(library: str, arch: str,
             return to_theirs(naming, state_dict)
     known = ', '.join(naming.library for naming in NAMINGS_OF[arch])
     raise InputError(f"{library} has no network like '{arch}': {known} has")
+
+
+def known_overrides(meta) -> Mapping:
+    """What a converted file says that its backbone needs.
+
+    Only what the tables have is taken, as a config could run anything.
+
+    Args:
+        meta: What the file says of itself.
+
+    Raises:
+        InputError: If it asks for other settings.
+    """
+    told = meta.get('overrides') if isinstance(meta, dict) else None
+    if told and told not in [naming.overrides for naming in NAMINGS]:
+        raise InputError(f'it asks for settings that are not known: {told}')
+    return told or {}

@@ -84,8 +84,11 @@ def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> Dict:
         state_dict (dict): Tensors by our key.
 
     Raises:
-        InputError: If a key has no name there.
+        InputError: If a key has no name there, or the table has stacked rows.
     """
+    if any(isinstance(ours, tuple) for _, ours in naming.rows):
+        raise InputError(f'to the names of {naming.library} there is no way '
+                         'back')
     rows = {ours: theirs for theirs, ours in naming.rows}
     renamed = {}
     for key, value in state_dict.items():

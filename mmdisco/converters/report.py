@@ -34,7 +34,9 @@ def report(conversion: Conversion, result: Fit, source: Dict[str, str]) -> str:
         f'family      {conversion.family}, backbone as {conversion.library} '
         'names it',
         f'converted   {len(keys)} tensors: {len(keys) - head} of the backbone, '
-        f'{head} of the projection head']
+        f'{head} of the projection head'
+        + (f'; {conversion.counters} counters of batches, which the file has '
+           'not, are 0' if conversion.counters else '')]
     lines += [f'left out    {len(left)}: {why} ({_some(left)})'
               for why, left in conversion.left_out.items()]
     lines += [f'{what:<12}{len(found)}{": " * bool(found)}{_some(found)}'
@@ -46,6 +48,8 @@ def report(conversion: Conversion, result: Fit, source: Dict[str, str]) -> str:
         ', '.join(f'{name} {width}' for name, width in widths.items())
         or 'no projection head in this family: a start for students, no '
         'teacher'))
+    if conversion.neck and result.neck:
+        lines.append(f'neck        {result.neck}')
     if conversion.overrides:
         lines.append(f'note        set backbone {dict(conversion.overrides)}: '
                      'these weights were learned so')

@@ -1,4 +1,5 @@
 import hashlib
+import re
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
@@ -85,13 +86,13 @@ def safe_load(path: str, trust: bool = False) -> Dict:
             return torch.load(path, map_location='cpu',
                               weights_only=not trust)
     except UnpicklingError as error:
-        lines = [line for line in str(error).split('\n') if 'GLOBAL' in line]
-        if not lines:
+        needs = re.search(r'GLOBAL (\S+)', str(error))
+        if not needs:
             raise InputError(f"'{path}' is no PyTorch checkpoint: "
                              f'{_what_it_is(path)}') from error
         raise InputError(
-            f"'{path}' can't be loaded safely, it holds more than weights: "
-            f'{lines[0].strip()} Ask for a file of weights, or convert it by '
+            f"'{path}' can't be loaded safely, it holds more than weights "
+            f'({needs[1]}): ask for a file of weights, or convert it by '
             'tools/convert_checkpoint.py --trust, which runs what it holds'
         ) from error
     except Exception as error:  # a junk file raises whatever it hits first

@@ -1,28 +1,29 @@
 from pathlib import Path
-from typing import Dict, Mapping, Optional
+from typing import Dict, Optional
+
+from torch import nn
 
 from mmdisco.errors import InputError, MissingFileError
 from .checkpoint import read_conversion
 
 
-def read_teacher(path: str, url: Optional[str] = None,
-                 backbone: Optional[Mapping] = None) -> Dict:
+def read_teacher(path: str, backbone: nn.Module,
+                 url: Optional[str] = None) -> Dict:
     """Read a teacher, which has a projection head, from any known layout.
 
     Args:
         path (str): The file.
+        backbone (nn.Module): What the weights are for.
         url (str, optional): Where it is published, to be told if there is no
             such file. Defaults to None.
-        backbone (dict, optional): Config of the backbone that the weights are
-            for. Defaults to None, which checks nothing of it.
 
     Returns:
         dict: Tensors by key, ``backbone.*`` and ``neck.*``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, has no projection head, or was
-            learned with other settings than the config's.
+        ValueError: If it is no checkpoint, has no projection head, is not
+            finite, or was learned with other settings than the backbone has.
     """
     if not Path(path).is_file():
         where = f' (it is published at {url})' if url else ''
@@ -30,15 +31,21 @@ def read_teacher(path: str, url: Optional[str] = None,
             f"teacher file '{path}' not found: put it there{where}, or set "
             'model.teacher.checkpoint')
     conversion = read_conversion(path)
-    if not any(key.startswith('neck.') for key in conversion.state_dict):
+    state_dict = conversion.state_dict
+    if not any(key.startswith('neck.') for key in state_dict):
         raise InputError(
             f"teacher file '{path}' ({conversion.family}) has no projection "
             'head: it holds a backbone alone, and DisCo distils the final '
             'embedding. Use the file of the pre-training itself')
-    for key, value in conversion.overrides.items():
-        if backbone is not None and backbone.get(key) != value:
-            raise InputError(
-                f"teacher file '{path}' was learned with backbone "
-                f'{key}={value}, the config has {backbone.get(key)}: set '
-                f'model.teacher.backbone.{key}')
-    return conversion.state_dict
+    for key, value in state_dict.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"teacher file '{path}': {key} is not finite")
+    eps = conversion.overrides.get('norm_cfg', {}).get('eps')
+    found = {m.eps for m in backbone.modules()
+             if isinstance(m, nn.BatchNorm2d)}
+    if eps is not None and found != {eps}:
+        raise InputError(
+            f"teacher file '{path}' was learned with BN eps {eps:g}, the "
+            f'backbone has {", ".join(f"{e:g}" for e in sorted(found))}: set '
+            'model.teacher.backbone.norm_cfg.eps')
+    return state_dict

@@ -18,12 +18,6 @@ class Student(NamedTuple):
     meta: Mapping  # what the file says of itself
 
 
-def part_of(weights: Mapping, part: str) -> Dict[str, Tensor]:
-    """The tensors of ``backbone`` or ``neck``, without that prefix."""
-    return {key.removeprefix(f'{part}.'): value
-            for key, value in weights.items() if key.startswith(f'{part}.')}
-
-
 def built(config: dict, weights: Mapping, name: str) -> nn.Module:
     """Build a network for inference, its weights loaded strictly.
 
@@ -77,7 +71,6 @@ def load_student(path: str, arch: Optional[str] = None) -> Student:
     network = network._replace(
         backbone={**network.backbone, **conversion.overrides},
         neck=conversion.neck or network.neck)
-    weights = conversion.state_dict
-    backbone = built(network.backbone, part_of(weights, 'backbone'),
+    backbone = built(network.backbone, conversion.part('backbone'),
                      f"'{path}'")
-    return Student(network, backbone, part_of(weights, 'neck'), meta)
+    return Student(network, backbone, conversion.part('neck'), meta)

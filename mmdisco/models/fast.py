@@ -45,6 +45,18 @@ class Encoder(nn.Module):
             return unwrap(self.neck(self.backbone(x))).float()
 
 
+def _is_mixed(encoder: Encoder, images: Tensor) -> bool:
+    """Whether parts compute in fp32 whatever their weights are, as XCiT's
+    positions do, so that autocast has to mediate."""
+    try:
+        encoder(images)
+    except RuntimeError as error:
+        if 'same' not in str(error):  # '... the same dtype'
+            raise
+        return True
+    return False
+
+
 def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
              channels_last: bool, compile: bool
              ) -> Optional[Tuple[Encoder, Callable]]:
@@ -70,10 +82,8 @@ def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
         expected = torch.cat([plain(part) for part in images.split(rows)])
         encoder = fuse_norms(plain, images[:1]) if fuse else deepcopy(plain)
         encoder.rewrite(DTYPES[dtype], channels_last)
-        try:
-            encoder(images[:1])
-        except RuntimeError:  # XCiT computes its positions in fp32
-            encoder.mixed = True
+        if dtype != 'fp32':
+            encoder.mixed = _is_mixed(encoder, images[:rows])
         run = encoder
         if compile:
             run = torch.compile(encoder)

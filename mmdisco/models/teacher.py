@@ -91,8 +91,8 @@ class FrozenTeacher(nn.Module):
         self.checkpoint = checkpoint
         self.sha256 = None
         if checkpoint is not None:
-            self._load(checkpoint, read_teacher(
-                checkpoint, url, None if built[0] else backbone))
+            self._load(checkpoint,
+                       read_teacher(checkpoint, self.backbone, url))
         self.requires_grad_(False)
         self.train(False)
 

@@ -46,7 +46,17 @@ def check_file(path: str, sha256: Optional[str] = None) -> str:
         raise InputError(
             f"'{path}' is damaged or another file: its sha256 is {digest}, "
             f'not {sha256.lower()}; delete it or use another folder')
+    if not sha256 and is_text(path):
+        raise InputError(f"'{path}' is a text, no checkpoint: delete it")
     return digest
+
+
+def is_text(path: str) -> bool:
+    """Whether a file begins as no checkpoint does, with readable letters."""
+    with open(path, 'rb') as file:
+        start = file.read(64)
+    return bool(start) and start.isascii() and all(
+        byte >= 32 or byte in b'\t\n\r' for byte in start)
 
 
 def fetch(urls: Sequence[str],
@@ -121,6 +131,9 @@ def _from_mirror(url: str, part: Path, sha256: Optional[str], retries: int,
             time.sleep(min(PAUSE * 2**failures, 10))
             continue
         digest = sha256_of(part)
+        if sha256 is None and is_text(part):
+            drop(part)
+            raise Refused('gives a text, no checkpoint')
         if sha256 is None or digest == sha256.lower():
             return digest
         drop(part)

@@ -8,20 +8,21 @@ from torch import nn
 
 from mmdisco.converters import load_strictly, read_conversion
 from mmdisco.errors import InputError
-from .download import fetch
+from mmdisco.launch.quiet import quiet_init
+from .download import check_file, fetch
 from .index import Entry, find
 
 
 def get_model(name: str,
-              pretrained: Union[bool, str] = False,
+              pretrained: Union[bool, str, Path] = False,
               dest: str = 'checkpoints') -> nn.Module:
     """Build a model of the zoo.
 
     Args:
         name (str): One of :func:`list_models`.
-        pretrained (bool or str): A file with its weights, of any layout that
-            is known; True takes the published one, and downloads it if it is
-            not there. Defaults to False, random weights.
+        pretrained (bool, str or Path): A file with its weights, of any layout
+            that is known; True takes the published one, and downloads it if
+            it is not there. Defaults to False, random weights.
         dest (str): Folder of downloaded files, where the configs look for
             them. Defaults to 'checkpoints'.
 
@@ -47,28 +48,29 @@ def get_model(name: str,
             cfg.teacher, checkpoint=_file_of(entry, pretrained, dest)))
     backbone = cfg.model.get('ssl', cfg.model).backbone
     if not pretrained:
-        model = MODELS.build(backbone)
-        model.init_weights()
+        with quiet_init():
+            model = MODELS.build(backbone)
+            model.init_weights()
     else:
         path = _file_of(entry, pretrained, dest)
         conversion = read_conversion(path)
         model = MODELS.build({**backbone, **conversion.overrides})
-        load_strictly(model, {
-            key[len('backbone.'):]: value
-            for key, value in conversion.state_dict.items()
-            if key.startswith('backbone.')}, f"'{path}'")
+        load_strictly(model, conversion.part('backbone'), f"'{path}'")
     model.eval()
     return model
 
 
-def _file_of(entry: Entry, pretrained: Union[bool, str], dest: str) -> str:
+def _file_of(entry: Entry, pretrained: Union[bool, str, Path],
+             dest: str) -> str:
     """The file of the weights, downloaded if need be."""
-    if isinstance(pretrained, str):
-        return pretrained
+    if not isinstance(pretrained, bool):
+        return str(pretrained)
     if not entry.urls:
         raise InputError(f"nobody publishes weights for '{entry.name}': train "
                          f'it by {entry.config}, or name a file of yours')
     path = Path(dest, entry.file)
-    if not path.exists():
+    if path.exists():
+        check_file(path, entry.sha256)
+    else:
         fetch(entry.urls, str(path), entry.sha256)
     return str(path)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmdisco.converters import read_checkpoint, safe_load
+from mmdisco.converters import read_conversion, safe_load
 
 
 def save_history(path):
@@ -33,7 +33,8 @@ def test_a_file_written_under_numpy_1_is_read(tmp_path):
         hub = safe_load(str(path))['message_hub']
         assert hub['mean'] == 1.5
         assert not vars(hub['log_scalars']['loss'])  # nothing of it is kept
-        assert read_checkpoint(str(path)).keys() == {'backbone.weight'}
+        assert read_conversion(str(path)).part('backbone').keys() == {
+            'weight'}
 
 
 class Harm:
@@ -86,7 +87,8 @@ def test_weights_that_nothing_explains_are_refused(tmp_path):
     known = {'module.encoder_q.conv1.weight': torch.ones(2),
              'module.queue': torch.ones(2)}
     torch.save(dict(state_dict=known), path)
-    assert read_checkpoint(str(path)).keys() == {'backbone.conv1.weight'}
+    assert read_conversion(str(path)).state_dict.keys() == {
+        'backbone.conv1.weight'}
     torch.save(dict(state_dict=known | {'module.gate': torch.ones(2)}), path)
     with pytest.raises(ValueError, match=r"1 keys .* module.gate"):
-        read_checkpoint(str(path))
+        read_conversion(str(path))

@@ -117,13 +117,13 @@ def test_a_backbone_of_dino_alone(layout, name):
 
 
 def test_an_efficientnet_of_seed():
-    """It pads as TensorFlow does; the numbers are of efficientnet_pytorch."""
+    """The numbers are of efficientnet_pytorch 0.7.0, as SEED has it."""
     content, _ = public_content(
         'seed_student_effb0', ('state_dict', 'module.student.'))
     conversion = convert(content)
     found = fit(conversion, arch_config('effb0'))
     assert found.faults == 0
-    assert found.backbone['conv_cfg'] == dict(type='Conv2dAdaptivePadding')
+    assert found.backbone['conv_cfg'] is None
     assert found.backbone['norm_cfg']['eps'] == .001
     backbone, neck = (MODELS.build(c) for c in (found.backbone, found.neck))
     load_strictly(backbone, {k[9:]: v for k, v in conversion.state_dict.items()
@@ -137,3 +137,74 @@ def test_an_efficientnet_of_seed():
         feats = backbone(torch.from_numpy(images))
         close(feats[-1].mean((2, 3)), torch.from_numpy(outputs['pooled']))
         close(neck(feats)[0], torch.from_numpy(outputs['embedding_raw']))
+
+
+@pytest.mark.parametrize('prefix, root', [
+    ('module.encoder_q.', 'fc'), ('module.base_encoder.', 'fc'),
+    ('module.', 'projection_head')])
+def test_a_longer_head_is_not_cut(prefix, root):
+    """Its second layer would be taken for the embedding."""
+    layers = dict(moco=(0, 2), mocov3=(0, 1, 3, 4), swav=(0, 1, 3))
+    family = dict(zip(('module.encoder_q.', 'module.base_encoder.',
+                       'module.'), layers))[prefix]
+    state_dict = {f'{prefix}{root}.{i}.weight': torch.zeros(8, 8)
+                  for i in layers[family]}
+    longer = f'{prefix}{root}.6.weight'
+    conversion = convert(dict(state_dict=dict(
+        state_dict, **{longer: torch.zeros(8, 8),
+                       f'{prefix}conv1.weight': torch.zeros(1)})))
+    assert conversion.family == family
+    assert conversion.unexpected == [longer]
+
+
+def test_the_order_of_keys_does_not_matter():
+    network = encoder(heads()['mocov2'])
+    state_dict = wrapped(network, 'module.encoder_q.')
+    there, back = (convert(dict(state_dict=dict(order)))
+                   for order in (state_dict.items(),
+                                 reversed(state_dict.items())))
+    assert there.neck == back.neck == dict(
+        type='MoCoV2Neck', in_channels=512, hid_channels=32, out_channels=8)
+    del state_dict['module.encoder_q.fc.0.weight']
+    found = convert(dict(state_dict=state_dict))
+    assert fit(found, arch_config('r18')).missing
+
+
+def test_what_is_no_tensor_is_told():
+    network = torchvision.models.resnet18()
+    content = dict(network.state_dict(), **{'extra': 'words'})
+    content[7] = torch.zeros(1)
+    assert convert(content).left_out['no tensors'] == ['extra', '7']
+
+
+def test_small_patch_students_of_seed():
+    """They have a second queue."""
+    network = encoder(heads()['mocov2'])
+    conversion = convert(dict(state_dict=dict(
+        wrapped(network, 'module.student.'), **{
+            'module.queue': torch.zeros(1),
+            'module.small_queue': torch.zeros(1)})))
+    assert not conversion.unexpected
+    assert len(conversion.left_out['queue of keys']) == 2
+
+
+def test_a_checkpoint_that_was_saved_with_its_wrapper():
+    network = randomize(MODELS.build(arch_config('r18').backbone))
+    neck = MODELS.build(arch_config('r18').neck)
+    content = dict(state_dict={
+        **wrapped(network, 'module.backbone.'),
+        **wrapped(neck, 'module.neck.')})
+    assert fit(convert(content), arch_config('r18')).faults == 0
+
+
+def test_settings_of_a_file_are_those_of_the_tables():
+    """A config of unknown origin could run anything."""
+    network = MODELS.build(arch_config('mbv3').backbone)
+    content = dict(state_dict=wrapped(network, 'backbone.'))
+    known = dict(norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))
+    assert convert({**content, 'meta': dict(overrides=known)}
+                   ).overrides == known
+    for other in (dict(type='torch.hub.load', repo_or_dir='x'), 'words',
+                  dict(norm_cfg=dict(type='BN', eps=1.))):
+        with pytest.raises(ValueError, match='settings that are not known'):
+            convert({**content, 'meta': dict(overrides=other)})

@@ -123,6 +123,19 @@ def test_a_network_that_computes_parts_in_fp32_can_be_bf16(said):
     torch.testing.assert_close(actual, expected, rtol=0, atol=.02)
 
 
+@pytest.mark.parametrize('options', [
+    dict(channels_last=True), dict(dtype='bf16')], ids=str)
+def test_batch_mode_can_be_rewritten(networks, said, options):
+    """Its BN can do nothing with a single image: no trial on one. Rounding
+    may count for too much here, and then the plain network is used."""
+    images = torch.randn(4, 3, 32, 32)
+    expected = FrozenTeacher(*networks, norm_mode='batch')(images)
+    actual = FrozenTeacher(*networks, norm_mode='batch', **options)(images)
+    assert len(said) == 1
+    if 'dtype' not in options:
+        torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize('norm_mode, calls', [('eval', 1), ('batch', 2)])
 def test_views_of_one_size_go_together_where_rows_are_alone(networks,
                                                             norm_mode, calls):

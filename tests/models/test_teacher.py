@@ -100,12 +100,21 @@ def test_weights_learned_with_other_settings_are_refused(tmp_path, networks):
     """As a converted file says; the network would load and differ."""
     path = save(tmp_path / 'eps.pth', networks)
     content = torch.load(path)
-    norm = dict(type='BN', eps=1e-3)
+    norm = dict(type='BN', eps=1e-3, momentum=.01)
     content['meta'] = dict(overrides=dict(norm_cfg=norm))
     torch.save(content, path)
-    with pytest.raises(ValueError, match='set model.teacher.backbone.norm_cfg'):
+    for backbone in (BACKBONE, networks[0]):
+        with pytest.raises(ValueError, match='set model.teacher.backbone'):
+            FrozenTeacher(backbone, NECK, checkpoint=path)
+    FrozenTeacher(dict(BACKBONE, norm_cfg=dict(type='BN', eps=1e-3)), NECK,
+                  checkpoint=path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path, networks):
+    networks[1].fc1.weight.data[0, 0] = float('nan')
+    path = save(tmp_path / 'nan.pth', networks)
+    with pytest.raises(ValueError, match='neck.fc1.weight is not finite'):
         FrozenTeacher(BACKBONE, NECK, checkpoint=path)
-    FrozenTeacher(dict(BACKBONE, norm_cfg=norm), NECK, checkpoint=path)
 
 
 def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, networks):
@@ -128,7 +137,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, networks):
             FrozenTeacher(BACKBONE, NECK, path)
         assert '\n' not in str(error.value)
     wrong = dict(BACKBONE, base_channels=16)
-    with pytest.raises(ValueError, match='of another shape, e.g.'):
+    with pytest.raises(ValueError, match='of another shape or kind, e.g.'):
         FrozenTeacher(wrong, NECK, whole)
     with pytest.raises(ValueError, match='missing, e.g. backbone.layer'):
         FrozenTeacher(dict(BACKBONE, depth=34), NECK, whole)

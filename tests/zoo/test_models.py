@@ -24,7 +24,7 @@ def test_weights_of_any_layout_fit(tmp_path):
     theirs = timm.create_model('resnet18').eval()
     path = tmp_path / 'timm.pth'
     torch.save(theirs.state_dict(), path)
-    model = mmdisco.get_model('r50_r18', pretrained=str(path))
+    model = mmdisco.get_model('r50_r18', pretrained=path)
     images = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(
@@ -50,6 +50,13 @@ def test_a_file_that_is_there_is_not_downloaded(tmp_path, monkeypatch):
                tmp_path / entry.file)
     with pytest.raises(ValueError, match='has no projection head'):
         mmdisco.get_model('r50', pretrained=True, dest=str(tmp_path))
+
+
+def test_a_file_of_that_name_has_its_hash(tmp_path):
+    """Where the hash is known another file is not taken for it."""
+    (tmp_path / 'quickstart_r18w32.pth').write_bytes(b'x')
+    with pytest.raises(ValueError, match='is damaged or another file'):
+        mmdisco.get_model('quickstart', pretrained=True, dest=str(tmp_path))
 
 
 @pytest.mark.parametrize('name, pretrained, words', [

@@ -9,7 +9,7 @@ from mmpretrain.registry import DATASETS, MODELS
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.quickstart import load_backbone, score
-from mmdisco.converters import read_checkpoint, sha256_of
+from mmdisco.converters import read_conversion, sha256_of
 from mmdisco.launch import Job, one_line_errors, read_config
 
 CONFIG = 'configs/quickstart/teacher.py'
@@ -43,7 +43,8 @@ def main() -> None:
         **dict(provenance(), commit=args.commit))
     state_dict = {
         key: value.half() if value.is_floating_point() else value
-        for key, value in read_checkpoint(str(job.checkpoint)).items()
+        for key, value in read_conversion(
+            str(job.checkpoint)).state_dict.items()
     }
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state_dict=state_dict, meta=meta), args.out)
