@@ -68,6 +68,6 @@ def test_two_ranks_give_the_same(classifier, tmp_path, free_port):
     out = tmp_path / 'metrics.json'
     run('bash', 'tools/dist_test.sh', config, checkpoint, 2, '--work-dir',
         tmp_path, '--out', out, '--out-item', 'metrics',
-        env=dict(PORT=str(free_port), OMP_NUM_THREADS='1'))
+        env=dict(PORT=str(free_port)))
     assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(
         accuracy)

@@ -1,3 +1,5 @@
+import atexit
+import gc
 import os
 import re
 import sys
@@ -20,6 +22,9 @@ def one_line_errors():
 
     Anything else is a defect and keeps its traceback.
     """
+    # Else Python ends by looking through all objects of torch and mmpretrain
+    # for garbage, more than once: a second, for memory that the system frees.
+    atexit.register(gc.freeze)
     try:
         yield
     except InputError as error:

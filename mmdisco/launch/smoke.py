@@ -6,7 +6,6 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
 from .quiet import quiet_init
 
@@ -22,6 +21,8 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
         num (int): How many tiles.
         size (int): Their side in pixels. Defaults to 96.
     """
+    # takes most of a second, and every tool imports this module
+    from sklearn.datasets import load_sample_images
     photos = load_sample_images().images  # two, [427, 640, 3]
     rows, columns = (side // size for side in photos[0].shape[:2])
     for i in range(num):

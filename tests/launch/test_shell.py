@@ -35,7 +35,7 @@ def test_dist_test_runs_on_two_ranks(tmp_path, free_port):
     checkpoint.touch()
     done = run('bash', 'tools/dist_test.sh', 'configs/quickstart/disco.py',
                checkpoint, '2', check=False,
-               env=dict(PORT=str(free_port), OMP_NUM_THREADS='1'))
+               env=dict(PORT=str(free_port)))
     assert done.returncode != 0
     assert done.stderr.count('error: a pre-training has no test') == 1
     assert 'Traceback' not in done.stderr

@@ -17,6 +17,7 @@ from mmdisco.models import (
     StudentTap,
 )
 from tests.models.toy import ToyBackbone, fill, recipe
+from tests.tools import START
 
 DATA = Path(__file__).parents[1] / 'data'
 CLOSE = dict(rtol=1e-4, atol=1e-5)
@@ -228,7 +229,8 @@ class Wrapper(torch.nn.Module):
 
 @pytest.mark.parametrize('testbed', [MoCo, LeanMoCo])
 def test_two_ranks_equal_the_public_implementation(free_port, testbed):
-    context = mp.get_context('spawn')
+    context = mp.get_context(START)
     fail = context.SimpleQueue()
-    mp.spawn(_rank, args=(free_port, fail, testbed), nprocs=2)
+    mp.start_processes(_rank, args=(free_port, fail, testbed), nprocs=2,
+                       start_method=START)
     assert fail.empty()

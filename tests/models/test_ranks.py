@@ -13,6 +13,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.models import DisCo, FrozenTeacher
 from tests.models.test_tap import BACKBONE, MLP, TESTBEDS
+from tests.tools import START
 
 STEPS, BATCH = 3, 8
 OPTIMIZER = dict(optimizer=dict(type='SGD', lr=.05, momentum=.9))
@@ -64,7 +65,8 @@ def _rank(rank, port, path):
 
 
 def test_two_ranks_equal_one_process(tmp_path, free_port):
-    mp.spawn(_rank, args=(free_port, str(tmp_path)), nprocs=2)
+    mp.start_processes(_rank, args=(free_port, str(tmp_path)), nprocs=2,
+                       start_method=START)
     losses, queue, weights = train(build(), 0, 1)
     first, second = (torch.load(tmp_path / f'{r}.pt') for r in (0, 1))
     close = dict(rtol=1e-4, atol=1e-5)

@@ -7,7 +7,6 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.datasets.transforms import build_recipes
 from mmdisco.errors import InputError
-from .augment_batch import augment_
 
 
 @MODELS.register_module()
@@ -65,6 +64,8 @@ class DeviceViews(SelfSupDataPreprocessor):
         with torch.autocast(views[0].device.type, enabled=False):
             views = [view.float().div_(255) for view in views]
             if training:
+                # kornia would make every start slower by a quarter of a second
+                from .augment_batch import augment_
                 for view, recipe in zip(views, self.recipes):
                     augment_(view, recipe.draw(len(view), _generator()))
             views = [self._normalize(view) for view in views]
