@@ -26,6 +26,7 @@ TABLE1 = dict(
 TABLE7 = dict(
     swavr50=(70.0, 72.1, 65.0, 65.1, 67.5),
     selar50=(62.2, 68.2, 66.2, 64.1, 65.3))
+TABLE5 = dict(effb0=(62.4, 46.8), mbv3=(55.7, 19.4), r34=(63.3, 63.3))
 MOCO = dict(effb0=46.8, effb1=48.4, mbv3=36.2, r18=52.2, r34=56.8)
 
 
@@ -39,6 +40,8 @@ def test_all_of_tables_1_and_7_and_the_sweeps_are_there():
     expected |= {f'disco/hidden/r50_{s}_h{h}.py' for s in STUDENTS
                  for h in (512, 1024, 1280, 2048, 4096)}
     expected |= {f'baselines/mocov2_{n}.py' for n in WIDTH}
+    expected |= {f'disco_swav/swavr50_{s}.py' for s in TABLE5}
+    expected |= {f'baselines/swav_{s}.py' for s in TABLE5}
     expected |= {'disco/r50w2_effb1_290e.py', 'disco/r50w2_mbv3_340e.py'}
     expected |= {f'quickstart/{n}.py' for n in (
         'teacher', 'mocov2', 'mocov2_60k', 'disco', 'own_photos',
@@ -62,14 +65,41 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
         assert cfg.model.distill.loss_weight == 32
         assert cfg.model.ssl.neck.hid_channels == 2048
         assert cfg.model.extra_views == (1, )
-    if name.startswith('baselines/') and student in MOCO:
+    if name.startswith('baselines/mocov2') and student in MOCO:
         assert f'Table 1: {MOCO[student]} top-1' in doc
-    if name.startswith('baselines/'):
+    if name.startswith('baselines/mocov2'):
         assert cfg.model.neck.hid_channels == WIDTH[student]
     if 'hidden' in name:
         assert cfg.model.ssl.neck.hid_channels == int(name[:-3].split('h')[-1])
-    if 'quickstart' not in name:
+    if name.startswith(('baselines/swav', 'disco_swav')):
+        check_swav(cfg, name, doc, student)
+    elif 'quickstart' not in name:
         check_recipe(cfg, name)
+
+
+def check_swav(cfg, name, doc, student):
+    """The hyper-parameters of the released SwAV commands."""
+    ssl = cfg.model.get('ssl', cfg.model)
+    assert f'Table 5: {TABLE5[student][ssl is cfg.model]} top-1' in doc
+    loss = ssl.head.loss
+    assert (loss.num_prototypes, loss.queue_len) == (3000, 3840)
+    assert list(loss.num_crops) == [2, 6]
+    assert (ssl.neck.in_channels, ssl.neck.hid_channels) == (
+        WIDTH[student], 2048)
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='LARC', lr=.6, momentum=.9, weight_decay=1e-6)
+    assert cfg.param_scheduler[0].eta_min == .0006
+    assert cfg.train_dataloader.batch_size == 64  # of 8 ranks
+    crops = [t[0] for t in (cfg.view_pipeline, cfg.small_pipeline)]
+    assert [(c.scale, c.crop_ratio_range) for c in crops] == [
+        (224, (.14, 1.)), (96, (.05, .14))]
+    queue, freeze = cfg.custom_hooks[-2:]
+    assert (queue.start_epoch, freeze.iters) == (15, 5005)
+    assert cfg.sync_bn == 'torch'
+    if ssl is not cfg.model:
+        distill = cfg.model.distill
+        assert distill.loss_weight == 1 / 2048 and not distill.norm_teacher
+        assert cfg.work_dir == f'work_dirs/swav_{Path(name).stem}'
 
 
 def check_recipe(cfg, name):

@@ -74,6 +74,20 @@ def test_two_ranks_on_this_machine(tmp_path, free_port):
     assert queue.shape == (128, 8)  # the keys of both ranks
 
 
+def test_swav_on_two_ranks_without_a_gpu(tmp_path, free_port):
+    """SyncBN is told to be none, and the queue of each rank is kept."""
+    done = run('bash', 'tools/dist_train.sh', 'configs/baselines/swav_mbv3.py',
+               2, '--smoke', '--work-dir', tmp_path, '--cfg-options',
+               'custom_hooks.7.start_epoch=0', 'model.head.loss.queue_len=8',
+               env=dict(PORT=str(free_port)))
+    assert 'SyncBN needs a GPU' in done.stdout
+    assert len(losses(done)) == 4
+    kept = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)[
+        'swav_queue']
+    assert kept['queues'].shape == (2, 2, 4, 128)  # ranks, crops, rows
+    assert not torch.equal(*kept['queues'])
+
+
 def test_the_learning_rate_follows_the_accumulation(tmp_path):
     done = run('python', 'tools/train.py', 'configs/quickstart/mocov2.py',
                '--smoke', '--auto-scale-lr', '--work-dir', tmp_path,

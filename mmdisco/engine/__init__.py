@@ -1,22 +1,28 @@
 from .atomic_backend import AtomicBackend
 from .bf16_optim_wrapper import BF16OptimWrapper
 from .fast_runner import FastRunner
+from .gloo_ddp import GlooDistributedDataParallel
 from .hooks import (
     CollapseHook,
     EpochSeedHook,
+    FreezeGradHook,
     LateLogHook,
     OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
     StepShareHook,
+    SwAVQueueHook,
     TeacherHook,
     ThroughputHook,
 )
+from .larc import LARC
 from .prefetch import CudaPrefetcher, PrefetchHook
 
 __all__ = [
     'AtomicBackend', 'BF16OptimWrapper', 'CollapseHook', 'CudaPrefetcher',
-    'EpochSeedHook', 'FastRunner', 'LateLogHook', 'OptimizerLayoutHook',
-    'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook',
-    'TeacherHook', 'ThroughputHook'
+    'EpochSeedHook', 'FastRunner', 'FreezeGradHook',
+    'GlooDistributedDataParallel', 'LARC', 'LateLogHook',
+    'OptimizerLayoutHook', 'PrefetchHook', 'QueueCheckHook',
+    'ResumeCheckHook', 'StepShareHook', 'SwAVQueueHook', 'TeacherHook',
+    'ThroughputHook'
 ]

@@ -48,7 +48,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
     torch_dist.init_process_group('gloo')
     cfg.env_cfg.dist_cfg = dict(backend='gloo')
     cfg.model_wrapper_cfg = dict(
-        type='MMDistributedDataParallel',
+        type='GlooDistributedDataParallel',
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))

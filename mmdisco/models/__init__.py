@@ -6,10 +6,10 @@ from .necks import DINONeck
 from .preprocessors import BatchViews, DeviceViews
 from .tap import StudentTap
 from .teacher import FrozenTeacher
-from .testbeds import ForeachEMA, LeanMoCo
+from .testbeds import ForeachEMA, LeanMoCo, QueueSwAVLoss
 
 __all__ = [
     'BatchViews', 'DINONeck', 'DeviceViews', 'DisCo', 'DisCoLoss',
     'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
-    'MobileNetV3Pooled', 'StudentTap'
+    'MobileNetV3Pooled', 'QueueSwAVLoss', 'StudentTap'
 ]

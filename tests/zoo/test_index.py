@@ -93,14 +93,19 @@ def docstring(path):
     return ast.get_docstring(ast.parse(Path(path).read_text()))
 
 
+def name_of(path):
+    """Folders in which files have the names of others have a prefix."""
+    prefixes = dict(quickstart='quickstart_', disco_swav='swav_')
+    return prefixes.get(path.parent.name, '') + path.stem
+
+
 def test_each_config_has_one_entry_and_each_entry_a_config():
     configs = [find(name).config for name in list_models()]
     assert sorted(configs) == sorted(map(str, [*LEAVES, *TEACHERS.values()]))
     for path in TEACHERS.values():
         assert find(path.stem).config == str(path)
     for path in LEAVES:
-        prefix = 'quickstart_' if path.parent.name == 'quickstart' else ''
-        assert find(prefix + path.stem).config == str(path)
+        assert find(name_of(path)).config == str(path)
 
 
 def test_metafiles_are_what_the_generator_makes(
@@ -168,7 +173,7 @@ def test_a_public_teachers_numbers_are_those_of_its_docstring(name):
 
 def test_a_leafs_numbers_are_those_of_its_docstring():
     for path in LEAVES:
-        name = path.stem
+        name = name_of(path)
         if path.parent.name == 'quickstart':
             continue
         doc, data = docstring(path), find(name).metadata

@@ -24,12 +24,15 @@ HEAD = """\
 # `Weights`, if there is one.
 """
 DISCO = 'https://arxiv.org/abs/2104.09124'
-MOCO = 'https://arxiv.org/abs/2003.04297'
 COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'disco': ('DisCo', DISCO, ('table1', 'table7', 'section4_2')),
     'disco/hidden': ('DisCo, hidden widths', DISCO, ('table4', )),
-    'baselines': ('MoCo-v2', MOCO, ('table1', 'teachers')),
+    'disco_swav': ('DisCo on SwAV', DISCO, ('table5', )),
+    'baselines': ('Baselines', DISCO, ('table1', 'teachers', 'table5')),
     'quickstart': ('Quickstart', DISCO, ())}
+# Names are those of files, with a prefix where folders have the same ones.
+PREFIXES = {'quickstart': 'quickstart_', 'disco_swav': 'swav_'}
+BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV'}  # by file name: in a table
 IMAGES = {  # by data_root
     'data/imagenet': 'ImageNet-1k',
     'data/photos': 'photos of your own',
@@ -67,7 +70,9 @@ def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
 def row_of(stem: str, cfg: Config) -> dict:
     """What the paper's row for a config says."""
     if 'teacher' not in cfg.model:
-        return dict(method='MoCo-v2')
+        return dict(method=BASELINES.get(stem.split('_')[0], 'MoCo-v2'))
+    if cfg.model.ssl.type == 'SwAV':
+        return dict(method='SwAV + DisCo', teacher=stem.split('_')[0])
     if '_h' in stem:
         neck = cfg.model.ssl.neck
         widths = {neck.in_channels: 'DisCo*', 2048: 'DisCo'}
@@ -95,7 +100,7 @@ def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
     """The index's entry of a config."""
     cfg, stem = Config.fromfile(str(path)), path.stem
     collection, _, tables = COLLECTIONS[folder]
-    name = f'quickstart_{stem}' if folder == 'quickstart' else stem
+    name = PREFIXES.get(folder, '') + stem
     ssl, teacher = cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')
     views = cfg.get('view_pipeline')
     size = (views[0].scale if views

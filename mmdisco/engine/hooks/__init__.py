@@ -1,15 +1,17 @@
 from .collapse_hook import CollapseHook
 from .epoch_seed_hook import EpochSeedHook
+from .freeze_grad_hook import FreezeGradHook
 from .late_log_hook import LateLogHook
 from .optimizer_layout_hook import OptimizerLayoutHook
 from .queue_check_hook import QueueCheckHook
 from .resume_check_hook import ResumeCheckHook
 from .step_share_hook import StepShareHook
+from .swav_queue_hook import SwAVQueueHook
 from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
 
 __all__ = [
-    'CollapseHook', 'EpochSeedHook', 'LateLogHook', 'OptimizerLayoutHook',
-    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'TeacherHook',
-    'ThroughputHook'
+    'CollapseHook', 'EpochSeedHook', 'FreezeGradHook', 'LateLogHook',
+    'OptimizerLayoutHook', 'QueueCheckHook', 'ResumeCheckHook',
+    'StepShareHook', 'SwAVQueueHook', 'TeacherHook', 'ThroughputHook'
 ]

@@ -15,11 +15,15 @@ class DisCoLoss(nn.Module):
         loss_weight (float): Factor of the mean over rows. The released code
             sums over the local batch of 32 instead, which is a weight of 32;
             Eq. 2 to the letter is 1. Defaults to 1.
+        norm_teacher (bool): L2-normalise the teacher's rows, too. The release
+            does not on the SwAV testbed. Defaults to True.
     """
 
-    def __init__(self, loss_weight: float = 1.) -> None:
+    def __init__(self, loss_weight: float = 1.,
+                 norm_teacher: bool = True) -> None:
         super().__init__()
         self.loss_weight = loss_weight
+        self.norm_teacher = norm_teacher
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.
@@ -32,7 +36,9 @@ class DisCoLoss(nn.Module):
             Tensor: Scalar, in fp32 whatever the inputs are.
         """
         student = F.normalize(student.float(), dim=1)  # [N, D]
-        teacher = F.normalize(teacher.float(), dim=1)  # [N, D]
+        teacher = teacher.float()  # [N, D]
+        if self.norm_teacher:
+            teacher = F.normalize(teacher, dim=1)
         return self.loss_weight * (student - teacher).square().sum(1).mean()
 
     def extra_repr(self) -> str:

@@ -1,0 +1,17 @@
+"""SwAV alone: ResNet-34, the baseline that DisCo is compared with.
+
+Paper, Table 5: 63.3 top-1 (ImageNet linear). Status: not run here.
+    bash tools/dist_train.sh configs/baselines/swav_r34.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_swav.py',
+    '../_base_/schedules/swav_200e.py',
+    '../_base_/testbeds/swav.py',
+    '../_base_/students/r34.py',
+    '../_base_/default_runtime.py',
+]
+
+neck = dict(
+    **_base_.testbed_neck, in_channels=_base_.student.neck.in_channels)
+model = dict(**_base_.testbed, backbone=_base_.student.backbone, neck=neck)
+custom_hooks = [*_base_.custom_hooks, *_base_.testbed_hooks]

@@ -1,0 +1,55 @@
+from typing import Callable, Optional
+
+import torch
+from mmpretrain.registry import OPTIMIZERS
+from torch.optim import SGD
+
+
+@OPTIMIZERS.register_module()
+class LARC(SGD):
+    """SGD of which each tensor's gradient is scaled by its weights' norm.
+
+    Layer-wise adaptive rate control as the public code of `SwAV
+    <https://arxiv.org/abs/2006.09882>`_ has it from apex, ``clip=False``: the
+    gradient, with weight decay, is multiplied by ``trust · |w| / (|g| + wd ·
+    |w|)`` before SGD's momentum sees it. mmpretrain's LARS multiplies by the
+    learning rate there, too, so its momentum lags behind a schedule.
+
+    Args:
+        params: Parameters or groups of them.
+        lr (float): Learning rate.
+        momentum (float): Defaults to 0.
+        weight_decay (float): Defaults to 0.
+        trust_coefficient (float): Defaults to .001.
+        eps (float): Added to the divisor. Defaults to 1e-8.
+    """
+
+    def __init__(self, params, lr: float, momentum: float = 0.,
+                 weight_decay: float = 0., trust_coefficient: float = .001,
+                 eps: float = 1e-8) -> None:
+        super().__init__(params, lr=lr, momentum=momentum,
+                         weight_decay=weight_decay)
+        self.trust_coefficient, self.eps = trust_coefficient, eps
+
+    @torch.no_grad()
+    def step(self, closure: Optional[Callable] = None):
+        """Scale the gradients, then make SGD's step without weight decay."""
+        decays = [group['weight_decay'] for group in self.param_groups]
+        for group in self.param_groups:
+            for p in group['params']:
+                if p.grad is not None:
+                    self._scale(p, group['weight_decay'])
+            group['weight_decay'] = 0.
+        try:
+            return super().step(closure)
+        finally:
+            for group, decay in zip(self.param_groups, decays):
+                group['weight_decay'] = decay
+
+    def _scale(self, p: torch.Tensor, decay: float) -> None:
+        weight, grad = p.norm(), p.grad.norm()
+        rate = self.trust_coefficient * weight / (
+            grad + decay * weight + self.eps)
+        scaled = p.grad.add(p, alpha=decay) * rate
+        # of a tensor of zeros the gradient stays as it is, as in apex
+        p.grad.copy_(torch.where((weight > 0) & (grad > 0), scaled, p.grad))

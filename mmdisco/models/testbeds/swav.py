@@ -1,0 +1,137 @@
+from typing import Optional, Sequence, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+
+
+@torch.no_grad()
+def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """Assign samples to prototypes so that all prototypes are used alike.
+
+    `SwAV <https://arxiv.org/abs/2006.09882>`_, Section 3.1, over the samples
+    of all ranks. mmpretrain sums over ranks only where a local sum is zero,
+    so its marginals are local and its ranks may wait for each other for ever;
+    here every rank takes part in every sum.
+
+    Args:
+        scores (Tensor): Of this rank's samples, [B, K], in fp32.
+        epsilon (float): Weight of the entropy.
+        iterations (int): Of the normalisation.
+
+    Returns:
+        Tensor: Codes, [B, K], whose rows sum to one.
+    """
+    codes = torch.exp(scores / epsilon)  # [B, K]
+    samples, prototypes = len(codes) * get_world_size(), codes.shape[1]
+    total = codes.sum()
+    all_reduce(total)
+    codes /= total
+    for _ in range(iterations):
+        used = codes.sum(0)  # [K]
+        all_reduce(used)
+        codes /= used * prototypes
+        codes /= codes.sum(1, keepdim=True) * samples
+    return codes * samples
+
+
+@MODELS.register_module()
+class QueueSwAVLoss(BaseModule):
+    """SwAV's loss, equal to the public one on any number of ranks.
+
+    Swapped prediction of `SwAV <https://arxiv.org/abs/2006.09882>`_, with the
+    arguments and state-dict keys of mmpretrain's ``SwAVLoss``. Its queue is
+    a part of this module; :class:`SwAVQueueHook` starts it and keeps it in
+    the checkpoint.
+
+    Args:
+        feat_dim (int): Width of the embeddings, D.
+        sinkhorn_iterations (int): Defaults to 3.
+        epsilon (float): Weight of the entropy. Defaults to .05.
+        temperature (float): Of the predictions. Defaults to .1.
+        crops_for_assign (Sequence[int]): Crops of which codes are computed.
+            Defaults to (0, 1).
+        num_crops (Sequence[int]): Crops of each size. Defaults to (2, ).
+        num_prototypes (int): K. Defaults to 3000.
+        queue_len (int): Embeddings in the queues of all ranks together,
+            rounded down to a multiple of the global batch. Defaults to 0.
+        init_cfg (dict, optional): Defaults to None.
+
+    Raises:
+        ValueError: If a crop to be assigned does not exist.
+    """
+
+    def __init__(self,
+                 feat_dim: int,
+                 sinkhorn_iterations: int = 3,
+                 epsilon: float = .05,
+                 temperature: float = .1,
+                 crops_for_assign: Sequence[int] = (0, 1),
+                 num_crops: Sequence[int] = (2, ),
+                 num_prototypes: int = 3000,
+                 queue_len: int = 0,
+                 init_cfg: Optional[Union[dict, list]] = None) -> None:
+        super().__init__(init_cfg)
+        self.crops = sum(num_crops)
+        if not set(crops_for_assign) <= set(range(self.crops)):
+            raise InputError(f'crops_for_assign={list(crops_for_assign)}, but '
+                             f'there are {self.crops} crops')
+        self.prototypes = nn.Linear(feat_dim, num_prototypes, bias=False)
+        self.sinkhorn_iterations = sinkhorn_iterations
+        self.epsilon = epsilon
+        self.temperature = temperature
+        self.crops_for_assign = tuple(crops_for_assign)
+        self.queue_len = queue_len
+        self.use_queue = False  # from some epoch on, by the hook
+        self.queue: Optional[Tensor] = None  # [assigned crops, L, D]
+        self.filled = 0  # rows of it
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            x (Tensor): Unit embeddings, [V * N, D], crop by crop.
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the embeddings are.
+        """
+        with torch.no_grad():
+            self.prototypes.weight.copy_(
+                F.normalize(self.prototypes.weight, dim=1))
+        with torch.autocast(x.device.type, enabled=False):
+            embeds = x.float()
+            scores = self.prototypes(embeds).chunk(self.crops)  # V of [N, K]
+            logs = [F.log_softmax(s / self.temperature, dim=1) for s in scores]
+            codes = self._codes(embeds.detach().chunk(self.crops), scores)
+            losses = [-(codes[crop] * logs[other]).sum(1).mean()
+                      for crop in codes
+                      for other in range(self.crops) if other != crop]
+        return sum(losses) / len(losses)
+
+    @torch.no_grad()
+    def _codes(self, embeds: Sequence[Tensor],
+               scores: Sequence[Tensor]) -> dict:
+        """Codes of the assigned crops, [N, K] each."""
+        num = len(embeds[0])
+        if self.use_queue and self.queue is None:
+            rows = self.queue_len // (num * get_world_size()) * num
+            self.queue = embeds[0].new_zeros(
+                len(self.crops_for_assign), rows, embeds[0].shape[1])
+        full = self.queue is not None and self.filled >= self.queue.shape[1]
+        codes = {}
+        for i, crop in enumerate(self.crops_for_assign):
+            rows = scores[crop]
+            if full:
+                rows = torch.cat([self.prototypes(self.queue[i]), rows])
+            codes[crop] = sinkhorn(rows, self.epsilon,
+                                   self.sinkhorn_iterations)[-num:]
+            if self.use_queue:
+                self.queue[i] = torch.cat([embeds[crop], self.queue[i][:-num]])
+        if self.use_queue:
+            self.filled += num
+        return codes

@@ -1,0 +1,42 @@
+"""LARC against a plain loop of apex' arithmetic, with a changing rate."""
+import torch
+
+from mmdisco.engine import LARC
+
+TRUST, MOMENTUM, DECAY, EPS = .001, .9, .1, 1e-8
+
+
+def plain_step(weights, grads, buffers, lr):
+    """w, g -> the same as apex LARC(SGD, clip=False) leaves them."""
+    for i, (w, g) in enumerate(zip(weights, grads)):
+        if g is None:
+            continue
+        w_norm, g_norm = float((w**2).sum())**.5, float((g**2).sum())**.5
+        if w_norm and g_norm:
+            rate = TRUST * w_norm / (g_norm + w_norm * DECAY + EPS)
+            g = (g + DECAY * w) * rate
+        buffers[i] = g if buffers[i] is None else MOMENTUM * buffers[i] + g
+        w -= lr * buffers[i]
+
+
+def test_steps_equal_a_plain_loop():
+    generator = torch.manual_seed(0)
+    shapes = [(4, 3), (5, ), (2, 2), (3, )]
+    weights = [torch.randn(s, generator=generator) for s in shapes]
+    weights[1].zero_()  # keeps its gradient as it is
+    ours = [torch.nn.Parameter(w.clone()) for w in weights]
+    optimizer = LARC(ours, lr=1., momentum=MOMENTUM, weight_decay=DECAY)
+    buffers = [None] * 4
+    for step in range(5):
+        lr = optimizer.param_groups[0]['lr'] = .5 + step
+        grads = [torch.randn(s, generator=generator) for s in shapes]
+        grads[2] = None  # left alone, without momentum and decay
+        grads[3].zero_() if step == 2 else None
+        for p, g in zip(ours, grads):
+            p.grad = None if g is None else g.clone()
+        optimizer.step()
+        plain_step(weights, grads, buffers, lr)
+        assert optimizer.param_groups[0]['weight_decay'] == DECAY
+    for p, w in zip(ours, weights):
+        torch.testing.assert_close(p.detach(), w)
+    assert not torch.equal(ours[0], weights[0] * 0)

@@ -1,0 +1,76 @@
+"""Prototypes that wait, and a queue that survives a checkpoint."""
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from mmdisco.engine import FreezeGradHook, SwAVQueueHook
+from mmdisco.models import QueueSwAVLoss
+
+
+def runner_of(model, lr=.1):
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9,
+                                weight_decay=.1)
+    return SimpleNamespace(
+        model=model, iter=0, epoch=0,
+        optim_wrapper=SimpleNamespace(optimizer=optimizer))
+
+
+@pytest.mark.parametrize('setting', [dict(iters=2), dict(epochs=1)])
+def test_some_parameters_wait(setting):
+    """Neither momentum nor weight decay moves them before their time."""
+    model = nn.ModuleDict(dict(prototypes=nn.Linear(2, 2), rest=nn.Linear(
+        2, 2)))
+    runner = runner_of(model)
+    hook = FreezeGradHook('prototypes', **setting)
+    hook.before_train(runner)
+    start = model['prototypes'].weight.clone()
+    optimizer = runner.optim_wrapper.optimizer
+    moved = []
+    for step in range(4):
+        runner.iter, runner.epoch = step, step // 2
+        before = model['rest'].weight.clone()
+        optimizer.zero_grad()
+        sum(m(torch.ones(1, 2)).sum() for m in model.values()).backward()
+        optimizer.step()
+        moved.append(not torch.equal(model['prototypes'].weight, start))
+        assert not torch.equal(model['rest'].weight, before)
+    assert moved == [False, False, True, True]
+    hook.after_train(runner)
+    assert not optimizer._optimizer_step_pre_hooks
+    with pytest.raises(ValueError, match="no parameter has 'last'"):
+        FreezeGradHook('last').before_train(runner)
+
+
+def test_the_queue_starts_and_is_kept():
+    torch.manual_seed(0)
+    losses = [QueueSwAVLoss(4, num_crops=(2, ), num_prototypes=3, queue_len=5)
+              for _ in range(2)]
+    hook = SwAVQueueHook(start_epoch=1)
+    first, second = (runner_of(nn.Sequential(m)) for m in losses)
+    for runner in (first, second):
+        hook.before_train(runner)
+    embeds = nn.functional.normalize(torch.randn(4, 4), dim=1)
+    hook.before_train_epoch(first)
+    losses[0](embeds)
+    checkpoint = {}
+    hook.after_train_epoch(first)
+    hook.before_save_checkpoint(first, checkpoint)
+    assert losses[0].queue is None and not checkpoint  # epoch 0
+    first.epoch = 1
+    hook.before_train_epoch(first)
+    losses[0](embeds)
+    assert losses[0].queue.shape == (2, 4, 4)  # 5, of batches of 2
+    assert losses[0].filled == 2
+    hook.after_train_epoch(first)
+    hook.before_save_checkpoint(first, checkpoint)
+    losses[1].load_state_dict(losses[0].state_dict())
+    hook.after_load_checkpoint(second, checkpoint)
+    second.epoch = 1
+    hook.before_train_epoch(second)
+    more = [loss(embeds.flip(0)) for loss in losses for _ in range(2)]
+    torch.testing.assert_close(more[:2], more[2:])
+    assert torch.equal(losses[0].queue, losses[1].queue)
+    with pytest.raises(ValueError, match='the model has 0'):
+        hook.before_train(runner_of(nn.Linear(1, 1)))
