@@ -1,12 +1,18 @@
+import os
 import runpy
 import socket
 import sys
 
 import pytest
-import torch
-from mmengine.logging import MMLogger
 
-from tests.tools import ROOT, one_line
+# Read when torch is imported. A thread that waits for another would else keep
+# its core, and beside a busy process tests take four times as long.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+import torch  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
+
+from tests.tools import ROOT, one_line  # noqa: E402
 
 torch.set_num_threads(2)
 

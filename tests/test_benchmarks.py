@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
+from mmdisco.launch import quiet_init
 from tests.tools import run
 
 FOLDER = Path(__file__).parents[1] / 'tools' / 'benchmarks'
@@ -17,7 +18,8 @@ FOLDER = Path(__file__).parents[1] / 'tools' / 'benchmarks'
 def tool(monkeypatch):
     """Names of a benchmark, without running it."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    return lambda name: runpy.run_path(str(FOLDER / f'{name}.py'))
+    with quiet_init():  # it silences the log of its process for good
+        yield lambda name: runpy.run_path(str(FOLDER / f'{name}.py'))
 
 
 @pytest.fixture

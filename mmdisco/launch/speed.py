@@ -1,10 +1,10 @@
-from pathlib import Path
 from typing import List
 
 import torch
 from mmengine.config import Config
 
 from mmdisco.errors import InputError
+from mmdisco.paths import configs_root
 from .hardware import (
     bf16_pays,
     draw_as_eager,
@@ -14,7 +14,6 @@ from .hardware import (
 )
 
 LEVELS = ('auto', 'exact', 'off')
-DATASETS = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'
 _FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
 
 
@@ -96,14 +95,14 @@ def _lean(ssl: dict) -> None:
 
 def _static_graph(cfg: Config) -> None:
     """Let DDP rely on the same graph at each step."""
-    name = 'MMDistributedDataParallel'
-    ddp = {'type': name, 'broadcast_buffers': False,
+    names = ('MMDistributedDataParallel', 'GlooDistributedDataParallel')
+    ddp = {'type': names[0], 'broadcast_buffers': False,
            **(cfg.get('model_wrapper_cfg') or {})}
     varies = cfg.get('find_unused_parameters', False) or ddp.get(
         'find_unused_parameters', False) or (
             cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
     if (cfg.get('launcher', 'none') == 'none' or varies
-            or ddp['type'] != name):
+            or ddp['type'] not in names):
         return
     cfg.model_wrapper_cfg = dict(
         ddp, static_graph=True, gradient_as_bucket_view=True)
@@ -113,7 +112,8 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
     """Make the views of MoCo-v2 in a faster way, if these are wanted."""
     name = '_device' if on_device else '_fast'
     reference, fast = (
-        Config.fromfile(DATASETS / f'imagenet_mocov2{kind}.py')
+        Config.fromfile(
+            configs_root() / '_base_/datasets' / f'imagenet_mocov2{kind}.py')
         for kind in ('', name))
     dataset = cfg.train_dataloader.dataset
     own = any('data_preprocessor' in part for part in (

@@ -126,6 +126,11 @@ def test_ddp_relies_on_a_static_graph_where_there_is_one(hardware):
     assert cfg.model_wrapper_cfg == dict(
         type='MMDistributedDataParallel', broadcast_buffers=False,
         static_graph=True, gradient_as_bucket_view=True)
+    cfg = read_config(ROOT)
+    cfg.merge_from_dict(dict(launcher='pytorch', model_wrapper_cfg=dict(
+        type='GlooDistributedDataParallel', device_ids=None)))
+    apply_speed(cfg, 'exact')
+    assert cfg.model_wrapper_cfg.static_graph  # without a GPU, too
     for change in (
             dict(find_unused_parameters=True),
             dict(optim_wrapper=dict(accumulative_counts=2)),
