@@ -76,10 +76,12 @@ def test_two_ranks_on_this_machine(tmp_path, free_port):
 
 def test_swav_on_two_ranks_without_a_gpu(tmp_path, free_port):
     """SyncBN is told to be none, and the queue of each rank is kept."""
-    done = run('bash', 'tools/dist_train.sh', 'configs/baselines/swav_mbv3.py',
-               2, '--smoke', '--work-dir', tmp_path, '--cfg-options',
-               'custom_hooks.7.start_epoch=0', 'model.head.loss.queue_len=8',
-               env=dict(PORT=str(free_port)))
+    config = 'configs/baselines/swav_mbv3.py'
+    hooks = [hook.type for hook in Config.fromfile(config).custom_hooks]
+    done = run('bash', 'tools/dist_train.sh', config, 2, '--smoke',
+               '--work-dir', tmp_path, '--cfg-options', 'custom_hooks.'
+               f"{hooks.index('SwAVQueueHook')}.start_epoch=0",
+               'model.head.loss.queue_len=8', env=dict(PORT=str(free_port)))
     assert 'SyncBN needs a GPU' in done.stdout
     assert len(losses(done)) == 4
     kept = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)[

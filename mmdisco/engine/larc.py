@@ -34,6 +34,10 @@ class LARC(SGD):
     @torch.no_grad()
     def step(self, closure: Optional[Callable] = None):
         """Scale the gradients, then make SGD's step without weight decay."""
+        loss = None
+        if closure is not None:  # it makes the gradients
+            with torch.enable_grad():
+                loss = closure()
         decays = [group['weight_decay'] for group in self.param_groups]
         for group in self.param_groups:
             for p in group['params']:
@@ -41,10 +45,11 @@ class LARC(SGD):
                     self._scale(p, group['weight_decay'])
             group['weight_decay'] = 0.
         try:
-            return super().step(closure)
+            super().step()
         finally:
             for group, decay in zip(self.param_groups, decays):
                 group['weight_decay'] = decay
+        return loss
 
     def _scale(self, p: torch.Tensor, decay: float) -> None:
         weight, grad = p.norm(), p.grad.norm()

@@ -40,3 +40,17 @@ def test_steps_equal_a_plain_loop():
     for p, w in zip(ours, weights):
         torch.testing.assert_close(p.detach(), w)
     assert not torch.equal(ours[0], weights[0] * 0)
+
+
+def test_a_closure_makes_the_gradients():
+    weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    for p, closed in zip(weights, (True, False)):
+        optimizer = LARC([p], lr=1.)
+
+        def backward():
+            p.grad = torch.full((2, ), 2.)
+            return 7.
+
+        assert optimizer.step(backward if closed else backward() and None) \
+            == (7. if closed else None)
+    assert torch.equal(*weights) and (weights[0] < 1).all()

@@ -13,7 +13,8 @@ def runner_of(model, lr=.1):
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9,
                                 weight_decay=.1)
     return SimpleNamespace(
-        model=model, iter=0, epoch=0,
+        model=model, iter=0, epoch=0, world_size=1, _resume=True,
+        train_dataloader=SimpleNamespace(batch_size=2),
         optim_wrapper=SimpleNamespace(optimizer=optimizer))
 
 
@@ -72,5 +73,50 @@ def test_the_queue_starts_and_is_kept():
     more = [loss(embeds.flip(0)) for loss in losses for _ in range(2)]
     torch.testing.assert_close(more[:2], more[2:])
     assert torch.equal(losses[0].queue, losses[1].queue)
+    first.train_dataloader.batch_size = 6
+    with pytest.raises(ValueError, match='a queue of 5 .* batch of 6'):
+        hook.before_train(first)
     with pytest.raises(ValueError, match='the model has 0'):
         hook.before_train(runner_of(nn.Linear(1, 1)))
+
+
+def test_a_new_run_does_not_take_an_old_queue():
+    """load_from, too, passes the hook; and before its epoch no queue counts."""
+    torch.manual_seed(0)
+    loss = QueueSwAVLoss(4, num_crops=(2, ), num_prototypes=3, queue_len=4)
+    runner = runner_of(nn.Sequential(loss))
+    checkpoint = dict(swav_queue=dict(queues=torch.ones(1, 2, 4, 4), filled=9))
+    runner._resume = False
+    SwAVQueueHook().after_load_checkpoint(runner, checkpoint)
+    assert loss.queue is None
+    embeds = nn.functional.normalize(torch.randn(4, 4), dim=1)
+    without = loss(embeds)
+    runner._resume = True
+    hook = SwAVQueueHook()
+    hook.after_load_checkpoint(runner, checkpoint)
+    assert loss.queue is not None and torch.equal(loss(embeds), without)
+    loss.use_queue = True
+    assert not torch.equal(loss(embeds), without)
+    assert checkpoint['swav_queue']['queues'].eq(1).all()  # is no view of it
+    again = {}
+    hook.before_save_checkpoint(runner, again)
+    assert again == checkpoint
+
+
+def test_batches_of_another_size_begin_a_queue_anew():
+    loss = QueueSwAVLoss(4, num_crops=(2, ), num_prototypes=3, queue_len=5)
+    loss.use_queue = True
+    for batch, rows, filled in ((2, 4, 2), (2, 4, 4), (3, 3, 3), (6, 3, 3)):
+        loss(nn.functional.normalize(torch.randn(2 * batch, 4), dim=1))
+        assert (loss.queue.shape[1], loss.filled) == (rows, filled)
+
+
+def test_codes_are_fp32_under_autocast():
+    torch.manual_seed(0)
+    loss = QueueSwAVLoss(8, num_crops=(2, ), num_prototypes=5)
+    embeds = nn.functional.normalize(torch.randn(8, 8), dim=1)
+    expected = loss(embeds)
+    with torch.autocast('cpu', torch.bfloat16):
+        actual = loss(embeds)
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=1e-6, atol=0)

@@ -7,7 +7,7 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(
         type='CosineAnnealingLR',
-        eta_min=6e-4,
+        eta_min_ratio=.001,
         by_epoch=True,
         convert_to_iter_based=True)
 ]

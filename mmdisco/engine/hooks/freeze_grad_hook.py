@@ -20,7 +20,8 @@ class FreezeGradHook(Hook):
 
     Args:
         name (str): Part of the names of these parameters.
-        iters (int): Iterations for which they are left. Defaults to 0.
+        iters (int): Iterations for which they are left; with accumulated
+            gradients several make a step. Defaults to 0.
         epochs (int): Epochs for which they are left. Defaults to 0.
     """
 

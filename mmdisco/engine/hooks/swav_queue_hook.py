@@ -29,8 +29,17 @@ class SwAVQueueHook(Hook):
         self._all = None
 
     def before_train(self, runner) -> None:
-        """Find the loss, or say that there is none."""
-        self._loss(runner)
+        """Find the loss, and compare its queue with the batch.
+
+        Raises:
+            InputError: If there is no such loss, or no batch fits in.
+        """
+        length = self._loss(runner).queue_len
+        batch = runner.train_dataloader.batch_size * runner.world_size
+        if 0 < length < batch:
+            raise InputError(
+                f'a queue of {length} embeddings is shorter than the global '
+                f'batch of {batch}: set queue_len of the loss to 0, or longer')
 
     def before_train_epoch(self, runner) -> None:
         """Let the queue be filled from its epoch on."""
@@ -51,8 +60,8 @@ class SwAVQueueHook(Hook):
             checkpoint[_KEY] = self._all
 
     def after_load_checkpoint(self, runner, checkpoint: Dict) -> None:
-        """Take this rank's queue out."""
-        if _KEY not in checkpoint:
+        """Take this rank's queue out, if this run is a resumed one."""
+        if not runner._resume or _KEY not in checkpoint:
             return
         queues, filled = (checkpoint[_KEY][k] for k in ('queues', 'filled'))
         if len(queues) != get_world_size():
@@ -61,8 +70,10 @@ class SwAVQueueHook(Hook):
                 f'are {get_world_size()}: they are filled anew')
             return
         loss = self._loss(runner)
-        loss.queue = queues[get_rank()].to(loss.prototypes.weight.device)
+        loss.queue = queues[get_rank()].to(
+            loss.prototypes.weight.device, copy=True)
         loss.filled = filled
+        self._all = checkpoint[_KEY]
 
     def _loss(self, runner) -> QueueSwAVLoss:
         found = [m for m in runner.model.modules()

@@ -63,7 +63,8 @@ class QueueSwAVLoss(BaseModule):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If a crop to be assigned does not exist.
+        ValueError: If a crop to be assigned does not exist, or there is but
+            one crop.
     """
 
     def __init__(self,
@@ -81,6 +82,9 @@ class QueueSwAVLoss(BaseModule):
         if not set(crops_for_assign) <= set(range(self.crops)):
             raise InputError(f'crops_for_assign={list(crops_for_assign)}, but '
                              f'there are {self.crops} crops')
+        if self.crops < 2:
+            raise InputError('SwAV predicts the codes of a crop from other '
+                             f'crops: num_crops={list(num_crops)} has one')
         self.prototypes = nn.Linear(feat_dim, num_prototypes, bias=False)
         self.sinkhorn_iterations = sinkhorn_iterations
         self.epsilon = epsilon
@@ -118,20 +122,22 @@ class QueueSwAVLoss(BaseModule):
                scores: Sequence[Tensor]) -> dict:
         """Codes of the assigned crops, [N, K] each."""
         num = len(embeds[0])
-        if self.use_queue and self.queue is None:
-            rows = self.queue_len // (num * get_world_size()) * num
+        rows = self.queue_len // (num * get_world_size()) * num
+        use = self.use_queue and rows > 0
+        if use and (self.queue is None or self.queue.shape[1] != rows):
+            self.filled = 0  # a resumed run may have another batch size
             self.queue = embeds[0].new_zeros(
                 len(self.crops_for_assign), rows, embeds[0].shape[1])
-        full = self.queue is not None and self.filled >= self.queue.shape[1]
+        full = use and self.filled >= rows
         codes = {}
         for i, crop in enumerate(self.crops_for_assign):
-            rows = scores[crop]
+            samples = scores[crop]
             if full:
-                rows = torch.cat([self.prototypes(self.queue[i]), rows])
-            codes[crop] = sinkhorn(rows, self.epsilon,
+                samples = torch.cat([self.prototypes(self.queue[i]), samples])
+            codes[crop] = sinkhorn(samples, self.epsilon,
                                    self.sinkhorn_iterations)[-num:]
-            if self.use_queue:
-                self.queue[i] = torch.cat([embeds[crop], self.queue[i][:-num]])
-        if self.use_queue:
+            if use:
+                self.queue[i] = torch.cat([embeds[crop], self.queue[i]])[:rows]
+        if use:
             self.filled += num
         return codes
