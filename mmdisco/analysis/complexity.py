@@ -26,11 +26,6 @@ class Complexity(NamedTuple):
     saved_bytes: int  # of a training step, per image
     width: int  # of the feature
 
-    @property
-    def with_fc(self) -> int:
-        """Parameters with ImageNet's classifier."""
-        return self.parameters + 1000 * (self.width + 1)
-
 
 def count(network: nn.Module) -> int:
     """Number of parameters."""

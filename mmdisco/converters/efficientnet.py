@@ -11,13 +11,13 @@ from .naming import Naming
 _LAYERS = (1, 2, 3, 4, 4, 5, 5)
 
 # Modules of a block: ours -> theirs. The first stage does not expand.
-_TIMM = {
+TIMM = {
     'expand_conv.conv': 'conv_pw', 'expand_conv.bn': 'bn1',
     'depthwise_conv.conv': 'conv_dw', 'depthwise_conv.bn': 'bn2',
     'se.conv1.conv': 'se.conv_reduce', 'se.conv2.conv': 'se.conv_expand',
     'linear_conv.conv': 'conv_pwl', 'linear_conv.bn': 'bn3',
 }
-_TIMM_FIRST = {
+TIMM_FIRST = {
     'depthwise_conv.conv': 'conv_dw', 'depthwise_conv.bn': 'bn1',
     'se.conv1.conv': 'se.conv_reduce', 'se.conv2.conv': 'se.conv_expand',
     'linear_conv.conv': 'conv_pw', 'linear_conv.bn': 'bn2',
@@ -72,7 +72,7 @@ def efficientnet(*depths: int) -> Tuple[Naming, ...]:
     return (
         Naming('timm', _rows(
             depths, ('conv_stem', 'bn1', 'conv_head', 'bn2'),
-            'blocks.{stage}.{block}', _TIMM_FIRST, _TIMM),
+            'blocks.{stage}.{block}', TIMM_FIRST, TIMM),
             left_out={'classifier': 'classifier'}),
         Naming('torchvision', _rows(
             depths, ('features.0.0', 'features.0.1', 'features.8.0',

@@ -1,25 +1,15 @@
 """MobileNetV3-Large: six stages in timm, one row of blocks here and in
 torchvision. Blocks with squeeze-and-excitation have one module more."""
+from .efficientnet import TIMM, TIMM_FIRST
 from .naming import Naming
 
 _DEPTHS = (1, 2, 3, 4, 2, 3)  # of timm's stages
 _WITH_SE = (4, 5, 6, 11, 12, 13, 14, 15)  # blocks, counted from 1
 
-# Modules of a block: ours -> timm's. The first block does not expand.
-_TIMM = {
-    'expand_conv.conv': 'conv_pw', 'expand_conv.bn': 'bn1',
-    'depthwise_conv.conv': 'conv_dw', 'depthwise_conv.bn': 'bn2',
-    'se.conv1.conv': 'se.conv_reduce', 'se.conv2.conv': 'se.conv_expand',
-    'linear_conv.conv': 'conv_pwl', 'linear_conv.bn': 'bn3',
-}
-_TIMM_FIRST = {
-    'depthwise_conv.conv': 'conv_dw', 'depthwise_conv.bn': 'bn1',
-    'linear_conv.conv': 'conv_pw', 'linear_conv.bn': 'bn2',
-}
-
 
 def _modules(number: int) -> dict:
-    table = _TIMM_FIRST if number == 1 else _TIMM
+    """Modules of a block: ours -> timm's, as in its EfficientNets."""
+    table = TIMM_FIRST if number == 1 else TIMM
     return {ours: timm for ours, timm in table.items()
             if number in _WITH_SE or not ours.startswith('se.')}
 

@@ -51,7 +51,8 @@ def _is_mixed(encoder: Encoder, images: Tensor) -> bool:
     try:
         encoder(images)
     except RuntimeError as error:
-        if 'same' not in str(error):  # '... the same dtype'
+        if (isinstance(error, torch.OutOfMemoryError)
+                or 'type' not in str(error)):  # 'the same dtype', 'input type'
             raise
         return True
     return False
