@@ -3,10 +3,13 @@ from .bf16_optim_wrapper import BF16OptimWrapper
 from .fast_runner import FastRunner
 from .gloo_ddp import GlooDistributedDataParallel
 from .hooks import (
+    ClipGradHook,
     CollapseHook,
     EpochSeedHook,
     FreezeGradHook,
     LateLogHook,
+    MomentumHook,
+    MomentumTempHook,
     OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
@@ -19,10 +22,10 @@ from .larc import LARC
 from .prefetch import CudaPrefetcher, PrefetchHook
 
 __all__ = [
-    'AtomicBackend', 'BF16OptimWrapper', 'CollapseHook', 'CudaPrefetcher',
-    'EpochSeedHook', 'FastRunner', 'FreezeGradHook',
-    'GlooDistributedDataParallel', 'LARC', 'LateLogHook',
-    'OptimizerLayoutHook', 'PrefetchHook', 'QueueCheckHook',
-    'ResumeCheckHook', 'StepShareHook', 'SwAVQueueHook', 'TeacherHook',
-    'ThroughputHook'
+    'AtomicBackend', 'BF16OptimWrapper', 'ClipGradHook', 'CollapseHook',
+    'CudaPrefetcher', 'EpochSeedHook', 'FastRunner', 'FreezeGradHook',
+    'GlooDistributedDataParallel', 'LARC', 'LateLogHook', 'MomentumHook',
+    'MomentumTempHook', 'OptimizerLayoutHook', 'PrefetchHook',
+    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'SwAVQueueHook',
+    'TeacherHook', 'ThroughputHook'
 ]

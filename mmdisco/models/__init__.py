@@ -1,15 +1,15 @@
 from .backbones import MobileNetV3Pooled
 from .disco import DisCo
-from .heads import InfoNCEHead
+from .heads import DINOHead, InfoNCEHead
 from .losses import DisCoLoss
 from .necks import DINONeck
 from .preprocessors import BatchViews, DeviceViews
 from .tap import StudentTap
 from .teacher import FrozenTeacher
-from .testbeds import ForeachEMA, LeanMoCo, QueueSwAVLoss
+from .testbeds import DINO, ForeachEMA, LeanMoCo, QueueSwAVLoss
 
 __all__ = [
-    'BatchViews', 'DINONeck', 'DeviceViews', 'DisCo', 'DisCoLoss',
-    'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
+    'BatchViews', 'DINO', 'DINOHead', 'DINONeck', 'DeviceViews', 'DisCo',
+    'DisCoLoss', 'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
     'MobileNetV3Pooled', 'QueueSwAVLoss', 'StudentTap'
 ]

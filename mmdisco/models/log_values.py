@@ -3,7 +3,7 @@
 ``parse_losses`` of mmengine sums every key with 'loss' in it, and a component
 called plainly 'loss' would overwrite the logged total.
 """
-from typing import Dict, Iterable, List
+from typing import Dict, Iterable, List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -40,17 +40,22 @@ def distill_names(losses: Iterable[nn.Module]) -> List[str]:
 
 
 @torch.no_grad()
-def monitor(student: Tensor, teacher: Tensor) -> Dict[str, Tensor]:
+def monitor(student: Tensor, teacher: Tensor,
+            adapter: Optional[nn.Module] = None) -> Dict[str, Tensor]:
     """How close two embeddings are, and how far the student's spread.
 
     Args:
         student (Tensor): [M, D].
-        teacher (Tensor): [M, D].
+        teacher (Tensor): [M, D], or of another width with an adapter.
+        adapter (nn.Module, optional): From the student's width to it.
 
     Returns:
         dict[str, Tensor]: ``cosine``, their mean cosine, and ``embed_std``,
         the standard deviation of the student's unit embeddings, mean over D.
     """
+    with torch.autocast(student.device.type, enabled=False):
+        adapted = student.float() if adapter is None else adapter(
+            student.float())
+        cosine = F.cosine_similarity(adapted, teacher.float()).mean()
     student = F.normalize(student.float(), dim=1)  # [M, D]
-    cosine = F.cosine_similarity(student, teacher.float()).mean()
     return dict(cosine=cosine, embed_std=student.std(0).mean())

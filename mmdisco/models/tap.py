@@ -1,3 +1,4 @@
+from inspect import signature
 from itertools import islice
 from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -42,8 +43,9 @@ class StudentTap:
         ssl (nn.Module): The algorithm, with ``backbone`` and ``neck``.
 
     Raises:
-        ValueError: If ``ssl`` has no backbone or neck; when the block ends
-            without a pass, or a neck call does not answer backbone calls.
+        ValueError: If ``ssl`` has no backbone or neck, or masks its images;
+            when the block ends without a pass, or a neck call does not answer
+            backbone calls.
     """
 
     def __init__(self, ssl: nn.Module) -> None:
@@ -53,6 +55,10 @@ class StudentTap:
                 raise InputError(
                     f'{self.name} has no {part}, so its student embeddings '
                     "can't be tapped: DisCo needs neck(backbone(images))")
+        if 'mask' in signature(type(ssl.backbone).forward).parameters:
+            raise InputError(
+                f'{self.name} learns from what it masks in one image, and its '
+                'neck embeds no view: DisCo needs a method of several views')
         self.ssl = ssl
 
     def __enter__(self) -> 'StudentTap':

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdisco.converters import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
 from .fast import DTYPES, Encoder, speed_up
+from .renormalize import Renormalize
 
 
 @MODELS.register_module()
@@ -32,6 +33,9 @@ class FrozenTeacher(nn.Module):
             leaves the running ones alone: that is what the released code of
             `DisCo <https://arxiv.org/abs/2104.09124>`_ does. Defaults to
             'eval'.
+        mean (Sequence[float], optional): Channel means of the images that it
+            learned of, 0 to 255. Defaults to None: those of the student.
+        std (Sequence[float], optional): Their channel deviations.
         fuse (bool): Fold BN into convolutions and linear layers, which
             needs ``norm_mode='eval'``. Defaults to False.
         dtype (str): 'fp32', 'bf16' or 'fp16', in which it computes.
@@ -56,6 +60,8 @@ class FrozenTeacher(nn.Module):
                  checkpoint: Optional[str] = None,
                  url: Optional[str] = None,
                  norm_mode: str = 'eval',
+                 mean: Optional[Sequence[float]] = None,
+                 std: Optional[Sequence[float]] = None,
                  fuse: bool = False,
                  dtype: str = 'fp32',
                  channels_last: bool = False,
@@ -71,6 +77,9 @@ class FrozenTeacher(nn.Module):
             raise InputError(
                 "fuse=True folds the running statistics of BN, norm_mode="
                 "'batch' does not use them: set one or the other")
+        if (mean is None) != (std is None):
+            raise InputError(f'the teacher has mean={mean}, std={std}: give '
+                             'both, or none of them')
         built = [isinstance(part, nn.Module) for part in (backbone, neck)]
         if checkpoint is None and not all(built):
             raise InputError(
@@ -83,6 +92,7 @@ class FrozenTeacher(nn.Module):
         # teacher is invisible to it.
         self.backbone, self.neck = map(revert_sync_batchnorm, parts)
         self.norm_mode = norm_mode
+        self.renormalize = Renormalize(mean, std)
         self._wishes = dict(fuse=fuse, dtype=dtype,
                             channels_last=channels_last, compile=compile)
         self._plain = dtype == 'fp32' and not (
@@ -136,7 +146,12 @@ class FrozenTeacher(nn.Module):
             return list(self._embed(torch.cat(list(x))).split(len(x[0])))
         return [self._embed(view) for view in x]
 
+    def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
+        """Expect images as a data preprocessor normalises them."""
+        self.renormalize.take_images_of(preprocessor)
+
     def _embed(self, images: Tensor) -> Tensor:
+        images = self.renormalize(images)
         if self._plain:
             return self._run[0](images)
         with torch.autocast(images.device.type, enabled=False):

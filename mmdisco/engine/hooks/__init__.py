@@ -1,7 +1,10 @@
+from .clip_grad_hook import ClipGradHook
 from .collapse_hook import CollapseHook
 from .epoch_seed_hook import EpochSeedHook
 from .freeze_grad_hook import FreezeGradHook
 from .late_log_hook import LateLogHook
+from .momentum_hook import MomentumHook
+from .momentum_temp_hook import MomentumTempHook
 from .optimizer_layout_hook import OptimizerLayoutHook
 from .queue_check_hook import QueueCheckHook
 from .resume_check_hook import ResumeCheckHook
@@ -11,7 +14,8 @@ from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
 
 __all__ = [
-    'CollapseHook', 'EpochSeedHook', 'FreezeGradHook', 'LateLogHook',
-    'OptimizerLayoutHook', 'QueueCheckHook', 'ResumeCheckHook',
-    'StepShareHook', 'SwAVQueueHook', 'TeacherHook', 'ThroughputHook'
+    'ClipGradHook', 'CollapseHook', 'EpochSeedHook', 'FreezeGradHook',
+    'LateLogHook', 'MomentumHook', 'MomentumTempHook', 'OptimizerLayoutHook',
+    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'SwAVQueueHook',
+    'TeacherHook', 'ThroughputHook'
 ]

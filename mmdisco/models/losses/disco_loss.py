@@ -1,3 +1,6 @@
+from typing import Optional
+
+import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -17,29 +20,39 @@ class DisCoLoss(nn.Module):
             Eq. 2 to the letter is 1. Defaults to 1.
         norm_teacher (bool): L2-normalise the teacher's rows, too. The release
             does not on the SwAV testbed. Defaults to True.
+        adapter (dict, optional): A linear layer from the width of the
+            student's embeddings to that of the teacher's, which learns along
+            and is thrown away afterwards. Defaults to None: none.
     """
 
     def __init__(self, loss_weight: float = 1.,
-                 norm_teacher: bool = True) -> None:
+                 norm_teacher: bool = True,
+                 adapter: Optional[dict] = None) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.norm_teacher = norm_teacher
+        self.adapter = adapter and MODELS.build(adapter)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.
 
         Args:
-            student (Tensor): Embeddings, [N, D], of any norm.
+            student (Tensor): Embeddings, [N, D], of any norm; of another
+                width if there is an adapter.
             teacher (Tensor): Embeddings of the same images, [N, D].
 
         Returns:
             Tensor: Scalar, in fp32 whatever the inputs are.
         """
-        student = F.normalize(student.float(), dim=1)  # [N, D]
-        teacher = teacher.float()  # [N, D]
-        if self.norm_teacher:
-            teacher = F.normalize(teacher, dim=1)
-        return self.loss_weight * (student - teacher).square().sum(1).mean()
+        with torch.autocast(student.device.type, enabled=False):
+            student, teacher = student.float(), teacher.float()  # [N, D]
+            if self.adapter is not None:
+                student = self.adapter(student)
+            student = F.normalize(student, dim=1)
+            if self.norm_teacher:
+                teacher = F.normalize(teacher, dim=1)
+            distances = (student - teacher).square().sum(1)  # [N]
+            return self.loss_weight * distances.mean()
 
     def extra_repr(self) -> str:
         return f'loss_weight={self.loss_weight}'

@@ -39,9 +39,11 @@ class DINONeck(BaseModule):
         """Embed the features of the backbone.
 
         Args:
-            x (tuple[Tensor]): The class token, [N, C], of the last layer.
+            x (tuple[Tensor]): Of which the last is the class token, [N, C],
+                or a feature map, [N, C, H, W], of which the mean is taken.
 
         Returns:
             tuple[Tensor]: Unit vectors, [N, D].
         """
-        return (normalize(self.mlp(x[-1]), dim=1), )
+        feat = x[-1] if x[-1].dim() == 2 else x[-1].mean((2, 3))  # [N, C]
+        return (normalize(self.mlp(feat), dim=1), )

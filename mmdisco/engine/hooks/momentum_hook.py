@@ -1,0 +1,44 @@
+from math import cos, pi
+
+from mmengine.hooks import Hook
+from mmengine.model import ExponentialMovingAverage
+from mmpretrain.registry import HOOKS
+
+from mmdisco.errors import InputError
+
+
+@HOOKS.register_module()
+class MomentumHook(Hook):
+    """Lowers what a momentum encoder takes from the student, by a cosine.
+
+    From the value of its config to ``end`` over the training, as in `BYOL
+    <https://arxiv.org/abs/2006.07733>`_ and `DINO
+    <https://arxiv.org/abs/2104.14294>`_. The value depends on the iteration
+    alone, so that a resumed run goes on where it was.
+
+    Args:
+        end (float): 1 - m of the papers at the end. Defaults to 0.
+    """
+
+    def __init__(self, end: float = 0.) -> None:
+        self.end = end
+
+    def before_train(self, runner) -> None:
+        """Find the momentum encoders and where they begin."""
+        self._begins = {m: m.momentum for m in runner.model.modules()
+                        if isinstance(m, ExponentialMovingAverage)}
+        if not self._begins:
+            raise InputError('MomentumHook: the model has no momentum encoder')
+
+    def before_train_iter(self, runner, batch_idx: int,
+                          data_batch=None) -> None:
+        """Set the value by which the last step is taken over."""
+        done = max(runner.iter - 1, 0) / runner.max_iters
+        for module, begin in self._begins.items():
+            module.momentum = self.end + (begin - self.end) * (
+                1 + cos(pi * done)) / 2
+
+    def after_train(self, runner) -> None:
+        """Give back the values of the config."""
+        for module, begin in self._begins.items():
+            module.momentum = begin

@@ -1,0 +1,45 @@
+from typing import Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Renormalize(nn.Module):
+    """Turns images normalised for one network into those another learned of.
+
+    Args:
+        mean (Sequence[float], optional): Channel means that the other network
+            wants, 0 to 255. None leaves images as they are.
+        std (Sequence[float], optional): Its channel deviations, 0 to 255.
+    """
+
+    def __init__(self, mean: Optional[Sequence[float]] = None,
+                 std: Optional[Sequence[float]] = None) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+        for name in ('scale', 'shift'):
+            self.register_buffer(name, None, persistent=False)
+
+    def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
+        """Note how images are normalised that will come.
+
+        Args:
+            preprocessor (nn.Module, optional): Its ``mean`` and ``std`` are
+                meant, if it has any; otherwise images come as 0 to 255.
+        """
+        if self.mean is None:
+            return
+        own_mean, own_std = (torch.tensor(v, dtype=torch.float32).view(-1, 1, 1)
+                             for v in (self.mean, self.std))  # [3, 1, 1]
+        mean = getattr(preprocessor, 'mean', torch.zeros(1, 1, 1)).cpu()
+        std = getattr(preprocessor, 'std', torch.ones(1, 1, 1)).cpu()
+        scale, shift = std / own_std, (mean - own_mean) / own_std
+        if not (torch.allclose(scale, torch.ones(1))
+                and torch.allclose(shift, torch.zeros(1))):
+            self.scale, self.shift = scale, shift
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Turn normalised images, [N, 3, H, W]."""
+        if self.scale is None:
+            return images
+        return torch.addcmul(self.shift, images.float(), self.scale)

@@ -1,0 +1,94 @@
+from itertools import groupby
+from typing import Dict, List, Optional, Union
+
+import torch
+from mmcv.cnn.bricks import DropPath
+from mmpretrain.models import BaseSelfSupervisor
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+from .ema import ForeachEMA
+
+
+@MODELS.register_module()
+class DINO(BaseSelfSupervisor):
+    """Self-distillation of a student and its momentum encoder.
+
+    `DINO <https://arxiv.org/abs/2104.14294>`_: what the student says of each
+    crop is compared with what the momentum encoder, a moving average of the
+    student that DINO's paper calls the teacher, says of each other global
+    crop. It is written anew because that of mmpretrain's ``projects`` never
+    updates its momentum encoder and hides the bottleneck.
+
+    Args:
+        backbone (dict): The student's backbone. Its drop path is not in the
+            momentum encoder.
+        neck (dict): The projection head up to its bottleneck, as
+            :class:`DINONeck`.
+        head (dict): The last layer and the loss, as :class:`DINOHead`.
+        global_crops (int): So many views, the first, are global crops, of one
+            size. Defaults to 2.
+        base_momentum (float): What the momentum encoder takes from the
+            student at each step, in the beginning: 1 - m of the paper.
+            :class:`MomentumHook` lowers it. Defaults to 0.004.
+        pretrained (str, optional): Checkpoint. Defaults to None.
+        data_preprocessor (dict, optional): Defaults to None.
+        init_cfg (dict or list[dict], optional): Defaults to None.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 head: dict,
+                 global_crops: int = 2,
+                 base_momentum: float = .004,
+                 pretrained: Optional[str] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            head=head,
+            pretrained=pretrained,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg)
+        self.global_crops = global_crops
+        self.momentum_encoder = ForeachEMA(self._network(), base_momentum)
+        for module in self.momentum_encoder.modules():
+            if isinstance(module, DropPath):
+                module.drop_prob = 0.
+
+    def loss(self, inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """Forward in training.
+
+        Args:
+            inputs (list[Tensor]): Crops, [N, 3, H, W] each, the global ones
+                first.
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``loss``.
+        """
+        if len(inputs) < max(self.global_crops, 2):
+            raise InputError(
+                f'DINO compares a global crop with other crops: '
+                f'{len(inputs)} views, global_crops={self.global_crops}')
+        sizes = groupby(inputs, key=lambda view: view.shape[2:])
+        embeds = torch.cat([  # [V * N, D], a pass for each size
+            self.neck(self.backbone(torch.cat(list(views))))[0]
+            for _, views in sizes])
+        logits = self.head(embeds).chunk(len(inputs))  # V of [N, K]
+        targets = self._encode(inputs[:self.global_crops])  # of [N, K]
+        return dict(loss=self.head.loss(logits, targets))
+
+    @torch.no_grad()
+    def _encode(self, views: List[Tensor]) -> List[Tensor]:
+        self.momentum_encoder.update_parameters(self._network())
+        backbone, neck, last_layer = self.momentum_encoder.module
+        embeds = neck(backbone(torch.cat(views)))[0]
+        return last_layer(embeds).chunk(len(views))
+
+    def _network(self) -> nn.Sequential:
+        return nn.Sequential(self.backbone, self.neck, self.head.last_layer)

@@ -1,0 +1,40 @@
+from typing import Sequence
+
+from torch import nn
+
+from mmdisco.errors import InputError
+from .tap import embed_dim
+
+
+def check_widths(student: nn.Module, teacher: nn.Module,
+                 losses: Sequence[nn.Module]) -> None:
+    """Compare the widths of both embeddings, where the necks tell.
+
+    Args:
+        student (nn.Module): The student's neck.
+        teacher (nn.Module): The teacher's neck.
+        losses (Sequence[nn.Module]): Of which each may have an ``adapter``,
+            a linear layer from the student's width to the teacher's.
+
+    Raises:
+        ValueError: If they differ and there is no adapter, or it does not fit.
+    """
+    out, wanted = embed_dim(student), embed_dim(teacher)
+    if not (out and wanted):
+        return
+    for loss in losses:
+        adapter = getattr(loss, 'adapter', None)
+        if adapter is None and out != wanted:
+            raise InputError(
+                f'teacher gives {wanted}-d embeddings, student {out}-d: set '
+                f'model.ssl.neck.out_channels to {wanted}, or '
+                "model.distill.adapter to dict(type='Linear', "
+                f'in_features={out}, out_features={wanted})')
+        if adapter is None:
+            continue
+        widths = adapter.in_features, adapter.out_features
+        if widths != (out, wanted):
+            raise InputError(
+                f'model.distill.adapter goes from {widths[0]} to {widths[1]}, '
+                f'but the student gives {out}-d embeddings and the teacher '
+                f'{wanted}-d ones')
