@@ -3,11 +3,12 @@ from .checkpoint import load_strictly, read_conversion
 from .convert import Conversion, convert
 from .fit import Fit, fit
 from .libraries import rename_to
+from .prototypes import read_prototypes
 from .safe_load import safe_load, sha256_of
 from .teacher import read_teacher
 
 __all__ = [
     'ARCHS', 'Conversion', 'Fit', 'arch_config', 'convert', 'fit',
-    'load_strictly', 'read_conversion', 'read_teacher', 'rename_to',
-    'safe_load', 'sha256_of'
+    'load_strictly', 'read_conversion', 'read_prototypes', 'read_teacher',
+    'rename_to', 'safe_load', 'sha256_of'
 ]

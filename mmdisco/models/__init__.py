@@ -1,7 +1,7 @@
 from .backbones import MobileNetV3Pooled
 from .disco import DisCo
 from .heads import DINOHead, InfoNCEHead
-from .losses import DisCoLoss
+from .losses import DINOOutputLoss, DisCoLoss
 from .necks import DINONeck
 from .preprocessors import BatchViews, DeviceViews
 from .tap import StudentTap
@@ -9,7 +9,7 @@ from .teacher import FrozenTeacher
 from .testbeds import DINO, ForeachEMA, LeanMoCo, QueueSwAVLoss
 
 __all__ = [
-    'BatchViews', 'DINO', 'DINOHead', 'DINONeck', 'DeviceViews', 'DisCo',
-    'DisCoLoss', 'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
+    'BatchViews', 'DINO', 'DINOHead', 'DINONeck', 'DINOOutputLoss', 'DeviceViews',
+    'DisCo', 'DisCoLoss', 'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
     'MobileNetV3Pooled', 'QueueSwAVLoss', 'StudentTap'
 ]

@@ -23,13 +23,19 @@ def check_widths(student: nn.Module, teacher: nn.Module,
     if not (out and wanted):
         return
     for loss in losses:
+        prototypes = getattr(loss, 'prototypes', None)
+        if prototypes is not None and prototypes.shape[1] != wanted:
+            raise InputError(
+                f"the last layer in the file of {type(loss).__name__} is for "
+                f'{prototypes.shape[1]}-d embeddings, the teacher gives '
+                f"{wanted}-d ones: name the teacher's file")
         adapter = getattr(loss, 'adapter', None)
         if adapter is None and out != wanted:
             raise InputError(
                 f'teacher gives {wanted}-d embeddings, student {out}-d: set '
                 f'model.ssl.neck.out_channels to {wanted}, or '
-                "model.distill.adapter to dict(type='Linear', "
-                f'in_features={out}, out_features={wanted})')
+                f'model.distill.adapter to dict(in_features={out}, '
+                f'out_features={wanted})')
         if adapter is None:
             continue
         widths = adapter.in_features, adapter.out_features

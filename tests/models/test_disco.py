@@ -117,6 +117,95 @@ def test_faults_are_named_at_construction(views):
         build()(views, mode='predict')
 
 
+def test_another_width_wants_an_adapter(views):
+    wide = dict(TESTBEDS['MoCo'], backbone=EVAL, feat_dim=16,
+                neck=dict(MLP, out_channels=16))
+    adapter = dict(in_features=16, out_features=8)
+    model = DisCo(wide, build().teacher, dict(
+        type='DisCoLoss', adapter=adapter), extra_views=(1, )).eval()
+    expected, cosines = 0., []
+    layer = model.distill[0].adapter
+    for view in views:
+        student = model.neck(model.backbone(view))[0]
+        adapted = student @ layer.weight.T + layer.bias
+        for a, b in zip(adapted, model.teacher(view)):
+            expected += ((a / a.norm() - b / b.norm())**2).sum() / 4
+            cosines.append((a @ b / a.norm() / b.norm()).item())
+    losses = model.loss(list(views))
+    torch.testing.assert_close(losses['loss_distill'], expected)
+    assert losses['cosine'].item() == pytest.approx(sum(cosines) / 8, rel=1e-4)
+    losses['loss_distill'].backward()
+    assert layer.weight.grad.abs().sum() > 0
+    held = [p for g in build_optim_wrapper(model, dict(optimizer=dict(
+        type='SGD', lr=.1))).optimizer.param_groups for p in g['params']]
+    assert any(p is layer.weight for p in held)
+    with pytest.raises(ValueError, match='adapter goes from 4 to 8, but the '
+                       'student gives 16-d embeddings and the teacher 8-d'):
+        DisCo(wide, model.teacher, DisCoLoss(
+            adapter=dict(adapter, in_features=4)))
+
+
+def test_only_global_crops_are_distilled_on_request(views):
+    views = [*views, *(torch.randn(4, 3, 16, 16) for _ in range(2))]
+    seen = []
+
+    def run(crops):
+        model = build(extra_views=(1, 2, 3), distill_crops=crops).eval()
+        model.teacher.backbone.register_forward_hook(
+            lambda _, args, out: seen.append(tuple(args[0].shape)))
+        loss = model.loss(list(views))['loss_distill'] / 32
+        pairs = [(model.neck(model.backbone(v))[0], model.teacher(v))
+                 for v in (views if crops == 'all' else views[:2])]
+        expected = sum((2 - 2 * torch.cosine_similarity(s, t)).mean()
+                       for s, t in pairs)
+        torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+
+    run('global')
+    assert {shape[2] for shape in seen} == {32}
+    run('all')
+    assert {shape[2] for shape in seen} == {16, 32}
+    with pytest.raises(ValueError, match="'all' or 'global', got 'some'"):
+        build(distill_crops='some')
+
+
+@pytest.mark.parametrize('preprocessor', [
+    dict(), dict(mean=[120., 110., 100.], std=[60., 50., 55.])])
+def test_a_teacher_of_other_images_gets_its_own(preprocessor):
+    """As if the pictures had been normalised for it."""
+    pictures = torch.randint(0, 256, (2, 4, 3, 32, 32)).float()
+    own = dict(mean=[127.5] * 3, std=[128., 64., 32.])
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP), **own)
+    plain = FrozenTeacher(teacher.backbone, teacher.neck)
+    ssl = dict(TESTBEDS['SimCLR'], backbone=EVAL)
+    assert not teacher.state_dict().keys() - plain.state_dict().keys()
+    model = DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=preprocessor)
+    student = model.data_preprocessor(dict(
+        inputs=list(pictures), data_samples=None))['inputs']
+    mean, std = (torch.tensor(own[k]).view(3, 1, 1) for k in ('mean', 'std'))
+    for seen, picture in zip(student, pictures):
+        expected = plain((picture - mean) / std)
+        torch.testing.assert_close(teacher(seen), expected, rtol=1e-3,
+                                   atol=1e-4)
+    with pytest.raises(ValueError, match='give both, or none'):
+        FrozenTeacher(plain.backbone, plain.neck, mean=[1.] * 3)
+
+
+def test_the_algorithms_settings_are_read_and_written_through():
+    """As DenseCLHook does with loss_lambda."""
+    model = build()
+    assert model.queue_len == 8
+    model.queue_len = 4
+    assert model.ssl.queue_len == 4 and 'queue_len' not in vars(model)
+    model.ssl_weight, model.own = .5, 1
+    assert not hasattr(model.ssl, 'ssl_weight')
+    assert not hasattr(model.ssl, 'own')
+    with pytest.raises(AttributeError, match='DisCo.*nothing'):
+        model.nothing
+    model.eval()
+    assert not model.training and not model.ssl.training
+
+
 def test_features_are_those_of_the_students_backbone(views):
     model = build().eval()
     torch.testing.assert_close(

@@ -96,6 +96,19 @@ def test_what_can_not_be_paired_is_refused_by_name():
         tap.rows_of(images, [images + 1, images + 2])
 
 
+def test_masked_images_are_no_views():
+    ssl = MODELS.build(dict(
+        type='MAE', backbone=dict(type='MAEViT', arch='deit-t', img_size=32,
+                                  patch_size=16),
+        neck=dict(type='MAEPretrainDecoder', num_patches=4, patch_size=16,
+                  embed_dim=192, decoder_embed_dim=32, decoder_depth=1,
+                  decoder_num_heads=2),
+        head=dict(type='MAEPretrainHead', patch_size=16,
+                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))))
+    with pytest.raises(ValueError, match='MAE learns from what it masks'):
+        StudentTap(ssl)
+
+
 def test_views_are_found_one_after_the_other_and_interleaved():
     tap = StudentTap(Odd())
     views = [torch.randn(3, 3, 2, 2) for _ in range(3)] + [

@@ -20,9 +20,10 @@ class DisCoLoss(nn.Module):
             Eq. 2 to the letter is 1. Defaults to 1.
         norm_teacher (bool): L2-normalise the teacher's rows, too. The release
             does not on the SwAV testbed. Defaults to True.
-        adapter (dict, optional): A linear layer from the width of the
-            student's embeddings to that of the teacher's, which learns along
-            and is thrown away afterwards. Defaults to None: none.
+        adapter (dict, optional): ``in_features`` and ``out_features`` of a
+            linear layer from the width of the student's embeddings to that
+            of the teacher's, which learns along and is thrown away
+            afterwards. Defaults to None: there is none.
     """
 
     def __init__(self, loss_weight: float = 1.,
@@ -31,7 +32,7 @@ class DisCoLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
         self.norm_teacher = norm_teacher
-        self.adapter = adapter and MODELS.build(adapter)
+        self.adapter = nn.Linear(**adapter) if adapter else None
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.

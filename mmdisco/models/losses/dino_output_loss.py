@@ -1,0 +1,60 @@
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.converters import read_prototypes
+
+
+@MODELS.register_module()
+class DINOOutputLoss(nn.Module):
+    """Cross entropy of student and teacher over the outputs of the teacher.
+
+    Both bottlenecks go through the teacher's own last layer, frozen, and its
+    centre: what `DINO <https://arxiv.org/abs/2104.14294>`_, Algorithm 1, asks
+    of the momentum encoder's output. An alternative to :class:`DisCoLoss` on
+    the DINO testbed, of which the paper of DisCo does not say what is
+    distilled.
+
+    Args:
+        checkpoint (str): The teacher's file, with its last layer: the full
+            checkpoint of DINO.
+        student_temp (float): Temperature of the student. Defaults to .1.
+        teacher_temp (float): Temperature of the teacher. Defaults to .04.
+        loss_weight (float): Factor of the mean over rows. Defaults to 1.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has no last layer.
+    """
+
+    def __init__(self,
+                 checkpoint: str,
+                 student_temp: float = .1,
+                 teacher_temp: float = .04,
+                 loss_weight: float = 1.) -> None:
+        super().__init__()
+        self.student_temp = student_temp
+        self.teacher_temp = teacher_temp
+        self.loss_weight = loss_weight
+        # with the teacher, not the student: read again by a resumed run
+        for name, value in read_prototypes(checkpoint)._asdict().items():
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compute the loss of one view.
+
+        Args:
+            student (Tensor): Embeddings, [N, D], of any norm.
+            teacher (Tensor): Embeddings of the same images, [N, D].
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+        """
+        with torch.autocast(student.device.type, enabled=False):
+            logits, wanted = (  # [N, K]
+                F.normalize(embeds.float(), dim=1) @ self.prototypes.T
+                for embeds in (student, teacher))
+            target = ((wanted - self.center) / self.teacher_temp).softmax(1)
+            log = (logits / self.student_temp).log_softmax(1)
+            return -self.loss_weight * (target * log).sum(1).mean()
