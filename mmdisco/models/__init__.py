@@ -9,7 +9,8 @@ from .teacher import FrozenTeacher
 from .testbeds import DINO, ForeachEMA, LeanMoCo, QueueSwAVLoss
 
 __all__ = [
-    'BatchViews', 'DINO', 'DINOHead', 'DINONeck', 'DINOOutputLoss', 'DeviceViews',
-    'DisCo', 'DisCoLoss', 'ForeachEMA', 'FrozenTeacher', 'InfoNCEHead', 'LeanMoCo',
-    'MobileNetV3Pooled', 'QueueSwAVLoss', 'StudentTap'
+    'BatchViews', 'DINO', 'DINOHead', 'DINONeck', 'DINOOutputLoss',
+    'DeviceViews', 'DisCo', 'DisCoLoss', 'ForeachEMA', 'FrozenTeacher',
+    'InfoNCEHead', 'LeanMoCo', 'MobileNetV3Pooled', 'QueueSwAVLoss',
+    'StudentTap'
 ]

@@ -9,8 +9,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdisco.converters import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
-from .fast import DTYPES, Encoder, speed_up
+from .fast import Encoder, speed_up
 from .renormalize import Renormalize
+from .teacher_options import check_options
 
 
 @MODELS.register_module()
@@ -67,19 +68,7 @@ class FrozenTeacher(nn.Module):
                  channels_last: bool = False,
                  compile: bool = False) -> None:
         super().__init__()
-        if norm_mode not in ('eval', 'batch'):
-            raise InputError("norm_mode of the teacher is 'eval' or 'batch', "
-                             f'got {norm_mode!r}')
-        if dtype not in DTYPES:
-            raise InputError(f'dtype of the teacher is one of '
-                             f"{', '.join(DTYPES)}, got {dtype!r}")
-        if fuse and norm_mode == 'batch':
-            raise InputError(
-                "fuse=True folds the running statistics of BN, norm_mode="
-                "'batch' does not use them: set one or the other")
-        if (mean is None) != (std is None):
-            raise InputError(f'the teacher has mean={mean}, std={std}: give '
-                             'both, or none of them')
+        check_options(norm_mode, dtype, fuse, mean, std)
         built = [isinstance(part, nn.Module) for part in (backbone, neck)]
         if checkpoint is None and not all(built):
             raise InputError(

@@ -201,7 +201,7 @@ def test_the_algorithms_settings_are_read_and_written_through():
     assert not hasattr(model.ssl, 'ssl_weight')
     assert not hasattr(model.ssl, 'own')
     with pytest.raises(AttributeError, match='DisCo.*nothing'):
-        model.nothing
+        _ = model.nothing
     model.eval()
     assert not model.training and not model.ssl.training
 

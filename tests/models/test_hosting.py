@@ -169,9 +169,9 @@ def test_checkpointed_activations_change_no_gradient(name):
     for checkpointed in (False, True):
         model, wrapper, batches = setup(name)
         if checkpointed:
-            parts = dict(vitt='layers.0', xcitt='xca_layers.0')
-            turn_on_activation_checkpointing(
-                model, f"ssl.backbone.{parts.get(name.split('_')[-1], 'layer1')}")
+            part = dict(vitt='layers.0', xcitt='xca_layers.0').get(
+                name.split('_')[-1], 'layer1')
+            turn_on_activation_checkpointing(model, f'ssl.backbone.{part}')
         torch.manual_seed(0)  # of drop path
         model.parse_losses(model.loss(list(batches[0]), []))[0].backward()
         grads.append({k: p.grad for k, p in model.named_parameters()})
