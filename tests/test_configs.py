@@ -1,12 +1,20 @@
 """Every config is parsed, each distinct network built once."""
 import ast
+import inspect
 import json
+import math
+import re
 from pathlib import Path
 
+import mmpretrain
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmpretrain.registry import DATASETS, MODELS
+from mmengine.runner import Runner
+from mmpretrain.registry import DATASETS, MODELS, TRANSFORMS
 from torch import nn
 
 from mmdisco.models.tap import embed_dim
@@ -26,8 +34,17 @@ TABLE1 = dict(
 TABLE7 = dict(
     swavr50=(70.0, 72.1, 65.0, 65.1, 67.5),
     selar50=(62.2, 68.2, 66.2, 64.1, 65.3))
+TABLE6 = dict(vitt=(68.4, 55), xcitt=(71.1, 67))
 TABLE5 = dict(effb0=(62.4, 46.8), mbv3=(55.7, 19.4), r34=(63.3, 63.3))
 MOCO = dict(effb0=46.8, effb1=48.4, mbv3=36.2, r18=52.2, r34=56.8)
+# The recipes of mmpretrain that configs/disco/other follows
+RECIPES = dict(
+    byol='byol_resnet50_16xb256-coslr-200e_in1k',
+    simclr='simclr_resnet50_16xb256-coslr-200e_in1k',
+    simsiam='simsiam_resnet50_8xb32-coslr-200e_in1k',
+    mocov3='mocov3_resnet50_8xb512-amp-coslr-100e_in1k',
+    barlowtwins='barlowtwins_resnet50_8xb256-coslr-300e_in1k',
+    densecl='densecl_resnet50_8xb32-coslr-200e_in1k')
 
 
 def load(name):
@@ -43,10 +60,21 @@ def test_all_of_tables_1_and_7_and_the_sweeps_are_there():
     expected |= {f'disco_swav/swavr50_{s}.py' for s in TABLE5}
     expected |= {f'baselines/swav_{s}.py' for s in TABLE5}
     expected |= {'disco/r50w2_effb1_290e.py', 'disco/r50w2_mbv3_340e.py'}
+    expected |= {f'disco/other/{m}_r50_r18.py' for m in RECIPES}
+    expected |= {f'baselines/{m}_r18.py' for m in RECIPES}
+    expected |= {f'{n}.py' for n in (
+        'disco_dino/vits_vitt', 'disco_dino/xcits_xcitt',
+        'baselines/dino_vitt', 'baselines/dino_xcitt')}
     expected |= {f'quickstart/{n}.py' for n in (
         'teacher', 'mocov2', 'mocov2_60k', 'disco', 'own_photos',
         'own_photos_teacher')}
+    expected |= {f'quickstart/testbeds/{arm}{m}.py' for arm in ('', 'disco_')
+                 for m in ('mocov2', 'swav', 'dino', 'byol', 'simclr')}
     assert set(LEAVES) == expected
+
+
+def width_of(network):
+    return network['neck'].get('out_channels', 256)  # DINO's unless told
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -56,6 +84,8 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
     assert len(text.splitlines()) <= 30
     assert f'configs/{name}' in doc
     cfg = load(name)
+    if 'teacher' in cfg.model and not cfg.model.distill.get('adapter'):
+        assert width_of(cfg.model.ssl) == width_of(cfg.model.teacher)
     teacher, _, student = Path(name).stem.partition('_')
     if name.startswith('disco/') and student in STUDENTS:
         number, table = (7, TABLE7) if teacher in TABLE7 else (1, TABLE1)
@@ -73,8 +103,49 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
         assert cfg.model.ssl.neck.hid_channels == int(name[:-3].split('h')[-1])
     if name.startswith(('baselines/swav', 'disco_swav')):
         check_swav(cfg, name, doc, student)
+    elif teacher in RECIPES and 'quickstart' not in name:
+        check_other(cfg, teacher, doc)
+    elif name.startswith(('baselines/dino', 'disco_dino')):
+        check_dino(cfg, doc, student)
     elif 'quickstart' not in name:
         check_recipe(cfg, name)
+
+
+def check_dino(cfg, doc, student):
+    """The defaults of DINO's code, for 8 GPUs of 64 images."""
+    ssl = cfg.model.get('ssl', cfg.model)
+    assert f'Table 6: {TABLE6[student][ssl is cfg.model]} top-1' in doc
+    assert 'recipe is not\npublished' in doc and 'not run here' in doc
+    assert ssl.backbone.drop_path_rate == .1
+    assert (ssl.head.in_channels, ssl.head.out_channels) == (256, 65536)
+    assert (ssl.head.student_temp, ssl.head.momentum_temp) == (.1, .04)
+    assert ssl.base_momentum == pytest.approx(1 - .996)
+    wrapper = cfg.optim_wrapper
+    assert wrapper.optimizer == dict(
+        type='AdamW', lr=.0005 * 512 / 256, weight_decay=.04)
+    assert wrapper.paramwise_cfg == dict(flat_decay_mult=0.)
+    warmup, lr, decay = cfg.param_scheduler
+    assert (warmup.end, lr.begin, lr.eta_min) == (10, 10, 1e-6)
+    assert decay.param_name == 'weight_decay'
+    assert decay.eta_min_ratio * .04 == pytest.approx(.4)
+    assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (
+        100, 64)
+    assert [h.type for h in cfg.custom_hooks[-3:]] == [
+        'MomentumHook', 'ClipGradHook', 'FreezeGradHook']
+    assert cfg.custom_hooks[-2].max_norm == 3
+    assert cfg.custom_hooks[-1].epochs == 1
+    views = cfg.train_pipeline[1]
+    assert list(views.num_views) == [1, 1, 8]
+    found = [{t.type: t for t in p} for p in views.transforms]
+    crops = [v['RandomResizedCrop'] for v in found]
+    assert [(c.scale, *c.crop_ratio_range) for c in crops] == [
+        (224, .4, 1), (224, .4, 1), (96, .05, .4)]
+    assert {c.interpolation for c in crops} == {'bicubic'}
+    assert [v['GaussianBlur'].prob for v in found] == [1, .1, .5]
+    assert ['Solarize' in v for v in found] == [False, True, False]
+    jitter = found[2]['RandomApply'].transforms[0]
+    assert [jitter[k] for k in ('brightness', 'contrast', 'saturation',
+                                'hue')] == [.4, .4, .2, .1]
 
 
 def check_swav(cfg, name, doc, student):
@@ -118,6 +189,145 @@ def check_recipe(cfg, name):
     assert (crop.scale, crop.crop_ratio_range) == (224, (.2, 1.))
 
 
+def full(node):
+    """A config with the defaults of each class, but for the kind of BN."""
+    if isinstance(node, (list, tuple)):
+        # a transform that is never applied is none
+        return [full(part) for part in node
+                if not (isinstance(part, dict) and part.get('prob') == 0)]
+    if not isinstance(node, dict):
+        return node
+    cls = {**MODELS.module_dict, **TRANSFORMS.parent.module_dict,
+           **TRANSFORMS.module_dict}.get(node.get('type'))
+    values = {k: p.default for k, p in inspect.signature(cls).parameters.items()
+              if p.default is not p.empty} if cls else {}
+    values = {**values, **node}
+    if not values.get('with_last_bn', True):
+        values.pop('with_last_bn_affine')
+    return {k: full(v) for k, v in values.items() if k != 'norm_cfg'}
+
+
+def check_other(cfg, method, doc):
+    """The hyper-parameters of mmpretrain, from its own config."""
+    init_default_scope('mmpretrain')
+    recipe = RECIPES[method]
+    theirs = Config.fromfile(str(
+        Path(mmpretrain.__file__).parent / '.mim/configs' / method /
+        f'{recipe}.py'))
+    assert "Not in the paper: recipe ours, mmpretrain's" in doc
+    assert 'Status: not run here' in doc
+
+    ssl, model = cfg.model.get('ssl', cfg.model), theirs.model
+    assert ssl.backbone == load('baselines/mocov2_r18.py').model.backbone
+    synced = model.pop('backbone').norm_cfg.type == 'SyncBN'
+    assert cfg.get('sync_bn') == ('torch' if synced else None)
+    model.neck.in_channels = 512
+    if model.neck.out_channels == 256:  # here the teacher's width
+        model.neck.out_channels = model.head.predictor.in_channels = 128
+        model.head.predictor.out_channels = 128
+    assert full({**ssl, 'backbone': {}}) == full({**model, 'backbone': {}})
+
+    gpus, images = map(int, re.search(r'(\d+)xb(\d+)', recipe).groups())
+    assert cfg.train_dataloader.batch_size * 8 == gpus * images
+    assert cfg.auto_scale_lr == dict(
+        base_batch_size=gpus * images, enable=False)
+    assert full(cfg.train_pipeline[1]) == full(theirs.train_pipeline[1])
+
+    for key in ('optimizer', 'paramwise_cfg'):
+        assert cfg.optim_wrapper.get(key) == theirs.optim_wrapper.get(key)
+    epochs = cfg.train_cfg.max_epochs
+    assert epochs == theirs.train_cfg.max_epochs
+    cosine = theirs.param_scheduler[-1]
+    assert cosine.pop('end') == epochs  # which mmengine fills in
+    assert cosine.pop('T_max') == epochs - cosine.begin
+    if method == 'barlowtwins':
+        ratio = cfg.param_scheduler[-1].pop('eta_min_ratio')
+        assert ratio * 1.6 == cosine.pop('eta_min')
+    cfg.param_scheduler[-1].setdefault('begin', 0)
+    assert cfg.param_scheduler == theirs.param_scheduler
+    hooks = load('baselines/mocov2_r18.py').custom_hooks
+    if method == 'densecl':  # which mmpretrain has, but forgets
+        hooks.append(dict(type='DenseCLHook', start_iters=1000))
+    assert cfg.custom_hooks == hooks + theirs.get('custom_hooks', [])
+
+    if ssl is not cfg.model:
+        assert ssl == load(f'baselines/{method}_r18.py').model
+        assert cfg.model.distill.loss_weight == 32
+        assert cfg.model.get('extra_views') == (
+            (1, ) if method == 'densecl' else None)  # others see both views
+        width = dict(simsiam=2048, barlowtwins=8192).get(method)
+        assert cfg.model.distill.get('adapter') == (width and dict(
+            in_features=width, out_features=128))
+        assert cfg.model.get('ssl_weight', 1) == (
+            8 if method == 'simclr' else 1)
+
+
+@pytest.mark.parametrize('method', ['byol', 'barlowtwins', 'simsiam'])
+def test_settings_of_parameters_reach_those_that_they_are_for(method):
+    init_default_scope('mmpretrain')
+    cfg = load(f'disco/other/{method}_r50_r18.py')
+    ssl = cfg.model.ssl
+    with torch.device('meta'):  # no memory for a wide head
+        ssl.neck = MODELS.build(ssl.neck)
+    model = nn.ModuleDict(dict(ssl=MODELS.build(ssl)))
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    groups = {id(group['params'][0]): group
+              for group in optimizer.param_groups}
+    learning = [(name, param) for name, param in model.named_parameters()
+                if param.requires_grad]
+    assert len(groups) == len(learning)
+    for name, param in learning:
+        group = groups[id(param)]
+        if method == 'simsiam':
+            assert group.get('fix_lr', False) == ('predictor' in name)
+            continue
+        plain = param.ndim == 1  # BN and biases
+        assert group.get('lars_exclude', False) == plain
+        assert group['weight_decay'] == (0 if plain else 1e-6)
+        if method == 'barlowtwins':
+            assert group['lr'] == (1.6 * .024 if plain else 1.6)
+
+
+class Rates(BaseModel):
+    """A model that notes at which learning rates it is trained."""
+    forward = None
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.noted = []
+
+    def train_step(self, data, optim_wrapper):
+        self.noted += optim_wrapper.get_lr()['lr']
+        optim_wrapper.update_params(self.weight.sum())
+        return {}
+
+
+@pytest.mark.parametrize('schedule, least, last', [  # of four or twelve steps
+    ('lars_200e', 0, 3 / 4), ('mocov3_100e', 0, 11 / 12),
+    ('barlowtwins_300e', .001, 11 / 12)])
+def test_a_shorter_run_rises_and_falls_as_a_whole_one(
+        schedule, least, last, tmp_path):
+    cfg = load(f'_base_/schedules/{schedule}.py')
+    runner = Runner(
+        Rates(), str(tmp_path), experiment_name=schedule,
+        train_dataloader=dict(
+            dataset=list(range(3)), batch_size=1, sampler=dict(
+                type='DefaultSampler', shuffle=False)),
+        train_cfg=dict(cfg.train_cfg, max_epochs=14),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1.)),
+        param_scheduler=cfg.param_scheduler,
+        default_hooks=dict(checkpoint=None))
+    rates = runner.train().noted
+    assert len(rates) == 14 * 3
+    assert rates[:30] == sorted(rates[:30]) and rates[0] < 2e-4
+    assert rates[29] == pytest.approx(1)
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+    assert rates[36] == pytest.approx((1 + least) / 2)  # epoch 12 of 10..14
+    assert rates[-1] == pytest.approx(
+        least + (1 - least) * (1 + math.cos(math.pi * last)) / 2)
+
+
 def networks():
     """Distinct backbone and neck configs of all leaves."""
     found = {}
@@ -132,12 +342,13 @@ def networks():
 
 @pytest.mark.parametrize('pair', networks(), ids=lambda p: '-'.join(
     str(v) for v in (p['backbone']['type'], p['backbone'].get('depth', ''),
-                     p['neck']['hid_channels'])))
+                     p['neck']['type'], p['neck'].get('hid_channels', ''))))
 def test_each_network_is_built_once(pair):
     init_default_scope('mmpretrain')
     backbone = MODELS.build(pair['backbone'])
-    neck = MODELS.build(pair['neck'])
-    assert embed_dim(neck) == 128
+    with torch.device('meta'):  # no memory for a wide head
+        neck = MODELS.build(pair['neck'])
+    assert embed_dim(neck) == width_of(pair)
     first = next(m for m in neck.modules() if isinstance(m, nn.Linear))
     convs = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)]
     assert first.in_features in {m.out_channels for m in convs[-3:]}

@@ -62,6 +62,10 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
         loader.dataset.update(
             data_root=str(work_dir / 'smoke_images'), data_prefix='')
     cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
+    for scheduler in cfg.get('param_scheduler', ()):
+        if scheduler.get('by_epoch', True):  # a warm-up ends before the run
+            scheduler.update({edge: min(scheduler[edge], EPOCHS - 1)
+                              for edge in scheduler.keys() & {'begin', 'end'}})
     cfg.default_hooks.logger.interval = 1
 
     ssl = cfg.model.get('ssl', cfg.model)

@@ -46,14 +46,16 @@ def test_a_queue_that_fits_passes():
 
 
 def test_collapse_warns_below_the_threshold_at_the_interval():
-    hook, logger = CollapseHook(threshold=.01, interval=2), MagicMock()
-    for i, std in enumerate((0., .5, 0., .005)):
-        runner = SimpleNamespace(iter=i, logger=logger)
+    hook, logger = CollapseHook(threshold=.1, interval=2), MagicMock()
+    model = torch.nn.ModuleDict(dict(neck=torch.nn.Linear(4, 25)))
+    model.neck = model['neck']  # 25-d: .2 when spread out
+    for i, std in enumerate((0., .021, 0., .019)):
+        runner = SimpleNamespace(iter=i, logger=logger, model=model)
         hook.after_train_iter(runner, i, outputs=dict(
             embed_std=torch.tensor(std)))
         hook.after_train_iter(runner, i, outputs=dict(loss=1.))
     assert logger.warning.call_count == 1
-    assert '0.0050 < 0.01' in logger.warning.call_args[0][0]
+    assert '0.0190, spread out they have 0.2000' in logger.warning.call_args[0][0]
 
 
 def test_random_numbers_depend_on_seed_and_epoch():

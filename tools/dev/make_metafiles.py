@@ -27,12 +27,20 @@ DISCO = 'https://arxiv.org/abs/2104.09124'
 COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'disco': ('DisCo', DISCO, ('table1', 'table7', 'section4_2')),
     'disco/hidden': ('DisCo, hidden widths', DISCO, ('table4', )),
+    'disco/other': ('DisCo on other methods', DISCO, ()),
     'disco_swav': ('DisCo on SwAV', DISCO, ('table5', )),
-    'baselines': ('Baselines', DISCO, ('table1', 'teachers', 'table5')),
-    'quickstart': ('Quickstart', DISCO, ())}
+    'disco_dino': ('DisCo on DINO', DISCO, ('table6', )),
+    'baselines': ('Baselines', DISCO, (
+        'table1', 'teachers', 'table5', 'table6')),
+    'quickstart': ('Quickstart', DISCO, ()),
+    'quickstart/testbeds': ('Quickstart of testbeds', DISCO, ())}
 # Names are those of files, with a prefix where folders have the same ones.
-PREFIXES = {'quickstart': 'quickstart_', 'disco_swav': 'swav_'}
-BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV'}  # by file name: in a table
+PREFIXES = {'quickstart': 'quickstart_', 'quickstart/testbeds': 'testbeds_',
+            'disco_swav': 'swav_'}
+# in a table, by file name and by algorithm
+BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV', 'dino': 'DINO'}
+TESTBEDS = {'SwAV': 'SwAV + DisCo', 'DINO': 'DINO + DisCo'}
+NOWHERE = 'not in the paper'
 IMAGES = {  # by data_root
     'data/imagenet': 'ImageNet-1k',
     'data/photos': 'photos of your own',
@@ -70,13 +78,14 @@ def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
 def row_of(stem: str, cfg: Config) -> dict:
     """What the paper's row for a config says."""
     if 'teacher' not in cfg.model:
-        return dict(method=BASELINES.get(stem.split('_')[0], 'MoCo-v2'))
-    if cfg.model.ssl.type == 'SwAV':
-        return dict(method='SwAV + DisCo', teacher=stem.split('_')[0])
+        return dict(method=BASELINES.get(stem.split('_')[0], NOWHERE))
+    if cfg.model.ssl.type in TESTBEDS:
+        return dict(method=TESTBEDS[cfg.model.ssl.type],
+                    teacher=stem.split('_')[0])
     if '_h' in stem:
         neck = cfg.model.ssl.neck
         widths = {neck.in_channels: 'DisCo*', 2048: 'DisCo'}
-        return dict(method=widths.get(neck.hid_channels, 'not in the paper'))
+        return dict(method=widths.get(neck.hid_channels, NOWHERE))
     return dict(method='DisCo', teacher=stem.split('_')[0],
                 epochs=cfg.train_cfg.max_epochs)
 
@@ -96,15 +105,21 @@ def measured(row: str) -> dict:
         'Source': RESULTS}
 
 
+def resolution(cfg: Config) -> int:
+    """Side of the first view."""
+    if 'view_pipeline' in cfg:
+        return cfg.view_pipeline[0].scale
+    first = cfg.data_preprocessor.transforms[0]  # or a group of views
+    return (first if isinstance(first, dict) else first[0]).size[0]
+
+
 def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
     """The index's entry of a config."""
     cfg, stem = Config.fromfile(str(path)), path.stem
     collection, _, tables = COLLECTIONS[folder]
     name = PREFIXES.get(folder, '') + stem
     ssl, teacher = cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')
-    views = cfg.get('view_pipeline')
-    size = (views[0].scale if views
-            else cfg.data_preprocessor.transforms[0].size[0])
+    size = resolution(cfg)
     doc = ast.get_docstring(ast.parse(path.read_text()))
     student = f'{stem}_'.split('_')[1]  # of {teacher}_{student}
     metadata = {

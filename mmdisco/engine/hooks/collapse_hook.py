@@ -1,5 +1,8 @@
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
+
+from mmdisco.models.tap import embed_dim
 
 
 @HOOKS.register_module()
@@ -11,11 +14,12 @@ class CollapseHook(Hook):
     <https://arxiv.org/abs/2011.10566>`_, Fig. 2).
 
     Args:
-        threshold (float): Warn below this ``embed_std``. Defaults to 0.01.
+        threshold (float): Warn below this share of :math:`1/\\sqrt{D}`.
+            Defaults to 0.1.
         interval (int): Look every so many iterations. Defaults to 50.
     """
 
-    def __init__(self, threshold: float = .01, interval: int = 50) -> None:
+    def __init__(self, threshold: float = .1, interval: int = 50) -> None:
         self.threshold = threshold
         self.interval = interval
 
@@ -28,9 +32,12 @@ class CollapseHook(Hook):
         if not self.every_n_train_iters(
                 runner, self.interval) or 'embed_std' not in (outputs or ()):
             return
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        full = (embed_dim(model.neck) or 128)**-.5
         std = float(outputs['embed_std'])
-        if std < self.threshold:
+        if std < self.threshold * full:
             runner.logger.warning(
-                f'Student embeddings collapse: standard deviation {std:.4f} '
-                f'< {self.threshold}. Lower the learning rate, or check the '
-                'images and the teacher')
+                f'Student embeddings collapse: standard deviation {std:.4f}, '
+                f'spread out they have {full:.4f}. Lower the learning rate, or '
+                'check the images and the teacher')

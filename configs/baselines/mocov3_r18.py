@@ -1,0 +1,17 @@
+"""MoCo-v3 alone: ResNet-18, the baseline that DisCo is compared with.
+
+Not in the paper: recipe ours, mmpretrain's of a ResNet-50.
+Status: not run here.
+    bash tools/dist_train.sh configs/baselines/mocov3_r18.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_mocov3.py',
+    '../_base_/schedules/mocov3_100e.py',
+    '../_base_/testbeds/mocov3.py',
+    '../_base_/students/r18.py',
+    '../_base_/default_runtime.py',
+]
+
+neck = dict(
+    **_base_.testbed_neck, in_channels=_base_.student.neck.in_channels)
+model = dict(**_base_.testbed, backbone=_base_.student.backbone, neck=neck)
