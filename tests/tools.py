@@ -87,7 +87,7 @@ def _become(words, cwd, environment, streams):
 
 def losses(done):
     """Of each step that a training has logged."""
-    return [float(x) for x in re.findall(r' loss: ([\d.]+)', done.stdout)]
+    return [float(x) for x in re.findall(r' loss: (-?[\d.]+)', done.stdout)]
 
 
 def one_line(code, out, err):

@@ -1,9 +1,11 @@
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 
 import torch
 from mmpretrain.models import SelfSupDataPreprocessor
 from mmpretrain.registry import MODELS
 from torch import nn
+
+from mmdisco.errors import InputError
 
 
 @MODELS.register_module()
@@ -12,26 +14,46 @@ class BatchViews(SelfSupDataPreprocessor):
 
     A pipeline per image costs about a millisecond a view even at 28x28.
     Here a transform draws its parameters for each image and runs once for
-    the batch.
+    the batch. As in mmcv's ``MultiView``, there may be several groups of
+    views, for instance two large crops and four small ones:
+    ``transforms=[[…], […]], num_views=[2, 4]``.
 
     Args:
-        transforms (Sequence[dict]): Transforms of float images in [0, 1],
-            [N, C, H, W], as `kornia.augmentation.RandomResizedCrop`.
-        num_views (int): Views of each image. Defaults to 2.
+        transforms (Sequence[dict] or Sequence[Sequence[dict]]): Transforms
+            of float images in [0, 1], [N, C, H, W], as
+            `kornia.augmentation.RandomResizedCrop`; or a list of them for
+            each group. A flat list is one group.
+        num_views (int or Sequence[int]): Views of each image, or of each
+            group. Views come group by group. Defaults to 2.
         mean (Sequence[float], optional): Channel means, 0 to 255.
         std (Sequence[float], optional): Channel deviations, 0 to 255.
         channels (int): Grey images are repeated to so many. Defaults to 3.
+
+    Raises:
+        ValueError: If groups and counts differ in number, or only some of
+            the transforms are in groups.
     """
 
     def __init__(self,
-                 transforms: Sequence[dict],
-                 num_views: int = 2,
+                 transforms: Sequence[Union[dict, Sequence[dict]]],
+                 num_views: Union[int, Sequence[int]] = 2,
                  mean: Optional[Sequence[float]] = None,
                  std: Optional[Sequence[float]] = None,
                  channels: int = 3) -> None:
         super().__init__(mean=mean, std=std)
-        self.transforms = nn.Sequential(*map(MODELS.build, transforms))
-        self.num_views = num_views
+        in_groups = {not isinstance(part, dict) for part in transforms}
+        if len(in_groups) > 1:
+            raise InputError('transforms of BatchViews are one flat list, or '
+                             'a list for each group: not a mixture')
+        groups = list(transforms) if in_groups == {True} else [transforms]
+        counts = [num_views] if isinstance(num_views, int) else [*num_views]
+        if len(groups) != len(counts):
+            raise InputError(
+                f'BatchViews has {len(groups)} group(s) of transforms and '
+                f'num_views={num_views}: give one count for each group')
+        self.transforms = nn.ModuleList(
+            nn.Sequential(*map(MODELS.build, group)) for group in groups)
+        self.num_views = counts
         self.channels = channels
 
     @torch.no_grad()
@@ -44,7 +66,8 @@ class BatchViews(SelfSupDataPreprocessor):
 
         Returns:
             dict: ``inputs``, a list of views or one tensor, normalised
-            floats [N, channels, H, W]; ``data_samples``, if there are any.
+            floats [N, channels, H, W], whose sizes differ between groups;
+            ``data_samples``, if there are any.
         """
         data = self.cast_data(data)
         images = data['inputs'].float() / 255  # [N, C, H, W]
@@ -52,8 +75,9 @@ class BatchViews(SelfSupDataPreprocessor):
             inputs = self._normalize(images)
         else:
             inputs = [
-                self._normalize(self.transforms(images))
-                for _ in range(self.num_views)
+                self._normalize(transform(images))
+                for transform, num in zip(self.transforms, self.num_views)
+                for _ in range(num)
             ]
         return dict(inputs=inputs, data_samples=data.get('data_samples'))
 
