@@ -92,3 +92,20 @@ def test_the_step_benchmark_writes_what_it_promises(tmp_path):
         assert values[name]['peak_memory_mib'] > 100
         assert name in done.stdout
     assert (tmp_path / 'step.png').is_file()
+
+
+def test_the_testbeds_benchmark_writes_its_table_and_goes_on(tmp_path):
+    command = ['python', FOLDER / 'testbeds.py', '--methods', 'simclr',
+               '--seeds', 1, '--lr-factors', 1, '--epochs', 1, '--images', 640,
+               '--work-dir', tmp_path / 'runs', '--out-dir', tmp_path]
+    first = run(*command)
+    table = (tmp_path / 'testbeds.csv').read_text()
+    lines = table.splitlines()
+    assert [line.split(',')[:3] for line in lines] == [
+        ['method', 'distill', 'seed'], ['simclr', 'none', '0'],
+        ['simclr', 'DisCo', '0']]
+    assert (tmp_path / 'testbeds.png').read_bytes().startswith(b'\x89PNG')
+    assert '| simclr | kNN |' in first.stdout
+    again = run(*command)
+    assert 'Epoch(train)' in first.stdout and 'Epoch' not in again.stdout
+    assert (tmp_path / 'testbeds.csv').read_text() == table

@@ -55,7 +55,8 @@ def test_collapse_warns_below_the_threshold_at_the_interval():
             embed_std=torch.tensor(std)))
         hook.after_train_iter(runner, i, outputs=dict(loss=1.))
     assert logger.warning.call_count == 1
-    assert '0.0190, spread out they have 0.2000' in logger.warning.call_args[0][0]
+    message = logger.warning.call_args[0][0]
+    assert '0.0190, spread out they have 0.2000' in message
 
 
 def test_random_numbers_depend_on_seed_and_epoch():

@@ -188,7 +188,8 @@ def test_a_leafs_numbers_are_those_of_its_docstring():
         assert {k: reported[f'Top {k} Accuracy'] for k in (1, 5)
                 if f'Top {k} Accuracy' in reported} == top, name
         if top:
-            where = re.search(r'Paper(?: \(second version\))?, (Table \d|Section 4.2)', doc)[1]
+            where = re.search(r'Paper(?: \(second version\))?, '
+                              r'(Table \d|Section 4.2)', doc)[1]
             assert reported['Source'].startswith(where)
         assert FILE not in data and HERE not in data
         assert find(name).urls == () and find(name).file is None

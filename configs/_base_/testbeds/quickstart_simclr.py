@@ -1,0 +1,14 @@
+# SimCLR for the quickstart's student: 510 negatives of the batch itself, the
+# temperature of MoCo-v2.
+testbed = dict(
+    type='SimCLR',
+    neck=dict(
+        type='NonLinearNeck',
+        in_channels=32,
+        hid_channels=64,
+        out_channels=128,
+        norm_cfg=dict(type='BN1d')),
+    head=dict(
+        type='ContrastiveHead',
+        loss=dict(type='CrossEntropyLoss'),
+        temperature=.2))

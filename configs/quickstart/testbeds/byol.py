@@ -1,0 +1,14 @@
+"""The quickstart's student by BYOL alone: what disco_byol.py is compared with.
+
+    python tools/train.py configs/quickstart/testbeds/byol.py
+"""
+_base_ = [
+    '../../_base_/datasets/fashion_mnist.py',
+    '../../_base_/schedules/quickstart.py',
+    '../../_base_/testbeds/quickstart_byol.py',
+    '../../_base_/students/quickstart.py',
+    '../../_base_/quickstart_runtime.py',
+]
+
+model = dict(**_base_.testbed, backbone=_base_.student.backbone)
+work_dir = 'work_dirs/testbeds_byol'

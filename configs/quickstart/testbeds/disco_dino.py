@@ -1,0 +1,21 @@
+"""DisCo on the DINO testbed: quickstart/testbeds/dino.py, pulled towards the teacher.
+
+    python tools/train.py configs/quickstart/testbeds/disco_dino.py
+"""
+_base_ = [
+    '../../_base_/datasets/fashion_mnist_multicrop.py',
+    '../../_base_/schedules/quickstart_adamw.py',
+    '../../_base_/testbeds/quickstart_dino.py',
+    '../../_base_/students/quickstart.py',
+    '../../_base_/teachers/quickstart.py',
+    '../../_base_/quickstart_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(**_base_.testbed, backbone=_base_.student.backbone),
+    teacher=dict(**_base_.teacher, channels_last=True),
+    # in sum over six crops the weight of the quickstart's 32 over two views
+    distill=dict(type='DisCoLoss', loss_weight=32 * 2 / 6))
+custom_hooks = [*_base_.custom_hooks, *_base_.testbed_hooks]
+work_dir = 'work_dirs/testbeds_disco_dino'

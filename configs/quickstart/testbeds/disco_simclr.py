@@ -1,0 +1,19 @@
+"""DisCo on the SimCLR testbed: quickstart/testbeds/simclr.py, pulled towards the teacher.
+
+    python tools/train.py configs/quickstart/testbeds/disco_simclr.py
+"""
+_base_ = [
+    '../../_base_/datasets/fashion_mnist.py',
+    '../../_base_/schedules/quickstart.py',
+    '../../_base_/testbeds/quickstart_simclr.py',
+    '../../_base_/students/quickstart.py',
+    '../../_base_/teachers/quickstart.py',
+    '../../_base_/quickstart_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(**_base_.testbed, backbone=_base_.student.backbone),
+    teacher=dict(**_base_.teacher, channels_last=True),
+    distill=dict(type='DisCoLoss', loss_weight=32.))
+work_dir = 'work_dirs/testbeds_disco_simclr'

@@ -1,0 +1,90 @@
+"""The runs behind the table of testbeds: which, and their scores."""
+import json
+from pathlib import Path
+from typing import Dict, Sequence
+
+from mmengine.config import Config
+from mmpretrain.registry import DATASETS, MODELS
+
+from mmdisco.launch import Job, available_cores
+from .quickstart import load_backbone, score
+from .summary import provenance
+
+CONFIGS = Path('configs/quickstart/testbeds')
+SEARCH_SEED, TRAINED = 100, .8  # share of images; the rest chooses the rate
+PREFIX = dict(none='', DisCo='disco_')
+
+
+def config_of(method: str, arm: str) -> str:
+    """Path of the config of a method, alone ('none') or with 'DisCo'."""
+    return str(CONFIGS / f'{PREFIX[arm]}{method}.py')
+
+
+def job(method: str, arm: str, lr: float, seed: int, options: Dict,
+        work_dir: Path) -> Job:
+    """A run of a method.
+
+    Args:
+        method (str): Of which there are configs.
+        arm (str): 'none' or 'DisCo'.
+        lr (float): Learning rate.
+        seed (int): Seed of the run; :data:`SEARCH_SEED` is one of the grid.
+        options (dict): For all runs.
+        work_dir (Path): Folder of all runs.
+    """
+    name = f'{method} {arm} lr {lr:g} seed {seed}'
+    return Job(name, config_of(method, arm),
+               work_dir / name.replace(' ', '_'),
+               {'randomness.seed': seed, 'optim_wrapper.optimizer.lr': lr,
+                **options})
+
+
+def splits(cfg: Config, images: int, search: bool) -> Sequence:
+    """Labelled images for the probes, and those that are scored.
+
+    Args:
+        cfg (Config): Of a run.
+        images (int): Training images in all.
+        search (bool): Whether held-out training images are scored, or the
+            test images.
+    """
+    dataset = dict(cfg.train_dataloader.dataset)
+    kept = int(TRAINED * images)
+    if search:
+        parts = dict(start=0, stop=kept), dict(start=kept, stop=images)
+    else:
+        parts = dict(start=0, stop=images), dict(split='test')
+        dataset.pop('stop', None)
+    return [DATASETS.build({**dataset, **part}) for part in parts]
+
+
+def scores_of(run: Job, images: int, search: bool) -> dict:
+    """Scores of a finished run, kept in its folder.
+
+    Args:
+        run (Job): The run.
+        images (int): Training images in all.
+        search (bool): Whether it is one of the grid.
+
+    Returns:
+        dict: ``knn``, ``linear``, ``seconds``, ``commit``, ``machine``.
+    """
+    path = run.work_dir / 'scores.json'
+    if path.is_file():
+        return json.loads(path.read_text())
+    cfg = Config.fromfile(run.config)
+    ssl = cfg.model.get('ssl', cfg.model)
+    values = score(load_backbone(ssl.backbone, run.checkpoint),
+                   MODELS.build(cfg.data_preprocessor),
+                   *splits(cfg, images, search))
+    values.pop('params')
+    source = provenance()
+    values.update(
+        seconds=round(run.seconds(), 1), commit=source['commit'],
+        machine=f"{available_cores()} cores of {source['machine']['cpu']}")
+    half = path.with_suffix('.half')
+    half.write_text(json.dumps(values))
+    half.replace(path)
+    print(f"[{run.name}] linear probe {values['linear']:.2f}, kNN "
+          f"{values['knn']:.2f}", flush=True)
+    return values

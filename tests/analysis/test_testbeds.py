@@ -1,0 +1,88 @@
+"""Statistics and table of the testbeds, and what is run for them."""
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from mmdisco.analysis import testbed_runs
+from mmdisco.analysis.testbed_runs import job, scores_of, splits
+from mmdisco.analysis.testbeds import (
+    ARMS,
+    COLUMNS,
+    best_rate,
+    csv_text,
+    markdown,
+    statistics,
+    without_gain,
+)
+from mmdisco.launch import read_config
+
+SOURCE = dict(seconds=1.5, command='python x', commit='abc', machine='m')
+LINEAR = dict(a=dict(none=[50., 52., 57.], DisCo=[60., 63., 66.]),
+              b=dict(none=[50., 52., 57.], DisCo=[52., 49., 60.]))
+
+
+def rows(linear=LINEAR):
+    return [dict(method=method, distill=arm, seed=seed, knn=value / 2,
+                 linear=value, **SOURCE)
+            for method, arms in linear.items() for arm in ARMS
+            for seed, value in enumerate(arms[arm])]
+
+
+def test_the_csv_has_its_columns_and_comes_back():
+    lines = list(csv.reader(io.StringIO(csv_text(rows()))))
+    assert tuple(lines[0]) == COLUMNS and len(lines) == 1 + 12
+    assert lines[1] == ['a', 'none', '0', '25.0', '50.0', '1.5', 'python x',
+                        'abc', 'm']
+
+
+def test_differences_are_paired_by_seed():
+    shuffled = rows()[::-1]
+    for method, found in statistics(shuffled).items():
+        alone, disco = (np.array(LINEAR[method][arm]) for arm in ARMS)
+        stats = found['linear']
+        assert stats['mean']['none'] == pytest.approx(alone.mean())
+        assert stats['std']['DisCo'] == pytest.approx(disco.std(ddof=1))
+        gain = disco - alone
+        assert stats['gain']['mean'] == pytest.approx(gain.mean())
+        assert stats['gain']['standard_error'] == pytest.approx(
+            gain.std(ddof=1) / np.sqrt(3), abs=1e-3)
+        assert found['knn']['mean']['none'] == pytest.approx(alone.mean() / 2)
+    assert without_gain(statistics(shuffled)) == ['b']
+    half = [r for r in rows() if (r['method'], r['distill']) != ('b', 'DisCo')]
+    assert list(statistics(half)) == ['a']  # the other is not complete
+
+
+def test_the_table_says_where_disco_does_not_help():
+    grids = {'a none': {.1: 40., .2: 41.}, 'a DisCo': {.1: 42., .2: 42.}}
+    text = markdown(rows(), grids, 'Conditions.')
+    assert '| a | linear probe | 53.00 ± 3.61 | 63.00 ± 3.00 | +10.00' in text
+    assert 'does not help the linear probe by two standard errors on: b' in text
+    assert '- a none: 0.1: 40.00, **0.2: 41.00**' in text
+    assert '- a DisCo: **0.1: 42.00**, 0.2: 42.00' in text
+    assert '`python x` at commit abc, on m.' in text
+    assert 'helps the linear probe on each' in markdown(
+        rows(dict(a=LINEAR['a'])), {}, '')
+    assert best_rate({.3: 2., .1: 2., .2: 1.}) == .1
+
+
+def test_the_rate_is_chosen_on_images_that_are_neither_learned_nor_tested():
+    run = job('mocov2', 'DisCo', .1, 100, {}, testbed_runs.Path('x'))
+    cfg = read_config(run.config)
+    learned, held_out = splits(cfg, 100, search=True)
+    train, test = splits(cfg, 100, search=False)
+    assert [len(p) for p in (learned, held_out, train, test)] == [
+        80, 20, 100, 10000]
+    assert (train.images[:80] == learned.images).all()
+    assert (train.images[80:] == held_out.images).all()
+    assert run.options['optim_wrapper.optimizer.lr'] == .1
+    assert run.config.endswith('testbeds/disco_mocov2.py')
+
+
+def test_scores_are_kept_with_their_run(tmp_path):
+    run = job('simclr', 'none', .1, 0, {}, tmp_path)
+    run.work_dir.mkdir()
+    (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.)))
+    assert scores_of(run, 100, False) == dict(knn=1.)

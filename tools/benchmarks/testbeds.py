@@ -1,0 +1,105 @@
+"""The quickstart's student alone and with DisCo on five methods.
+
+On each method both arms share head, width, crops, epochs and the grid of
+learning rates, factors of the config's. A grid run learns of four fifths of
+the training images and is scored by the linear probe on the others; the best
+rate of each arm is then run with each seed on all of them, and scored on the
+test images, once. What is done is kept: an interrupted run goes on when it is
+started again.
+"""
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmdisco.analysis.testbed_figure import draw_testbeds
+from mmdisco.analysis.testbed_runs import (
+    SEARCH_SEED,
+    TRAINED,
+    config_of,
+    job,
+    scores_of,
+)
+from mmdisco.analysis.testbeds import (
+    ARMS,
+    best_rate,
+    csv_text,
+    markdown,
+    replace,
+    statistics,
+)
+from mmdisco.launch import one_line_errors, run_jobs
+
+METHODS = ('mocov2', 'swav', 'dino', 'byol', 'simclr')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--methods', nargs='+', default=METHODS,
+                        choices=METHODS)
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--lr-factors', type=float, nargs='+',
+                        default=[1 / 3, 1., 2., 4.])
+    parser.add_argument('--epochs', type=int, default=12)
+    parser.add_argument('--images', type=int, default=10000,
+                        help='training images')
+    parser.add_argument('--work-dir', default='work_dirs/testbeds')
+    parser.add_argument('--out-dir', default='benchmarks')
+    return parser.parse_args()
+
+
+def run_method(method: str, args: argparse.Namespace, grids: dict) -> list:
+    """Grid and seeds of a method; its rows, and its grids by the way."""
+    work_dir, rows, seeds = Path(args.work_dir), [], {}
+    base = Config.fromfile(config_of(method, 'none')).optim_wrapper.optimizer.lr
+    rates = [base * factor for factor in args.lr_factors]
+    common = {'train_cfg.max_epochs': args.epochs}
+    stop = 'train_dataloader.dataset.stop'
+    grid = {(arm, lr): job(
+        method, arm, lr, SEARCH_SEED,
+        {stop: int(TRAINED * args.images), **common}, work_dir)
+        for arm in ARMS[::-1] for lr in rates}
+    run_jobs(list(grid.values()))
+    for arm in ARMS:
+        scores = grids[f'{method} {arm}'] = {
+            lr: scores_of(grid[arm, lr], args.images, True)['linear']
+            for lr in rates}
+        for seed in range(args.seeds):
+            seeds[arm, seed] = job(
+                method, arm, best_rate(scores), seed,
+                {stop: args.images, **common}, work_dir)
+    run_jobs(list(seeds.values())[::-1])  # the long ones first
+    for (arm, seed), run in seeds.items():
+        rows.append(dict(
+            method=method, distill=arm, seed=seed,
+            command=shlex.join(['python', *sys.argv]),
+            **scores_of(run, args.images, False)))
+    return rows
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    out, rows, grids = Path(args.out_dir), [], {}
+    out.mkdir(parents=True, exist_ok=True)
+    conditions = (
+        f'A ResNet-18 a sixteenth as wide on {args.images} images of '
+        f'Fashion-MNIST, {args.epochs} epochs, embeddings of 128-d, the '
+        "quickstart's teacher; kNN and linear probe of the frozen backbone on "
+        f'10 000 test images, {args.seeds} seeds. On each method both arms '
+        'share head, crops, epochs and learning-rate grid '
+        '(`configs/quickstart/testbeds/`).')
+    for method in args.methods:
+        rows += run_method(method, args, grids)
+        replace(out / 'testbeds.csv', csv_text(rows))
+        replace(out / 'testbeds.md', markdown(rows, grids, conditions))
+        draw_testbeds(statistics(rows), out / 'testbeds.png')
+    print((out / 'testbeds.md').read_text())
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
