@@ -6,9 +6,8 @@ from typing import Dict, Sequence
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.launch import Job, available_cores
+from mmdisco.launch import Job
 from .quickstart import load_backbone, score
-from .summary import provenance
 
 CONFIGS = Path('configs/quickstart/testbeds')
 SEARCH_SEED, TRAINED = 100, .8  # share of images; the rest chooses the rate
@@ -58,13 +57,14 @@ def splits(cfg: Config, images: int, search: bool) -> Sequence:
     return [DATASETS.build({**dataset, **part}) for part in parts]
 
 
-def scores_of(run: Job, images: int, search: bool) -> dict:
+def scores_of(run: Job, images: int, search: bool, source: dict) -> dict:
     """Scores of a finished run, kept in its folder.
 
     Args:
         run (Job): The run.
         images (int): Training images in all.
         search (bool): Whether it is one of the grid.
+        source (dict): ``commit`` and ``machine``, for a run not yet scored.
 
     Returns:
         dict: ``knn``, ``linear``, ``seconds``, ``commit``, ``machine``.
@@ -78,10 +78,7 @@ def scores_of(run: Job, images: int, search: bool) -> dict:
                    MODELS.build(cfg.data_preprocessor),
                    *splits(cfg, images, search))
     values.pop('params')
-    source = provenance()
-    values.update(
-        seconds=round(run.seconds(), 1), commit=source['commit'],
-        machine=f"{available_cores()} cores of {source['machine']['cpu']}")
+    values.update(seconds=round(run.seconds(), 1), **source)
     half = path.with_suffix('.half')
     half.write_text(json.dumps(values))
     half.replace(path)

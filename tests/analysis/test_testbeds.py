@@ -85,4 +85,4 @@ def test_scores_are_kept_with_their_run(tmp_path):
     run = job('simclr', 'none', .1, 0, {}, tmp_path)
     run.work_dir.mkdir()
     (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.)))
-    assert scores_of(run, 100, False) == dict(knn=1.)
+    assert scores_of(run, 100, False, {}) == dict(knn=1.)

@@ -15,6 +15,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmdisco.analysis import provenance
 from mmdisco.analysis.testbed_figure import draw_testbeds
 from mmdisco.analysis.testbed_runs import (
     SEARCH_SEED,
@@ -51,7 +52,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_method(method: str, args: argparse.Namespace, grids: dict) -> list:
+def run_method(method: str, args: argparse.Namespace, grids: dict,
+               source: dict) -> list:
     """Grid and seeds of a method; its rows, and its grids by the way."""
     work_dir, rows, seeds = Path(args.work_dir), [], {}
     base = Config.fromfile(config_of(method, 'none')).optim_wrapper.optimizer.lr
@@ -65,7 +67,7 @@ def run_method(method: str, args: argparse.Namespace, grids: dict) -> list:
     run_jobs(list(grid.values()))
     for arm in ARMS:
         scores = grids[f'{method} {arm}'] = {
-            lr: scores_of(grid[arm, lr], args.images, True)['linear']
+            lr: scores_of(grid[arm, lr], args.images, True, source)['linear']
             for lr in rates}
         for seed in range(args.seeds):
             seeds[arm, seed] = job(
@@ -76,7 +78,7 @@ def run_method(method: str, args: argparse.Namespace, grids: dict) -> list:
         rows.append(dict(
             method=method, distill=arm, seed=seed,
             command=shlex.join(['python', *sys.argv]),
-            **scores_of(run, args.images, False)))
+            **scores_of(run, args.images, False, source)))
     return rows
 
 
@@ -92,8 +94,12 @@ def main() -> None:
         f'10 000 test images, {args.seeds} seeds. On each method both arms '
         'share head, crops, epochs and learning-rate grid '
         '(`configs/quickstart/testbeds/`).')
+    origin = provenance()  # before there are files of its own
+    machine = origin['machine']
+    source = dict(commit=origin['commit'],
+                  machine=f"{machine['cores']} cores of an {machine['cpu']}")
     for method in args.methods:
-        rows += run_method(method, args, grids)
+        rows += run_method(method, args, grids, source)
         replace(out / 'testbeds.csv', csv_text(rows))
         replace(out / 'testbeds.md', markdown(rows, grids, conditions))
         draw_testbeds(statistics(rows), out / 'testbeds.png')
