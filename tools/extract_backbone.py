@@ -5,7 +5,7 @@ init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 """
 import argparse
 
-from mmdisco.converters import read_conversion
+from mmdisco.converters import momentum_encoder, read_conversion, safe_load
 from mmdisco.deploy import origin, save_weights
 from mmdisco.launch import one_line_errors
 
@@ -14,13 +14,19 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='checkpoint of a pre-training')
     parser.add_argument('out', help='file to write')
+    parser.add_argument(
+        '--momentum-encoder', action='store_true',
+        help="the momentum encoder's instead, which is what DINO evaluates")
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
     conversion = read_conversion(args.checkpoint)
-    backbone = {key: value for key, value in conversion.state_dict.items()
+    weights = conversion.state_dict
+    if args.momentum_encoder:
+        weights = momentum_encoder(safe_load(args.checkpoint)['state_dict'])
+    backbone = {key: value for key, value in weights.items()
                 if key.startswith('backbone.')}
     meta = dict(origin(args.checkpoint),
                 overrides=dict(conversion.overrides))

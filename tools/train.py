@@ -16,6 +16,7 @@ from mmdisco.launch import (
     LEVELS,
     apply_overrides,
     apply_speed,
+    check_schedule,
     fit_queue,
     local_rank,
     newest_checkpoint,
@@ -115,8 +116,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     try:
         args = parse_args()
-    except ValueError as error:  # of mmengine's DictAction
-        raise InputError('--cfg-options wants key=value') from error
+    except (ValueError, RecursionError) as error:  # of mmengine's DictAction
+        raise InputError('--cfg-options wants key=value; a dict as one option '
+                         'for each of its keys, a.b=1 a.c=2') from error
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
@@ -132,10 +134,14 @@ def main() -> None:
             main=args.launcher == 'none' or local_rank() == 0)
         if torch_dist.is_initialized():
             torch_dist.barrier()
+    notes += check_schedule(cfg)
     notes += fit_queue(cfg, world_size)
     notes += apply_speed(cfg, args.speed)
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
+    # one for each weight of a momentum encoder
+    runner.logger.addFilter(lambda record: (
+        'is skipped since its requires_grad' not in record.getMessage()))
     for note in notes:
         runner.logger.warning(note)
     # as a hook it comes too late for schedulers that count iterations

@@ -3,12 +3,13 @@ from .checkpoint import load_strictly, read_conversion
 from .convert import Conversion, convert
 from .fit import Fit, fit
 from .libraries import rename_to
+from .momentum import momentum_encoder
 from .prototypes import read_prototypes
 from .safe_load import safe_load, sha256_of
 from .teacher import read_teacher
 
 __all__ = [
     'ARCHS', 'Conversion', 'Fit', 'arch_config', 'convert', 'fit',
-    'load_strictly', 'read_conversion', 'read_prototypes', 'read_teacher',
+    'load_strictly', 'momentum_encoder', 'read_conversion', 'read_prototypes', 'read_teacher',
     'rename_to', 'safe_load', 'sha256_of'
 ]

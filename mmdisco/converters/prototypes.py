@@ -36,7 +36,7 @@ def read_prototypes(path: str) -> Prototypes:
         content = loaded.get(group) if isinstance(loaded, dict) else None
         tensors = {k.removeprefix('module.'): v
                    for k, v in (content or {}).items()}
-        if directions in tensors:
+        if directions in tensors and norms in tensors:
             rows = normalize(tensors[directions].float(), dim=1)
             center = tensors.get(norms.split('last_layer')[0] + 'center')
             if center is None:

@@ -6,11 +6,13 @@ from .overrides import apply_overrides, read_config
 from .queue import fit_queue
 from .quiet import quiet_init
 from .resume import newest_checkpoint
+from .schedule import check_schedule
 from .smoke import shrink
 from .speed import LEVELS, apply_speed
 
 __all__ = [
     'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
-    'fit_queue', 'local_rank', 'newest_checkpoint', 'one_line_errors',
-    'prepare_dist', 'quiet_init', 'read_config', 'run_jobs', 'shrink'
+    'check_schedule', 'fit_queue', 'local_rank', 'newest_checkpoint',
+    'one_line_errors', 'prepare_dist', 'quiet_init', 'read_config',
+    'run_jobs', 'shrink'
 ]

@@ -32,6 +32,7 @@ _TAKEN = {
                          'persistent_workers', 'num_batch_per_epoch'},
     'dist_cfg': {'timeout'},
     'randomness': {'diff_rank_seed'},
+    'adapter': {'in_features', 'out_features', 'bias'},
 }
 # Dicts with free keys.
 _FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}

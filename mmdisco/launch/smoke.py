@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
 
+from mmdisco.models import DINOHead
 from .quiet import quiet_init
 
 BATCH, BATCHES, EPOCHS = 4, 2, 2
@@ -76,6 +77,8 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
         if main:
             save_random(cfg.model.teacher, path)
         cfg.model.teacher.checkpoint = str(path)
+        if 'checkpoint' in cfg.model.distill:  # DINO's last layer
+            cfg.model.distill.checkpoint = str(path)
         return ['SMOKE TEST: the teacher has RANDOM weights. This run shows '
                 'that the config works, and nothing else']
     return ['SMOKE TEST: this run shows that the config works, nothing else']
@@ -98,6 +101,10 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
                 module.init_weights()
             for key, value in module.state_dict().items():
                 state_dict[f'{part}.{key}'] = value
+    if teacher['neck']['type'] == 'DINONeck':
+        head = DINOHead(teacher['neck'].get('out_channels', 256), 16)
+        for key, value in head.state_dict().items():
+            state_dict[f'head.{key}'] = value
     path.parent.mkdir(parents=True, exist_ok=True)
     # a name of its own: several nodes may write to one disk
     half = path.with_name(f'{path.name}.{uuid4().hex}.half')

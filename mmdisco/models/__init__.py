@@ -6,11 +6,11 @@ from .necks import DINONeck
 from .preprocessors import BatchViews, DeviceViews
 from .tap import StudentTap
 from .teacher import FrozenTeacher
-from .testbeds import DINO, ForeachEMA, LeanMoCo, QueueSwAVLoss
+from .testbeds import DINO, ForeachEMA, GlobalSimCLR, LeanMoCo, QueueSwAVLoss
 
 __all__ = [
     'BatchViews', 'DINO', 'DINOHead', 'DINONeck', 'DINOOutputLoss',
     'DeviceViews', 'DisCo', 'DisCoLoss', 'ForeachEMA', 'FrozenTeacher',
-    'InfoNCEHead', 'LeanMoCo', 'MobileNetV3Pooled', 'QueueSwAVLoss',
-    'StudentTap'
+    'GlobalSimCLR', 'InfoNCEHead', 'LeanMoCo', 'MobileNetV3Pooled',
+    'QueueSwAVLoss', 'StudentTap'
 ]

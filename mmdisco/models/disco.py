@@ -9,7 +9,7 @@ from .host import Part, SSLHost, build
 from .log_values import distill_names, monitor, ssl_losses
 from .tap import StudentPass, StudentTap
 from .teacher import FrozenTeacher
-from .widths import check_widths
+from .widths import check_files, check_widths
 
 
 @MODELS.register_module()
@@ -47,6 +47,8 @@ class DisCo(SSLHost):
             embeddings and the teacher's differ in width and the loss has no
             adapter for them, or ``distill_crops`` is unknown.
     """
+    # its own, whatever the algorithm has under these names
+    extra_views = ssl_weight = distill_crops = None
 
     def __init__(self,
                  ssl: Part,
@@ -71,6 +73,7 @@ class DisCo(SSLHost):
         self.ssl_weight = ssl_weight
         StudentTap(self.ssl)  # raises where there is nothing to tap
         check_widths(self.ssl.neck, self.teacher.neck, self.distill)
+        check_files(self.teacher, self.distill)
         self.teacher.take_images_of(self.data_preprocessor)
 
     @property

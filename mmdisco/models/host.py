@@ -47,6 +47,7 @@ class SSLHost(BaseModel):
     def _is_of_ssl(self, name: str) -> bool:
         ssl = vars(self).get('_modules', {}).get('ssl')
         return (ssl is not None and not name.startswith('_')
+                and not hasattr(type(self), name)
                 and name in vars(ssl) and name not in vars(self))
 
     def __getattr__(self, name: str):

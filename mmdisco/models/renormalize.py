@@ -3,6 +3,8 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor, nn
 
+from mmdisco.errors import InputError
+
 
 class Renormalize(nn.Module):
     """Turns images normalised for one network into those another learned of.
@@ -25,18 +27,25 @@ class Renormalize(nn.Module):
 
         Args:
             preprocessor (nn.Module, optional): Its ``mean`` and ``std`` are
-                meant, if it has any; otherwise images come as 0 to 255.
+                meant.
+
+        Raises:
+            ValueError: If this wants other images, and it has none.
         """
         if self.mean is None:
             return
+        if not hasattr(preprocessor, 'mean'):
+            raise InputError(
+                f'the teacher wants images of mean {list(self.mean)}, but the '
+                "student's data preprocessor normalises none: set "
+                'data_preprocessor.mean and .std')
         own_mean, own_std = (torch.tensor(v, dtype=torch.float32).view(-1, 1, 1)
                              for v in (self.mean, self.std))  # [3, 1, 1]
-        mean = getattr(preprocessor, 'mean', torch.zeros(1, 1, 1)).cpu()
-        std = getattr(preprocessor, 'std', torch.ones(1, 1, 1)).cpu()
+        mean, std = preprocessor.mean.cpu(), preprocessor.std.cpu()
         scale, shift = std / own_std, (mean - own_mean) / own_std
-        if not (torch.allclose(scale, torch.ones(1))
-                and torch.allclose(shift, torch.zeros(1))):
-            self.scale, self.shift = scale, shift
+        alike = (torch.allclose(scale, torch.ones(1))
+                 and torch.allclose(shift, torch.zeros(1)))
+        self.scale, self.shift = (None, None) if alike else (scale, shift)
 
     def forward(self, images: Tensor) -> Tensor:
         """Turn normalised images, [N, 3, H, W]."""

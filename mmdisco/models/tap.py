@@ -55,7 +55,9 @@ class StudentTap:
                 raise InputError(
                     f'{self.name} has no {part}, so its student embeddings '
                     "can't be tapped: DisCo needs neck(backbone(images))")
-        if 'mask' in signature(type(ssl.backbone).forward).parameters:
+        masks = signature(type(ssl.backbone).forward).parameters.keys() | {
+            *vars(ssl)}
+        if masks & {'mask', 'mask_ratio'}:  # the latter SparK's
             raise InputError(
                 f'{self.name} learns from what it masks in one image, and its '
                 'neck embeds no view: DisCo needs a method of several views')

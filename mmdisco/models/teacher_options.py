@@ -32,3 +32,8 @@ def check_options(norm_mode: str, dtype: str, fuse: bool,
     if (mean is None) != (std is None):
         raise InputError(f'the teacher has mean={mean}, std={std}: give '
                          'both, or none of them')
+    if mean is not None and not (
+            len(mean) == len(std) in (1, 3) and min(std) > 0):
+        raise InputError(f'the teacher has mean={list(mean)}, '
+                         f'std={list(std)}: both want one value for each of '
+                         'three channels, and std values above 0')

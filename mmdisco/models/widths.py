@@ -22,7 +22,8 @@ def check_widths(student: nn.Module, teacher: nn.Module,
     out, wanted = embed_dim(student), embed_dim(teacher)
     if not (out and wanted):
         return
-    for loss in losses:
+    for i, loss in enumerate(losses):
+        where = f'model.distill{f".{i}" if len(losses) > 1 else ""}.adapter'
         prototypes = getattr(loss, 'prototypes', None)
         if prototypes is not None and prototypes.shape[1] != wanted:
             raise InputError(
@@ -31,16 +32,31 @@ def check_widths(student: nn.Module, teacher: nn.Module,
                 f"{wanted}-d ones: name the teacher's file")
         adapter = getattr(loss, 'adapter', None)
         if adapter is None and out != wanted:
+            hint = (f', or {where}.in_features={out} and '
+                    f'{where}.out_features={wanted}'
+                    if hasattr(loss, 'adapter') else '')
             raise InputError(
                 f'teacher gives {wanted}-d embeddings, student {out}-d: set '
-                f'model.ssl.neck.out_channels to {wanted}, or '
-                f'model.distill.adapter to dict(in_features={out}, '
-                f'out_features={wanted})')
+                f'model.ssl.neck.out_channels to {wanted}{hint}')
         if adapter is None:
             continue
         widths = adapter.in_features, adapter.out_features
         if widths != (out, wanted):
             raise InputError(
-                f'model.distill.adapter goes from {widths[0]} to {widths[1]}, '
+                f'{where} goes from {widths[0]} to {widths[1]}, '
                 f'but the student gives {out}-d embeddings and the teacher '
                 f'{wanted}-d ones')
+
+
+def check_files(teacher: nn.Module, losses: Sequence[nn.Module]) -> None:
+    """Compare the file of the teacher with those that losses have read.
+
+    Raises:
+        ValueError: If a loss has read another.
+    """
+    for loss in losses:
+        read = getattr(loss, 'sha256', None)
+        if read and teacher.sha256 and read != teacher.sha256:
+            raise InputError(
+                f'{type(loss).__name__} has read another file than the '
+                f"teacher's '{teacher.checkpoint}': name that one")

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from mmdisco.engine import FreezeGradHook, SwAVQueueHook
@@ -14,7 +15,7 @@ def runner_of(model, lr=.1):
                                 weight_decay=.1)
     return SimpleNamespace(
         model=model, iter=0, epoch=0, world_size=1, _resume=True,
-        train_dataloader=SimpleNamespace(batch_size=2),
+        train_dataloader=SimpleNamespace(batch_size=2), train_loop=None,
         optim_wrapper=SimpleNamespace(optimizer=optimizer))
 
 
@@ -40,6 +41,10 @@ def test_some_parameters_wait(setting):
     assert moved == [False, False, True, True]
     hook.after_train(runner)
     assert not optimizer._optimizer_step_pre_hooks
+    runner.train_loop = object.__new__(IterBasedTrainLoop)
+    with pytest.raises(ValueError, match=r'epochs=2\): the training counts '
+                       'iterations'):
+        FreezeGradHook('rest', epochs=2).before_train(runner)
     with pytest.raises(ValueError, match="no parameter has 'last'"):
         FreezeGradHook('last').before_train(runner)
 

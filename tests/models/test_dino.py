@@ -7,8 +7,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmcv.cnn.bricks import DropPath
-from mmengine.optim import LinearLR, build_optim_wrapper
+from mmengine.config import Config
+from mmengine.optim import CosineAnnealingLR, LinearLR, build_optim_wrapper
 from mmengine.optim.scheduler import CosineAnnealingParamScheduler
+from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import MODELS
 
 from mmdisco.engine import ClipGradHook, MomentumHook, MomentumTempHook
@@ -59,6 +61,12 @@ def test_loss_gradient_and_centre_equal_the_public_code():
         hook.before_train_epoch(runner)
         temps.append(head.momentum_temp)
     close(temps, golden['teacher_temp_schedule'])
+    runner.epoch = 0
+    MomentumTempHook(.04, .07, 0).before_train_epoch(runner)
+    assert head.momentum_temp == .07
+    runner.train_loop = object.__new__(IterBasedTrainLoop)
+    with pytest.raises(ValueError, match='counts epochs'):
+        hook.before_train(runner)
 
 
 def test_the_projection_head_equals_the_public_code():
@@ -93,24 +101,30 @@ def test_the_last_layer_begins_with_rows_of_norm_one():
 def test_the_schedules_equal_the_public_code():
     """Five epochs of seven iterations, as a runner would go through them."""
     golden, epochs, iters = np.load(GOLDEN), 5, 7
+    cfg = Config.fromfile('configs/_base_/schedules/dino_100e.py')
+    warmup, cosine, decay = (dict(s) for s in cfg.param_scheduler)
+    for scheduler in (warmup, cosine, decay):
+        assert scheduler.pop('convert_to_iter_based')
+        assert scheduler.pop('type') and scheduler['by_epoch']
+    warmup['end'] = cosine['begin'] = 2  # of 5, as recorded, not 10 of 100
     decayed, plain = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     optimizer = torch.optim.AdamW([
         dict(params=[decayed], weight_decay=.04),
         dict(params=[plain], weight_decay=0.)], lr=.0005)
     common = dict(optimizer=optimizer, epoch_length=iters)
     schedulers = [
-        LinearLR.build_iter_from_epoch(start_factor=1e-8, end=2, **common),
+        LinearLR.build_iter_from_epoch(**warmup, **common),
+        CosineAnnealingLR.build_iter_from_epoch(
+            **cosine, end=epochs, **common),
         CosineAnnealingParamScheduler.build_iter_from_epoch(
-            param_name='lr', eta_min=1e-6, begin=2, end=epochs, **common),
-        CosineAnnealingParamScheduler.build_iter_from_epoch(
-            param_name='weight_decay', eta_min_ratio=10., end=epochs,
-            **common)]
+            **decay, end=epochs, **common)]
     ema = MODELS.build(dict(DINO))
     runner = SimpleNamespace(model=ema, max_iters=epochs * iters)
     hook = MomentumHook()
     ema.momentum_encoder.momentum = .004
     hook.before_train(runner)
     seen = []
+    runner.optim_wrapper = SimpleNamespace(_accumulative_counts=1)
     for step in range(epochs * iters):
         runner.iter = step + 1  # what the next iteration begins with
         hook.before_train_iter(runner, 0)
@@ -122,7 +136,14 @@ def test_the_schedules_equal_the_public_code():
         for scheduler in schedulers:
             scheduler.step()
     for column, key in zip(zip(*seen), ('lr_like', 'momentum', 'wd')):
-        close(column, golden[f'sched/{key}'], rtol=1e-4, atol=1e-8)
+        close(column, golden[f'sched/{key}'], rtol=1e-4, atol=1e-9)
+    # it moves once for each step of the optimizer
+    runner.optim_wrapper._accumulative_counts = 3
+    moves = []
+    for runner.iter in range(1, 8):
+        hook.before_train_iter(runner, 0)
+        moves.append(ema.momentum_encoder.momentum > 0)
+    assert moves == [False, False, True, False, False, True, False]
     hook.after_train(runner)
     assert ema.momentum_encoder.momentum == .004
 
@@ -159,7 +180,10 @@ def test_the_momentum_encoder_follows_and_has_no_drop_path():
         optimizer.step()
 
 
-def test_too_few_views_are_named():
+def test_too_few_views_and_other_widths_are_named():
+    with pytest.raises(ValueError, match='8-d embeddings, head.in_channels is '
+                       '4'):
+        MODELS.build(dict(DINO, head=dict(DINO['head'], in_channels=4)))
     model = MODELS.build(dict(DINO))
     with pytest.raises(ValueError, match='1 views, global_crops=2'):
         model.loss(crops(0)[:1])

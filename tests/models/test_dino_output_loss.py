@@ -69,9 +69,10 @@ def test_a_checkpoint_of_dino_here_is_a_teacher_with_outputs(tmp_path):
 
 def test_files_without_a_last_layer_or_of_another_width_are_named(tmp_path):
     path = str(tmp_path / 'a.pth')
-    torch.save(dict(teacher={'backbone.x': torch.ones(1)}), path)
-    with pytest.raises(ValueError, match='has no last layer of DINO'):
-        DINOOutputLoss(path)
+    for key in ('backbone.x', 'head.last_layer.weight_v'):
+        torch.save(dict(teacher={key: torch.ones(1)}), path)
+        with pytest.raises(ValueError, match='has no last layer of DINO'):
+            DINOOutputLoss(path)
     dino_file(path)
     narrow = dict(DINO, neck=dict(DINO['neck'], out_channels=4),
                   head=dict(DINO['head'], in_channels=4))
@@ -80,3 +81,9 @@ def test_files_without_a_last_layer_or_of_another_width_are_named(tmp_path):
                        'gives 4-d'):
         DisCo(narrow, FrozenTeacher(model.backbone, model.neck),
               DINOOutputLoss(path))
+    model = MODELS.build(dict(DINO))
+    teacher = FrozenTeacher(model.backbone, model.neck)
+    teacher.sha256, teacher.checkpoint = 'another', 'b.pth'
+    with pytest.raises(ValueError, match="another file than the teacher's "
+                       "'b.pth'"):
+        DisCo(DINO, teacher, DINOOutputLoss(path))

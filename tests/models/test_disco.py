@@ -143,6 +143,12 @@ def test_another_width_wants_an_adapter(views):
                        'student gives 16-d embeddings and the teacher 8-d'):
         DisCo(wide, model.teacher, DisCoLoss(
             adapter=dict(adapter, in_features=4)))
+    with pytest.raises(ValueError, match='wants in_features and out_features'):
+        DisCoLoss(adapter=[16, 8])
+    hint = ('model.distill.1.adapter.in_features=16 and '
+            'model.distill.1.adapter.out_features=8')
+    with pytest.raises(ValueError, match=hint):
+        DisCo(wide, model.teacher, [DisCoLoss(adapter=adapter), DisCoLoss()])
 
 
 def test_only_global_crops_are_distilled_on_request(views):
@@ -168,9 +174,7 @@ def test_only_global_crops_are_distilled_on_request(views):
         build(distill_crops='some')
 
 
-@pytest.mark.parametrize('preprocessor', [
-    dict(), dict(mean=[120., 110., 100.], std=[60., 50., 55.])])
-def test_a_teacher_of_other_images_gets_its_own(preprocessor):
+def test_a_teacher_of_other_images_gets_its_own():
     """As if the pictures had been normalised for it."""
     pictures = torch.randint(0, 256, (2, 4, 3, 32, 32)).float()
     own = dict(mean=[127.5] * 3, std=[128., 64., 32.])
@@ -179,7 +183,8 @@ def test_a_teacher_of_other_images_gets_its_own(preprocessor):
     plain = FrozenTeacher(teacher.backbone, teacher.neck)
     ssl = dict(TESTBEDS['SimCLR'], backbone=EVAL)
     assert not teacher.state_dict().keys() - plain.state_dict().keys()
-    model = DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=preprocessor)
+    model = DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict(
+        mean=[120., 110., 100.], std=[60., 50., 55.]))
     student = model.data_preprocessor(dict(
         inputs=list(pictures), data_samples=None))['inputs']
     mean, std = (torch.tensor(own[k]).view(3, 1, 1) for k in ('mean', 'std'))
@@ -187,8 +192,16 @@ def test_a_teacher_of_other_images_gets_its_own(preprocessor):
         expected = plain((picture - mean) / std)
         torch.testing.assert_close(teacher(seen), expected, rtol=1e-3,
                                    atol=1e-4)
-    with pytest.raises(ValueError, match='give both, or none'):
-        FrozenTeacher(plain.backbone, plain.neck, mean=[1.] * 3)
+    # and those of another student, who may see what the teacher wants
+    DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict(own))
+    torch.testing.assert_close(teacher(seen), plain(seen))
+    with pytest.raises(ValueError, match='preprocessor normalises none'):
+        DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict())
+    for mean, std, words in (([1.] * 3, None, 'give both, or none'),
+                             ([1.] * 2, [1.] * 2, 'three channels'),
+                             ([1.] * 3, [1., 0., 1.], 'values above 0')):
+        with pytest.raises(ValueError, match=words):
+            FrozenTeacher(plain.backbone, plain.neck, mean=mean, std=std)
 
 
 def test_the_algorithms_settings_are_read_and_written_through():
@@ -200,6 +213,10 @@ def test_the_algorithms_settings_are_read_and_written_through():
     model.ssl_weight, model.own = .5, 1
     assert not hasattr(model.ssl, 'ssl_weight')
     assert not hasattr(model.ssl, 'own')
+    ssl = MODELS.build(dict(TESTBEDS['MoCo'], backbone=EVAL))
+    ssl.ssl_weight = 3.  # an algorithm with a setting of that name
+    model = DisCo(ssl, model.teacher, DisCoLoss(), ssl_weight=.5)
+    assert (model.ssl_weight, ssl.ssl_weight) == (.5, 3.)
     with pytest.raises(AttributeError, match='DisCo.*nothing'):
         _ = model.nothing
     model.eval()

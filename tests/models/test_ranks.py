@@ -64,6 +64,40 @@ def _rank(rank, port, path):
     dist.destroy_process_group()
 
 
+def simclr_gradient(rank, world_size):
+    """Loss and gradient of GlobalSimCLR, BN in eval mode."""
+    torch.manual_seed(0)
+    model = MODELS.build(dict(TESTBEDS['SimCLR'], type='GlobalSimCLR',
+                              backbone=BACKBONE)).eval()
+    if world_size > 1:
+        model = MMDistributedDataParallel(model)
+    core = getattr(model, 'module', model)
+    views = torch.randn(2, BATCH, 3, 32, 32,
+                        generator=torch.Generator().manual_seed(1))
+    mine = list(views.chunk(world_size, dim=1)[rank])
+    loss = model(mine, None, mode='loss')['loss']
+    loss.backward()
+    grads = [p.grad.flatten() for p in core.parameters()]
+    return torch.cat([loss.detach()[None], *grads])
+
+
+def _simclr_rank(rank, port, path):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    torch.save(simclr_gradient(rank, 2), f'{path}/{rank}.pt')
+    dist.destroy_process_group()
+
+
+def test_simclr_has_the_gradient_of_one_process(tmp_path, free_port):
+    mp.start_processes(_simclr_rank, args=(free_port, str(tmp_path)),
+                       nprocs=2, start_method=START)
+    expected = simclr_gradient(0, 1)
+    for rank in (0, 1):
+        torch.testing.assert_close(torch.load(tmp_path / f'{rank}.pt'),
+                                   expected, rtol=1e-4, atol=1e-5)
+
+
 def test_two_ranks_equal_one_process(tmp_path, free_port):
     mp.start_processes(_rank, args=(free_port, str(tmp_path)), nprocs=2,
                        start_method=START)

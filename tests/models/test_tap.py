@@ -2,6 +2,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
@@ -96,16 +97,32 @@ def test_what_can_not_be_paired_is_refused_by_name():
         tap.rows_of(images, [images + 1, images + 2])
 
 
-def test_masked_images_are_no_views():
-    ssl = MODELS.build(dict(
+MASKED = dict(
+    MAE=dict(
         type='MAE', backbone=dict(type='MAEViT', arch='deit-t', img_size=32,
                                   patch_size=16),
         neck=dict(type='MAEPretrainDecoder', num_patches=4, patch_size=16,
                   embed_dim=192, decoder_embed_dim=32, decoder_depth=1,
                   decoder_num_heads=2),
         head=dict(type='MAEPretrainHead', patch_size=16,
+                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))),
+    SparK=dict(
+        type='SparK', enc_dec_norm_dim=2048,
+        enc_dec_norm_cfg=dict(type='SparseSyncBatchNorm2d'),
+        backbone=dict(type='SparseResNet', depth=50, out_indices=(0, 1, 2, 3),
+                      drop_path_rate=.05),
+        neck=dict(type='SparKLightDecoder', feature_dim=512,
+                  upsample_ratio=32, mid_channels=0,
+                  last_act=False),
+        head=dict(type='SparKPretrainHead',
                   loss=dict(type='PixelReconstructionLoss', criterion='L2'))))
-    with pytest.raises(ValueError, match='MAE learns from what it masks'):
+
+
+@pytest.mark.parametrize('name', MASKED)
+def test_masked_images_are_no_views(name):
+    init_default_scope('mmpretrain')
+    ssl = MODELS.build(deepcopy(MASKED[name]))
+    with pytest.raises(ValueError, match=f'{name} learns from what it masks'):
         StudentTap(ssl)
 
 

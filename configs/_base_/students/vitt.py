@@ -1,4 +1,5 @@
 # ViT-tiny/16 (DeiT-Ti), 5.5 M, with DINO's head: the class token is embedded.
+# Attention begins as DINO's, MLPs as mmpretrain's, which insists.
 # Drop path is for the testbed to add, on the student only.
 student = dict(
     backbone=dict(
@@ -6,5 +7,6 @@ student = dict(
         arch='deit-tiny',
         img_size=224,
         patch_size=16,
-        out_type='cls_token'),
+        out_type='cls_token',
+        init_cfg=[dict(type='TruncNormal', layer='Linear', std=.02, bias=0.)]),
     neck=dict(type='DINONeck', in_channels=192))

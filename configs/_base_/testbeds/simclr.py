@@ -2,7 +2,7 @@
 # mmpretrain's simclr_resnet50_16xb256-coslr-200e: 4096 images at once,
 # temperature .1. Batch statistics are those of all ranks.
 testbed = dict(
-    type='SimCLR',
+    type='GlobalSimCLR',
     head=dict(
         type='ContrastiveHead',
         loss=dict(type='CrossEntropyLoss'),

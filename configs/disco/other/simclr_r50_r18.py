@@ -20,6 +20,4 @@ model = dict(
     ssl=dict(
         **_base_.testbed, backbone=_base_.student.backbone, neck=neck),
     teacher=_base_.teacher,
-    distill=dict(type='DisCoLoss', loss_weight=32.),
-    # as many as ranks: the gradient of mmpretrain's loss is divided by them
-    ssl_weight=8.)
+    distill=dict(type='DisCoLoss', loss_weight=32.))

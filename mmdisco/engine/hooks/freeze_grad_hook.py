@@ -2,6 +2,7 @@ from typing import List
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
 from torch import nn
 
@@ -31,6 +32,9 @@ class FreezeGradHook(Hook):
 
     def before_train(self, runner) -> None:
         """Find the parameters; from now on each step passes here first."""
+        if self.epochs and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise InputError(f'FreezeGradHook(epochs={self.epochs}): the '
+                             'training counts iterations: set iters')
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         found: List[nn.Parameter] = [

@@ -14,7 +14,8 @@ class MomentumHook(Hook):
     From the value of its config to ``end`` over the training, as in `BYOL
     <https://arxiv.org/abs/2006.07733>`_ and `DINO
     <https://arxiv.org/abs/2104.14294>`_. The value depends on the iteration
-    alone, so that a resumed run goes on where it was.
+    alone, so that a resumed run goes on where it was. With accumulated
+    gradients the encoder waits for the optimizer's step.
 
     Args:
         end (float): 1 - m of the papers at the end. Defaults to 0.
@@ -34,9 +35,10 @@ class MomentumHook(Hook):
                           data_batch=None) -> None:
         """Set the value by which the last step is taken over."""
         done = max(runner.iter - 1, 0) / runner.max_iters
+        stepped = runner.iter % runner.optim_wrapper._accumulative_counts == 0
         for module, begin in self._begins.items():
-            module.momentum = self.end + (begin - self.end) * (
-                1 + cos(pi * done)) / 2
+            module.momentum = stepped * (self.end + (begin - self.end) * (
+                1 + cos(pi * done)) / 2)
 
     def after_train(self, runner) -> None:
         """Give back the values of the config."""

@@ -1,4 +1,5 @@
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
 
 from mmdisco.errors import InputError
@@ -25,6 +26,12 @@ class MomentumTempHook(Hook):
                  epochs: int = 30) -> None:
         self.begin, self.end, self.epochs = begin, end, epochs
 
+    def before_train(self, runner) -> None:
+        """Refuse a training that counts no epochs."""
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise InputError('MomentumTempHook counts epochs, the training '
+                             'iterations: use an EpochBasedTrainLoop')
+
     def before_train_epoch(self, runner) -> None:
         """Set the temperature.
 
@@ -34,6 +41,7 @@ class MomentumTempHook(Hook):
         heads = [m for m in runner.model.modules() if isinstance(m, DINOHead)]
         if not heads:
             raise InputError('MomentumTempHook: the model has no DINOHead')
-        done = min(runner.epoch / max(self.epochs - 1, 1), 1)
+        done = (min(runner.epoch / max(self.epochs - 1, 1), 1)
+                if self.epochs else 1)
         for head in heads:
             head.momentum_temp = self.begin + (self.end - self.begin) * done

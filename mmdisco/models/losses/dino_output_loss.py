@@ -3,7 +3,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmdisco.converters import read_prototypes
+from mmdisco.converters import read_prototypes, sha256_of
 
 
 @MODELS.register_module()
@@ -40,6 +40,7 @@ class DINOOutputLoss(nn.Module):
         # with the teacher, not the student: read again by a resumed run
         for name, value in read_prototypes(checkpoint)._asdict().items():
             self.register_buffer(name, value, persistent=False)
+        self.sha256 = sha256_of(checkpoint)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.

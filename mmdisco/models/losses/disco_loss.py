@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from .adapter import linear
+
 
 @MODELS.register_module()
 class DisCoLoss(nn.Module):
@@ -32,7 +34,7 @@ class DisCoLoss(nn.Module):
         super().__init__()
         self.loss_weight = loss_weight
         self.norm_teacher = norm_teacher
-        self.adapter = nn.Linear(**adapter) if adapter else None
+        self.adapter = linear(adapter)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.

@@ -1,6 +1,10 @@
 from .dino import DINO
 from .ema import ForeachEMA
 from .moco import LeanMoCo
+from .simclr import GlobalSimCLR
 from .swav import QueueSwAVLoss, sinkhorn
 
-__all__ = ['DINO', 'ForeachEMA', 'LeanMoCo', 'QueueSwAVLoss', 'sinkhorn']
+__all__ = [
+    'DINO', 'ForeachEMA', 'GlobalSimCLR', 'LeanMoCo', 'QueueSwAVLoss',
+    'sinkhorn'
+]

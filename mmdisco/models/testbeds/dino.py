@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from mmdisco.models.tap import embed_dim
 from .ema import ForeachEMA
 
 
@@ -53,6 +54,11 @@ class DINO(BaseSelfSupervisor):
             pretrained=pretrained,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
+        width, wanted = embed_dim(self.neck), self.head.last_layer.in_features
+        if width != wanted:
+            raise InputError(f'the neck gives {width}-d embeddings, '
+                             f'head.in_channels is {wanted}: set one to the '
+                             'other')
         self.global_crops = global_crops
         self.momentum_encoder = ForeachEMA(self._network(), base_momentum)
         for module in self.momentum_encoder.modules():

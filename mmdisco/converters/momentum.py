@@ -1,0 +1,34 @@
+import re
+from typing import Dict
+
+from torch import Tensor
+
+from mmdisco.errors import InputError
+
+# names of mmpretrain's and of this project's algorithms; 0 is the backbone,
+# 1 the neck
+_KEY = re.compile(r'(?:module\.)?(?:ssl\.)?(?:encoder_k|target_net|'
+                  r'momentum_encoder)\.module\.([01])\.(.+)')
+_PARTS = ('backbone', 'neck')
+
+
+def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Take the momentum encoder out of an algorithm's weights.
+
+    Args:
+        state_dict (dict): Of mmpretrain's or this project's algorithm.
+
+    Returns:
+        dict: Tensors by key, ``backbone.*`` and ``neck.*``.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    found = {}
+    for key, value in state_dict.items():
+        match = _KEY.fullmatch(key)
+        if match:
+            found[f'{_PARTS[int(match[1])]}.{match[2]}'] = value
+    if not found:
+        raise InputError('there is no momentum encoder in it')
+    return found

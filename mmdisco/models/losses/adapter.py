@@ -1,0 +1,24 @@
+from typing import Optional
+
+from torch import nn
+
+from mmdisco.errors import InputError
+
+
+def linear(adapter: Optional[dict]) -> Optional[nn.Linear]:
+    """Build the adapter of a loss, from one embedding's width to another's.
+
+    Args:
+        adapter (dict, optional): ``in_features``, ``out_features``, ``bias``.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    if adapter is None:
+        return None
+    try:
+        return nn.Linear(**adapter)
+    except TypeError as error:
+        raise InputError(
+            'the adapter of a loss wants in_features and out_features, got '
+            f'{adapter!r}') from error
