@@ -10,6 +10,6 @@ from .teacher import read_teacher
 
 __all__ = [
     'ARCHS', 'Conversion', 'Fit', 'arch_config', 'convert', 'fit',
-    'load_strictly', 'momentum_encoder', 'read_conversion', 'read_prototypes', 'read_teacher',
-    'rename_to', 'safe_load', 'sha256_of'
+    'load_strictly', 'momentum_encoder', 'read_conversion', 'read_prototypes',
+    'read_teacher', 'rename_to', 'safe_load', 'sha256_of'
 ]

@@ -24,7 +24,7 @@ def test_the_tool_says_so_before_anything_runs(fails, tmp_path):
     assert 'max_epochs is 5: set param_scheduler.1.begin' in line
     assert not (tmp_path / 'run').exists()
     line = fails('tools/train.py', 'configs/disco_dino/vits_vitt.py',
-                 '--cfg-options', 
+                 '--cfg-options',
                  'model.distill.adapter=dict(in_features=1,out_features=1)')
     assert 'a.b=1 a.c=2' in line
 

@@ -26,8 +26,8 @@ LARGE = ('mbv3', 'effb0')  # seconds each; their testbed runs with r34, too
 EACH = [name for name in HOSTED if not name.endswith(LARGE)]
 # images through student and momentum encoder, for each sample
 IMAGES = dict(MoCo=(2, 1), DenseCL=(2, 1), GlobalSimCLR=(2, 0),
-              SimSiam=(2, 0), BarlowTwins=(2, 0), BYOL=(2, 2), MoCoV3=(2, 2), SwAV=(8, 0),
-              DINO=(10, 2))
+              SimSiam=(2, 0), BarlowTwins=(2, 0), BYOL=(2, 2),
+              MoCoV3=(2, 2), SwAV=(8, 0), DINO=(10, 2))
 BATCH = 4
 
 
