@@ -63,6 +63,32 @@ def test_a_resumed_run_equals_an_uninterrupted_one(disco_run, tmp_path):
         torch.testing.assert_close(a[key], b[key], rtol=1e-4, atol=1e-5)
 
 
+def test_dino_is_resumed_with_its_schedules(tmp_path):
+    """Momentum encoder, centre, rates, and a last layer that waits."""
+    config = 'configs/quickstart/testbeds/disco_dino.py'
+    states = []
+    for name in ('whole', 'half'):
+        options = ['--smoke', '--work-dir', tmp_path / name, '--cfg-options',
+                   'default_hooks.checkpoint.max_keep_ckpts=9']
+        run('python', 'tools/train.py', config, *options)
+        if name == 'half':
+            (tmp_path / name / 'epoch_2.pth').unlink()
+            (tmp_path / name / 'last_checkpoint').write_text(
+                str(tmp_path / name / 'epoch_1.pth'))
+            run('python', 'tools/train.py', config, '--resume', *options)
+        states.append([torch.load(tmp_path / name / f'epoch_{i}.pth',
+                                  weights_only=False) for i in (1, 2)])
+    (first, whole), (_, half) = states
+    layer = 'ssl.head.last_layer.parametrizations.weight.original1'
+    assert not torch.equal(first['state_dict'][layer],
+                           half['state_dict'][layer])
+    for key, value in whole['state_dict'].items():
+        torch.testing.assert_close(half['state_dict'][key], value, rtol=1e-4,
+                                   atol=1e-5)
+    assert [g['lr'] for g in half['optimizer']['param_groups']] == [
+        g['lr'] for g in whole['optimizer']['param_groups']]
+
+
 def test_two_ranks_on_this_machine(tmp_path, free_port):
     done = run('bash', 'tools/dist_train.sh', 'configs/quickstart/disco.py',
                2, '--smoke', '--work-dir', tmp_path, '--auto-scale-lr',
