@@ -43,7 +43,7 @@ def parse_args() -> argparse.Namespace:
                         choices=METHODS)
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--lr-factors', type=float, nargs='+',
-                        default=[1 / 3, 1., 2., 4.])
+                        default=[1 / 3, 1., 2., 4., 8.])
     parser.add_argument('--epochs', type=int, default=12)
     parser.add_argument('--images', type=int, default=10000,
                         help='training images')
