@@ -8,14 +8,16 @@ from .checkpoint import read_conversion
 
 
 def read_teacher(path: str, backbone: nn.Module,
-                 url: Optional[str] = None) -> Dict:
-    """Read a teacher, which has a projection head, from any known layout.
+                 url: Optional[str] = None, head: bool = True) -> Dict:
+    """Read a teacher from any known layout.
 
     Args:
         path (str): The file.
         backbone (nn.Module): What the weights are for.
         url (str, optional): Where it is published, to be told if there is no
             such file. Defaults to None.
+        head (bool): Whether its projection head is wanted, or its backbone
+            alone. Defaults to True.
 
     Returns:
         dict: Tensors by key, ``backbone.*`` and ``neck.*``.
@@ -32,7 +34,10 @@ def read_teacher(path: str, backbone: nn.Module,
             'model.teacher.checkpoint')
     conversion = read_conversion(path)
     state_dict = conversion.state_dict
-    if not any(key.startswith('neck.') for key in state_dict):
+    if not head:
+        state_dict = {k: v for k, v in state_dict.items()
+                      if not k.startswith('neck.')}
+    elif not any(key.startswith('neck.') for key in state_dict):
         raise InputError(
             f"teacher file '{path}' ({conversion.family}) has no projection "
             'head: it holds a backbone alone, and DisCo distils the final '

@@ -44,6 +44,10 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
     gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
     half = level == 'auto' and bf16_pays()
     # in fp32, GPUs gain nothing from channels-last
+    distill = cfg.model.get('distill', [])
+    if 'ATLoss' in [d.type for d in (
+            distill if isinstance(distill, (list, tuple)) else [distill])]:
+        no_compiler = no_compiler or 'feature maps are recorded'
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'
     cfg.speed = dict(channels_last=channels_last, compile=compiled)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mmdisco.errors import InputError
 from .host import Part, SSLHost, build
 from .log_values import distill_names, monitor, ssl_losses
+from .pairs import distill_views, view_pairs
 from .tap import StudentPass, StudentTap
 from .teacher import FrozenTeacher
 from .widths import check_files, check_widths
@@ -95,27 +96,26 @@ class DisCo(SSLHost):
             and for the log ``cosine`` of student and teacher and
             ``embed_std``, the spread of the student's unit embeddings.
         """
-        with StudentTap(self.ssl) as tap:
+        maps = any(getattr(distill, 'on', 'embed') == 'feat' for distill in self.distill)
+        with StudentTap(self.ssl, maps) as tap:
             losses = ssl_losses(
                 self.ssl.loss(inputs, data_samples), self.ssl_weight)
             for view in self.extra_views:
                 self.ssl.neck(self.ssl.backbone(inputs[view]))
         passes = self._distilled(tap.passes, inputs)
-        targets = self.teacher([p.images for p in passes])  # [M, D] each
-
-        student, teacher = {}, {}  # view -> parts of [N, D]
-        for seen, target in zip(passes, targets):
-            for view, rows in tap.rows_of(seen.images, inputs):
-                student.setdefault(view, []).append(seen.embeds[rows])
-                teacher.setdefault(view, []).append(target[rows])
-        pairs = [(torch.cat(student[v]), torch.cat(teacher[v]))
-                 for v in student]  # [N, D] twice, for each view
+        images = [p.images for p in passes]
+        targets, target_maps = (  # [M, D] each
+            self.teacher.with_maps(images) if maps else
+            (self.teacher(images), [()] * len(images)))
+        pairs = view_pairs(tap, passes, targets, target_maps, inputs)
 
         for name, distill in zip(distill_names(self.distill), self.distill):
-            losses[name] = sum(distill(s, t) for s, t in pairs)
+            losses[name] = distill_views(distill, pairs)
         adapter = next(filter(None, (
             getattr(d, 'adapter', None) for d in self.distill)), None)
-        losses.update(monitor(*map(torch.cat, zip(*pairs)), adapter))
+        student, teacher = (torch.cat(e) for e in zip(*(
+            p[:2] for p in pairs.values())))
+        losses.update(monitor(student, teacher, adapter))
         return losses
 
     def _distilled(self, passes: List[StudentPass],

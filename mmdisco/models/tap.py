@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .maps import MapRecorder
 
 # A student pass may be part of a batch of several views: rows are slices.
 Rows = Tuple[int, slice]
@@ -28,7 +29,7 @@ def embed_dim(neck: nn.Module) -> Optional[int]:
 class StudentPass(NamedTuple):
     """One batch on its way through the student."""
     images: Tensor  # [M, 3, H, W]
-    feats: Tuple[Tensor]  # feature maps of the backbone, [M, C, h, w] each
+    maps: Tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
     embeds: Tensor  # [M, D], with gradient
 
 
@@ -41,6 +42,7 @@ class StudentTap:
 
     Args:
         ssl (nn.Module): The algorithm, with ``backbone`` and ``neck``.
+        maps (bool): Whether to record feature maps, too. Defaults to False.
 
     Raises:
         ValueError: If ``ssl`` has no backbone or neck, or masks its images;
@@ -48,7 +50,7 @@ class StudentTap:
             backbone calls.
     """
 
-    def __init__(self, ssl: nn.Module) -> None:
+    def __init__(self, ssl: nn.Module, maps: bool = False) -> None:
         self.name = type(ssl).__name__
         for part in ('backbone', 'neck'):
             if not isinstance(getattr(ssl, part, None), nn.Module):
@@ -62,10 +64,13 @@ class StudentTap:
                 f'{self.name} learns from what it masks in one image, and its '
                 'neck embeds no view: DisCo needs a method of several views')
         self.ssl = ssl
+        self._recorder = MapRecorder(ssl.backbone) if maps else None
 
     def __enter__(self) -> 'StudentTap':
         self.passes: List[StudentPass] = []
         self._pending = []
+        if self._recorder:
+            self._recorder.__enter__()
         self._hooks = [
             self.ssl.backbone.register_forward_hook(self._saw_backbone),
             self.ssl.neck.register_forward_hook(self._saw_neck)
@@ -75,6 +80,8 @@ class StudentTap:
     def __exit__(self, error, *_) -> None:
         for hook in self._hooks:
             hook.remove()
+        if self._recorder:
+            self._recorder.__exit__()
         if error is None and (self._pending or not self.passes):
             raise InputError(
                 f"{self.name}: {len(self.passes)} student passes and "
@@ -82,8 +89,8 @@ class StudentTap:
                 "can't pair its images with embeddings")
 
     def _saw_backbone(self, _, args, output) -> None:
-        feats = output if isinstance(output, (tuple, list)) else (output, )
-        self._pending.append((args[0], tuple(feats)))
+        maps = self._recorder.take() if self._recorder else ()
+        self._pending.append((args[0], maps))
 
     def _saw_neck(self, _, args, output) -> None:
         embeds = unwrap(output)  # [M, D]
@@ -92,8 +99,8 @@ class StudentTap:
             raise InputError(
                 f'{self.name}: its neck gave embeddings {tuple(embeds.shape)} '
                 f"for backbone batches of {rows} images: DisCo can't pair them")
-        for (images, feats), part in zip(self._pending, embeds.split(rows)):
-            self.passes.append(StudentPass(images, feats, part))
+        for (images, maps), part in zip(self._pending, embeds.split(rows)):
+            self.passes.append(StudentPass(images, maps, part))
         self._pending.clear()
 
     @property

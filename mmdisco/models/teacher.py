@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.logging import print_log
@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdisco.converters import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
 from .fast import Encoder, speed_up
+from .maps import MapRecorder
 from .renormalize import Renormalize
 from .teacher_options import check_options
 
@@ -23,8 +24,9 @@ class FrozenTeacher(nn.Module):
 
     Args:
         backbone (dict or nn.Module): The backbone.
-        neck (dict or nn.Module): The projection head. DisCo distils the
-            final embedding, so a backbone alone is no teacher.
+        neck (dict or nn.Module): The projection head, since DisCo distils
+            the final embedding. Methods that distil the backbone's feature
+            give one without parameters, ``GlobalAveragePooling``.
         checkpoint (str, optional): A local file that holds both. It may be
             None only if both are built modules. Defaults to None.
         url (str, optional): Where that file is published. Nothing is
@@ -90,8 +92,9 @@ class FrozenTeacher(nn.Module):
         self.checkpoint = checkpoint
         self.sha256 = None
         if checkpoint is not None:
+            head = bool(list(self.neck.parameters()))
             self._load(checkpoint,
-                       read_teacher(checkpoint, self.backbone, url))
+                       read_teacher(checkpoint, self.backbone, url, head))
         self.requires_grad_(False)
         self.train(False)
 
@@ -135,18 +138,42 @@ class FrozenTeacher(nn.Module):
             return list(self._embed(torch.cat(list(x))).split(len(x[0])))
         return [self._embed(view) for view in x]
 
+    @torch.no_grad()
+    def with_maps(self, x: Sequence[Tensor]
+                  ) -> Tuple[List[Tensor], List[Tuple[Tensor, ...]]]:
+        """Embed each of several views, and keep the feature maps.
+
+        Args:
+            x (Sequence[Tensor]): Normalised images, [N, 3, H, W] each.
+
+        Returns:
+            tuple: Embeddings, [N, D], and tuples of maps, [N, C, h, w], for
+            each view.
+        """
+        if self._wishes is not None and not self._plain:
+            self._embed(x[0])  # by which the backbone is rewritten
+        embeds, maps = [], []
+        with MapRecorder(self.backbone) as recorder:
+            for view in x:
+                embeds.append(self._embed(view, compiled=False))
+                maps.append(tuple(m.float() for m in recorder.take()))
+        return embeds, maps
+
     def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
         """Expect images as a data preprocessor normalises them."""
         self.renormalize.take_images_of(preprocessor)
 
-    def _embed(self, images: Tensor) -> Tensor:
+    def _embed(self, images: Tensor, compiled: bool = True) -> Tensor:
         images = self.renormalize(images)
         if self._plain:
             return self._run[0](images)
         with torch.autocast(images.device.type, enabled=False):
             if self._wishes is not None:
                 self._speed_up(images)
-            return self._run[0](images)
+            run = self._run[0]
+            # hooks don't reach into what is compiled
+            return (run if compiled else getattr(run, '_orig_mod', run))(
+                images)
 
     def _speed_up(self, images: Tensor) -> None:
         wishes, self._wishes = self._wishes, None

@@ -1,0 +1,67 @@
+from typing import Optional, Tuple
+
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.converters import load_strictly, read_teacher
+
+
+@MODELS.register_module()
+class RetroNeck(BaseModule):
+    """The teacher's own projection head behind an adapter, frozen.
+
+    `Retro <https://arxiv.org/abs/2405.15311>`_: the student learns features
+    that the teacher's head understands, instead of a head of its own. Only
+    the adapter learns; the head stays in eval mode.
+
+    Args:
+        in_channels (int): Width of the student's feature.
+        head (dict): Config of the teacher's neck.
+        checkpoint (str): The teacher's file. None leaves the head random, for
+            tests.
+        init_cfg (dict, optional): Of the adapter. Defaults to None.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has no such head.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 head: dict,
+                 checkpoint: Optional[str],
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        width = head['in_channels']
+        self.adapter = nn.Sequential(
+            nn.Conv2d(in_channels, width, 1, bias=False),
+            nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+        self.head = MODELS.build(head)
+        if checkpoint is not None:
+            weights = read_teacher(checkpoint, nn.Identity())
+            load_strictly(self.head, {
+                key.removeprefix('neck.'): value
+                for key, value in weights.items() if key.startswith('neck.')},
+                f"the head of '{checkpoint}'")
+        self.head.requires_grad_(False)
+        self.head.is_init = True  # for mmengine, which would do it anew
+
+    def train(self, mode: bool = True) -> 'RetroNeck':
+        """Learn, but for the head."""
+        super().train(mode)
+        self.head.train(False)
+        return self
+
+    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
+        """Embed the features of the backbone.
+
+        Args:
+            x (tuple[Tensor]): Of which the last is a feature map,
+                [N, C, H, W].
+
+        Returns:
+            tuple[Tensor]: Embeddings, [N, D].
+        """
+        feat = x[-1].mean((2, 3), keepdim=True)  # [N, C, 1, 1]
+        return self.head((self.adapter(feat), ))

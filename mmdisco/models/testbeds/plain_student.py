@@ -1,0 +1,50 @@
+from typing import Dict, List, Optional, Sequence, Union
+
+from mmpretrain.models import BaseSelfSupervisor
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class PlainStudent(BaseSelfSupervisor):
+    """A student without a task of its own.
+
+    It only embeds views, so that what :class:`DisCo` distils into it is all
+    that it learns: `SEED <https://arxiv.org/abs/2101.04731>`_, for one. There
+    is no momentum encoder, queue or head that would be computed in vain.
+
+    Args:
+        backbone (dict): The student's backbone.
+        neck (dict): The student's projection head.
+        views (Sequence[int]): Which it embeds. Defaults to (0, ).
+        data_preprocessor (dict, optional): Defaults to None.
+        init_cfg (dict or list[dict], optional): Defaults to None.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 views: Sequence[int] = (0, ),
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
+        super().__init__(
+            backbone=backbone,
+            neck=neck,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg)
+        self.views = tuple(views)
+
+    def loss(self, inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """Embed the views.
+
+        Args:
+            inputs (list[Tensor]): Views, [N, 3, H, W] each.
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: Empty.
+        """
+        for view in self.views:
+            self.neck(self.backbone(inputs[view]))
+        return {}

@@ -1,0 +1,104 @@
+"""Feature maps, single views, and a student without a task of its own."""
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmdisco.models import DisCo, DisCoLoss, FrozenTeacher
+from mmdisco.models.maps import MapRecorder
+from tests.models.test_disco import EVAL
+from tests.models.test_tap import MLP, TESTBEDS
+
+
+class Maps(nn.Module):
+    """A loss that keeps what it is given."""
+    on = 'feat'
+
+    def __init__(self, views=None):
+        super().__init__()
+        self.seen, self.views = [], views
+
+    def forward(self, student, teacher):
+        self.seen.append((student, teacher))
+        return sum((s.mean() - t.mean()).square()
+                   for s, t in zip(student, teacher))
+
+
+def stages(backbone, images):
+    """The outputs of a ResNet's four stages, by hand."""
+    x = backbone.maxpool(backbone.relu(backbone.norm1(backbone.conv1(images))))
+    maps = []
+    for name in ('layer1', 'layer2', 'layer3', 'layer4'):
+        x = getattr(backbone, name)(x)
+        maps.append(x)
+    return maps
+
+
+@pytest.mark.parametrize('name, extra', [('MoCo', (1, )), ('SimCLR', ())])
+@pytest.mark.parametrize('options', [dict(), dict(fuse=True)])
+def test_maps_are_those_of_the_stages_of_each_view(name, extra, options):
+    torch.manual_seed(0)
+    views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP), **options)
+    expected = [stages(teacher.backbone, view) for view in views]
+    maps = Maps()
+    model = DisCo(dict(TESTBEDS[name], backbone=EVAL), teacher,
+                  [maps, DisCoLoss()], extra_views=extra).eval()
+    losses = model.loss(list(views))
+    assert len(maps.seen) == 2
+    for view, target, (student, found) in zip(views, expected, maps.seen):
+        assert [m.shape[2] for m in student] == [16, 8, 4, 2]
+        for m, e in zip(student, stages(model.backbone, view)):
+            torch.testing.assert_close(m, e, rtol=1e-4, atol=1e-5)
+        for m, e in zip(found, target):
+            assert not m.requires_grad
+            torch.testing.assert_close(m, e, rtol=1e-3, atol=1e-4)
+    losses['loss_distill_0_Maps'].backward()
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0
+    assert not model.backbone.layer1._forward_hooks
+
+
+@pytest.mark.parametrize('backbone, sizes', [
+    (dict(type='MobileNetV3Pooled'), [16, 8, 4, 2]),
+    (dict(type='EfficientNet', arch='b0'), [16, 8, 4, 2])])
+def test_sizes_are_alike_in_other_networks(backbone, sizes):
+    network = MODELS.build(backbone)
+    network.eval()
+    with MapRecorder(network) as recorder, torch.no_grad():
+        network(torch.zeros(1, 3, 64, 64))
+        assert [m.shape[2] for m in recorder.take()] == sizes
+        assert recorder.take() == ()
+
+
+def test_a_plain_student_learns_what_is_distilled_and_no_more():
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
+    views = [torch.randn(3, 3, 32, 32) for _ in range(2)]
+    ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP)
+    model = DisCo(ssl, teacher, DisCoLoss())
+    names = {key.split('.')[1] for key, _ in model.named_parameters()}
+    assert names == {'backbone', 'neck'}
+    loss, logged = model.parse_losses(model.loss(list(views)))
+    assert 'loss_ssl' not in logged
+    expected = (2 - 2 * torch.cosine_similarity(
+        model.neck(model.backbone(views[0]))[0], teacher(views[0]))).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+    loss.backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_loss_of_some_views_sees_these_alone():
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
+    views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
+    ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP, views=(0, 1))
+    maps = Maps(views=(1, ))
+    model = DisCo(ssl, teacher, maps).eval()
+    model.loss(list(views))
+    assert len(maps.seen) == 1
+    torch.testing.assert_close(
+        maps.seen[0][0][-1], stages(model.backbone, views[1])[-1])
+    maps.views = (2, )
+    with pytest.raises(ValueError, match=r'Maps is for the views \[2\], the '
+                       r'student has embedded \[0, 1\]'):
+        model.loss(list(views))
