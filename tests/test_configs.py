@@ -34,6 +34,14 @@ TABLE1 = dict(
 TABLE7 = dict(
     swavr50=(70.0, 72.1, 65.0, 65.1, 67.5),
     selar50=(62.2, 68.2, 66.2, 64.1, 65.3))
+# of each teacher; and Table 2, from R-50
+SEED = dict(
+    r50=(61.3, 61.4, 55.2, 57.6, 58.5), r101=(63.0, 63.4, 59.9, 58.9, 61.6),
+    r152=(65.3, 67.3, 61.4, 59.5, 62.7), r50w2=(67.6, 68.0, 68.2, 63.0, 65.7))
+TABLE2 = dict(
+    at=(57.1, 58.2, 51.0, 56.2, 60.2), rkd=(48.3, 50.3, 36.9, 56.4, 58.7),
+    at_disco=(66.7, 66.3, 64.1, 60.2, 62.3),
+    rkd_disco=(66.8, 66.5, 64.4, 60.6, 62.3))
 TABLE6 = dict(vitt=(68.4, 55), xcitt=(71.1, 67))
 TABLE5 = dict(effb0=(62.4, 46.8), mbv3=(55.7, 19.4), r34=(63.3, 63.3))
 MOCO = dict(effb0=46.8, effb1=48.4, mbv3=36.2, r18=52.2, r34=56.8)
@@ -70,6 +78,10 @@ def test_all_of_tables_1_and_7_and_the_sweeps_are_there():
         'own_photos_teacher')}
     expected |= {f'quickstart/testbeds/{arm}{m}.py' for arm in ('', 'disco_')
                  for m in ('mocov2', 'swav', 'dino', 'byol', 'simclr')}
+    expected |= {f'comparators/seed_{t}_{s}.py' for t in TEACHERS
+                 for s in STUDENTS}
+    expected |= {f'comparators/{m}_r50_{s}.py' for m in TABLE2
+                 for s in STUDENTS}
     assert set(LEAVES) == expected
 
 
@@ -84,7 +96,7 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
     assert len(text.splitlines()) <= 30
     assert f'configs/{name}' in doc
     cfg = load(name)
-    if 'teacher' in cfg.model and not cfg.model.distill.get('adapter'):
+    if 'teacher' in cfg.model and 'adapter' not in cfg.model.distill:
         assert width_of(cfg.model.ssl) == width_of(cfg.model.teacher)
     teacher, _, student = Path(name).stem.partition('_')
     if name.startswith('disco/') and student in STUDENTS:
@@ -105,10 +117,44 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
         check_swav(cfg, name, doc, student)
     elif teacher in RECIPES and 'quickstart' not in name:
         check_other(cfg, teacher, doc)
+    elif name.startswith('comparators'):
+        check_comparator(cfg, Path(name).stem, doc)
     elif name.startswith(('baselines/dino', 'disco_dino')):
         check_dino(cfg, doc, student)
     elif 'quickstart' not in name:
         check_recipe(cfg, name)
+
+
+def check_comparator(cfg, stem, doc):
+    """What SEED's release and the paper say of each."""
+    method, teacher, student = stem.rsplit('_', 2)
+    row = (SEED[teacher] if method == 'seed' else TABLE2[method])
+    number = 1 if method == 'seed' else 2
+    assert f'Table {number}: {row[STUDENTS.index(student)]} top-1' in doc
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=.03, momentum=.9, weight_decay=1e-4)
+    assert cfg.train_dataloader.batch_size == 32  # of 8 ranks
+    losses = cfg.model.distill
+    losses = losses if isinstance(losses, list) else [losses]
+    views = cfg.train_dataloader.dataset.pipeline[1].num_views
+    if method == 'seed':
+        assert cfg.model.ssl.type == 'PlainStudent'
+        assert cfg.model.ssl.neck.hid_channels == WIDTH[student]
+        for loss in losses:
+            assert (loss.queue_len, loss.student_temp, loss.teacher_temp) == (
+                65536, .2, .01)
+        patches = teacher == 'r50w2'
+        assert cfg.train_cfg.max_epochs == (800 if patches else 200)
+        assert views == ([1, 6] if patches else 1)
+        assert [list(x.get('views', (0, ))) for x in losses] == (
+            [[0], [1, 2, 3, 4, 5, 6]] if patches else [[0]])
+        return
+    assert cfg.model.ssl == load(f'disco/r50_{student}.py').model.ssl
+    both = method.endswith('disco')
+    assert [x.type for x in losses] == [*['DisCoLoss'] * both, dict(
+        at='ATLoss', rkd='RKDLoss')[method.split('_')[0]]]
+    assert cfg.model.get('extra_views') == ((1, ) if both else None)
+    assert (cfg.train_cfg.max_epochs, views) == (200, 2)
 
 
 def check_dino(cfg, doc, student):

@@ -96,7 +96,7 @@ class DisCo(SSLHost):
             and for the log ``cosine`` of student and teacher and
             ``embed_std``, the spread of the student's unit embeddings.
         """
-        maps = any(getattr(distill, 'on', 'embed') == 'feat' for distill in self.distill)
+        maps = any(getattr(d, 'on', 'embed') == 'feat' for d in self.distill)
         with StudentTap(self.ssl, maps) as tap:
             losses = ssl_losses(
                 self.ssl.loss(inputs, data_samples), self.ssl_weight)
@@ -105,7 +105,7 @@ class DisCo(SSLHost):
         passes = self._distilled(tap.passes, inputs)
         images = [p.images for p in passes]
         targets, target_maps = (  # [M, D] each
-            self.teacher.with_maps(images) if maps else
+            self.teacher(images, maps=True) if maps else
             (self.teacher(images), [()] * len(images)))
         pairs = view_pairs(tap, passes, targets, target_maps, inputs)
 

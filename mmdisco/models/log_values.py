@@ -46,16 +46,20 @@ def monitor(student: Tensor, teacher: Tensor,
 
     Args:
         student (Tensor): [M, D].
-        teacher (Tensor): [M, D], or of another width with an adapter.
+        teacher (Tensor): [M, D], or of another width.
         adapter (nn.Module, optional): From the student's width to it.
 
     Returns:
-        dict[str, Tensor]: ``cosine``, their mean cosine, and ``embed_std``,
+        dict[str, Tensor]: ``cosine``, their mean cosine if they are equally
+        wide by then, and ``embed_std``,
         the standard deviation of the student's unit embeddings, mean over D.
     """
     with torch.autocast(student.device.type, enabled=False):
         adapted = student.float() if adapter is None else adapter(
             student.float())
-        cosine = F.cosine_similarity(adapted, teacher.float()).mean()
+        values = {}
+        if adapted.shape == teacher.shape:
+            values['cosine'] = F.cosine_similarity(
+                adapted, teacher.float()).mean()
     student = F.normalize(student.float(), dim=1)  # [M, D]
-    return dict(cosine=cosine, embed_std=student.std(0).mean())
+    return dict(**values, embed_std=student.std(0).mean())

@@ -62,6 +62,14 @@ def distill_views(loss: nn.Module, pairs: Dict[int, Pair]) -> Tensor:
         ValueError: If the student has embedded none of them.
     """
     views = getattr(loss, 'views', None)
+    if getattr(loss, 'wants_member', False):  # of a bag: BINGO
+        missing = set(views) - pairs.keys()
+        if missing:
+            raise InputError(
+                f'{type(loss).__name__} wants the student to embed the views '
+                f'{list(views)}, it has embedded {list(pairs)}')
+        anchor, target, member = (pairs[view] for view in views)
+        return loss(anchor.student, target.teacher, member.student)
     wanted = [v for v in pairs if views is None or v in views]
     if not wanted:
         raise InputError(

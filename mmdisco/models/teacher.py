@@ -121,35 +121,29 @@ class FrozenTeacher(nn.Module):
     @torch.no_grad()
     def forward(
             self,
-            x: Union[Tensor,
-                     Sequence[Tensor]]) -> Union[Tensor, List[Tensor]]:
+            x: Union[Tensor, Sequence[Tensor]],
+            maps: bool = False) -> Union[Tensor, List[Tensor], Tuple]:
         """Embed one view, or each of several.
 
         Args:
             x (Tensor or Sequence[Tensor]): Normalised images, [N, 3, H, W].
+            maps (bool): Whether to give the feature maps of several views,
+                too. Defaults to False.
 
         Returns:
-            Tensor or list[Tensor]: Embeddings, [N, D], not normalised.
+            Tensor or list[Tensor]: Embeddings, [N, D], not normalised. With
+            ``maps`` a list of them, and one of tuples of maps, [N, C, h, w].
         """
         if isinstance(x, Tensor):
             return self._embed(x)
+        if maps:
+            return self._with_maps(x)
         joint = self.norm_mode == 'eval' and len({v.shape for v in x}) == 1
         if joint:  # rows don't see each other
             return list(self._embed(torch.cat(list(x))).split(len(x[0])))
         return [self._embed(view) for view in x]
 
-    @torch.no_grad()
-    def with_maps(self, x: Sequence[Tensor]
-                  ) -> Tuple[List[Tensor], List[Tuple[Tensor, ...]]]:
-        """Embed each of several views, and keep the feature maps.
-
-        Args:
-            x (Sequence[Tensor]): Normalised images, [N, 3, H, W] each.
-
-        Returns:
-            tuple: Embeddings, [N, D], and tuples of maps, [N, C, h, w], for
-            each view.
-        """
+    def _with_maps(self, x: Sequence[Tensor]) -> Tuple[List, List]:
         if self._wishes is not None and not self._plain:
             self._embed(x[0])  # by which the backbone is rewritten
         embeds, maps = [], []

@@ -14,7 +14,8 @@ def check_widths(student: nn.Module, teacher: nn.Module,
         student (nn.Module): The student's neck.
         teacher (nn.Module): The teacher's neck.
         losses (Sequence[nn.Module]): Of which each may have an ``adapter``,
-            a linear layer from the student's width to the teacher's.
+            a linear layer from the student's width to the teacher's, or
+            compare embeddings of ``any_width``.
 
     Raises:
         ValueError: If they differ and there is no adapter, or it does not fit.
@@ -31,6 +32,8 @@ def check_widths(student: nn.Module, teacher: nn.Module,
                 f'{prototypes.shape[1]}-d embeddings, the teacher gives '
                 f"{wanted}-d ones: name the teacher's file")
         adapter = getattr(loss, 'adapter', None)
+        if getattr(loss, 'any_width', False):
+            continue
         if adapter is None and out != wanted:
             hint = (f', or {where}.in_features={out} and '
                     f'{where}.out_features={wanted}'

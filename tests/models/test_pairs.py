@@ -1,10 +1,18 @@
 """Feature maps, single views, and a student without a task of its own."""
+from copy import deepcopy
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.models import DisCo, DisCoLoss, FrozenTeacher
+from mmdisco.models import (
+    BINGOLoss,
+    DisCo,
+    DisCoLoss,
+    FrozenTeacher,
+    RKDLoss,
+)
 from mmdisco.models.maps import MapRecorder
 from tests.models.test_disco import EVAL
 from tests.models.test_tap import MLP, TESTBEDS
@@ -85,6 +93,34 @@ def test_a_plain_student_learns_what_is_distilled_and_no_more():
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_a_bag_takes_three_views():
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
+    views = [torch.randn(3, 3, 64, 64) for _ in range(3)]
+    ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP, views=(0, 1, 2))
+    bingo = BINGOLoss(embed_dim=8, queue_len=6)
+    twin = deepcopy(bingo)
+    model = DisCo(ssl, teacher, bingo).eval()
+    anchor, _, member = (model.neck(model.backbone(v))[0] for v in views)
+    torch.testing.assert_close(
+        model.loss(list(views))['loss_distill'],
+        twin(anchor, teacher(views[1]), member), rtol=1e-4, atol=1e-5)
+    model.ssl.views = (0, 1)
+    with pytest.raises(ValueError, match='BINGOLoss wants the student to embed'
+                       r' the views \[0, 1, 2\], it has embedded \[0, 1\]'):
+        model.loss(list(views))
+
+
+def test_other_widths_have_no_cosine():
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
+    wide = dict(TESTBEDS['SimCLR'], backbone=EVAL, neck=dict(
+        TESTBEDS['SimCLR']['neck'], out_channels=12))
+    losses = DisCo(wide, teacher, RKDLoss()).loss(
+        [torch.randn(3, 3, 64, 64) for _ in range(2)])
+    assert 'cosine' not in losses and 'embed_std' in losses
 
 
 def test_a_loss_of_some_views_sees_these_alone():

@@ -30,6 +30,7 @@ COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'disco/other': ('DisCo on other methods', DISCO, ()),
     'disco_swav': ('DisCo on SwAV', DISCO, ('table5', )),
     'disco_dino': ('DisCo on DINO', DISCO, ('table6', )),
+    'comparators': ('Comparators', DISCO, ('table1', 'table2')),
     'baselines': ('Baselines', DISCO, (
         'table1', 'teachers', 'table5', 'table6')),
     'quickstart': ('Quickstart', DISCO, ()),
@@ -40,6 +41,10 @@ PREFIXES = {'quickstart': 'quickstart_', 'quickstart/testbeds': 'testbeds_',
 # in a table, by file name and by algorithm
 BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV', 'dino': 'DINO'}
 TESTBEDS = {'SwAV': 'SwAV + DisCo', 'DINO': 'DINO + DisCo'}
+# by all of a file's name but teacher and student
+COMPARATORS = {
+    'at': 'AT', 'rkd': 'RKD', 'at_disco': 'AT + DisCo',
+    'rkd_disco': 'RKD + DisCo'}
 NOWHERE = 'not in the paper'
 IMAGES = {  # by data_root
     'data/imagenet': 'ImageNet-1k',
@@ -79,6 +84,12 @@ def row_of(stem: str, cfg: Config) -> dict:
     """What the paper's row for a config says."""
     if 'teacher' not in cfg.model:
         return dict(method=BASELINES.get(stem.split('_')[0], NOWHERE))
+    method = stem.rsplit('_', 2)[0]
+    if method in COMPARATORS:
+        return dict(method=COMPARATORS[method])
+    if method == 'seed':
+        return dict(method='SEED', teacher=stem.split('_')[1],
+                    epochs=cfg.train_cfg.max_epochs)
     if cfg.model.ssl.type in TESTBEDS:
         return dict(method=TESTBEDS[cfg.model.ssl.type],
                     teacher=stem.split('_')[0])
@@ -121,7 +132,8 @@ def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
     ssl, teacher = cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')
     size = resolution(cfg)
     doc = ast.get_docstring(ast.parse(path.read_text()))
-    student = f'{stem}_'.split('_')[1]  # of {teacher}_{student}
+    student = (stem.split('_')[-1] if folder == 'comparators' else
+               f'{stem}_'.split('_')[1])  # of {teacher}_{student}
     metadata = {
         'Description': doc.splitlines()[0],
         'Training Data': IMAGES[cfg.data_root],

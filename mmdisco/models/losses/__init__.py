@@ -1,4 +1,14 @@
+from .at_loss import ATLoss
+from .bingo_loss import BINGOLoss
+from .compress_loss import CompRessLoss
 from .dino_output_loss import DINOOutputLoss
 from .disco_loss import DisCoLoss
+from .kd_loss import KDLoss
+from .rkd_loss import RKDLoss
+from .seed_loss import SEEDLoss
+from .simreg_loss import SimRegLoss
 
-__all__ = ['DINOOutputLoss', 'DisCoLoss']
+__all__ = [
+    'ATLoss', 'BINGOLoss', 'CompRessLoss', 'DINOOutputLoss', 'DisCoLoss',
+    'KDLoss', 'RKDLoss', 'SEEDLoss', 'SimRegLoss'
+]

@@ -1,0 +1,24 @@
+"""RKD and DisCo: EfficientNet-B1 from the R-50 teacher.
+
+Paper, Table 2: 66.5 top-1 (ImageNet linear). Status: not run here.
+    bash tools/dist_train.sh configs/comparators/rkd_disco_r50_effb1.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_mocov2.py',
+    '../_base_/schedules/mocov2_200e.py',
+    '../_base_/testbeds/mocov2.py',
+    '../_base_/teachers/r50.py',
+    '../_base_/students/effb1.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(**_base_.testbed, **_base_.student),
+    teacher=_base_.teacher,
+    distill=[
+        dict(type='DisCoLoss', loss_weight=32.),
+        # on the first view and the images of a rank, as released
+        dict(type='RKDLoss', views=(0, ))
+    ],
+    extra_views=(1, ))

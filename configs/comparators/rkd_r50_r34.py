@@ -1,0 +1,20 @@
+"""RKD beside MoCo-v2's loss: ResNet-34 from the R-50 teacher.
+
+Paper, Table 2: 58.7 top-1 (ImageNet linear). Status: not run here.
+    bash tools/dist_train.sh configs/comparators/rkd_r50_r34.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_mocov2.py',
+    '../_base_/schedules/mocov2_200e.py',
+    '../_base_/testbeds/mocov2.py',
+    '../_base_/teachers/r50.py',
+    '../_base_/students/r34.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(**_base_.testbed, **_base_.student),
+    teacher=_base_.teacher,
+    # on the first view and the images of a rank, as released
+    distill=dict(type='RKDLoss', views=(0, )))

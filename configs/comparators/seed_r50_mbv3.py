@@ -1,0 +1,21 @@
+"""SEED: MobileNetV3-Large from the R-50 teacher.
+
+Paper, Table 1: 55.2 top-1, 80.3 top-5 (ImageNet linear). Status: not run here.
+    bash tools/dist_train.sh configs/comparators/seed_r50_mbv3.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_one_view.py',
+    '../_base_/schedules/mocov2_200e.py',
+    '../_base_/testbeds/seed.py',
+    '../_base_/teachers/r50.py',
+    '../_base_/students/mbv3.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(**_base_.testbed, **_base_.student),
+    teacher=_base_.teacher,
+    distill=_base_.testbed_distill)
+# SEED's head: as wide as the features
+model['ssl']['neck']['hid_channels'] = 1280

@@ -1,0 +1,89 @@
+from typing import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from .feature_queue import FeatureQueue
+
+
+@MODELS.register_module()
+class BINGOLoss(nn.Module):
+    """Aggregation of bags of instances.
+
+    `BINGO <https://arxiv.org/abs/2107.01691>`_, 'Knowledge distillation via
+    bag aggregation'. A bag is an image, the anchor, and its nearest
+    neighbours in the teacher's space, found before training. The student's
+    embeddings of the anchor (intra-sample) and of one member of its bag
+    (inter-sample) are both drawn to the teacher's embedding of the anchor:
+
+    .. math:: L = L_{ce}(f_S(t_1(x_a)), f_T(t_2(x_a)))
+                  + L_{ce}(f_S(t_3(x_p)), f_T(t_2(x_a)))
+
+    with InfoNCE for both, whose negatives are a queue of the teacher's
+    embeddings of earlier anchors.
+
+    The released code differs from the paper: from its twelfth epoch on, it
+    draws each embedding halfway to the teacher's of the member, too; it adds
+    a CutMix of anchor and member; and it averages these three terms.
+
+    Args:
+        embed_dim (int): Width of the embeddings, D. Defaults to 128.
+        queue_len (int): Embeddings in the queue, L. Defaults to 65536, as
+            released.
+        temperature (float): Defaults to .2, as released.
+        loss_weight (float): Factor of the sum of both terms. Defaults to 1.
+        views (Sequence[int]): Views with the anchor for the student, with the
+            anchor for the teacher, and with the member. Defaults to
+            (0, 1, 2).
+    """
+    on = 'embed'
+    wants_member = True  # one call, of the three views
+
+    def __init__(self,
+                 embed_dim: int = 128,
+                 queue_len: int = 65536,
+                 temperature: float = .2,
+                 loss_weight: float = 1.,
+                 views: Sequence[int] = (0, 1, 2)) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.loss_weight = loss_weight
+        self.views = views
+        self.queue = FeatureQueue(queue_len, embed_dim)
+
+    def forward(self, student: Tensor, teacher: Tensor,
+                member: Tensor) -> Tensor:
+        """Compute the loss, and update the queue.
+
+        Args:
+            student (Tensor): The student's embeddings of one view of the
+                anchors, [N, D], of any norm.
+            teacher (Tensor): The teacher's embeddings of another view of the
+                anchors, [N, D].
+            member (Tensor): The student's embeddings of a view of another
+                image in the bag of each anchor, [N, D].
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+
+        Raises:
+            ValueError: If the width is not ``embed_dim``.
+        """
+        with torch.autocast(student.device.type, enabled=False):
+            student, teacher, member = (  # [N, D]
+                F.normalize(e.float(), dim=1)
+                for e in (student, teacher, member))
+            loss = (self._info_nce(student, teacher)
+                    + self._info_nce(member, teacher))
+            self.queue.enqueue(teacher)
+            return self.loss_weight * loss
+
+    def _info_nce(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Mean over images; the positive comes first of [N, 1 + L]."""
+        positive = (student * teacher).sum(1, keepdim=True)  # [N, 1]
+        logits = torch.cat([positive, self.queue(student)], dim=1)
+        labels = torch.zeros(len(student), dtype=torch.long,
+                             device=student.device)
+        return F.cross_entropy(logits / self.temperature, labels)

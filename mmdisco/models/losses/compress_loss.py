@@ -1,0 +1,106 @@
+from typing import Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+from .adapter import linear
+from .feature_queue import FeatureQueue
+
+
+@MODELS.register_module()
+class CompRessLoss(nn.Module):
+    """KL divergence of the similarities to earlier images.
+
+    `CompRess <https://arxiv.org/abs/2010.14713>`_. With two memories (2q),
+    the student is compared with earlier students and the teacher with earlier
+    teachers, so that widths may differ; with one (1q), both are compared with
+    the teacher's. Features are those of the backbones, not of the heads. A
+    batch is scored before it enters.
+
+    The release has uniform rows of a norm of about one in a new memory, here
+    the norm is one.
+
+    Args:
+        teacher_dim (int): Width of the teacher's features, D.
+        student_dim (int, optional): Width of the student's features, for a
+            memory of its own (2q). Defaults to None: there is none (1q).
+        queue_len (int): Features in each memory, L. One of 128 000 takes
+            1 GiB at 2048 features. Defaults to 128000.
+        temperature (float): Of student and teacher. Defaults to .04.
+        adapter (dict, optional): With one memory, ``in_features`` and
+            ``out_features`` of a linear layer from the student's width to the
+            teacher's. Defaults to None: there is none.
+        loss_weight (float): Factor of the mean over rows. Defaults to 1.
+        views (Sequence[int], optional): Views that are distilled, None for
+            all. Defaults to (0, ), as released.
+
+    Raises:
+        ValueError: If there is an adapter with two memories.
+    """
+    on = 'embed'
+
+    def __init__(self,
+                 teacher_dim: int,
+                 student_dim: Optional[int] = None,
+                 queue_len: int = 128000,
+                 temperature: float = .04,
+                 adapter: Optional[dict] = None,
+                 loss_weight: float = 1.,
+                 views: Optional[Sequence[int]] = (0, )) -> None:
+        super().__init__()
+        if student_dim is not None and adapter is not None:
+            raise InputError('CompRessLoss wants an adapter (one memory) or '
+                             'student_dim (two memories), not both')
+        self.temperature = temperature
+        self.loss_weight = loss_weight
+        self.views = views
+        self.any_width = student_dim is not None
+        self.adapter = linear(adapter)
+        self.teacher_memory = FeatureQueue(queue_len, teacher_dim)
+        self.student_memory = (None if student_dim is None else
+                               FeatureQueue(queue_len, student_dim))
+
+    def forward(self,
+                student: Tensor,
+                teacher: Tensor,
+                key: Optional[Tensor] = None) -> Tensor:
+        """Compute the loss of one view, and update the memories.
+
+        Args:
+            student (Tensor): Features, [N, S], of any norm.
+            teacher (Tensor): Features of the same images, [N, D].
+            key (Tensor, optional): Features that the student's moving average
+                gives of the images, [N, S], for the student's memory.
+                Defaults to None: the student's own enter.
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+
+        Raises:
+            ValueError: If there is a key and no memory for it, or the widths
+                are not those of the memories.
+        """
+        if key is not None and self.student_memory is None:
+            raise InputError('CompRessLoss has one memory, of the teacher: '
+                             'give student_dim, or no key')
+        with torch.autocast(student.device.type, enabled=False):
+            student, teacher = student.float(), teacher.float()
+            if self.adapter is not None:
+                student = self.adapter(student)  # [N, D]
+            student = F.normalize(student, dim=1)
+            teacher = F.normalize(teacher, dim=1)
+            scores = (self.student_memory or self.teacher_memory)(student)
+            log = (scores / self.temperature).log_softmax(1)  # [N, L]
+            target = (self.teacher_memory(teacher)
+                      / self.temperature).log_softmax(1)  # [N, L]
+            loss = F.kl_div(log, target, reduction='batchmean',
+                            log_target=True)
+            if self.student_memory is not None:
+                self.student_memory.enqueue(
+                    student if key is None
+                    else F.normalize(key.float(), dim=1))
+            self.teacher_memory.enqueue(teacher)
+            return self.loss_weight * loss

@@ -1,0 +1,66 @@
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+
+
+class FeatureQueue(nn.Module):
+    """The last features of all ranks, to score others against.
+
+    It begins with random unit rows, is fp32, the same on all ranks, and a
+    part of the checkpoint. Batches need not divide its length.
+
+    Args:
+        length (int): Features kept, L.
+        dim (int): Width of the features, D.
+    """
+
+    def __init__(self, length: int, dim: int) -> None:
+        super().__init__()
+        self.register_buffer(
+            'rows', F.normalize(torch.randn(length, dim), dim=1))  # [L, D]
+        self.register_buffer('ptr', torch.zeros((), dtype=torch.long))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Inner products with each row of the queue.
+
+        Args:
+            features (Tensor): [N, D], in fp32.
+
+        Returns:
+            Tensor: [N, L], with a gradient for ``features``.
+
+        Raises:
+            ValueError: If the features are of another width.
+        """
+        if features.shape[1] != self.rows.shape[1]:
+            raise InputError(
+                f'the queue of this loss is for {self.rows.shape[1]}-d '
+                f'features, got {features.shape[1]}-d ones: change its width')
+        # enqueue writes in place, and backward wants the rows of now
+        rows = self.rows.clone() if features.requires_grad else self.rows
+        return features @ rows.T
+
+    @torch.no_grad()
+    def enqueue(self, features: Tensor) -> None:
+        """Replace the oldest rows by the features of all ranks.
+
+        Args:
+            features (Tensor): [N, D], in fp32, as many on each rank.
+
+        Raises:
+            ValueError: If they are more than the queue has rows.
+        """
+        features = torch.cat(all_gather(features.detach().contiguous()))
+        num, length = len(features), len(self.rows)
+        if num > length:
+            raise InputError(f'a batch of {num} images on all ranks does not '
+                             f'fit into a queue of {length}')
+        index = torch.arange(num, device=self.ptr.device)
+        self.rows.index_copy_(0, (self.ptr + index) % length, features)
+        self.ptr.copy_((self.ptr + num) % length)
+
+    def extra_repr(self) -> str:
+        return 'length={}, dim={}'.format(*self.rows.shape)

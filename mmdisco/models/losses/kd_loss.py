@@ -1,0 +1,76 @@
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+
+
+@MODELS.register_module()
+class KDLoss(nn.Module):
+    """Cross entropy with labels and with the softened teacher.
+
+    `Distilling the Knowledge in a Neural Network
+    <https://arxiv.org/abs/1503.02531>`_, Section 2, for a classifier:
+    :math:`\\alpha T^2 KL(p_t \\| p_s) + (1 - \\alpha) CE`, with both
+    distributions at temperature T.
+
+    Args:
+        temperature (float): T. Defaults to 2, as DisCo's release.
+        alpha (float): Share of the teacher. Defaults to .5, as DisCo's
+            release.
+        reduction (str): 'batchmean' sums the divergence over classes and
+            averages it over images; 'mean', which is DisCo's release,
+            averages it over classes, too, and so divides it by their number.
+            Defaults to 'batchmean'.
+        loss_weight (float): Factor of the sum. Defaults to 1.
+
+    Raises:
+        ValueError: If the reduction is unknown.
+    """
+
+    def __init__(self,
+                 temperature: float = 2.,
+                 alpha: float = .5,
+                 reduction: str = 'batchmean',
+                 loss_weight: float = 1.) -> None:
+        super().__init__()
+        if reduction not in ('batchmean', 'mean'):
+            raise InputError("reduction of KDLoss is 'batchmean' or 'mean', "
+                             f'got {reduction!r}')
+        self.temperature = temperature
+        self.alpha = alpha
+        self.reduction = reduction
+        self.loss_weight = loss_weight
+
+    def forward(self, student_logits: Tensor, teacher_logits: Tensor,
+                labels: Tensor) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            student_logits (Tensor): [N, C].
+            teacher_logits (Tensor): [N, C].
+            labels (Tensor): Classes, [N], integers.
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the logits are.
+
+        Raises:
+            ValueError: If the numbers of classes differ.
+        """
+        if student_logits.shape[1] != teacher_logits.shape[1]:
+            raise InputError(
+                f'the student has {student_logits.shape[1]} classes, the '
+                f'teacher {teacher_logits.shape[1]}')
+        with torch.autocast(student_logits.device.type, enabled=False):
+            student = student_logits.float()
+            log, target = (  # [N, C]
+                (logits / self.temperature).log_softmax(1)
+                for logits in (student, teacher_logits.float()))
+            divergence = F.kl_div(
+                log, target, reduction='sum', log_target=True)
+            divergence = divergence / (
+                len(log) if self.reduction == 'batchmean' else log.numel())
+            loss = (self.alpha * self.temperature**2 * divergence
+                    + (1 - self.alpha) * F.cross_entropy(student, labels))
+            return self.loss_weight * loss

@@ -1,0 +1,113 @@
+from typing import Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+@MODELS.register_module()
+class RKDLoss(nn.Module):
+    """Distances and angles between the images of a batch.
+
+    `Relational Knowledge Distillation <https://arxiv.org/abs/1904.05068>`_,
+    Section 3.2, on the images of this rank: the Huber loss of all pairwise
+    distances, each network's divided by their mean, and of the cosines of all
+    N³ angles. Widths may differ. The angles are computed for some of their
+    vertices at a time, and again in backward, so that memory grows with N²
+    and not with N³.
+
+    Args:
+        distance_weight (float): Defaults to 1, as DisCo's release.
+        angle_weight (float): Defaults to 1, as DisCo's release. The paper of
+            RKD has distances to angles 1 : 2.
+        normalize (bool): L2-normalise both embeddings before, as DisCo's
+            release. Defaults to True.
+        loss_weight (float): Factor of the weighted sum. Defaults to 1.
+        chunk_size (int): Vertices at a time. Defaults to 16.
+        views (Sequence[int], optional): Views that are distilled, None for
+            all. Defaults to (0, ), as released.
+    """
+    on = 'embed'
+    any_width = True
+
+    def __init__(self,
+                 distance_weight: float = 1.,
+                 angle_weight: float = 1.,
+                 normalize: bool = True,
+                 loss_weight: float = 1.,
+                 chunk_size: int = 16,
+                 views: Optional[Sequence[int]] = (0, )) -> None:
+        super().__init__()
+        self.distance_weight = distance_weight
+        self.angle_weight = angle_weight
+        self.normalize = normalize
+        self.loss_weight = loss_weight
+        self.chunk_size = chunk_size
+        self.views = views
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compute the loss of one view.
+
+        Args:
+            student (Tensor): Embeddings, [N, D].
+            teacher (Tensor): Embeddings of the same images, [N, E].
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+        """
+        with torch.autocast(student.device.type, enabled=False):
+            student, teacher = student.float(), teacher.float()
+            if self.normalize:
+                student = F.normalize(student, dim=1)
+                teacher = F.normalize(teacher, dim=1)
+            loss = student.new_zeros(())
+            if self.distance_weight:
+                loss = loss + self.distance_weight * F.smooth_l1_loss(
+                    distances(student), distances(teacher))
+            if self.angle_weight:
+                loss = loss + self.angle_weight * self._angle(student, teacher)
+            return self.loss_weight * loss
+
+    def _angle(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Mean over the angles at all vertices."""
+        num = len(student)
+        total = student.new_zeros(())
+        for first in range(0, num, self.chunk_size):
+            total = total + checkpoint(
+                _angle_sum, student, teacher,
+                slice(first, first + self.chunk_size),
+                use_reentrant=False, preserve_rng_state=False)
+        return total / num**3
+
+
+def distances(embeds: Tensor) -> Tensor:
+    """Pairwise distances [N, N] over their mean, in which zeros don't count.
+
+    Args:
+        embeds (Tensor): [N, D].
+    """
+    pairs = torch.cdist(embeds, embeds,
+                        compute_mode='donot_use_mm_for_euclid_dist')
+    count = (pairs > 0).sum().clamp(min=1)
+    return pairs / (pairs.sum() / count).clamp(min=1e-12)
+
+
+def cosines(embeds: Tensor, vertices: slice) -> Tensor:
+    """Cosines [V, N, N] of the angles at V vertices; zero without an angle.
+
+    Args:
+        embeds (Tensor): [N, D].
+        vertices (slice): Which V of the N.
+    """
+    sides = embeds[None] - embeds[vertices, None]  # [V, N, D]
+    norm = sides.norm(dim=2, keepdim=True)
+    # two images may have one embedding: no division by zero, nor in backward
+    sides = sides / norm.masked_fill(norm == 0, 1.)
+    return sides @ sides.transpose(1, 2)
+
+
+def _angle_sum(student: Tensor, teacher: Tensor, vertices: slice) -> Tensor:
+    return F.smooth_l1_loss(cosines(student, vertices),
+                            cosines(teacher, vertices), reduction='sum')

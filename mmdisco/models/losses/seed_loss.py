@@ -1,0 +1,105 @@
+from typing import Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+from .feature_queue import FeatureQueue
+
+
+@MODELS.register_module()
+class SEEDLoss(nn.Module):
+    """Cross entropy of the similarities that student and teacher see.
+
+    `SEED <https://arxiv.org/abs/2101.04731>`_, Section 3.2: both networks
+    score a view against the teacher's embedding of that view and a queue of
+    the teacher's embeddings of earlier ones.
+
+    For SwAV's teachers, the release adds six small patches with a queue of
+    their own, of which one patch enters, after all are scored, and averages
+    their losses. That is a second ``SEEDLoss(loss_weight=1 / 6, views=(1, 2,
+    3, 4, 5, 6), enqueue_views=(6, ))`` beside the first: patches are drawn
+    alike, so the last may enter instead of the first.
+
+    Args:
+        embed_dim (int): Width of the embeddings, D. Defaults to 128.
+        queue_len (int): Embeddings in the queue, L. Defaults to 65536.
+        student_temp (float): Temperature of the student. Defaults to .2, of
+            the paper and of the command in the release's README.
+        teacher_temp (float): Temperature of the teacher. Defaults to .01,
+            which is the paper's as far as we know; it was not checked. The
+            release has 1e-4, with which the target is the teacher's own
+            embedding alone.
+        loss_weight (float): Factor of the mean over rows. Defaults to 1.
+        views (Sequence[int], optional): Views that are distilled, None for
+            all. Defaults to (0, ), as in the paper.
+        enqueue_views (Sequence[int], optional): Views of which the teacher's
+            embeddings enter the queue, None for all that are distilled. They
+            enter when their view is scored, views that are scored later meet
+            them. Defaults to None.
+
+    Raises:
+        ValueError: If a view enters the queue that is not distilled.
+    """
+    on = 'embed'
+    wants_view = True
+
+    def __init__(self,
+                 embed_dim: int = 128,
+                 queue_len: int = 65536,
+                 student_temp: float = .2,
+                 teacher_temp: float = .01,
+                 loss_weight: float = 1.,
+                 views: Optional[Sequence[int]] = (0, ),
+                 enqueue_views: Optional[Sequence[int]] = None) -> None:
+        super().__init__()
+        if views is not None and not set(enqueue_views or ()) <= set(views):
+            raise InputError(f'enqueue_views={list(enqueue_views)} are not '
+                             f'all among views={list(views)} of SEEDLoss')
+        self.student_temp = student_temp
+        self.teacher_temp = teacher_temp
+        self.loss_weight = loss_weight
+        self.views = views
+        self.enqueue_views = enqueue_views
+        self.queue = FeatureQueue(queue_len, embed_dim)
+
+    def forward(self,
+                student: Tensor,
+                teacher: Tensor,
+                view: Optional[int] = None) -> Tensor:
+        """Compute the loss of one view, and update the queue.
+
+        Args:
+            student (Tensor): Embeddings, [N, D], of any norm.
+            teacher (Tensor): Embeddings of the same images, [N, D].
+            view (int, optional): Which view that is. Only ``enqueue_views``
+                need it.
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+
+        Raises:
+            ValueError: If ``enqueue_views`` need ``view``, or the width is
+                not ``embed_dim``.
+        """
+        if self.enqueue_views is not None and view is None:
+            raise InputError('SEEDLoss with enqueue_views must be told the '
+                             'view: loss(student, teacher, view)')
+        with torch.autocast(student.device.type, enabled=False):
+            student = F.normalize(student.float(), dim=1)  # [N, D]
+            teacher = F.normalize(teacher.float(), dim=1)  # [N, D]
+            log = (self._scores(student, teacher)
+                   / self.student_temp).log_softmax(1)  # [N, 1 + L]
+            target = (self._scores(teacher, teacher)
+                      / self.teacher_temp).softmax(1)
+            loss = -(target * log).sum(1).mean()
+            if self.enqueue_views is None or view in self.enqueue_views:
+                self.queue.enqueue(teacher)
+            return self.loss_weight * loss
+
+    def _scores(self, embeds: Tensor, teacher: Tensor) -> Tensor:
+        """Of the teacher's own embedding and of the queue, [N, 1 + L]."""
+        own = (embeds * teacher).sum(1, keepdim=True)  # [N, 1]
+        return torch.cat([own, self.queue(embeds)], dim=1)

@@ -1,0 +1,48 @@
+from typing import Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SimRegLoss(nn.Module):
+    """Regression of the teacher's features.
+
+    `SimReg <https://arxiv.org/abs/2201.05131>`_: squared distance of the
+    L2-normalised features, 2 - 2 cos, mean over images, as the released code
+    computes it. The arithmetic is that of :class:`DisCoLoss` with a weight of
+    1; the method is what surrounds it. The student predicts the features of
+    the teacher's *backbone* through an MLP of four layers, which is thrown
+    away afterwards, and both see one weakly augmented view.
+
+    Args:
+        loss_weight (float): Factor of the mean over rows. Defaults to 1.
+        views (Sequence[int], optional): Views that are distilled. Defaults to
+            None: all.
+    """
+    on = 'embed'
+
+    def __init__(self,
+                 loss_weight: float = 1.,
+                 views: Optional[Sequence[int]] = None) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.views = views
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Compute the loss of one view.
+
+        Args:
+            student (Tensor): Predictions, [N, D], of any norm.
+            teacher (Tensor): Features of the same images, [N, D].
+
+        Returns:
+            Tensor: Scalar, in fp32 whatever the inputs are.
+        """
+        with torch.autocast(student.device.type, enabled=False):
+            student = F.normalize(student.float(), dim=1)  # [N, D]
+            teacher = F.normalize(teacher.float(), dim=1)
+            distances = (student - teacher).square().sum(1)  # [N]
+            return self.loss_weight * distances.mean()
