@@ -16,12 +16,19 @@ from .necks import DINONeck, RetroNeck
 from .preprocessors import BatchViews, DeviceViews
 from .tap import StudentTap
 from .teacher import FrozenTeacher
-from .testbeds import DINO, ForeachEMA, GlobalSimCLR, LeanMoCo, QueueSwAVLoss
+from .testbeds import (
+    DINO,
+    ForeachEMA,
+    GlobalSimCLR,
+    LeanMoCo,
+    PlainStudent,
+    QueueSwAVLoss,
+)
 
 __all__ = [
     'ATLoss', 'BINGOLoss', 'BatchViews', 'CompRessLoss', 'DINO', 'DINOHead',
     'DINONeck', 'DINOOutputLoss', 'DeviceViews', 'DisCo', 'DisCoLoss',
     'ForeachEMA', 'FrozenTeacher', 'GlobalSimCLR', 'InfoNCEHead', 'KDLoss',
-    'LeanMoCo', 'MobileNetV3Pooled', 'QueueSwAVLoss', 'RKDLoss', 'RetroNeck',
-    'SEEDLoss', 'SimRegLoss', 'StudentTap'
+    'LeanMoCo', 'MobileNetV3Pooled', 'PlainStudent', 'QueueSwAVLoss',
+    'RKDLoss', 'RetroNeck', 'SEEDLoss', 'SimRegLoss', 'StudentTap'
 ]
