@@ -46,7 +46,12 @@ def build_tiny(path):
     model = cfg.model
     ssl, adapter = model.get('ssl', model), None
     if 'ssl' in model:
-        adapter = model.distill.get('adapter')
+        losses = model.distill
+        losses = losses if isinstance(losses, list) else [losses]
+        adapter = next((x.adapter for x in losses if 'adapter' in x), None)
+        for loss in losses:
+            if 'embed_dim' in loss:
+                loss.embed_dim = EMBED
         teacher = model.teacher
         tiny_neck(teacher.neck, tiny_backbone(teacher.backbone), EMBED)
         torch.manual_seed(1)
@@ -59,8 +64,8 @@ def build_tiny(path):
     for key, value in dict(feat_dim=embed).items():
         if key in ssl:
             ssl[key] = value
-    for part in (ssl.head, ssl.head.get('loss', {}),
-                 ssl.head.get('predictor', {})):
+    head = ssl.get('head', {})
+    for part in (head, head.get('loss', {}), head.get('predictor', {})):
         sizes = dict(in_channels=embed, hid_channels=HIDDEN, feat_dim=embed,
                      out_channels=embed if 'hid_channels' in part else 20,
                      num_prototypes=12, queue_len=0)
