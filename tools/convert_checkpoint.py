@@ -13,6 +13,7 @@ from mmdisco.converters import (
     fit,
     safe_load,
 )
+from mmdisco.converters.archs import STUDENTS
 from mmdisco.converters.families import SOURCES
 from mmdisco.converters.report import report, widths_of
 from mmdisco.deploy.network import find_network
@@ -44,7 +45,10 @@ def main() -> None:
     try:
         conversion = convert(loaded, source=args.source)
         if isinstance(meta, dict) and 'cfg' in meta:
-            find_network(meta, args.arch)  # or says that it is another
+            # or says that it is another
+            network = find_network(meta, args.arch)
+            if args.arch in STUDENTS:  # whose heads are their testbeds'
+                conversion = conversion._replace(neck=network.neck)
         result = fit(conversion, arch)
     except InputError as error:
         raise InputError(f"'{args.src}': {error}") from error

@@ -6,6 +6,8 @@ import zipfile
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
 
@@ -183,3 +185,22 @@ def test_trust_loads_what_else_a_file_holds(tmp_path, converts, student):
     torch.save(dict(student, more=Harm()), src)
     converts(src, dst, '--arch', 'r18', '--trust')
     assert dst.exists()
+
+
+def test_a_student_keeps_the_head_of_its_testbed(tmp_path, converts):
+    """SimSiam's, which is none of the networks' own."""
+    src, dst = tmp_path / 'epoch_1.pth', tmp_path / 'r18.pth'
+    cfg = Config.fromfile('configs/baselines/simsiam_r18.py')
+    cfg.model.neck.update(hid_channels=32, out_channels=16)
+    init_default_scope('mmpretrain')
+    parts = {name: MODELS.build(cfg.model[name])
+             for name in ('backbone', 'neck')}
+    state = {f'{name}.{key}': value for name, part in parts.items()
+             for key, value in part.state_dict().items()}
+    torch.save(dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)), src)
+    converts(src, dst, '--arch', 'r18')
+    written = torch.load(dst)
+    assert written['state_dict'].keys() == state.keys()
+    assert written['meta']['neck']['num_layers'] == 3
+    with pytest.raises(SystemExit):
+        converts(src, dst, '--arch', 'r34')
