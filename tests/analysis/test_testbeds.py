@@ -18,6 +18,7 @@ from mmdisco.analysis.testbeds import (
     without_gain,
 )
 from mmdisco.launch import read_config
+from tests.tools import ROOT
 
 SOURCE = dict(seconds=1.5, command='python x', commit='abc', machine='m')
 LINEAR = dict(a=dict(none=[50., 52., 57.], DisCo=[60., 63., 66.]),
@@ -86,3 +87,17 @@ def test_scores_are_kept_with_their_run(tmp_path):
     run.work_dir.mkdir()
     (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.)))
     assert scores_of(run, 100, False, {}) == dict(knn=1.)
+
+
+def test_the_documents_have_the_figures_of_the_csv():
+    folder = ROOT / 'benchmarks'
+    with (folder / 'testbeds.csv').open() as file:
+        measured = [{**row, 'seed': int(row['seed']), **{
+            key: float(row[key]) for key in ('knn', 'linear')}}
+            for row in csv.DictReader(file)]
+    table = [line for line in markdown(measured, {}, '').splitlines()
+             if line.startswith('|')]
+    assert len(table) == 2 + 2 * 5
+    for document in (folder / 'testbeds.md', ROOT / 'docs/testbeds.md'):
+        assert '\n'.join(table) in document.read_text()
+    assert without_gain(statistics(measured)) == []
