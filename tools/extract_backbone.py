@@ -7,6 +7,7 @@ import argparse
 
 from mmdisco.converters import momentum_encoder, read_conversion, safe_load
 from mmdisco.deploy import origin, save_weights
+from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 
 
@@ -25,7 +26,11 @@ def main() -> None:
     conversion = read_conversion(args.checkpoint)
     weights = conversion.state_dict
     if args.momentum_encoder:
-        weights = momentum_encoder(safe_load(args.checkpoint)['state_dict'])
+        loaded = safe_load(args.checkpoint)
+        try:
+            weights = momentum_encoder(loaded.get('state_dict') or {})
+        except InputError as error:
+            raise InputError(f"'{args.checkpoint}': {error}") from error
     backbone = {key: value for key, value in weights.items()
                 if key.startswith('backbone.')}
     meta = dict(origin(args.checkpoint),

@@ -48,7 +48,7 @@ def read_teacher(path: str, backbone: nn.Module,
     eps = conversion.overrides.get('norm_cfg', {}).get('eps')
     found = {m.eps for m in backbone.modules()
              if isinstance(m, nn.BatchNorm2d)}
-    if eps is not None and found != {eps}:
+    if eps is not None and found and found != {eps}:
         raise InputError(
             f"teacher file '{path}' was learned with BN eps {eps:g}, the "
             f'backbone has {", ".join(f"{e:g}" for e in sorted(found))}: set '

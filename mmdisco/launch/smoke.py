@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmdisco.models import DINOHead
 from .quiet import quiet_init
+from .schedule import losses_of, schedulers_of
 
 BATCH, BATCHES, EPOCHS = 4, 2, 2
 DEMO = Path(__file__).resolve().parents[2] / 'demo' / 'fashion_mnist'
@@ -63,7 +64,7 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
         loader.dataset.update(
             data_root=str(work_dir / 'smoke_images'), data_prefix='')
     cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
-    for scheduler in cfg.get('param_scheduler', ()):
+    for scheduler in schedulers_of(cfg):
         if scheduler.get('by_epoch', True):  # a warm-up ends before the run
             scheduler.update({edge: min(scheduler[edge], EPOCHS - 1)
                               for edge in scheduler.keys() & {'begin', 'end'}})
@@ -77,8 +78,10 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
         if main:
             save_random(cfg.model.teacher, path)
         cfg.model.teacher.checkpoint = str(path)
-        if 'checkpoint' in cfg.model.distill:  # DINO's last layer
-            cfg.model.distill.checkpoint = str(path)
+        # DINO's last layer, and heads that are the teacher's
+        for part in (*losses_of(cfg), ssl.get('neck', {})):
+            if 'checkpoint' in part:
+                part.checkpoint = str(path)
         return ['SMOKE TEST: the teacher has RANDOM weights. This run shows '
                 'that the config works, and nothing else']
     return ['SMOKE TEST: this run shows that the config works, nothing else']

@@ -2,6 +2,7 @@ from typing import List
 
 import torch
 from mmengine.config import Config
+from mmpretrain.registry import MODELS
 
 from mmdisco.errors import InputError
 from mmdisco.paths import configs_root
@@ -12,6 +13,7 @@ from .hardware import (
     save_activations_sparingly,
     why_no_compiler,
 )
+from .schedule import losses_of
 
 LEVELS = ('auto', 'exact', 'off')
 _FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
@@ -44,9 +46,8 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
     gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
     half = level == 'auto' and bf16_pays()
     # in fp32, GPUs gain nothing from channels-last
-    distill = cfg.model.get('distill', [])
-    if 'ATLoss' in [d.type for d in (
-            distill if isinstance(distill, (list, tuple)) else [distill])]:
+    if any(getattr(MODELS.get(loss.type), 'on', '') == 'feat'
+           for loss in losses_of(cfg)):
         no_compiler = no_compiler or 'feature maps are recorded'
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'

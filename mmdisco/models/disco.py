@@ -10,6 +10,7 @@ from .log_values import distill_names, monitor, ssl_losses
 from .pairs import distill_views, view_pairs
 from .tap import StudentPass, StudentTap
 from .teacher import FrozenTeacher
+from .testbeds.plain_student import PlainStudent
 from .widths import check_files, check_widths
 
 
@@ -66,6 +67,13 @@ class DisCo(SSLHost):
         self._teacher = (build(teacher, 'teacher'), )
         losses = distill if isinstance(distill, (list, tuple)) else [distill]
         self.distill = nn.ModuleList(build(p, 'distill') for p in losses)
+        for loss in self.distill:
+            if getattr(loss, 'wants_labels', False):
+                raise InputError(f'{type(loss).__name__} learns from labels: '
+                                 'it is for a classifier, not for DisCo')
+        if isinstance(self.ssl, PlainStudent) and all(
+                getattr(d, 'on', 'embed') == 'feat' for d in self.distill):
+            self.ssl.neck.requires_grad_(False)  # which nothing teaches
         self.extra_views = tuple(extra_views)
         if distill_crops not in ('all', 'global'):
             raise InputError("distill_crops is 'all' or 'global', got "

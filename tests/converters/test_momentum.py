@@ -38,3 +38,13 @@ def test_algorithms_without_one_are_named():
     plain = DisCo(build('SimCLR', ()).ssl, build().teacher, DisCoLoss())
     with pytest.raises(ValueError, match='no momentum encoder'):
         momentum_encoder(plain.state_dict())
+
+
+def test_the_tool_names_a_file_without_one(fails, tmp_path):
+    torch.save({f'backbone.{k}': v for k, v in MODELS.build(
+        dict(type='ResNet', depth=18)).state_dict().items()},
+        tmp_path / 'a.pth')
+    line = fails('tools/extract_backbone.py', tmp_path / 'a.pth',
+                 tmp_path / 'b.pth', '--momentum-encoder')
+    assert 'a.pth' in line and 'no momentum encoder' in line
+    assert not (tmp_path / 'b.pth').exists()

@@ -29,6 +29,13 @@ def test_the_tool_says_so_before_anything_runs(fails, tmp_path):
     assert 'a.b=1 a.c=2' in line
 
 
+def test_one_scheduler_or_none_will_do():
+    cfg = read_config('configs/baselines/mocov2_r18.py')
+    for schedulers in (cfg.param_scheduler[0], None):
+        cfg.param_scheduler, cfg.custom_hooks = schedulers, None
+        assert check_schedule(cfg) == []
+
+
 def test_a_predictor_that_is_not_scaled_is_told():
     cfg = read_config('configs/baselines/simsiam_r18.py')
     assert check_schedule(cfg) == []

@@ -7,10 +7,12 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.models import (
+    ATLoss,
     BINGOLoss,
     DisCo,
     DisCoLoss,
     FrozenTeacher,
+    KDLoss,
     RKDLoss,
 )
 from mmdisco.models.maps import MapRecorder
@@ -93,6 +95,19 @@ def test_a_plain_student_learns_what_is_distilled_and_no_more():
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
+
+
+def test_maps_alone_leave_no_parameter_without_a_gradient():
+    torch.manual_seed(0)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
+    ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP)
+    model = DisCo(ssl, teacher, ATLoss())
+    model.loss([torch.randn(3, 3, 64, 64)])['loss_distill'].backward()
+    learn = {k: p for k, p in model.named_parameters() if p.requires_grad}
+    assert learn and all(p.grad is not None for p in learn.values())
+    assert not any('neck' in key for key in learn)
+    with pytest.raises(ValueError, match='KDLoss learns from labels'):
+        DisCo(ssl, teacher, KDLoss())
 
 
 def test_a_bag_takes_three_views():

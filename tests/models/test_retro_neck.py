@@ -28,7 +28,8 @@ def test_the_head_is_the_teachers_and_stays_so(teacher):
     narrow = dict(EVAL, base_channels=4)
     ssl = dict(TESTBEDS['MoCo'], backbone=narrow, neck=dict(
         type='RetroNeck', in_channels=32, head=HEAD,
-        checkpoint=teacher.checkpoint))
+        checkpoint=teacher.checkpoint, init_cfg=[
+            dict(type='Normal', layer=['Conv2d', 'Linear'], std=.1)]))
     model = DisCo(ssl, teacher, DisCoLoss(), extra_views=(1, ))
     model.init_weights()
     model.train()

@@ -29,6 +29,8 @@ class KDLoss(nn.Module):
         ValueError: If the reduction is unknown.
     """
 
+    wants_labels = True
+
     def __init__(self,
                  temperature: float = 2.,
                  alpha: float = .5,

@@ -1,6 +1,6 @@
 from typing import Optional, Tuple
 
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, Sequential
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
@@ -32,11 +32,11 @@ class RetroNeck(BaseModule):
                  head: dict,
                  checkpoint: Optional[str],
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg)
+        super().__init__()
         width = head['in_channels']
-        self.adapter = nn.Sequential(
+        self.adapter = Sequential(
             nn.Conv2d(in_channels, width, 1, bias=False),
-            nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+            nn.BatchNorm2d(width), nn.ReLU(inplace=True), init_cfg=init_cfg)
         self.head = MODELS.build(head)
         if checkpoint is not None:
             weights = read_teacher(checkpoint, nn.Identity())
