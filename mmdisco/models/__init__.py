@@ -12,7 +12,7 @@ from .losses import (
     SEEDLoss,
     SimRegLoss,
 )
-from .necks import DINONeck, RetroNeck
+from .necks import DINONeck, RetroNeck, SimRegNeck
 from .preprocessors import BatchViews, DeviceViews
 from .tap import StudentTap
 from .teacher import FrozenTeacher
@@ -21,6 +21,7 @@ from .testbeds import (
     ForeachEMA,
     GlobalSimCLR,
     LeanMoCo,
+    MomentumStudent,
     PlainStudent,
     QueueSwAVLoss,
 )
@@ -29,6 +30,7 @@ __all__ = [
     'ATLoss', 'BINGOLoss', 'BatchViews', 'CompRessLoss', 'DINO', 'DINOHead',
     'DINONeck', 'DINOOutputLoss', 'DeviceViews', 'DisCo', 'DisCoLoss',
     'ForeachEMA', 'FrozenTeacher', 'GlobalSimCLR', 'InfoNCEHead', 'KDLoss',
-    'LeanMoCo', 'MobileNetV3Pooled', 'PlainStudent', 'QueueSwAVLoss',
-    'RKDLoss', 'RetroNeck', 'SEEDLoss', 'SimRegLoss', 'StudentTap'
+    'LeanMoCo', 'MobileNetV3Pooled', 'MomentumStudent', 'PlainStudent',
+    'QueueSwAVLoss', 'RKDLoss', 'RetroNeck', 'SEEDLoss', 'SimRegLoss',
+    'SimRegNeck', 'StudentTap'
 ]

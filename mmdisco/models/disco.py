@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from mmdisco.errors import InputError
 from .host import Part, SSLHost, build
 from .log_values import distill_names, monitor, ssl_losses
-from .pairs import distill_views, view_pairs
-from .tap import StudentPass, StudentTap
+from .pairs import by_view, distill_views, images_for, matched
+from .tap import StudentTap
 from .teacher import FrozenTeacher
 from .testbeds.plain_student import PlainStudent
 from .widths import check_files, check_widths
@@ -110,28 +110,20 @@ class DisCo(SSLHost):
                 self.ssl.loss(inputs, data_samples), self.ssl_weight)
             for view in self.extra_views:
                 self.ssl.neck(self.ssl.backbone(inputs[view]))
-        passes = self._distilled(tap.passes, inputs)
-        images = [p.images for p in passes]
-        targets, target_maps = (  # [M, D] each
-            self.teacher(images, maps=True) if maps else
-            (self.teacher(images), [()] * len(images)))
-        pairs = view_pairs(tap, passes, targets, target_maps, inputs)
+        passes = [p for p in tap.passes if self.distill_crops == 'all'
+                  or p.images.shape[2:] == inputs[0].shape[2:]]
+        images = images_for(self.distill, passes, inputs)
+        targets = self.teacher.passes(images, maps)
+        student, teacher = (by_view(tap, seen, inputs)
+                            for seen in (passes, targets))
+        keys = getattr(self.ssl, 'keys', None)  # of a momentum student
 
         for name, distill in zip(distill_names(self.distill), self.distill):
-            losses[name] = distill_views(distill, pairs)
+            losses[name] = distill_views(distill, student, teacher, keys)
         adapter = next(filter(None, (
             getattr(d, 'adapter', None) for d in self.distill)), None)
-        student, teacher = (torch.cat(e) for e in zip(*(
-            p[:2] for p in pairs.values())))
-        losses.update(monitor(student, teacher, adapter))
+        losses.update(monitor(*matched(student, teacher), adapter))
         return losses
-
-    def _distilled(self, passes: List[StudentPass],
-                   inputs: List[Tensor]) -> List[StudentPass]:
-        """The passes of which embeddings are distilled."""
-        size = inputs[0].shape[2:]
-        return [seen for seen in passes if self.distill_crops == 'all'
-                or seen.images.shape[2:] == size]
 
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)

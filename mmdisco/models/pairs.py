@@ -1,85 +1,120 @@
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
-from .tap import StudentPass, StudentTap
-
-Maps = Tuple[Tensor, ...]
+from .tap import Pass, StudentTap
 
 
-class Pair(NamedTuple):
-    """What student and teacher make of one view."""
-    student: Tensor  # [N, D], with gradient
-    teacher: Tensor  # [N, D]
-    student_maps: Maps  # [N, C, h, w] each, if they were recorded
-    teacher_maps: Maps
+class Seen(NamedTuple):
+    """What a network makes of one view."""
+    embeds: Tensor  # [N, D], of the student with gradient
+    maps: Tuple[Tensor, ...]  # [N, C, h, w] each, if they were recorded
 
 
-def _rows(maps: Maps, rows: slice) -> Maps:
-    return tuple(m[rows] for m in maps)
+Views = Dict[int, Seen]  # by index of the view
 
 
-def view_pairs(tap: StudentTap, passes: Sequence[StudentPass],
-               targets: Sequence[Tensor], target_maps: Sequence[Maps],
-               inputs: List[Tensor]) -> Dict[int, Pair]:
-    """Sort what was computed by views.
+def by_view(tap: StudentTap, passes: Sequence[Pass],
+            inputs: List[Tensor]) -> Views:
+    """Sort what a network computed by views.
 
     Args:
         tap (StudentTap): Which tells rows.
-        passes (Sequence[StudentPass]): Of the student.
-        targets (Sequence[Tensor]): The teacher's embeddings, [M, D] for each
-            pass.
-        target_maps (Sequence[tuple]): Its feature maps for each pass.
+        passes (Sequence[Pass]): Of the student or the teacher.
         inputs (list[Tensor]): Views, [N, 3, H, W] each.
 
     Returns:
-        dict[int, Pair]: By index of the view.
+        dict[int, Seen]: By index of the view.
     """
-    parts: Dict[int, List[Pair]] = {}
-    for seen, target, maps in zip(passes, targets, target_maps):
-        for view, rows in tap.rows_of(seen.images, inputs):
-            parts.setdefault(view, []).append(Pair(
-                seen.embeds[rows], target[rows], _rows(seen.maps, rows),
-                _rows(maps, rows)))
-    return {view: Pair(
-        torch.cat([p.student for p in found]),
-        torch.cat([p.teacher for p in found]),
-        *(tuple(map(torch.cat, zip(*(p[i] for p in found)))) for i in (2, 3)))
+    parts: Dict[int, List[Seen]] = {}
+    for batch in passes:
+        for view, rows in tap.rows_of(batch.images, inputs):
+            parts.setdefault(view, []).append(Seen(
+                batch.embeds[rows], tuple(m[rows] for m in batch.maps)))
+    return {view: Seen(
+        torch.cat([p.embeds for p in found]),
+        tuple(map(torch.cat, zip(*(p.maps for p in found)))))
         for view, found in parts.items()}
 
 
-def distill_views(loss: nn.Module, pairs: Dict[int, Pair]) -> Tensor:
+def images_for(losses: Sequence[nn.Module], passes: Sequence[Pass],
+               inputs: List[Tensor]) -> List[Tensor]:
+    """What the teacher has to see.
+
+    Args:
+        losses (Sequence[nn.Module]): Of distillation. One of bags of images
+            wants of the teacher but the second of its ``views``.
+        passes (Sequence[Pass]): Of the student.
+        inputs (list[Tensor]): Views, [N, 3, H, W] each.
+
+    Returns:
+        list[Tensor]: Batches of images.
+    """
+    bags = {loss.views[1] for loss in losses if of_bags(loss)}
+    images = [] if all(map(of_bags, losses)) else [p.images for p in passes]
+    return images + [inputs[view] for view in sorted(bags) if all(
+        inputs[view] is not batch for batch in images)]
+
+
+def of_bags(loss: nn.Module) -> bool:
+    """Whether a loss takes an anchor and a member of its bag: BINGO's."""
+    return getattr(loss, 'wants_member', False)
+
+
+def matched(student: Views, teacher: Views) -> Tuple[Tensor, Tensor]:
+    """Embeddings to compare in the log, of the teacher's views.
+
+    The student's are of the same view, or of its first where it has not
+    embedded that one.
+
+    Returns:
+        tuple[Tensor, Tensor]: The student's and the teacher's, [M, D].
+    """
+    first = next(iter(student.values()))
+    return tuple(torch.cat([seen.embeds for seen in found]) for found in (
+        [student.get(view, first) for view in teacher], teacher.values()))
+
+
+def distill_views(loss: nn.Module, student: Views, teacher: Views,
+                  keys: Optional[Dict[int, Tensor]] = None) -> Tensor:
     """Sum a distillation loss over the views that it is for.
 
     Args:
         loss (nn.Module): Its ``views`` are those views, None for all. Its
             ``on`` is 'embed' or 'feat', what it compares.
-        pairs (dict[int, Pair]): By view.
+        student (dict[int, Seen]): By view.
+        teacher (dict[int, Seen]): By view.
+        keys (dict[int, Tensor], optional): The momentum student's embeddings
+            by view, [N, D], for a loss that ``takes_key``. Defaults to None.
 
     Raises:
         ValueError: If the student has embedded none of them.
     """
     views = getattr(loss, 'views', None)
-    if getattr(loss, 'wants_member', False):  # of a bag: BINGO
-        missing = set(views) - pairs.keys()
-        if missing:
+    if of_bags(loss):
+        anchor, target, member = views
+        if not {anchor, member} <= student.keys():
             raise InputError(
                 f'{type(loss).__name__} wants the student to embed the views '
-                f'{list(views)}, it has embedded {list(pairs)}')
-        anchor, target, member = (pairs[view] for view in views)
-        return loss(anchor.student, target.teacher, member.student)
-    wanted = [v for v in pairs if views is None or v in views]
+                f'{anchor} and {member}, it has embedded {list(student)}: set '
+                'model.ssl.views')
+        return loss(student[anchor].embeds, teacher[target].embeds,
+                    student[member].embeds)
+    wanted = [v for v in student if views is None or v in views]
     if not wanted:
         raise InputError(
             f'{type(loss).__name__} is for the views {list(views)}, the '
-            f'student has embedded {list(pairs)}: set its views, or '
+            f'student has embedded {list(student)}: set its views, or '
             'model.extra_views')
+    what = 'maps' if getattr(loss, 'on', 'embed') == 'feat' else 'embeds'
     total = 0.
     for view in wanted:
-        pair = pairs[view]
-        args = pair[2:] if getattr(loss, 'on', 'embed') == 'feat' else pair[:2]
-        more = (view, ) if getattr(loss, 'wants_view', False) else ()
-        total = total + loss(*args, *more)
+        args = [getattr(seen[view], what) for seen in (student, teacher)]
+        if getattr(loss, 'wants_view', False):
+            args.append(view)
+        if getattr(loss, 'takes_key', False) and keys:
+            args.append(keys[view])
+        total = total + loss(*args)
     return total

@@ -26,11 +26,11 @@ def embed_dim(neck: nn.Module) -> Optional[int]:
     return widths[-1] if widths else None
 
 
-class StudentPass(NamedTuple):
-    """One batch on its way through the student."""
+class Pass(NamedTuple):
+    """One batch on its way through a network."""
     images: Tensor  # [M, 3, H, W]
     maps: Tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
-    embeds: Tensor  # [M, D], with gradient
+    embeds: Tensor  # [M, D], of the student with gradient
 
 
 class StudentTap:
@@ -67,7 +67,7 @@ class StudentTap:
         self._recorder = MapRecorder(ssl.backbone) if maps else None
 
     def __enter__(self) -> 'StudentTap':
-        self.passes: List[StudentPass] = []
+        self.passes: List[Pass] = []
         self._pending = []
         if self._recorder:
             self._recorder.__enter__()
@@ -100,7 +100,7 @@ class StudentTap:
                 f'{self.name}: its neck gave embeddings {tuple(embeds.shape)} '
                 f"for backbone batches of {rows} images: DisCo can't pair them")
         for (images, maps), part in zip(self._pending, embeds.split(rows)):
-            self.passes.append(StudentPass(images, maps, part))
+            self.passes.append(Pass(images, maps, part))
         self._pending.clear()
 
     @property

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Union
 
 import torch
 from mmengine.logging import print_log
@@ -12,6 +12,7 @@ from mmdisco.errors import InputError
 from .fast import Encoder, speed_up
 from .maps import MapRecorder
 from .renormalize import Renormalize
+from .tap import Pass
 from .teacher_options import check_options
 
 
@@ -121,37 +122,47 @@ class FrozenTeacher(nn.Module):
     @torch.no_grad()
     def forward(
             self,
-            x: Union[Tensor, Sequence[Tensor]],
-            maps: bool = False) -> Union[Tensor, List[Tensor], Tuple]:
+            x: Union[Tensor, Sequence[Tensor]]) -> Union[Tensor, List[Tensor]]:
         """Embed one view, or each of several.
 
         Args:
             x (Tensor or Sequence[Tensor]): Normalised images, [N, 3, H, W].
-            maps (bool): Whether to give the feature maps of several views,
-                too. Defaults to False.
 
         Returns:
-            Tensor or list[Tensor]: Embeddings, [N, D], not normalised. With
-            ``maps`` a list of them, and one of tuples of maps, [N, C, h, w].
+            Tensor or list[Tensor]: Embeddings, [N, D], not normalised.
         """
         if isinstance(x, Tensor):
             return self._embed(x)
-        if maps:
-            return self._with_maps(x)
         joint = self.norm_mode == 'eval' and len({v.shape for v in x}) == 1
         if joint:  # rows don't see each other
             return list(self._embed(torch.cat(list(x))).split(len(x[0])))
         return [self._embed(view) for view in x]
 
-    def _with_maps(self, x: Sequence[Tensor]) -> Tuple[List, List]:
+    @torch.no_grad()
+    def passes(self, batches: Sequence[Tensor],
+               maps: bool = False) -> List[Pass]:
+        """Embed batches of images.
+
+        Args:
+            batches (Sequence[Tensor]): Normalised images, [M, 3, H, W].
+            maps (bool): Whether to record feature maps, too. Defaults to
+                False.
+
+        Returns:
+            list[Pass]: Of each batch.
+        """
+        if not maps:
+            return [Pass(images, (), embeds) for images, embeds in zip(
+                batches, self(batches))]
         if self._wishes is not None and not self._plain:
-            self._embed(x[0])  # by which the backbone is rewritten
-        embeds, maps = [], []
+            self._embed(batches[0])  # by which the backbone is rewritten
         with MapRecorder(self.backbone) as recorder:
-            for view in x:
-                embeds.append(self._embed(view, compiled=False))
-                maps.append(tuple(m.float() for m in recorder.take()))
-        return embeds, maps
+            found = []
+            for images in batches:
+                embeds = self._embed(images, compiled=False)
+                found.append(Pass(images, tuple(
+                    m.float() for m in recorder.take()), embeds))
+        return found
 
     def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
         """Expect images as a data preprocessor normalises them."""

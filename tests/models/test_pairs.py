@@ -9,6 +9,7 @@ from torch import nn
 from mmdisco.models import (
     ATLoss,
     BINGOLoss,
+    CompRessLoss,
     DisCo,
     DisCoLoss,
     FrozenTeacher,
@@ -110,22 +111,57 @@ def test_maps_alone_leave_no_parameter_without_a_gradient():
         DisCo(ssl, teacher, KDLoss())
 
 
-def test_a_bag_takes_three_views():
+def test_a_bag_takes_two_views_of_the_student_and_one_of_the_teacher():
     torch.manual_seed(0)
     teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
     views = [torch.randn(3, 3, 64, 64) for _ in range(3)]
-    ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP, views=(0, 1, 2))
+    ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP, views=(0, 2))
     bingo = BINGOLoss(embed_dim=8, queue_len=6)
     twin = deepcopy(bingo)
     model = DisCo(ssl, teacher, bingo).eval()
-    anchor, _, member = (model.neck(model.backbone(v))[0] for v in views)
-    torch.testing.assert_close(
-        model.loss(list(views))['loss_distill'],
-        twin(anchor, teacher(views[1]), member), rtol=1e-4, atol=1e-5)
+    anchor, member = (model.neck(model.backbone(views[v]))[0] for v in (0, 2))
+    target = teacher(views[1])
+    shown = []
+    teacher.backbone.register_forward_pre_hook(
+        lambda _, args: shown.append(args[0]))
+    losses = model.loss(list(views))
+    torch.testing.assert_close(losses['loss_distill'],
+                               twin(anchor, target, member),
+                               rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(losses['cosine'], torch.cosine_similarity(
+        anchor, target).mean(), rtol=1e-4, atol=1e-5)
+    assert len(shown) == 1 and torch.equal(shown[0], views[1])
     model.ssl.views = (0, 1)
     with pytest.raises(ValueError, match='BINGOLoss wants the student to embed'
-                       r' the views \[0, 1, 2\], it has embedded \[0, 1\]'):
+                       r' the views 0 and 2, it has embedded \[0, 1\]'):
         model.loss(list(views))
+
+
+def test_the_student_memory_is_of_the_moving_average():
+    torch.manual_seed(0)
+    pool = dict(type='GlobalAveragePooling')
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(pool))
+    ssl = dict(type='MomentumStudent', backbone=EVAL, neck=pool, momentum=.25)
+    model = DisCo(ssl, teacher, CompRessLoss(64, 64, queue_len=12))
+    optimizer = torch.optim.SGD(model.parameters(), .5)
+    average = deepcopy(model.backbone)
+    memory = model.distill[0].student_memory
+    for step in range(3):
+        images = torch.randn(4, 3, 64, 64)
+        for old, new in zip(average.parameters(),
+                            model.backbone.parameters()):
+            old.data = (.75 * old.data + .25 * new.data if step else
+                        new.data.clone())
+        model.loss([images])['loss_distill'].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        expected = average(images)[0].mean((2, 3))
+        expected = expected / expected.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(memory.rows[4 * step:4 * step + 4],
+                                   expected.detach(), rtol=1e-4, atol=1e-5)
+    learn = dict(model.named_parameters())
+    assert all(p.requires_grad is ('momentum' not in k)
+               for k, p in learn.items())
 
 
 def test_other_widths_have_no_cosine():

@@ -41,6 +41,7 @@ class CompRessLoss(nn.Module):
         ValueError: If there is an adapter with two memories.
     """
     on = 'embed'
+    takes_key = True  # of a momentum student, if there is one
 
     def __init__(self,
                  teacher_dim: int,

@@ -1,11 +1,12 @@
 from .dino import DINO
 from .ema import ForeachEMA
 from .moco import LeanMoCo
+from .momentum_student import MomentumStudent
 from .plain_student import PlainStudent
 from .simclr import GlobalSimCLR
 from .swav import QueueSwAVLoss, sinkhorn
 
 __all__ = [
-    'DINO', 'ForeachEMA', 'GlobalSimCLR', 'LeanMoCo', 'PlainStudent',
-    'QueueSwAVLoss', 'sinkhorn'
+    'DINO', 'ForeachEMA', 'GlobalSimCLR', 'LeanMoCo', 'MomentumStudent',
+    'PlainStudent', 'QueueSwAVLoss', 'sinkhorn'
 ]

@@ -1,0 +1,65 @@
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.models.tap import unwrap
+from .ema import ForeachEMA
+from .plain_student import PlainStudent
+
+
+@MODELS.register_module()
+class MomentumStudent(PlainStudent):
+    """A student without a task of its own, and its moving average.
+
+    For `CompRess <https://arxiv.org/abs/2010.14713>`_ with two memories, whose
+    student is compared with what its momentum encoder made of earlier images.
+    Batch norm of the momentum encoder uses the batch's statistics, as
+    released.
+
+    Args:
+        backbone (dict): The student's backbone.
+        neck (dict): The student's projection head, or a pooling.
+        views (Sequence[int]): Which it embeds. Defaults to (0, ).
+        momentum (float): What the momentum encoder takes from the student at
+            each step, 1 - m of the paper. Defaults to .001.
+        data_preprocessor (dict, optional): Defaults to None.
+        init_cfg (dict or list[dict], optional): Defaults to None.
+
+    Attributes:
+        keys (dict[int, Tensor]): The momentum encoder's embeddings of the
+            last step, [N, D], by view.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 views: Sequence[int] = (0, ),
+                 momentum: float = .001,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
+        super().__init__(backbone, neck, views, data_preprocessor, init_cfg)
+        self.momentum_encoder = ForeachEMA(self._network(), momentum)
+        self.keys: Dict[int, Tensor] = {}
+
+    def loss(self, inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """Embed the views, with the student and with its moving average.
+
+        Args:
+            inputs (list[Tensor]): Views, [N, 3, H, W] each.
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: Empty.
+        """
+        super().loss(inputs)
+        with torch.no_grad():
+            self.momentum_encoder.update_parameters(self._network())
+            self.keys = {view: unwrap(self.momentum_encoder(inputs[view]))
+                         for view in self.views}  # [N, D] each
+        return {}
+
+    def _network(self) -> nn.Sequential:
+        return nn.Sequential(self.backbone, self.neck)
