@@ -1,4 +1,5 @@
 from .dino_neck import DINONeck
 from .retro_neck import RetroNeck
+from .simreg_neck import SimRegNeck
 
-__all__ = ['DINONeck', 'RetroNeck']
+__all__ = ['DINONeck', 'RetroNeck', 'SimRegNeck']

@@ -4,7 +4,7 @@ from mmengine.model import BaseModule, Sequential
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmdisco.converters import load_strictly, read_teacher
+from mmdisco.converters import load_strictly, read_teacher, sha256_of
 
 
 @MODELS.register_module()
@@ -38,6 +38,7 @@ class RetroNeck(BaseModule):
             nn.Conv2d(in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width), nn.ReLU(inplace=True), init_cfg=init_cfg)
         self.head = MODELS.build(head)
+        self.sha256 = None if checkpoint is None else sha256_of(checkpoint)
         if checkpoint is not None:
             weights = read_teacher(checkpoint, nn.Identity())
             load_strictly(self.head, {

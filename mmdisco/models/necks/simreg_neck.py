@@ -1,0 +1,47 @@
+from typing import Optional, Tuple
+
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SimRegNeck(BaseModule):
+    """Head by which a student predicts features of the teacher's backbone.
+
+    `SimReg <https://arxiv.org/abs/2201.05131>`_: four linear layers, C to 2C,
+    to C, to 2C, to the teacher's width D; batch norm and ReLU behind the
+    first and the third. Nothing stands between the second and the third, as
+    released: they are the seam of two heads. It is thrown away after training.
+
+    Args:
+        in_channels (int): Width of the student's feature, C.
+        out_channels (int): Width of the teacher's feature, D.
+        init_cfg (dict, optional): Initialization config. Defaults to None:
+            that of torch.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg)
+        wide = 2 * in_channels
+        self.mlp = nn.Sequential(
+            nn.Linear(in_channels, wide), nn.BatchNorm1d(wide),
+            nn.ReLU(inplace=True), nn.Linear(wide, in_channels),
+            nn.Linear(in_channels, wide), nn.BatchNorm1d(wide),
+            nn.ReLU(inplace=True), nn.Linear(wide, out_channels))
+
+    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
+        """Predict from the features of the backbone.
+
+        Args:
+            x (tuple[Tensor]): Of which the last is a feature map,
+                [N, C, H, W], of which the mean is taken, or [N, C].
+
+        Returns:
+            tuple[Tensor]: Predictions, [N, D], of any norm.
+        """
+        feat = x[-1] if x[-1].dim() == 2 else x[-1].mean((2, 3))  # [N, C]
+        return (self.mlp(feat), )
