@@ -25,6 +25,7 @@ from mmdisco.launch import (
     read_config,
     shrink,
 )
+from mmdisco.launch.student import set_student
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,6 +36,9 @@ def parse_args() -> argparse.Namespace:
         '--resume', nargs='?', const='auto',
         help='resume from this checkpoint, or without a value from the newest '
         'one in the work dir')
+    parser.add_argument(
+        '--student', metavar='CKPT',
+        help='checkpoint whose backbone is evaluated, for configs/benchmarks')
     parser.add_argument('--amp', action='store_true',
                         help='automatic mixed precision')
     parser.add_argument(
@@ -73,6 +77,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     cfg.work_dir = args.work_dir or (
         None if args.smoke else cfg.get('work_dir')) or str(
             runs / Path(args.config).stem)
+    if args.student:
+        set_student(cfg, args.student)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:

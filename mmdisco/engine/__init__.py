@@ -14,6 +14,7 @@ from .hooks import (
     QueueCheckHook,
     ResumeCheckHook,
     StepShareHook,
+    StudentHook,
     SwAVQueueHook,
     TeacherHook,
     ThroughputHook,
@@ -26,6 +27,6 @@ __all__ = [
     'CudaPrefetcher', 'EpochSeedHook', 'FastRunner', 'FreezeGradHook',
     'GlooDistributedDataParallel', 'LARC', 'LateLogHook', 'MomentumHook',
     'MomentumTempHook', 'OptimizerLayoutHook', 'PrefetchHook',
-    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'SwAVQueueHook',
-    'TeacherHook', 'ThroughputHook'
+    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'StudentHook',
+    'SwAVQueueHook', 'TeacherHook', 'ThroughputHook'
 ]

@@ -16,10 +16,9 @@ from mmengine.config import Config
 from mmdisco.converters import sha256_of
 from mmdisco.errors import InputError
 from .cores import available_cores
+from .peak_memory import keep_peak, read_peak
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
-
-
 LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
 
 
@@ -66,6 +65,12 @@ class Job:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         note.write_text(settings)
         return not self.checkpoint.is_file()
+
+    def peak_memory(self) -> float:
+        """Peak memory in MiB: of the GPU, or else of the whole process."""
+        logged = [values['memory'] for values in self.log()
+                  if 'memory' in values]
+        return max(logged, default=read_peak(self.work_dir))
 
     def log(self) -> List[dict]:
         """The logged training values of all attempts, one dict an epoch."""
@@ -127,6 +132,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
         last = ''
         for line in process.stdout:
             last = line.strip() or last
+            keep_peak(process.pid, job.work_dir)
             if 'Epoch(train)' in line or 'WARNING - Student' in line:
                 print(f"[{job.name}] {line.split(' - ')[-1].strip()}",
                       flush=True)

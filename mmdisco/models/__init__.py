@@ -1,6 +1,8 @@
 from .backbones import MobileNetV3Pooled
 from .disco import DisCo
+from .frozen_classifier import FrozenClassifier
 from .heads import DINOHead, InfoNCEHead
+from .kd_classifier import KDClassifier
 from .losses import (
     ATLoss,
     BINGOLoss,
@@ -29,7 +31,8 @@ from .testbeds import (
 __all__ = [
     'ATLoss', 'BINGOLoss', 'BatchViews', 'CompRessLoss', 'DINO', 'DINOHead',
     'DINONeck', 'DINOOutputLoss', 'DeviceViews', 'DisCo', 'DisCoLoss',
-    'ForeachEMA', 'FrozenTeacher', 'GlobalSimCLR', 'InfoNCEHead', 'KDLoss',
+    'ForeachEMA', 'FrozenClassifier', 'FrozenTeacher', 'GlobalSimCLR',
+    'InfoNCEHead', 'KDClassifier', 'KDLoss',
     'LeanMoCo', 'MobileNetV3Pooled', 'MomentumStudent', 'PlainStudent',
     'QueueSwAVLoss', 'RKDLoss', 'RetroNeck', 'SEEDLoss', 'SimRegLoss',
     'SimRegNeck', 'StudentTap'

@@ -82,7 +82,7 @@ class DisCo(SSLHost):
         self.ssl_weight = ssl_weight
         StudentTap(self.ssl)  # raises where there is nothing to tap
         check_widths(self.ssl.neck, self.teacher.neck, self.distill)
-        check_files(self.teacher, self.distill)
+        check_files(self.teacher, [self.ssl.neck, *self.distill])
         self.teacher.take_images_of(self.data_preprocessor)
 
     @property

@@ -51,15 +51,15 @@ def check_widths(student: nn.Module, teacher: nn.Module,
                 f'{wanted}-d ones')
 
 
-def check_files(teacher: nn.Module, losses: Sequence[nn.Module]) -> None:
-    """Compare the file of the teacher with those that losses have read.
+def check_files(teacher: nn.Module, parts: Sequence[nn.Module]) -> None:
+    """Compare the file of the teacher with those that other parts have read.
 
     Raises:
-        ValueError: If a loss has read another.
+        ValueError: If one has read another.
     """
-    for loss in losses:
-        read = getattr(loss, 'sha256', None)
+    for part in parts:
+        read = getattr(part, 'sha256', None)
         if read and teacher.sha256 and read != teacher.sha256:
             raise InputError(
-                f'{type(loss).__name__} has read another file than the '
+                f'{type(part).__name__} has read another file than the '
                 f"teacher's '{teacher.checkpoint}': name that one")

@@ -9,6 +9,7 @@ from .optimizer_layout_hook import OptimizerLayoutHook
 from .queue_check_hook import QueueCheckHook
 from .resume_check_hook import ResumeCheckHook
 from .step_share_hook import StepShareHook
+from .student_hook import StudentHook
 from .swav_queue_hook import SwAVQueueHook
 from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
@@ -16,6 +17,6 @@ from .throughput_hook import ThroughputHook
 __all__ = [
     'ClipGradHook', 'CollapseHook', 'EpochSeedHook', 'FreezeGradHook',
     'LateLogHook', 'MomentumHook', 'MomentumTempHook', 'OptimizerLayoutHook',
-    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'SwAVQueueHook',
-    'TeacherHook', 'ThroughputHook'
+    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'StudentHook',
+    'SwAVQueueHook', 'TeacherHook', 'ThroughputHook'
 ]

@@ -55,7 +55,7 @@ class KDLoss(nn.Module):
             labels (Tensor): Classes, [N], integers.
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the logits are.
+            Tensor: Scalar, in fp32 if the logits are of less precision.
 
         Raises:
             ValueError: If the numbers of classes differ.
@@ -65,10 +65,12 @@ class KDLoss(nn.Module):
                 f'the student has {student_logits.shape[1]} classes, the '
                 f'teacher {teacher_logits.shape[1]}')
         with torch.autocast(student_logits.device.type, enabled=False):
-            student = student_logits.float()
+            # at least: a solver may want fp64
+            fp32 = torch.promote_types(student_logits.dtype, torch.float32)
+            student = student_logits.to(fp32)
             log, target = (  # [N, C]
                 (logits / self.temperature).log_softmax(1)
-                for logits in (student, teacher_logits.float()))
+                for logits in (student, teacher_logits.to(fp32)))
             divergence = F.kl_div(
                 log, target, reduction='sum', log_target=True)
             divergence = divergence / (

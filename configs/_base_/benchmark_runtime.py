@@ -1,0 +1,11 @@
+# A pre-trained backbone is loaded (tools/train.py --student), and the best
+# epoch is kept, which is what the paper tells.
+_base_ = './default_runtime.py'
+
+default_hooks = dict(
+    checkpoint=dict(save_best='accuracy/top1', rule='greater'))
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='StudentHook', checkpoint=None),
+]
+log_processor = dict(mean_pattern=r'.*(loss|time|grad_norm|_acc).*')

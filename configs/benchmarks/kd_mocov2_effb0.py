@@ -1,0 +1,26 @@
+"""KD at linear evaluation: EfficientNet-B0 of MoCo-v2, R-50 teacher.
+
+Paper, Table 2: 46.5 top-1 (ImageNet linear). Status: not run here.
+The teacher is made by configs/benchmarks/linear_r50.py, which says how.
+    bash tools/dist_train.sh configs/benchmarks/kd_mocov2_effb0.py 8 \
+        --student work_dirs/mocov2_effb0/epoch_200.pth
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_linear.py',
+    '../_base_/schedules/linear_100e.py',
+    '../_base_/testbeds/kd.py',
+    '../_base_/students/effb0.py',
+    '../_base_/benchmark_runtime.py',
+]
+
+model = dict(
+    **_base_.testbed,
+    backbone=dict(
+        **_base_.student.backbone, frozen_stages=7, norm_eval=True),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=1280,
+        init_cfg=dict(type='Normal', layer='Linear', std=.01)))
+optim_wrapper = dict(optimizer=dict(lr=3.))

@@ -1,0 +1,26 @@
+"""KD at linear evaluation: ResNet-18 of MoCo-v2, R-50 teacher.
+
+Paper, Table 2: 51.5 top-1 (ImageNet linear). Status: not run here.
+The teacher is made by configs/benchmarks/linear_r50.py, which says how.
+    bash tools/dist_train.sh configs/benchmarks/kd_mocov2_r18.py 8 \
+        --student work_dirs/mocov2_r18/epoch_200.pth
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_linear.py',
+    '../_base_/schedules/linear_100e.py',
+    '../_base_/testbeds/kd.py',
+    '../_base_/students/r18.py',
+    '../_base_/benchmark_runtime.py',
+]
+
+model = dict(
+    **_base_.testbed,
+    backbone=dict(
+        **_base_.student.backbone, frozen_stages=4, norm_eval=True),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead',
+        num_classes=1000,
+        in_channels=512,
+        init_cfg=dict(type='Normal', layer='Linear', std=.01)))
+optim_wrapper = dict(optimizer=dict(lr=30.))

@@ -1,0 +1,108 @@
+from pathlib import Path
+from typing import Optional
+
+from mmengine.logging import print_log
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from mmdisco.converters import load_strictly, safe_load, sha256_of
+from mmdisco.errors import InputError, MissingFileError
+from .host import Part, build
+from .teacher import FrozenTeacher
+
+
+def read_classifier(path: str) -> dict:
+    """Read a classifier as a linear evaluation saves it.
+
+    Args:
+        path (str): Checkpoint of an ``ImageClassifier``.
+
+    Returns:
+        dict: Tensors by key, ``backbone.*`` and ``head.*``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, holds no classifier, or weights
+            that are not finite.
+    """
+    if not Path(path).is_file():
+        raise MissingFileError(
+            f"teacher classifier '{path}' not found: train one by "
+            'configs/benchmarks/linear_r50.py, or set '
+            'model.teacher.checkpoint')
+    loaded = safe_load(path)
+    state_dict = loaded.get('state_dict') if isinstance(loaded, dict) else None
+    if not isinstance(state_dict, dict):
+        raise InputError(f"teacher classifier '{path}' has no state_dict: it "
+                         'is no checkpoint of a linear evaluation')
+    if not any(key.startswith('head.') for key in state_dict):
+        first = next(iter(state_dict), 'nothing')
+        raise InputError(
+            f"teacher classifier '{path}' has no classifier (head.*), its "
+            f"first key is '{first}': set model.teacher.checkpoint to the "
+            'file of a linear evaluation')
+    for key, value in state_dict.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(
+                f"teacher classifier '{path}': {key} is not finite")
+    return state_dict
+
+
+@MODELS.register_module()
+class FrozenClassifier(FrozenTeacher):
+    """A trained classifier, frozen, whose embeddings are its logits.
+
+    Weights are loaded here and strictly, in eval mode they stay for ever.
+
+    Args:
+        backbone (dict or nn.Module): The backbone.
+        head (dict or nn.Module): The classifier, as ``LinearClsHead``.
+        neck (dict or nn.Module, optional): Between them, as
+            ``GlobalAveragePooling``. Defaults to None.
+        checkpoint (str, optional): A local file, ``backbone.*`` and
+            ``head.*``, as a linear evaluation saves it. It may be None only
+            if both are built modules. Defaults to None.
+        fuse (bool): As in :class:`FrozenTeacher`. Defaults to False.
+        dtype (str): Likewise. Defaults to 'fp32'.
+        channels_last (bool): Likewise. Defaults to False.
+        compile (bool): Likewise. Defaults to False.
+
+    Raises:
+        FileNotFoundError: If ``checkpoint`` does not exist.
+        ValueError: If it is None or no checkpoint, has no classifier, or
+            does not fit the networks.
+    """
+
+    def __init__(self,
+                 backbone: Part,
+                 head: Part,
+                 neck: Optional[Part] = None,
+                 checkpoint: Optional[str] = None,
+                 fuse: bool = False,
+                 dtype: str = 'fp32',
+                 channels_last: bool = False,
+                 compile: bool = False) -> None:
+        if checkpoint is None and not (isinstance(backbone, nn.Module)
+                                       and isinstance(head, nn.Module)):
+            raise InputError(
+                'the teacher has no weights: set model.teacher.checkpoint')
+        parts = nn.ModuleDict(dict(
+            backbone=build(backbone, 'backbone'),
+            neck=nn.Identity() if neck is None else build(neck, 'neck'),
+            head=build(head, 'head')))
+        if checkpoint is not None:
+            load_strictly(parts, read_classifier(checkpoint),
+                          f"teacher classifier '{checkpoint}'")
+        super().__init__(
+            parts['backbone'], nn.Sequential(parts['neck'], parts['head']),
+            fuse=fuse, dtype=dtype, channels_last=channels_last,
+            compile=compile)
+        self.num_classes = getattr(parts['head'], 'num_classes', None)
+        self.checkpoint = checkpoint
+        if checkpoint is not None:
+            self.sha256 = sha256_of(checkpoint)
+            print_log(
+                f'Frozen classifier: {type(self.backbone).__name__}, '
+                f"{self.num_classes} classes, from '{checkpoint}' (sha256 "
+                f'{self.sha256[:12]})',
+                logger='current')

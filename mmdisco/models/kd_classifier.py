@@ -1,0 +1,109 @@
+from typing import Dict, List, Optional, Union
+
+import torch
+from mmpretrain.models import ImageClassifier
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from mmdisco.errors import InputError
+from .frozen_classifier import FrozenClassifier
+from .host import Part, build
+
+
+def percent_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Top-1 of a batch in per cent, for the log."""
+    return 100 * (logits.detach().argmax(1) == labels).float().mean()
+
+
+@MODELS.register_module()
+class KDClassifier(ImageClassifier):
+    """A classifier that learns from labels and from a teacher's logits.
+
+    The KD rows of `DisCo <https://arxiv.org/abs/2104.09124>`_ (Table 2) are
+    this at linear evaluation: `Distilling the Knowledge in a Neural Network
+    <https://arxiv.org/abs/1503.02531>`_ into a linear classifier on a frozen
+    student. It is the backbone's own ``frozen_stages`` that freezes it, with
+    BN in eval mode; the weights are those of ``StudentHook``.
+
+    Args:
+        backbone (dict or nn.Module): The student.
+        neck (dict or nn.Module, optional): As ``GlobalAveragePooling``.
+            Defaults to None.
+        head (dict or nn.Module, optional): The classifier, as
+            ``LinearClsHead``. Its own loss is not used. Defaults to None.
+        teacher (dict or nn.Module, optional): A :class:`FrozenClassifier`.
+            Defaults to None.
+        distill (dict or nn.Module): ``loss(student_logits, teacher_logits,
+            labels)``. Defaults to ``dict(type='KDLoss')``.
+        data_preprocessor (dict or nn.Module, optional): Of both networks.
+            Defaults to None, a ``ClsDataPreprocessor``.
+        init_cfg (dict or list[dict], optional): Defaults to None.
+
+    Raises:
+        TypeError: If a part is neither a config dict nor a module.
+        ValueError: If there is no head or teacher, they differ in their
+            number of classes, the loss takes no labels, or images are mixed.
+    """
+
+    def __init__(self,
+                 backbone: Part,
+                 neck: Optional[Part] = None,
+                 head: Optional[Part] = None,
+                 teacher: Optional[Part] = None,
+                 distill: Part = dict(type='KDLoss'),
+                 data_preprocessor: Optional[Part] = None,
+                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
+        for part, name in ((head, 'classifier: set model.head'),
+                           (teacher, 'teacher: set model.teacher')):
+            if part is None:
+                raise InputError(f'KDClassifier has no {name}')
+        super().__init__(backbone, neck, head, init_cfg=init_cfg,
+                         data_preprocessor=data_preprocessor)
+        if getattr(self.data_preprocessor, 'batch_augments', None):
+            raise InputError(
+                'KDClassifier learns from whole labels: leave batch_augments '
+                'out of the data_preprocessor')
+        self.distill = build(distill, 'distill')
+        if not getattr(self.distill, 'wants_labels', False):
+            raise InputError(f'{type(self.distill).__name__} takes no labels: '
+                             'set model.distill to a KDLoss')
+        # In a tuple, the frozen teacher is no submodule: not in state_dict,
+        # optimizer, DDP or init_weights. _apply below moves it along.
+        self._teacher = (build(teacher, 'teacher'), )
+        own = getattr(self.head, 'num_classes', None)
+        theirs = getattr(self.teacher, 'num_classes', None)
+        if own != theirs:
+            raise InputError(
+                f'the student has {own} classes, the teacher {theirs}: set '
+                'num_classes of model.head and model.teacher.head alike')
+        # Some backbones freeze when they are told to train, and DDP looks
+        # earlier at what learns.
+        self.train()
+
+    @property
+    def teacher(self) -> FrozenClassifier:
+        """The frozen teacher."""
+        return self._teacher[0]
+
+    def loss(self, inputs: Tensor, data_samples: list) -> Dict[str, Tensor]:
+        """Forward in training.
+
+        Args:
+            inputs (Tensor): Normalised images, [N, 3, H, W].
+            data_samples (list[DataSample]): With their labels.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, and for the log the batch's top-1
+            ``student_acc`` and ``teacher_acc`` in per cent.
+        """
+        labels = torch.cat([sample.gt_label for sample in data_samples])  # [N]
+        student = self.head(self.extract_feat(inputs))  # [N, C]
+        teacher = self.teacher(inputs)  # [N, C]
+        return dict(
+            loss=self.distill(student, teacher, labels),
+            student_acc=percent_right(student, labels),
+            teacher_acc=percent_right(teacher, labels))
+
+    def _apply(self, fn, *args, **kwargs):
+        self.teacher._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
