@@ -1,4 +1,4 @@
-from typing import Optional, Sequence, Union
+from typing import List, Optional, Sequence, Union
 
 import torch
 from mmpretrain.models import SelfSupDataPreprocessor
@@ -6,6 +6,8 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.errors import InputError
+
+Images = Union[torch.Tensor, List[torch.Tensor]]
 
 
 @MODELS.register_module()
@@ -16,7 +18,8 @@ class BatchViews(SelfSupDataPreprocessor):
     Here a transform draws its parameters for each image and runs once for
     the batch. As in mmcv's ``MultiView``, there may be several groups of
     views, for instance two large crops and four small ones:
-    ``transforms=[[…], […]], num_views=[2, 4]``.
+    ``transforms=[[…], […]], num_views=[2, 4]``. Where an item has several
+    images, as of :class:`Bags`, each group works on one of them.
 
     Args:
         transforms (Sequence[dict] or Sequence[Sequence[dict]]): Transforms
@@ -61,25 +64,43 @@ class BatchViews(SelfSupDataPreprocessor):
         """Make views in training, or only normalise.
 
         Args:
-            data (dict): ``inputs``, uint8 images [N, C, H, W].
+            data (dict): ``inputs``, uint8 images [N, C, H, W], or a list of
+                them, one for each group.
             training (bool): Whether to make views. Defaults to False.
 
         Returns:
             dict: ``inputs``, a list of views or one tensor, normalised
             floats [N, channels, H, W], whose sizes differ between groups;
             ``data_samples``, if there are any.
+
+        Raises:
+            ValueError: If there are not as many images as groups.
         """
         data = self.cast_data(data)
-        images = data['inputs'].float() / 255  # [N, C, H, W]
+        images = data['inputs']
         if not training:
-            inputs = self._normalize(images)
+            inputs = ([self._normalize(i.float() / 255) for i in images]
+                      if isinstance(images, list) else
+                      self._normalize(images.float() / 255))
         else:
             inputs = [
-                self._normalize(transform(images))
-                for transform, num in zip(self.transforms, self.num_views)
+                self._normalize(transform(batch))
+                for transform, num, batch in zip(
+                    self.transforms, self.num_views, self._of_groups(images))
                 for _ in range(num)
             ]
         return dict(inputs=inputs, data_samples=data.get('data_samples'))
+
+    def _of_groups(self, images: Images) -> List[torch.Tensor]:
+        """The images of each group, in [0, 1]."""
+        if not isinstance(images, list):
+            images = [images] * len(self.transforms)
+        if len(images) != len(self.transforms):
+            raise InputError(
+                f'an item has {len(images)} images, BatchViews has '
+                f'{len(self.transforms)} group(s) of transforms: give one '
+                'group for each image')
+        return [batch.float() / 255 for batch in images]
 
     def _normalize(self, images: torch.Tensor) -> torch.Tensor:
         if images.size(1) == 1:
