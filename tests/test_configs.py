@@ -42,6 +42,14 @@ TABLE2 = dict(
     at=(57.1, 58.2, 51.0, 56.2, 60.2), rkd=(48.3, 50.3, 36.9, 56.4, 58.7),
     at_disco=(66.7, 66.3, 64.1, 60.2, 62.3),
     rkd_disco=(66.8, 66.5, 64.4, 60.6, 62.3))
+# KD at linear evaluation, of both students; and its learning rates
+KD = dict(
+    kd_mocov2=(46.5, 48.5, 37.3, 51.5, 58.8),
+    kd_disco=(65.8, 65.9, 65.2, 60.6, 65.9))
+# Comparators that are not in the paper, of which authors report
+AUTHORS = dict(
+    bingo=dict(r18=61.4, r34=63.5), compress=dict(r18=61.7),
+    retro=dict(effb0=66.9), simreg={})
 TABLE6 = dict(vitt=(68.4, 55), xcitt=(71.1, 67))
 TABLE5 = dict(effb0=(62.4, 46.8), mbv3=(55.7, 19.4), r34=(63.3, 63.3))
 MOCO = dict(effb0=46.8, effb1=48.4, mbv3=36.2, r18=52.2, r34=56.8)
@@ -80,13 +88,24 @@ def test_all_of_tables_1_and_7_and_the_sweeps_are_there():
                  for m in ('mocov2', 'swav', 'dino', 'byol', 'simclr')}
     expected |= {f'comparators/seed_{t}_{s}.py' for t in TEACHERS
                  for s in STUDENTS}
-    expected |= {f'comparators/{m}_r50_{s}.py' for m in TABLE2
+    expected |= {f'comparators/{m}_r50_{s}.py' for m in (*TABLE2, *AUTHORS)
                  for s in STUDENTS}
+    expected |= {f'quickstart/comparators/{m}.py' for m in (
+        'seed', *TABLE2, *AUTHORS, 'compress_mocov2_views',
+        'simreg_mocov2_views')}
+    expected |= {f'benchmarks/{m}_{s}.py' for m in KD for s in STUDENTS}
+    expected |= {'benchmarks/linear_r50.py'}
     assert set(LEAVES) == expected
 
 
+def pooled(network):
+    """Whether it ends with its backbone, so that nothing has a width."""
+    return network['neck']['type'] == 'GlobalAveragePooling'
+
+
 def width_of(network):
-    return network['neck'].get('out_channels', 256)  # DINO's unless told
+    neck = network['neck']
+    return neck.get('head', neck).get('out_channels', 256)  # DINO's if not told
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -96,7 +115,8 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
     assert len(text.splitlines()) <= 30
     assert f'configs/{name}' in doc
     cfg = load(name)
-    if 'teacher' in cfg.model and 'adapter' not in cfg.model.distill:
+    if 'ssl' in cfg.model and 'adapter' not in cfg.model.distill and (
+            not pooled(cfg.model.teacher)):
         assert width_of(cfg.model.ssl) == width_of(cfg.model.teacher)
     teacher, _, student = Path(name).stem.partition('_')
     if name.startswith('disco/') and student in STUDENTS:
@@ -117,6 +137,10 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
         check_swav(cfg, name, doc, student)
     elif teacher in RECIPES and 'quickstart' not in name:
         check_other(cfg, teacher, doc)
+    elif name.startswith('benchmarks'):
+        check_benchmark(cfg, Path(name).stem, doc)
+    elif name.startswith('comparators') and teacher in AUTHORS:
+        check_other_comparator(cfg, teacher, student.split('_')[1], doc)
     elif name.startswith('comparators'):
         check_comparator(cfg, Path(name).stem, doc)
     elif name.startswith(('baselines/dino', 'disco_dino')):
@@ -155,6 +179,107 @@ def check_comparator(cfg, stem, doc):
         at='ATLoss', rkd='RKDLoss')[method.split('_')[0]]]
     assert cfg.model.get('extra_views') == ((1, ) if both else None)
     assert (cfg.train_cfg.max_epochs, views) == (200, 2)
+
+
+def check_other_comparator(cfg, method, student, doc):
+    """What the release of each, or our notes of its paper, say."""
+    told = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
+    assert AUTHORS[method].get(student) == (told and float(told[1]))
+    assert 'Status: not run here' in doc
+    lr, epochs = dict(simreg=(.05, 130), compress=(.01, 130)).get(
+        method, (.03, 200))
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=lr, momentum=.9, weight_decay=1e-4)
+    assert cfg.train_cfg.max_epochs == epochs
+    assert cfg.param_scheduler == [
+        dict(type='MultiStepLR', milestones=[90, 120], gamma=.2, by_epoch=True)
+        if method == 'compress' else
+        dict(type='CosineAnnealingLR', by_epoch=True)]
+    assert cfg.train_dataloader.batch_size == 32  # of 8 ranks
+    model, disco = cfg.model, load(f'disco/r50_{student}.py').model
+    assert model.ssl.backbone == disco.ssl.backbone
+    dataset = cfg.train_dataloader.dataset
+    if method in ('simreg', 'compress'):
+        views = dataset.pipeline[1]
+        crop, flip = views.transforms[0]
+        assert (views.num_views, flip) == (1, dict(type='RandomFlip', prob=.5))
+        assert (crop.scale, crop.crop_ratio_range) == (
+            224, (.2 if method == 'simreg' else .08, 1.))
+        assert pooled(model.teacher)
+        assert {**model.teacher, 'neck': disco.teacher.neck} == disco.teacher
+    else:
+        assert model.teacher == disco.teacher
+        theirs = load(f'disco/r50_{student}.py').train_dataloader.dataset
+        assert dataset.get('dataset', dataset) == theirs
+    if method == 'simreg':
+        assert (model.ssl.type, model.distill) == (
+            'PlainStudent', dict(type='SimRegLoss'))
+        assert model.ssl.neck == dict(
+            type='SimRegNeck', in_channels=WIDTH[student], out_channels=2048)
+    elif method == 'compress':
+        assert (model.ssl.type, model.ssl.momentum) == (
+            'MomentumStudent', pytest.approx(1 - .999))
+        assert pooled(model.ssl)
+        assert model.distill == dict(
+            type='CompRessLoss', teacher_dim=2048, student_dim=WIDTH[student],
+            queue_len=128000, temperature=.04)
+    elif method == 'retro':  # DisCo, with another head
+        assert {**model.ssl, 'neck': disco.ssl.neck} == disco.ssl
+        assert {**model, 'ssl': disco.ssl} == disco
+        assert model.ssl.neck == dict(
+            type='RetroNeck', in_channels=WIDTH[student],
+            head=model.teacher.neck, checkpoint=model.teacher.checkpoint)
+    else:
+        assert model.ssl == dict(
+            type='PlainStudent', views=(0, 2), **load(
+                f'_base_/students/{student}.py').student)
+        loss = model.distill
+        assert (loss.type, loss.embed_dim, loss.queue_len) == (
+            'BINGOLoss', 128, 65536)
+        assert (loss.temperature, list(loss.views)) == (.2, [0, 1, 2])
+        assert dataset.type == 'Bags'
+        # the member's view is made as the anchor's are
+        assert [t.type for t in dataset.member_pipeline] == [
+            'LoadImageFromFile', *(t.type for t in cfg.view_pipeline),
+            'PackInputs']
+
+
+def check_benchmark(cfg, stem, doc):
+    """The paper's linear evaluation, and the release's KD."""
+    method, student = stem.rsplit('_', 1)
+    top1 = KD[method][STUDENTS.index(student)] if method in KD else 67.4
+    assert f'Table {2 if method in KD else 1}: {top1} top-1' in doc
+    assert 'Status: not run here' in doc
+    lr = 30. if student.startswith('r') else 3.
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='SGD', lr=lr, momentum=.9, weight_decay=0.)
+    assert cfg.param_scheduler == [
+        dict(type='MultiStepLR', milestones=[60, 80], gamma=.1, by_epoch=True)]
+    assert cfg.train_cfg.max_epochs == 100
+    assert cfg.train_dataloader.batch_size == 32  # of 8 ranks
+    _, crop, flip, _ = cfg.train_dataloader.dataset.pipeline
+    assert (crop.scale, crop.crop_ratio_range, flip.prob) == (
+        224, (.08, 1.), .5)
+    _, resize, centre, _ = cfg.val_dataloader.dataset.pipeline
+    assert (resize.scale, resize.edge, centre.crop_size) == (
+        256, 'short', 224)
+    model = cfg.model
+    backbone = {k: v for k, v in model.backbone.items()
+                if k not in ('frozen_stages', 'norm_eval')}
+    own = load(f'baselines/mocov2_{student}.py').model.backbone
+    assert backbone == own and model.backbone.norm_eval and pooled(model)
+    assert (model.head.in_channels, model.head.num_classes) == (
+        WIDTH[student], 1000)
+    assert (model.type == 'KDClassifier') == (method in KD)
+    if method in KD:
+        loss = model.distill
+        assert (loss.type, loss.alpha, loss.temperature,
+                loss.get('reduction', 'batchmean')) == (
+            'KDLoss', .5, 2., 'batchmean')
+        linear = load('benchmarks/linear_r50.py').model
+        assert (model.teacher.head.in_channels, model.teacher.backbone) == (
+            2048, load('baselines/mocov2_r50.py').model.backbone)
+        assert model.teacher.neck == linear.neck
 
 
 def check_dino(cfg, doc, student):
@@ -376,13 +501,24 @@ def test_a_shorter_run_rises_and_falls_as_a_whole_one(
 
 
 def networks():
-    """Distinct backbone and neck configs of all leaves."""
+    """Distinct backbone and neck configs of all leaves.
+
+    The classifiers' 'neck' is their last layer; a backbone that is but pooled
+    is built with a head by others.
+    """
     found = {}
     for name in LEAVES:
         cfg = load(name)
         parts = [cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')]
         for part in filter(None, parts):
-            pair = dict(backbone=part.backbone, neck=part.neck)
+            neck = part.neck
+            if pooled(part) and 'benchmarks' in name:
+                neck = part.head
+            elif pooled(part):
+                continue
+            if 'checkpoint' in neck:  # which is not there
+                neck = {**neck, 'checkpoint': None}
+            pair = dict(backbone=part.backbone, neck=neck)
             found.setdefault(json.dumps(pair, sort_keys=True), pair)
     return list(found.values())
 
@@ -395,10 +531,17 @@ def test_each_network_is_built_once(pair):
     backbone = MODELS.build(pair['backbone'])
     with torch.device('meta'):  # no memory for a wide head
         neck = MODELS.build(pair['neck'])
-    assert embed_dim(neck) == width_of(pair)
-    first = next(m for m in neck.modules() if isinstance(m, nn.Linear))
+    assert embed_dim(neck) == pair['neck'].get('num_classes', width_of(pair))
+    if 'frozen_stages' in pair['backbone']:
+        backbone.train()
+        assert not any(p.requires_grad for p in backbone.parameters())
+        assert not any(m.training for m in backbone.modules()
+                       if isinstance(m, nn.BatchNorm2d))
+    first = next(m for m in neck.modules()
+                 if isinstance(m, (nn.Linear, nn.Conv2d)))  # Retro's adapter
+    width = getattr(first, 'in_features', None) or first.in_channels
     convs = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)]
-    assert first.in_features in {m.out_channels for m in convs[-3:]}
+    assert width in {m.out_channels for m in convs[-3:]}
 
 
 def million(module, width=None):

@@ -98,9 +98,11 @@ def docstring(path):
 
 def name_of(path):
     """Folders in which files have the names of others have a prefix."""
-    prefixes = dict(quickstart='quickstart_', disco_swav='swav_',
-                    testbeds='testbeds_')
-    return prefixes.get(path.parent.name, '') + path.stem
+    folder = path.parent.name
+    if path.parents[1].name == 'quickstart':
+        return f'{folder}_{path.stem}'
+    prefixes = dict(quickstart='quickstart_', disco_swav='swav_')
+    return prefixes.get(folder, '') + path.stem
 
 
 def test_each_config_has_one_entry_and_each_entry_a_config():
@@ -182,8 +184,13 @@ def test_a_leafs_numbers_are_those_of_its_docstring():
             continue
         doc, data = docstring(path), find(name).metadata
         assert data['Description'] == doc.splitlines()[0]
+        theirs = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
+        authors = data.get('As reported by its authors') or {}
+        assert authors.get(TOP1) == (theirs and float(theirs[1])), name
+        assert ('https://' in authors.get('Source', '')) == bool(theirs)
         top = {int(k): float(v) for v, k in re.findall(
-            r'([\d.]+) top-([15])', doc)}
+            r'([\d.]+) top-([15])', doc.replace(theirs[0] if theirs else '',
+                                                ''))}
         reported = data.get(PAPER, {})
         assert {k: reported[f'Top {k} Accuracy'] for k in (1, 5)
                 if f'Top {k} Accuracy' in reported} == top, name

@@ -1,4 +1,4 @@
-"""Write metafile.yml beside the configs, from what configs, paper, results and
+"""Write metafile.yml beside the configs, from what configs, papers, results and
 networks say. The teachers' is written by hand."""
 import argparse
 import ast
@@ -31,13 +31,15 @@ COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'disco_swav': ('DisCo on SwAV', DISCO, ('table5', )),
     'disco_dino': ('DisCo on DINO', DISCO, ('table6', )),
     'comparators': ('Comparators', DISCO, ('table1', 'table2')),
+    'benchmarks': ('Linear evaluation', DISCO, ('table2', 'teachers')),
     'baselines': ('Baselines', DISCO, (
         'table1', 'teachers', 'table5', 'table6')),
     'quickstart': ('Quickstart', DISCO, ()),
-    'quickstart/testbeds': ('Quickstart of testbeds', DISCO, ())}
+    'quickstart/testbeds': ('Quickstart of testbeds', DISCO, ()),
+    'quickstart/comparators': ('Quickstart of comparators', DISCO, ())}
 # Names are those of files, with a prefix where folders have the same ones.
 PREFIXES = {'quickstart': 'quickstart_', 'quickstart/testbeds': 'testbeds_',
-            'disco_swav': 'swav_'}
+            'quickstart/comparators': 'comparators_', 'disco_swav': 'swav_'}
 # in a table, by file name and by algorithm
 BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV', 'dino': 'DINO'}
 TESTBEDS = {'SwAV': 'SwAV + DisCo', 'DINO': 'DINO + DisCo'}
@@ -45,6 +47,11 @@ TESTBEDS = {'SwAV': 'SwAV + DisCo', 'DINO': 'DINO + DisCo'}
 COMPARATORS = {
     'at': 'AT', 'rkd': 'RKD', 'at_disco': 'AT + DisCo',
     'rkd_disco': 'RKD + DisCo'}
+ELSEWHERE = {  # of which only their authors report
+    'bingo': 'BINGO', 'compress': 'CompRess', 'retro': 'Retro',
+    'simreg': 'SimReg'}
+# by all of a file's name but the network
+BENCHMARKS = {'linear': 'MoCo-v2', 'kd_mocov2': 'KD', 'kd_disco': 'KD + DisCo'}
 NOWHERE = 'not in the paper'
 IMAGES = {  # by data_root
     'data/imagenet': 'ImageNet-1k',
@@ -58,10 +65,10 @@ ROWS = dict(  # of RESULTS, by name
 
 
 def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
-    """What the paper reports for a config, None if nothing.
+    """What is reported for a config, None if nothing.
 
     Args:
-        paper (dict): Content of benchmarks/paper.yml.
+        paper (dict): Content of benchmarks/paper.yml or reported.yml.
         tables (Sequence[str]): Where to look, in this order.
         student (str): The network, a column of a table.
         wanted (dict): What the row must say.
@@ -71,7 +78,9 @@ def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
             value = row['values'][table['columns'].index(student)]
             said = {'epochs': 200, **row}
             if value and all(said.get(k) == v for k, v in wanted.items()):
-                found = {'Source': table['where']}
+                source = paper['sources'][row['source']] if (
+                    'source' in row) else dict(where=table['where'])
+                found = {'Source': ', '.join(source.values())}
                 if 'epochs' in row:
                     found['Epochs'] = row['epochs']
                 value = value if isinstance(value, list) else [value]
@@ -81,12 +90,16 @@ def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
 
 
 def row_of(stem: str, cfg: Config) -> dict:
-    """What the paper's row for a config says."""
+    """What the row for a config says."""
+    if stem.rsplit('_', 1)[0] in BENCHMARKS:
+        return dict(method=BENCHMARKS[stem.rsplit('_', 1)[0]])
     if 'teacher' not in cfg.model:
         return dict(method=BASELINES.get(stem.split('_')[0], NOWHERE))
     method = stem.rsplit('_', 2)[0]
     if method in COMPARATORS:
         return dict(method=COMPARATORS[method])
+    if method in ELSEWHERE:
+        return dict(method=ELSEWHERE[method], teacher=stem.split('_')[1])
     if method == 'seed':
         return dict(method='SEED', teacher=stem.split('_')[1],
                     epochs=cfg.train_cfg.max_epochs)
@@ -120,11 +133,21 @@ def resolution(cfg: Config) -> int:
     """Side of the first view."""
     if 'view_pipeline' in cfg:
         return cfg.view_pipeline[0].scale
+    if 'transforms' not in cfg.data_preprocessor:  # of a classifier
+        return cfg.train_pipeline[1].scale
     first = cfg.data_preprocessor.transforms[0]  # or a group of views
     return (first if isinstance(first, dict) else first[0]).size[0]
 
 
-def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
+def head_of(ssl: dict) -> dict:
+    """What stands on the backbone, without weights that it would read."""
+    head = ssl.head if ssl.neck.type == 'GlobalAveragePooling' and (
+        'head' in ssl) else ssl.neck
+    return {**head, 'checkpoint': None} if 'checkpoint' in head else head
+
+
+def entry(path: Path, folder: str, paper: dict, elsewhere: dict,
+          teachers: dict) -> dict:
     """The index's entry of a config."""
     cfg, stem = Config.fromfile(str(path)), path.stem
     collection, _, tables = COLLECTIONS[folder]
@@ -132,21 +155,24 @@ def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
     ssl, teacher = cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')
     size = resolution(cfg)
     doc = ast.get_docstring(ast.parse(path.read_text()))
-    student = (stem.split('_')[-1] if folder == 'comparators' else
-               f'{stem}_'.split('_')[1])  # of {teacher}_{student}
+    student = (stem.split('_')[-1] if folder in ('comparators', 'benchmarks')
+               else f'{stem}_'.split('_')[1])  # of {teacher}_{student}
+    row = row_of(stem, cfg) if tables else {}
     metadata = {
         'Description': doc.splitlines()[0],
         'Training Data': IMAGES[cfg.data_root],
         'Epochs': cfg.train_cfg.max_epochs,
         'Resolution': size,
-        **counts(ssl.backbone, ssl.neck, size),
+        **counts(ssl.backbone, head_of(ssl), size),
         'Teacher': teacher and teachers[teacher.checkpoint],
         'SHA256': None,
-        'As reported in the paper': reported(
-            paper, tables, student, row_of(stem, cfg)),
+        'As reported in the paper': reported(paper, tables, student, row),
         'As reported with the checkpoint': None,
         'As measured here': measured(ROWS[name]) if name in ROWS else None,
         'Published by the authors': paper['published'].get(name)}
+    if row.get('method') in ELSEWHERE.values():
+        metadata['As reported by its authors'] = reported(
+            elsewhere, ('reported_linear', ), student, row)
     return {'Name': name, 'In Collection': collection, 'Metadata': metadata,
             'Results': [], 'Weights': None,
             'Config': str(path.relative_to(ROOT))}
@@ -154,16 +180,19 @@ def entry(path: Path, folder: str, paper: dict, teachers: dict) -> dict:
 
 def metafiles() -> dict:
     """What should be in each metafile, by its path."""
-    paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
+    paper, elsewhere = (
+        yaml.safe_load((ROOT / f'benchmarks/{name}.yml').read_text())
+        for name in ('paper', 'reported'))
     teachers = {Config.fromfile(str(path)).teacher.checkpoint: path.stem
                 for path in (ROOT / 'configs/_base_/teachers').glob('*.py')}
+    teachers['checkpoints/linear_r50.pth'] = 'linear_r50'
     files = {}
     for folder, (name, url, _) in COLLECTIONS.items():
         path = ROOT / 'configs' / folder
         collection = {'Name': name, 'Paper': {'URL': url}, 'Metadata': {
             'Source': 'configs of mmdisco', 'Licence': 'Apache-2.0'}}
         content = dict(Collections=[collection], Models=[
-            entry(config, folder, paper, teachers)
+            entry(config, folder, paper, elsewhere, teachers)
             for config in sorted(path.glob('*.py'))])
         files[path / 'metafile.yml'] = HEAD + yaml.safe_dump(
             content, sort_keys=False, allow_unicode=True, width=79)

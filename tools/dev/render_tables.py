@@ -1,7 +1,8 @@
-"""Write the paper's tables into README.md and docs, between their markers.
+"""Write tables of numbers into README.md and docs, between their markers.
 
-They come from benchmarks/paper.yml. Numbers that were measured here are never
-in the same table.
+They come from benchmarks/paper.yml, the paper's, and benchmarks/reported.yml,
+of other methods' authors. Neither those two nor numbers that were measured
+here are ever in the same table.
 """
 import argparse
 import re
@@ -14,6 +15,7 @@ from mmdisco.launch import one_line_errors
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ('README.md', 'docs/paper_tables.md')
+FILES = ('benchmarks/paper.yml', 'benchmarks/reported.yml')
 BLOCK = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.S)
 
 
@@ -36,11 +38,25 @@ def teacher_of(row: dict, names: dict) -> str:
     return names.get(row.get('teacher'), '') + top1
 
 
+def source_of(row: dict, sources: dict) -> str:
+    """Link to where a row is from."""
+    source = sources[row['source']]
+    return f"[{source['text']}]({source['url']})"
+
+
+def read_numbers() -> dict:
+    """Content of both files, with the names of both."""
+    files = [yaml.safe_load((ROOT / file).read_text()) for file in FILES]
+    names = {key: name for file in files for key, name in file['names'].items()}
+    return {key: value for file in files
+            for key, value in file.items()} | dict(names=names)
+
+
 def table(paper: dict, name: str) -> str:
-    """A table of the paper in Markdown, with its caption and notes.
+    """A table in Markdown, with its caption, or its notes.
 
     Args:
-        paper (dict): Content of benchmarks/paper.yml.
+        paper (dict): Content of both files.
         name (str): Key of the table in it; '{key}_notes' gives its notes.
     """
     if name.endswith('_notes'):
@@ -55,8 +71,12 @@ def table(paper: dict, name: str) -> str:
         teachers = [teacher_of(row, names) for row in data['rows']]
         for row, teacher in zip(rows, ['teacher', '---', *teachers]):
             row.insert(1, teacher)
-    caption = (f"{data['where']}, as the paper reports, not run here: "
-               f"{data['title']}, {' / '.join(data['each'])}, %.")
+    if 'by' in data:
+        sources = [source_of(row, paper['sources']) for row in data['rows']]
+        for row, source in zip(rows, ['source', '---', *sources]):
+            row.append(source)
+    caption = (f"{data['where']}, as {data.get('by', 'the paper reports')}, "
+               f"not run here: {data['title']}, {' / '.join(data['each'])}, %.")
     return f'\n**{caption}**\n\n' + ''.join(
         f"| {' | '.join(row)} |\n" for row in rows) + '\n'
 
@@ -71,13 +91,13 @@ def main() -> None:
     parser.add_argument('--check', action='store_true',
                         help='write nothing, fail if anything would change')
     args = parser.parse_args()
-    paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
+    paper = read_numbers()
     for document in DOCUMENTS:
         old = (ROOT / document).read_text()
         new = render(old, paper)
         if old != new and args.check:
             raise InputError(f'the tables of {document} are not those of '
-                             'benchmarks/paper.yml: run python '
+                             'benchmarks/*.yml: run python '
                              'tools/dev/render_tables.py')
         if old != new:
             (ROOT / document).write_text(new)

@@ -1,0 +1,14 @@
+# ImageNet's training folder in one view, cropped (.08 to 1 of the area) and
+# flipped, as CompRess' release has it; 32 images a GPU on 8 GPUs.
+_base_ = './imagenet_weak_view.py'
+
+view_pipeline = [
+    dict(_base_.view_pipeline[0], crop_ratio_range=(.08, 1.)),
+    _base_.view_pipeline[1],
+]
+train_pipeline = [
+    _base_.train_pipeline[0],
+    dict(_base_.train_pipeline[1], transforms=[view_pipeline]),
+    _base_.train_pipeline[2],
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,20 @@
+# CompRess (https://arxiv.org/abs/2010.14713) with two memories (2q): the
+# student learns the teacher's similarities to 128 000 earlier images, each by
+# features of its own backbone, and nothing else; temperature .04. What enters
+# the student's memory is of its moving average, m .999 (mmengine counts 1 - m).
+# Both memories of 2048 and 512 features take 1.2 GiB.
+#
+# With one memory (1q), of a ResNet-18:
+#     ssl.type='PlainStudent', without ssl.momentum;
+#     distill.student_dim=None,
+#     distill.adapter=dict(in_features=512, out_features=2048)
+testbed = dict(
+    type='MomentumStudent',
+    momentum=.001,
+    neck=dict(type='GlobalAveragePooling'))
+teacher_neck = dict(type='GlobalAveragePooling')
+testbed_distill = dict(
+    type='CompRessLoss',
+    teacher_dim=2048,
+    queue_len=128000,
+    temperature=.04)

@@ -1,0 +1,28 @@
+"""Retro-like: ResNet-18 and the frozen head of the R-50 teacher.
+
+Not in the paper. Status: not run here.
+Another teacher's file goes to model.teacher.checkpoint and, as the head's, to
+model.ssl.neck.checkpoint.
+    bash tools/dist_train.sh configs/comparators/retro_r50_r18.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_mocov2.py',
+    '../_base_/schedules/mocov2_200e.py',
+    '../_base_/testbeds/mocov2.py',
+    '../_base_/teachers/r50.py',
+    '../_base_/students/r18.py',
+    '../_base_/default_runtime.py',
+]
+
+neck = dict(
+    type='RetroNeck',
+    in_channels=_base_.student.neck.in_channels,
+    head=_base_.teacher.neck,
+    checkpoint=_base_.teacher.checkpoint)
+model = dict(
+    type='DisCo',
+    ssl=dict(
+        **_base_.testbed, backbone=_base_.student.backbone, neck=neck),
+    teacher=_base_.teacher,
+    distill=dict(type='DisCoLoss', loss_weight=32.),
+    extra_views=(1, ))

@@ -1,0 +1,23 @@
+"""SimReg: ResNet-18 from the R-50 teacher.
+
+Not in the paper; of SimReg no number is known here. Status: not run here.
+    bash tools/dist_train.sh configs/comparators/simreg_r50_r18.py 8
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_weak_view.py',
+    '../_base_/schedules/simreg_130e.py',
+    '../_base_/testbeds/simreg.py',
+    '../_base_/teachers/r50.py',
+    '../_base_/students/r18.py',
+    '../_base_/default_runtime.py',
+]
+
+neck = dict(
+    **_base_.testbed_neck, in_channels=_base_.student.neck.in_channels)
+model = dict(
+    type='DisCo',
+    ssl=dict(
+        **_base_.testbed, backbone=_base_.student.backbone, neck=neck),
+    # features of the backbone
+    teacher=dict(_base_.teacher, neck=_base_.teacher_neck),
+    distill=_base_.testbed_distill)
