@@ -1,12 +1,15 @@
 """The runs behind the table of testbeds: which, and their scores."""
 import json
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, List, Sequence
 
+import torch
+from joblib import Parallel, delayed
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.launch import Job
+from mmdisco.launch import Job, available_cores
 from .quickstart import load_backbone, score
 
 CONFIGS = Path('configs/quickstart/testbeds')
@@ -47,7 +50,8 @@ def splits(cfg: Config, images: int, search: bool) -> Sequence:
         search (bool): Whether held-out training images are scored, or the
             test images.
     """
-    dataset = dict(cfg.train_dataloader.dataset)
+    dataset = cfg.train_dataloader.dataset
+    dataset = dict(dataset.get('dataset', dataset))  # in bags, if any
     kept = int(TRAINED * images)
     if search:
         parts = dict(start=0, stop=kept), dict(start=kept, stop=images)
@@ -67,21 +71,47 @@ def scores_of(run: Job, images: int, search: bool, source: dict) -> dict:
         source (dict): ``commit`` and ``machine``, for a run not yet scored.
 
     Returns:
-        dict: ``knn``, ``linear``, ``seconds``, ``commit``, ``machine``.
+        dict: ``knn``, ``linear``, ``seconds``, ``peak_memory_mib``, ``commit``,
+        ``machine``.
     """
     path = run.work_dir / 'scores.json'
     if path.is_file():
         return json.loads(path.read_text())
     cfg = Config.fromfile(run.config)
+    cfg.merge_from_dict(run.options)
     ssl = cfg.model.get('ssl', cfg.model)
     values = score(load_backbone(ssl.backbone, run.checkpoint),
                    MODELS.build(cfg.data_preprocessor),
                    *splits(cfg, images, search))
     values.pop('params')
-    values.update(seconds=round(run.seconds(), 1), **source)
+    values.update(seconds=round(run.seconds(), 1),
+                  peak_memory_mib=round(run.peak_memory()), **source)
     half = path.with_suffix('.half')
     half.write_text(json.dumps(values))
     half.replace(path)
     print(f"[{run.name}] linear probe {values['linear']:.2f}, kNN "
           f"{values['knn']:.2f}", flush=True)
     return values
+
+
+def score_runs(runs: Sequence[Job], images: int, search: bool,
+               source: dict) -> List[dict]:
+    """Scores of finished runs, as many at once as there are cores.
+
+    Args:
+        runs (Sequence[Job]): The runs.
+        images (int): Training images in all.
+        search (bool): Whether they are of the grid.
+        source (dict): ``commit`` and ``machine``.
+
+    Returns:
+        list[dict]: Of :func:`scores_of`.
+    """
+    return Parallel(n_jobs=min(available_cores(), len(runs)))(
+        delayed(_score)(run, images, search, source) for run in runs)
+
+
+def _score(run: Job, images: int, search: bool, source: dict) -> dict:
+    init_default_scope('mmpretrain')  # of this process
+    torch.set_num_threads(1)
+    return scores_of(run, images, search, source)

@@ -22,10 +22,16 @@ def best_rate(scores: Dict[float, float]) -> float:
     return max(sorted(scores), key=scores.get)
 
 
-def csv_text(rows: Sequence[dict]) -> str:
-    """The rows as a CSV file's content."""
+def csv_text(rows: Sequence[dict], columns: Sequence[str] = COLUMNS) -> str:
+    """The rows as a CSV file's content.
+
+    Args:
+        rows (Sequence[dict]): Which may have more than the columns.
+        columns (Sequence[str]): Of the file.
+    """
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator='\n')
+    writer = csv.DictWriter(out, columns, lineterminator='\n',
+                            extrasaction='ignore')
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

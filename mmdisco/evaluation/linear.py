@@ -1,6 +1,7 @@
 import warnings
 from typing import Dict, Sequence
 
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -17,6 +18,17 @@ def _fit(features: Tensor, labels: Tensor, strength: float):
     with warnings.catch_warnings():
         warnings.simplefilter('error', ConvergenceWarning)
         return probe.fit(features.numpy(), labels.numpy())
+
+
+def _choose(features: Tensor, labels: Tensor, held_out: int,
+            grid: Sequence[float]) -> Dict[float, float]:
+    """Accuracy on the last features of a probe of the others, by penalty."""
+    fit, val = slice(None, -held_out), slice(-held_out, None)
+    return {
+        strength: _fit(features[fit], labels[fit], strength).score(
+            features[val].numpy(), labels[val].numpy())
+        for strength in grid
+    }
 
 
 def linear_probe(train_features: Tensor,
@@ -43,13 +55,7 @@ def linear_probe(train_features: Tensor,
         dict: ``accuracy`` on the test features and ``validation`` on the held
         out ones, in per cent, and the ``strength`` chosen.
     """
-    fit, val = slice(None, -held_out), slice(-held_out, None)
-    scores = {
-        strength: _fit(train_features[fit], train_labels[fit],
-                       strength).score(train_features[val].numpy(),
-                                       train_labels[val].numpy())
-        for strength in grid
-    }
+    scores = _choose(train_features, train_labels, held_out, grid)
     best = max(scores, key=scores.get)
     probe = _fit(train_features, train_labels, best)
     accuracy = probe.score(test_features.numpy(), test_labels.numpy())
@@ -57,3 +63,24 @@ def linear_probe(train_features: Tensor,
         accuracy=100 * accuracy,
         validation=100 * scores[best],
         strength=best)
+
+
+def linear_logits(features: Tensor,
+                  labels: Tensor,
+                  held_out: int,
+                  grid: Sequence[float] = GRID) -> Tensor:
+    """Logits that a linear probe gives the features it learned from.
+
+    Args:
+        features (Tensor): [M, D].
+        labels (Tensor): Class indices, [M].
+        held_out (int): Features that choose the penalty.
+        grid (Sequence[float]): Inverse penalties to choose from.
+
+    Returns:
+        Tensor: [M, C].
+    """
+    scores = _choose(features, labels, held_out, grid)
+    probe = _fit(features, labels, max(scores, key=scores.get))
+    return torch.from_numpy(
+        probe.decision_function(features.numpy())).float()

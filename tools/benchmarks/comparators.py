@@ -1,0 +1,131 @@
+"""DisCo and what it is compared with, on the bundled images.
+
+One teacher, one student, equal epochs. Each method has at most four short
+runs, of four fifths of the training images, scored by the linear probe on the
+others; the best setting is then run with each seed on all of them, and scored
+on the test images, once. KD learns classifiers for the students of MoCo-v2
+and DisCo. What is done is kept: an interrupted run goes on when it is started
+again.
+"""
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+from mmengine.registry import init_default_scope
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.bags import make_bags
+from mmdisco.analysis.comparator_report import markdown
+from mmdisco.analysis.comparator_scores import kd_scores
+from mmdisco.analysis.comparator_table import COLUMNS, draw
+from mmdisco.analysis.comparators import METHODS, SWEPT, WEIGHT, WEIGHTS, Common
+from mmdisco.analysis.testbed_runs import (
+    SEARCH_SEED,
+    TRAINED,
+    score_runs,
+    scores_of,
+)
+from mmdisco.analysis.testbeds import csv_text, replace
+from mmdisco.deploy.save import written_whole
+from mmdisco.launch import one_line_errors, read_config, run_jobs
+
+FULL = '/usr/share/datasets/fashion-mnist'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [method.name for method in METHODS]
+    parser.add_argument('--methods', nargs='+', default=names, choices=names)
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--epochs', type=int, default=12)
+    parser.add_argument('--images', type=int, default=10000,
+                        help='training images')
+    parser.add_argument(
+        '--full', action='store_true', help=f'all 60 000 images, of {FULL}')
+    parser.add_argument('--work-dir', default='work_dirs/comparators')
+    parser.add_argument('--out-dir', default='benchmarks')
+    args = parser.parse_args()
+    args.images = 60000 if args.full else args.images
+    return args
+
+
+def write_bags(common: Common, method, stop: int) -> None:
+    """Find the neighbours of the first images, if they are not there."""
+    path = common.bags(stop)
+    if not path.is_file():
+        job = common.job(method, {}, 0, stop)
+        cfg = read_config(job.config)
+        cfg.merge_from_dict(job.options)
+        with written_whole(str(path)) as half, half.open('wb') as file:
+            np.save(file, make_bags(cfg, 5, 256).numpy().astype(np.int32))
+
+
+def tune(methods, common: Common, kept: int, source: dict) -> dict:
+    """Held-out scores of each method's settings, as ``[(setting, score)]``."""
+    jobs = [(method, setting, common.job(method, setting, SEARCH_SEED, kept))
+            for method in methods for setting in method.settings()]
+    run_jobs([job for _, _, job in jobs])
+    scores: dict = {}
+    for (method, setting, _), found in zip(jobs, score_runs(
+            [job for _, _, job in jobs], common.images, True, source)):
+        scores.setdefault(method.name, []).append((setting, found['linear']))
+    return scores
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    out, rows, swept, jobs = Path(args.out_dir), [], [], {}
+    out.mkdir(parents=True, exist_ok=True)
+    common = Common(Path(args.work_dir), FULL if args.full else
+                    'demo/fashion_mnist', args.images, args.epochs)
+    common.work_dir.mkdir(parents=True, exist_ok=True)
+    origin = provenance()  # before there are files of its own
+    machine = origin['machine']
+    source = dict(commit=origin['commit'],
+                  machine=f"{machine['cores']} cores of an {machine['cpu']}")
+    command = shlex.join(['python', *sys.argv])
+    methods = [m for m in METHODS if m.name in args.methods]
+    kept = int(TRAINED * args.images)
+    for method in methods:
+        if method.bags:
+            write_bags(common, method, kept)
+            write_bags(common, method, args.images)
+    tuned = tune(methods, common, kept, source)
+    for seed in range(args.seeds):
+        todo = []
+        for method in methods:
+            setting = max(tuned[method.name], key=lambda pair: pair[1])[0]
+            todo.append((method, method.name, common.job(
+                method, setting, seed, args.images)))
+            for weight in WEIGHTS if method.name == SWEPT else ():
+                todo.append((method, f'{SWEPT}, weight {weight:g}', common.job(
+                    method, {WEIGHT: weight}, seed, args.images)))
+        runs = list({job.work_dir: job for *_, job in todo}.values())
+        run_jobs(runs)
+        score_runs(runs, args.images, False, source)
+        for method, name, job in todo:
+            jobs.setdefault(name, []).append(job)
+            (rows if name == method.name else swept).append(dict(
+                method=name, distill=method.distill, seed=seed,
+                command=command,
+                **scores_of(job, args.images, False, source)))
+        replace(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
+    if {'MoCo-v2', SWEPT} <= set(args.methods):
+        for name, scores in kd_scores(jobs, args.images).items():
+            rows += [dict(dict.fromkeys(COLUMNS), **source, method=name,
+                          distill='KD', seed=seed, linear=score,
+                          command=command)
+                     for seed, score in enumerate(scores)]
+    replace(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
+    replace(out / 'comparators.md', markdown(
+        rows, swept, tuned, args.images, args.epochs))
+    draw(rows, out / 'comparators.png')
+    print((out / 'comparators.md').read_text())
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
