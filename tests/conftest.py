@@ -2,6 +2,8 @@ import os
 import runpy
 import socket
 import sys
+from itertools import cycle
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +17,36 @@ from mmengine.logging import MMLogger  # noqa: E402
 from tests.tools import ROOT, one_line  # noqa: E402
 
 torch.set_num_threads(2)
+# Below those that systems give to whoever asks for any, and apart from those
+# of the other pytest processes.
+FIRST = os.getpid() * 64 % 20000
+PORTS = cycle([*range(10000 + FIRST, 30000), *range(10000, 10000 + FIRST)])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """The whole suite is run by two processes, if pytest-xdist is there."""
+    option = config.option
+    if (config.pluginmanager.hasplugin('xdist')
+            and 'PYTEST_XDIST_WORKER' not in os.environ
+            and option.numprocesses is None and not option.usepdb
+            and (os.cpu_count() or 1) > 1
+            and [Path(arg).resolve() for arg in config.args]
+            == [ROOT / 'tests']):
+        option.numprocesses = 2
+        option.dist = 'worksteal'
 
 
 @pytest.fixture
 def free_port():
-    """A TCP port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return sock.getsockname()[1]
+    """A TCP port that nobody listens on, nor is given until the test does."""
+    for port in PORTS:
+        with socket.socket() as sock:
+            try:
+                sock.bind(('127.0.0.1', port))
+            except OSError:
+                continue
+            return port
 
 
 @pytest.fixture

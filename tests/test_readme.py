@@ -4,12 +4,12 @@ import shlex
 
 import pytest
 
-from tests.tools import ROOT, losses, run
+from tests.tools import ROOT, losses, run, small
 
 DOCUMENTS = ['README.md', 'CONTRIBUTING.md',
              *(str(p.relative_to(ROOT)) for p in (
                  *ROOT.glob('docs/*.md'), *ROOT.glob('demo/*/*.md')))]
-TINY = ['--smoke', '--work-dir', 'WORK']
+FIRST = 'work_dirs/smoke'  # of the one that has its crops at full size
 
 
 def commands():
@@ -30,11 +30,19 @@ def prepare(words, tmp_path, port):
     words = [str(tmp_path) if w == 'WORK' else w for w in words]
     if words[0] == 'make':
         return ['make', '-n', *words[1:]]
+    training = words[:2] == ['python', 'tools/train.py']
     if words[:2] == ['bash', 'tools/dist_train.sh']:
-        return [*words[:3], '2', '--smoke', '--work-dir', str(tmp_path)]
-    if words[:2] == ['python', 'tools/train.py']:
+        words, training = [*words[:3], '2'], True
+    if training:
         # a smoke run brings its own images and teacher
-        return [*words, '--smoke', '--work-dir', str(tmp_path)]
+        words = [*words, '--smoke', '--work-dir', str(tmp_path)]
+        options = small(words[2])
+        if FIRST in words or not options:
+            return words
+        if '--cfg-options' not in words:
+            words.append('--cfg-options')
+        place = words.index('--cfg-options') + 1
+        return [*words[:place], *options, *words[place:]]
     if words[:2] == ['python', 'tools/extract_backbone.py']:
         return None  # tests/test_tools.py runs it on a checkpoint
     if words[0] == 'source':

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from tests.tools import PHOTOS, ROOT, losses, one_line, run
+from tests.tools import PHOTOS, ROOT, losses, one_line, run, small
 
 
 @pytest.fixture(scope='module')
@@ -107,7 +107,8 @@ def test_swav_on_two_ranks_without_a_gpu(tmp_path, free_port):
     done = run('bash', 'tools/dist_train.sh', config, 2, '--smoke',
                '--work-dir', tmp_path, '--cfg-options', 'custom_hooks.'
                f"{hooks.index('SwAVQueueHook')}.start_epoch=0",
-               'model.head.loss.queue_len=8', env=dict(PORT=str(free_port)))
+               'model.head.loss.queue_len=8', *small(config),
+               env=dict(PORT=str(free_port)))
     assert 'SyncBN needs a GPU' in done.stdout
     assert len(losses(done)) == 4
     kept = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)[
@@ -200,7 +201,8 @@ def test_own_photos_from_a_teacher_to_a_student(tmp_path):
     photo_tiles(tmp_path / 'photos', 8, size=64)
     (tmp_path / 'photos' / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
     common = [f'data_root={tmp_path}/photos', 'train_dataloader.batch_size=4',
-              'train_dataloader.num_workers=1', 'train_cfg.max_epochs=1']
+              'train_dataloader.num_workers=1', 'train_cfg.max_epochs=1',
+              *small(PHOTOS)]
     teacher = run('python', 'tools/train.py',
                   'configs/quickstart/own_photos_teacher.py', '--work-dir',
                   tmp_path / 'teacher', '--cfg-options', *common)

@@ -12,11 +12,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from threadpoolctl import threadpool_limits
 from torch._inductor import config as inductor
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = 'configs/quickstart/own_photos.py'
+SMALL = {224: 64, 96: 32, 65536: 1024}  # sides of crops, DINO's outputs
 
 # To import torch and mmpretrain takes a process five seconds. So one process
 # imports them, computes nothing, and is forked for each that a test wants:
@@ -83,6 +85,25 @@ def _become(words, cwd, environment, streams):
                                        if Path(p) not in (Path(), ROOT))]
     sys.argv[1:] = words[1:]
     runpy.run_path(str(tool), run_name='__main__')
+
+
+def small(config):
+    """Options by which a config cuts small crops: most of a run's time.
+
+    And by which DINO has few outputs, of which a checkpoint is full.
+    """
+    path = 'train_dataloader.dataset.pipeline'
+    found = {}
+    cfg = Config.fromfile(ROOT / config)
+    dataset, model = cfg.train_dataloader.dataset, cfg.model
+    for i, part in enumerate(dataset.get('pipeline', ())):
+        if 'size' in part:
+            found[f'{path}.{i}.size'] = part['size']
+        for j, view in enumerate(part.get('transforms', ())):
+            found[f'{path}.{i}.transforms.{j}.0.scale'] = view[0]['scale']
+    if 'ssl' in model and model.ssl.type == 'DINO':
+        found['model.ssl.head.out_channels'] = model.ssl.head.out_channels
+    return [f'{key}={SMALL[size]}' for key, size in found.items()]
 
 
 def losses(done):

@@ -35,6 +35,12 @@ IMAGES = dict(MoCo=(2, 1), DenseCL=(2, 1), GlobalSimCLR=(2, 0),
               SimSiam=(2, 0), BarlowTwins=(2, 0), BYOL=(2, 2),
               MoCoV3=(2, 2), SwAV=(8, 0), DINO=(10, 2))
 BATCH = 4
+# one of a CNN, of a momentum encoder without queue, of crops of two sizes, of
+# a network without BN, and of a comparator; the others wait for test-slow
+QUICK = ('disco/r50_r18', 'disco/other/byol_r50_r18', 'disco_swav/swavr50_r34',
+         'disco_dino/vits_vitt', 'comparators/seed_r50_r18')
+QUICK_OR_SLOW = [name if name in QUICK else
+                 pytest.param(name, marks=pytest.mark.slow) for name in EACH]
 
 
 def setup(name, lr=.01, **wrapper):
@@ -152,7 +158,7 @@ def test_bf16_ends_near_fp32(name):
     assert ends[1] == pytest.approx(ends[0], abs=.1)
 
 
-@pytest.mark.parametrize('name', EACH)
+@pytest.mark.parametrize('name', QUICK_OR_SLOW)
 def test_accumulated_gradients_are_means(name):
     model, wrapper, batches = setup(name, accumulative_counts=2)
     wrapper.initialize_count_status(model, 0, 4)
@@ -171,7 +177,7 @@ def test_accumulated_gradients_are_means(name):
         torch.testing.assert_close(mine, value, msg=key)
 
 
-@pytest.mark.parametrize('name', EACH)
+@pytest.mark.parametrize('name', QUICK_OR_SLOW)
 def test_checkpointed_activations_change_no_gradient(name):
     grads = []
     for checkpointed in (False, True):
