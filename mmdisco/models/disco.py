@@ -1,6 +1,5 @@
 from typing import Dict, List, Optional, Sequence, Union
 
-import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
