@@ -1,6 +1,6 @@
 """Scores of what DisCo is compared with: of runs, and of KD's classifiers."""
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List
 
 import torch
 from mmengine.config import Config
