@@ -49,6 +49,7 @@ KD = dict(
 # Comparators that are not in the paper, of which authors report
 AUTHORS = dict(
     bingo=dict(r18=61.4, r34=63.5), compress=dict(r18=61.7),
+    compress_1q={},
     retro=dict(effb0=66.9), simreg={})
 TABLE6 = dict(vitt=(68.4, 55), xcitt=(71.1, 67))
 TABLE5 = dict(effb0=(62.4, 46.8), mbv3=(55.7, 19.4), r34=(63.3, 63.3))
@@ -92,7 +93,7 @@ def test_all_of_tables_1_and_7_and_the_sweeps_are_there():
                  for s in STUDENTS}
     expected |= {f'quickstart/comparators/{m}.py' for m in (
         'seed', *TABLE2, *AUTHORS, 'compress_mocov2_views',
-        'simreg_mocov2_views')}
+        'simreg_mocov2_views')} - {'quickstart/comparators/compress_1q.py'}
     expected |= {f'benchmarks/{m}_{s}.py' for m in KD for s in STUDENTS}
     expected |= {'benchmarks/linear_r50.py'}
     assert set(LEAVES) == expected
@@ -186,20 +187,21 @@ def check_other_comparator(cfg, method, student, doc):
     told = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
     assert AUTHORS[method].get(student) == (told and float(told[1]))
     assert 'Status: not run here' in doc
-    lr, epochs = dict(simreg=(.05, 130), compress=(.01, 130)).get(
-        method, (.03, 200))
+    lr, epochs = dict(
+        simreg=(.05, 130), compress=(.01, 130), compress_1q=(.01, 130)).get(
+            method, (.03, 200))
     assert cfg.optim_wrapper.optimizer == dict(
         type='SGD', lr=lr, momentum=.9, weight_decay=1e-4)
     assert cfg.train_cfg.max_epochs == epochs
     assert cfg.param_scheduler == [
         dict(type='MultiStepLR', milestones=[90, 120], gamma=.2, by_epoch=True)
-        if method == 'compress' else
+        if 'compress' in method else
         dict(type='CosineAnnealingLR', by_epoch=True)]
     assert cfg.train_dataloader.batch_size == 32  # of 8 ranks
     model, disco = cfg.model, load(f'disco/r50_{student}.py').model
     assert model.ssl.backbone == disco.ssl.backbone
     dataset = cfg.train_dataloader.dataset
-    if method in ('simreg', 'compress'):
+    if method in ('simreg', 'compress', 'compress_1q'):
         views = dataset.pipeline[1]
         crop, flip = views.transforms[0]
         assert (views.num_views, flip) == (1, dict(type='RandomFlip', prob=.5))
@@ -223,12 +225,19 @@ def check_other_comparator(cfg, method, student, doc):
         assert model.distill == dict(
             type='CompRessLoss', teacher_dim=2048, student_dim=WIDTH[student],
             queue_len=128000, temperature=.04)
+    elif method == 'compress_1q':
+        assert (model.ssl.type, pooled(model.ssl)) == ('PlainStudent', True)
+        assert model.distill == dict(
+            type='CompRessLoss', teacher_dim=2048, queue_len=128000,
+            temperature=.04, adapter=dict(
+                in_features=WIDTH[student], out_features=2048))
     elif method == 'retro':  # DisCo, with another head
         assert {**model.ssl, 'neck': disco.ssl.neck} == disco.ssl
         assert {**model, 'ssl': disco.ssl} == disco
         assert model.ssl.neck == dict(
             type='RetroNeck', in_channels=WIDTH[student],
-            head=model.teacher.neck, checkpoint=model.teacher.checkpoint)
+            head=model.teacher.neck, checkpoint=model.teacher.checkpoint,
+            url=model.teacher.url)
     else:
         assert model.ssl == dict(
             type='PlainStudent', views=(0, 2), **load(

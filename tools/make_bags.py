@@ -1,6 +1,6 @@
 """Find the nearest neighbours of each training image in the teacher's space.
 
-The space is that of the teacher's final embedding, after its projection head.
+The space is that of the teacher's backbone, pooled, as BINGO's release has it.
 Each image is embedded once, as an evaluation sees it; similarity is the
 cosine. The file is an array of int32, [images, neighbours].
 """

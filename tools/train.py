@@ -25,7 +25,7 @@ from mmdisco.launch import (
     read_config,
     shrink,
 )
-from mmdisco.launch.student import set_student
+from mmdisco.launch.student import check_student, set_student
 
 
 def parse_args() -> argparse.Namespace:
@@ -97,6 +97,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = checkpoint
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         safe_load(cfg.load_from)
+    if not args.smoke:  # which makes one
+        check_student(cfg)
     cfg.setdefault('auto_scale_lr', dict(base_batch_size=256, enable=False))
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True

@@ -3,7 +3,9 @@
 Paper, Table 1: 67.4 top-1 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/benchmarks/linear_r50.py 8 \
         --student checkpoints/moco_v2_200ep_pretrain.pth.tar
-Its best checkpoint is the teacher of KD: cp it to checkpoints/linear_r50.pth
+Its best checkpoint is the teacher of KD:
+    cp work_dirs/linear_r50/best_accuracy_top1_epoch_*.pth \
+        checkpoints/linear_r50.pth
 """
 _base_ = [
     '../_base_/datasets/imagenet_linear.py',

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmdisco.datasets import nearest_neighbours
 from mmdisco.errors import InputError
+from mmdisco.models.tap import unwrap
 
 
 def plain_images(cfg: Config) -> dict:
@@ -47,8 +48,8 @@ def embed_images(cfg: Config, batch_size: int) -> Tuple[Tensor, Tensor]:
         batch_size (int): Images at once.
 
     Returns:
-        Tensor: The teacher's final embeddings, after its projection head: the
-        space that DisCo distils, [N, D].
+        Tensor: The pooled features of the teacher's backbone, in eval mode,
+        in whose space BINGO's release looks for neighbours, [N, D].
         Tensor: The image that each is of, [N]: another one than its place
         tells where that can't be read.
     """
@@ -57,7 +58,9 @@ def embed_images(cfg: Config, batch_size: int) -> Tuple[Tensor, Tensor]:
     preprocessor = MODELS.build(next(filter(None, (
         part.get('data_preprocessor')
         for part in (cfg.model, cfg, cfg.model.get('ssl', {})))))).to(device)
-    teacher = MODELS.build(cfg.model.teacher).to(device)
+    pooled = dict(type='GlobalAveragePooling')
+    teacher = MODELS.build(dict(
+        cfg.model.teacher, neck=pooled, norm_mode='eval')).to(device)
     teacher.take_images_of(preprocessor)
     loader = Runner.build_dataloader(dict(
         dataset=DATASETS.build(plain_images(cfg)),
@@ -71,7 +74,9 @@ def embed_images(cfg: Config, batch_size: int) -> Tuple[Tensor, Tensor]:
         first = len(shown)
         shown += ([s.sample_idx for s in samples] if samples else
                   range(first, first + len(batch['inputs'])))
-        embeds.append(teacher(preprocessor(batch)['inputs']).float())
+        images = teacher.renormalize(preprocessor(batch)['inputs'])
+        feats = unwrap(teacher.backbone(images)).float()
+        embeds.append(feats.mean((2, 3)) if feats.dim() == 4 else feats)
     return torch.cat(embeds), torch.tensor(shown, device=device)
 
 

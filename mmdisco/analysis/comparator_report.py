@@ -1,10 +1,17 @@
 """The document about what DisCo is compared with."""
 from typing import Dict, List, Sequence, Tuple
 
-from .comparator_table import best, statistics, table
+from .comparator_table import best, table
 from .comparators import BASELINE
 
+OTHER_KD = ', mean over classes'
 Tuned = Dict[str, List[Tuple[dict, float]]]
+
+
+def split_kd(rows: Sequence[dict]) -> Tuple[List[dict], List[dict]]:
+    """Rows of the table, and those of the other arithmetic of KD."""
+    other = [row for row in rows if OTHER_KD in row['method']]
+    return [row for row in rows if row not in other], other
 
 
 def _verdict(rows: Sequence[dict]) -> str:
@@ -48,6 +55,7 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
         images (int): Training images.
         epochs (int): Of each run.
     """
+    rows, other = split_kd(rows)
     seeds = len({row['seed'] for row in rows})
     lines = [
         '# DisCo and what it is compared with', '',
@@ -72,14 +80,10 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
     if swept:
         lines += ['', "## DisCo's weight", '', *table([
             *(row for row in rows if row['method'] == BASELINE), *swept])]
-    if 'KD' in statistics(rows):
-        found = statistics(rows)
-        lines += ['', "## KD's sum over classes and its mean", '']
-        for student in ('', ' + DisCo'):
-            both = [found[f'KD{how}{student}']['linear']['mean']
-                    for how in ('', ', mean over classes')]
-            lines.append(f'- KD{student}: {both[0]:.2f} by the sum, '
-                         f'{both[1]:.2f} by the mean')
+    if other:
+        lines += ['', "## KD's mean over classes", '', *table([
+            *(row for row in rows if row['method'] in (
+                BASELINE, 'KD', 'KD + DisCo')), *other])]
     lines += [
         '', '## What was tuned', '',
         'At most four runs of each method, one seed, on four fifths of the '

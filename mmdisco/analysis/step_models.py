@@ -13,26 +13,30 @@ from mmdisco.launch import apply_speed, read_config
 from mmdisco.models.fast_student import speed_up_student
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / 'disco'
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+METHODS = dict(disco='disco/r50_{}.py', seed='comparators/seed_r50_{}.py')
 STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
 
 
-def config(student: str, teacher: str, queue_len: int) -> Config:
-    """The DisCo config of a student, from a teacher file.
+def config(student: str, teacher: str, queue_len: int,
+           method: str = 'disco') -> Config:
+    """The config of a student and a method, from a teacher file.
 
     Args:
         student (str): As in ``configs/disco/r50_{student}.py``.
         teacher (str): Checkpoint of the R-50 teacher.
-        queue_len (int): Keys in MoCo's queue.
+        queue_len (int): Embeddings in the method's queue.
+        method (str): 'disco' or 'seed'. Defaults to 'disco'.
 
     Returns:
         Config: The whole config.
     """
     init_default_scope('mmpretrain')
     MMLogger.get_current_instance().setLevel('WARNING')
-    cfg = read_config(str(CONFIGS / f'r50_{student}.py'))
+    cfg = read_config(str(CONFIGS / METHODS[method].format(student)))
     cfg.model.teacher.checkpoint = teacher
-    cfg.model.ssl.queue_len = queue_len
+    queued = cfg.model.ssl if method == 'disco' else cfg.model.distill
+    queued.queue_len = queue_len
     return cfg
 
 

@@ -52,5 +52,7 @@ def few_images(loader: dict, images: int, folder: Path) -> str:
     if kind == 'ImageNet':  # which has a thousand folders, or is none
         dataset.type = 'CustomDataset'
         dataset.pop('split', None)
+    elif kind == 'LabelledPhotos':  # the tiles are of two classes
+        dataset.update(num_classes=None, ann_file='')
     dataset.update(data_root=str(folder), data_prefix='')
     return kind

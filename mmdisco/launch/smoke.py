@@ -1,4 +1,5 @@
 from pathlib import Path
+from shutil import rmtree
 from typing import List
 from uuid import uuid4
 
@@ -35,6 +36,8 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     kinds = [few_images(loader, images, work_dir / 'smoke_images')
              for loader in filter(None, loaders)]
     if main and set(kinds) != {'IDXImages'}:
+        # of an earlier run, perhaps with other ranks
+        rmtree(work_dir / 'smoke_images', ignore_errors=True)
         photo_tiles(work_dir / 'smoke_images', images)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
     for scheduler in schedulers_of(cfg):

@@ -1,6 +1,9 @@
+from pathlib import Path
+from typing import List
+
 from mmengine.config import Config
 
-from mmdisco.errors import InputError
+from mmdisco.errors import InputError, MissingFileError
 
 
 def set_student(cfg: Config, checkpoint: str) -> None:
@@ -11,13 +14,45 @@ def set_student(cfg: Config, checkpoint: str) -> None:
         checkpoint (str): The file.
 
     Raises:
+        MissingFileError: If there is no such file.
         InputError: If the config takes no student.
     """
-    hooks = [hook for hook in cfg.get('custom_hooks') or ()
-             if hook.type == 'StudentHook']
+    hooks = _hooks(cfg)
     if not hooks:
         raise InputError(
             f"this config takes no student: --student '{checkpoint}' is for "
             'one with a StudentHook, as those of configs/benchmarks')
+    _check_file(checkpoint)
     for hook in hooks:
         hook.checkpoint = checkpoint
+
+
+def check_student(cfg: Config) -> None:
+    """Find a missing student before networks are built and images sought.
+
+    Args:
+        cfg (Config): The config, with what the command line says.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InputError: If a ``StudentHook`` has no student, in a run that is not
+            resumed.
+    """
+    if cfg.get('resume'):  # its checkpoint has the student
+        return
+    for hook in _hooks(cfg):
+        if hook.get('checkpoint') is None:
+            raise InputError('the student has no weights: pass --student '
+                             'CKPT, the checkpoint of its pre-training')
+        _check_file(hook.checkpoint)
+
+
+def _hooks(cfg: Config) -> List[dict]:
+    return [hook for hook in cfg.get('custom_hooks') or ()
+            if hook.type == 'StudentHook']
+
+
+def _check_file(path: str) -> None:
+    if not Path(path).is_file():
+        raise MissingFileError(f"student file '{path}' not found: pass "
+                               '--student CKPT')

@@ -4,6 +4,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .checks import check_losses
 from .host import Part, SSLHost, build
 from .log_values import distill_names, monitor, ssl_losses
 from .pairs import by_view, distill_views, images_for, matched
@@ -66,10 +67,7 @@ class DisCo(SSLHost):
         self._teacher = (build(teacher, 'teacher'), )
         losses = distill if isinstance(distill, (list, tuple)) else [distill]
         self.distill = nn.ModuleList(build(p, 'distill') for p in losses)
-        for loss in self.distill:
-            if getattr(loss, 'wants_labels', False):
-                raise InputError(f'{type(loss).__name__} learns from labels: '
-                                 'it is for a classifier, not for DisCo')
+        check_losses(self.ssl, self.distill, extra_views)
         if isinstance(self.ssl, PlainStudent) and all(
                 getattr(d, 'on', 'embed') == 'feat' for d in self.distill):
             self.ssl.neck.requires_grad_(False)  # which nothing teaches
@@ -80,7 +78,7 @@ class DisCo(SSLHost):
         self.distill_crops = distill_crops
         self.ssl_weight = ssl_weight
         StudentTap(self.ssl)  # raises where there is nothing to tap
-        check_widths(self.ssl.neck, self.teacher.neck, self.distill)
+        check_widths(self.ssl, self.teacher, self.distill)
         check_files(self.teacher, [self.ssl.neck, *self.distill])
         self.teacher.take_images_of(self.data_preprocessor)
 
@@ -111,7 +109,7 @@ class DisCo(SSLHost):
                 self.ssl.neck(self.ssl.backbone(inputs[view]))
         passes = [p for p in tap.passes if self.distill_crops == 'all'
                   or p.images.shape[2:] == inputs[0].shape[2:]]
-        images = images_for(self.distill, passes, inputs)
+        images = images_for(tap, self.distill, passes, inputs)
         targets = self.teacher.passes(images, maps)
         student, teacher = (by_view(tap, seen, inputs)
                             for seen in (passes, targets))
@@ -119,9 +117,11 @@ class DisCo(SSLHost):
 
         for name, distill in zip(distill_names(self.distill), self.distill):
             losses[name] = distill_views(distill, student, teacher, keys)
+        close = [d for d in self.distill if not getattr(d, 'any_width', False)]
         adapter = next(filter(None, (
-            getattr(d, 'adapter', None) for d in self.distill)), None)
-        losses.update(monitor(*matched(student, teacher), adapter))
+            getattr(d, 'adapter', None) for d in close)), None)
+        seen, wanted = matched(student, teacher)
+        losses.update(monitor(seen, wanted if close else None, adapter))
         return losses
 
     def _apply(self, fn, *args, **kwargs):

@@ -40,13 +40,14 @@ def distill_names(losses: Iterable[nn.Module]) -> List[str]:
 
 
 @torch.no_grad()
-def monitor(student: Tensor, teacher: Tensor,
+def monitor(student: Tensor, teacher: Optional[Tensor],
             adapter: Optional[nn.Module] = None) -> Dict[str, Tensor]:
     """How close two embeddings are, and how far the student's spread.
 
     Args:
         student (Tensor): [M, D].
-        teacher (Tensor): [M, D], or of another width.
+        teacher (Tensor, optional): [M, D], or of another width; None where
+            no loss draws the two together.
         adapter (nn.Module, optional): From the student's width to it.
 
     Returns:
@@ -58,7 +59,7 @@ def monitor(student: Tensor, teacher: Tensor,
         adapted = student.float() if adapter is None else adapter(
             student.float())
         values = {}
-        if adapted.shape == teacher.shape:
+        if teacher is not None and adapted.shape == teacher.shape:
             values['cosine'] = F.cosine_similarity(
                 adapted, teacher.float()).mean()
     student = F.normalize(student.float(), dim=1)  # [M, D]

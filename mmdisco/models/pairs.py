@@ -39,11 +39,12 @@ def by_view(tap: StudentTap, passes: Sequence[Pass],
         for view, found in parts.items()}
 
 
-def images_for(losses: Sequence[nn.Module], passes: Sequence[Pass],
-               inputs: List[Tensor]) -> List[Tensor]:
-    """What the teacher has to see.
+def images_for(tap: StudentTap, losses: Sequence[nn.Module],
+               passes: Sequence[Pass], inputs: List[Tensor]) -> List[Tensor]:
+    """What the teacher has to see: the views that some loss is for.
 
     Args:
+        tap (StudentTap): Which tells rows.
         losses (Sequence[nn.Module]): Of distillation. One of bags of images
             wants of the teacher but the second of its ``views``.
         passes (Sequence[Pass]): Of the student.
@@ -53,9 +54,15 @@ def images_for(losses: Sequence[nn.Module], passes: Sequence[Pass],
         list[Tensor]: Batches of images.
     """
     bags = {loss.views[1] for loss in losses if of_bags(loss)}
-    images = [] if all(map(of_bags, losses)) else [p.images for p in passes]
-    return images + [inputs[view] for view in sorted(bags) if all(
-        inputs[view] is not batch for batch in images)]
+    wanted = set(bags)
+    for loss in losses:
+        views = getattr(loss, 'views', None)
+        if not of_bags(loss):
+            wanted.update(range(len(inputs)) if views is None else views)
+    seen = {view for p in passes for view, _ in tap.rows_of(p.images, inputs)}
+    images = [p.images for p in passes if any(
+        view in wanted for view, _ in tap.rows_of(p.images, inputs))]
+    return images + [inputs[view] for view in sorted(bags - seen)]
 
 
 def of_bags(loss: nn.Module) -> bool:
@@ -114,7 +121,7 @@ def distill_views(loss: nn.Module, student: Views, teacher: Views,
         args = [getattr(seen[view], what) for seen in (student, teacher)]
         if getattr(loss, 'wants_view', False):
             args.append(view)
-        if getattr(loss, 'takes_key', False) and keys:
+        if getattr(loss, 'takes_key', False) and keys is not None:
             args.append(keys[view])
         total = total + loss(*args)
     return total

@@ -1,6 +1,6 @@
 from inspect import signature
 from itertools import islice
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -65,10 +65,12 @@ class StudentTap:
                 'neck embeds no view: DisCo needs a method of several views')
         self.ssl = ssl
         self._recorder = MapRecorder(ssl.backbone) if maps else None
+        self._rows: Dict[int, List[Rows]] = {}  # by id of a batch
 
     def __enter__(self) -> 'StudentTap':
         self.passes: List[Pass] = []
         self._pending = []
+        self._rows.clear()
         if self._recorder:
             self._recorder.__enter__()
         self._hooks = [
@@ -124,6 +126,12 @@ class StudentTap:
         Raises:
             ValueError: If some rows are of no view.
         """
+        if id(images) not in self._rows:  # of what self.passes keeps alive
+            self._rows[id(images)] = self._find_rows(images, views)
+        return self._rows[id(images)]
+
+    def _find_rows(self, images: Tensor,
+                   views: Sequence[Tensor]) -> List[Rows]:
         for index, view in enumerate(views):
             if images is view:
                 return [(index, slice(None))]

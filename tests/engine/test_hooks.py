@@ -15,12 +15,16 @@ from mmdisco.engine import (
     TeacherHook,
     ThroughputHook,
 )
+from mmdisco.models import CompRessLoss, SEEDLoss
 
 
 def queue_runner(images, batch, world_size, queue_len, wrap=True):
-    ssl = SimpleNamespace(queue_len=queue_len)
+    ssl = model = torch.nn.Module()
+    ssl.queue_len = queue_len
     loader = SimpleNamespace(dataset=range(images), batch_size=batch)
-    model = SimpleNamespace(ssl=ssl) if wrap else ssl
+    if wrap:
+        model = torch.nn.Module()
+        model.ssl = ssl
     return SimpleNamespace(
         train_dataloader=loader, world_size=world_size, model=model)
 
@@ -41,8 +45,19 @@ def test_a_queue_that_fits_passes():
     runner = queue_runner(100, 4, 2, 96)
     QueueCheckHook().before_train(runner)
     del runner.model.ssl.queue_len  # an algorithm without a queue
+    runner.model.distill = torch.nn.ModuleList([SEEDLoss(8, queue_len=99)])
     QueueCheckHook().before_train(runner)
     assert runner.train_dataloader.batch_size == 4
+
+
+def test_a_queue_of_a_loss_is_no_longer_than_the_data_set():
+    runner = queue_runner(100, 4, 2, 96)
+    runner.model.distill = torch.nn.ModuleList([
+        SEEDLoss(8, queue_len=90), CompRessLoss(8, 4, queue_len=101)])
+    with pytest.raises(ValueError, match='model.distill.1.teacher_memory of '
+                       '101 features is longer than the data set of 100 '
+                       'images: set queue_len of model.distill.1 to 100'):
+        QueueCheckHook().before_train(runner)
 
 
 def test_collapse_warns_below_the_threshold_at_the_interval():

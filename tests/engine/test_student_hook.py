@@ -5,13 +5,15 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 import torchvision
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.converters import sha256_of
 from mmdisco.engine import StudentHook
-from tests.tools import losses, run
+from mmdisco.launch.student import check_student
+from tests.tools import ROOT, losses, run
 
 SMALL = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 FROZEN = dict(SMALL, frozen_stages=4, norm_eval=True)
@@ -160,6 +162,32 @@ def test_a_config_without_a_student_takes_none(fails):
     line = fails('tools/train.py', 'configs/baselines/mocov2_r18.py',
                  '--student', 'x.pth')
     assert "this config takes no student: --student 'x.pth'" in line
+
+
+@pytest.mark.parametrize('options, words', [
+    ([], 'pass --student CKPT, the checkpoint of its pre-training'),
+    (['--resume'], 'pass --student CKPT'),  # nothing to resume from
+    (['--student', 'none.pth'], "student file 'none.pth' not found"),
+    (['--student', 'none.pth', '--smoke'], "student file 'none.pth'"),
+    (['--cfg-options', 'custom_hooks.{last}.checkpoint=none.pth'],
+     "student file 'none.pth' not found")])
+def test_a_missing_student_is_found_before_anything_is_built(
+        tmp_path, fails, monkeypatch, options, words):
+    monkeypatch.setattr('mmengine.runner.Runner.from_cfg', None)
+    config = 'configs/benchmarks/linear_r50.py'
+    last = len(Config.fromfile(ROOT / config).custom_hooks) - 1
+    line = fails('tools/train.py', config, '--work-dir', tmp_path / 'work',
+                 *(option.format(last=last) for option in options))
+    assert words in line
+    assert not (tmp_path / 'work').exists()
+
+
+def test_a_resumed_run_needs_no_student_file():
+    cfg = Config(dict(resume=True, custom_hooks=[dict(type='StudentHook')]))
+    check_student(cfg)
+    cfg.resume = False
+    with pytest.raises(ValueError, match='pass --student CKPT'):
+        check_student(cfg)
 
 
 def test_kd_trains_the_classifier_alone(tmp_path):

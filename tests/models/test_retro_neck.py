@@ -56,6 +56,19 @@ def test_another_head_is_refused(teacher):
         RetroNeck(32, dict(HEAD, hid_channels=8), teacher.checkpoint)
 
 
+def test_a_missing_file_and_another_file_are_told(teacher, tmp_path):
+    with pytest.raises(FileNotFoundError, match="'none.pth' not found.*https"):
+        RetroNeck(32, HEAD, 'none.pth', url='https://example.org/none.pth')
+    other = str(tmp_path / 'other.pth')
+    weights = torch.load(teacher.checkpoint)
+    weights['state_dict']['backbone.conv1.weight'] += 1
+    torch.save(weights, other)
+    ssl = dict(TESTBEDS['SimCLR'], backbone=EVAL, neck=RetroNeck(
+        64, HEAD, other))
+    with pytest.raises(ValueError, match='RetroNeck has read another file'):
+        DisCo(ssl, teacher, DisCoLoss())
+
+
 def test_a_teacher_may_give_the_backbones_feature(teacher, tmp_path):
     """Of a file with a head, and of one without."""
     pool = dict(type='GlobalAveragePooling')

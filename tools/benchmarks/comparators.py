@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.bags import make_bags
-from mmdisco.analysis.comparator_report import markdown
+from mmdisco.analysis.comparator_report import markdown, split_kd
 from mmdisco.analysis.comparator_scores import kd_scores
 from mmdisco.analysis.comparator_table import COLUMNS, draw
 from mmdisco.analysis.comparators import METHODS, SWEPT, WEIGHT, WEIGHTS, Common
@@ -122,7 +122,7 @@ def main() -> None:
     replace(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
     replace(out / 'comparators.md', markdown(
         rows, swept, tuned, args.images, args.epochs))
-    draw(rows, out / 'comparators.png')
+    draw(split_kd(rows)[0], out / 'comparators.png')
     print((out / 'comparators.md').read_text())
 
 

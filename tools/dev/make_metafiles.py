@@ -48,7 +48,8 @@ COMPARATORS = {
     'at': 'AT', 'rkd': 'RKD', 'at_disco': 'AT + DisCo',
     'rkd_disco': 'RKD + DisCo'}
 ELSEWHERE = {  # of which only their authors report
-    'bingo': 'BINGO', 'compress': 'CompRess', 'retro': 'Retro',
+    'bingo': 'BINGO', 'compress': 'CompRess',
+    'compress_1q': 'CompRess, one memory', 'retro': 'Retro',
     'simreg': 'SimReg'}
 # by all of a file's name but the network
 BENCHMARKS = {'linear': 'MoCo-v2', 'kd_mocov2': 'KD', 'kd_disco': 'KD + DisCo'}

@@ -1,5 +1,7 @@
 # ImageNet's folders with labels, as linear evaluation has them since MoCo
 # (https://arxiv.org/abs/1911.05722): one random crop; 32 images a GPU on 8.
+# train and val have one folder for each class. An unreadable image ends the
+# run and is named: a score of other images than ImageNet's is none.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
     type='ClsDataPreprocessor',
@@ -9,7 +11,7 @@ data_preprocessor = dict(
     to_rgb=True)
 
 train_pipeline = [
-    # pillow raises on a truncated file, where OpenCV fills it with grey
+    # pillow finds a truncated file, which OpenCV fills with grey
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),
     dict(
         type='RandomResizedCrop',
@@ -32,9 +34,10 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='ImageNet',
+        type='LabelledPhotos',
         data_root=data_root,
-        split='train',
+        data_prefix='train',
+        num_classes=1000,
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=32,
@@ -43,9 +46,10 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
     dataset=dict(
-        type='ImageNet',
+        type='LabelledPhotos',
         data_root=data_root,
-        split='val',
+        data_prefix='val',
+        num_classes=1000,
         pipeline=test_pipeline))
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 val_cfg = dict()

@@ -3,11 +3,7 @@
 # features of its own backbone, and nothing else; temperature .04. What enters
 # the student's memory is of its moving average, m .999 (mmengine counts 1 - m).
 # Both memories of 2048 and 512 features take 1.2 GiB.
-#
-# With one memory (1q), of a ResNet-18:
-#     ssl.type='PlainStudent', without ssl.momentum;
-#     distill.student_dim=None,
-#     distill.adapter=dict(in_features=512, out_features=2048)
+# With one memory (1q): compress_1q.py.
 testbed = dict(
     type='MomentumStudent',
     momentum=.001,

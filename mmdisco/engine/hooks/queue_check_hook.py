@@ -3,6 +3,7 @@ from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmdisco.errors import InputError
+from mmdisco.models.losses.feature_queue import FeatureQueue
 
 
 @HOOKS.register_module()
@@ -11,7 +12,8 @@ class QueueCheckHook(Hook):
 
     A queue longer than the data set holds keys of the query's own image, and
     one that is not a multiple of the global batch can't be filled (MoCo
-    stops with an assertion when it reaches the end).
+    stops with an assertion when it reaches the end). Queues of distillation
+    losses wrap around, and need only be short enough.
     """
 
     def before_train(self, runner) -> None:
@@ -30,6 +32,12 @@ class QueueCheckHook(Hook):
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         prefix = 'model.ssl.' if hasattr(model, 'ssl') else 'model.'
+        for name, module in model.named_modules():
+            if isinstance(module, FeatureQueue) and len(module.rows) > images:
+                raise InputError(
+                    f'model.{name} of {len(module.rows)} features is longer '
+                    f'than the data set of {images} images: set queue_len of '
+                    f'model.{name.rpartition(".")[0]} to {images} or less')
         length = getattr(getattr(model, 'ssl', model), 'queue_len', None)
         if length is None:
             return

@@ -20,6 +20,8 @@ class RetroNeck(BaseModule):
         head (dict): Config of the teacher's neck.
         checkpoint (str): The teacher's file. None leaves the head random, for
             tests.
+        url (str, optional): Where that file is published, to be told if it
+            is not there. Defaults to None.
         init_cfg (dict, optional): Of the adapter. Defaults to None.
 
     Raises:
@@ -31,6 +33,7 @@ class RetroNeck(BaseModule):
                  in_channels: int,
                  head: dict,
                  checkpoint: Optional[str],
+                 url: Optional[str] = None,
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__()
         width = head['in_channels']
@@ -38,9 +41,10 @@ class RetroNeck(BaseModule):
             nn.Conv2d(in_channels, width, 1, bias=False),
             nn.BatchNorm2d(width), nn.ReLU(inplace=True), init_cfg=init_cfg)
         self.head = MODELS.build(head)
-        self.sha256 = None if checkpoint is None else sha256_of(checkpoint)
+        self.sha256 = None
         if checkpoint is not None:
-            weights = read_teacher(checkpoint, nn.Identity())
+            weights = read_teacher(checkpoint, nn.Identity(), url)
+            self.sha256 = sha256_of(checkpoint)
             load_strictly(self.head, {
                 key.removeprefix('neck.'): value
                 for key, value in weights.items() if key.startswith('neck.')},

@@ -4,6 +4,8 @@ from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from mmdisco.errors import InputError
+
 
 @MODELS.register_module()
 class PlainStudent(BaseSelfSupervisor):
@@ -45,6 +47,11 @@ class PlainStudent(BaseSelfSupervisor):
         Returns:
             dict[str, Tensor]: Empty.
         """
+        if max(self.views) >= len(inputs):
+            raise InputError(
+                f'{type(self).__name__} embeds the views {list(self.views)}, '
+                f'the data give {len(inputs)}: set model.ssl.views, or '
+                'num_views of the pipeline (BINGO wants a data set of Bags)')
         for view in self.views:
             self.neck(self.backbone(inputs[view]))
         return {}

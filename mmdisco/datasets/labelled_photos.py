@@ -1,0 +1,137 @@
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets.custom import get_samples
+from mmpretrain.registry import DATASETS
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from mmdisco.errors import InputError, MissingFileError
+from .photos import Photos
+
+
+@DATASETS.register_module()
+class LabelledPhotos(CustomDataset):
+    """A folder of class folders, labelled by their names in sorted order.
+
+    The labels are those of torchvision's ``ImageFolder`` and, of ImageNet,
+    mmpretrain's. Folders whose name begins with a dot are no classes.
+
+    An image that can't be read is an error, not skipped as by
+    :class:`Photos`: a score of other images than told is none.
+
+    Args:
+        data_root (str): The folder. Defaults to ''.
+        data_prefix (str): Folder below ``data_root``, 'train' or 'val'.
+            Defaults to ''.
+        num_classes (int, optional): How many class folders there must be.
+            Defaults to None: any.
+        ann_file (str): A list of the images to take, below ``data_root``, one
+            a line: 'path label', or 'path', whose first folder is the class,
+            or 'class_name.JPEG' as in SimCLR's lists of ImageNet's 1 % and
+            10 %. Defaults to '': all images.
+        pipeline (Sequence[dict]): Transforms. Defaults to ().
+
+    Raises:
+        MissingFileError: If there is no such folder or list.
+        InputError: If classes or images are not as told; later, if an image
+            can't be read.
+    """
+
+    def __init__(self,
+                 data_root: str = '',
+                 data_prefix: str = '',
+                 num_classes: Optional[int] = None,
+                 ann_file: str = '',
+                 pipeline: Sequence[dict] = ()) -> None:
+        folder = Path(data_root, data_prefix).expanduser()
+        if not folder.is_dir():
+            raise MissingFileError(f"image folder '{folder}' not found: set "
+                                   'data_root')
+        if ann_file:
+            ann_file = str(Path(data_root, ann_file).expanduser())
+        self.num_classes = num_classes
+        with os.scandir(folder) as entries:
+            classes = sorted(e.name for e in entries
+                             if e.is_dir() and not e.name.startswith('.'))
+        super().__init__(
+            data_prefix=str(folder),
+            ann_file=ann_file,
+            metainfo=dict(classes=tuple(classes)),
+            extensions=IMG_EXTENSIONS,
+            pipeline=pipeline)
+
+    def load_data_list(self) -> List[dict]:
+        """``img_path`` and ``gt_label`` of each, by the folders or the list."""
+        samples = self._listed() if self.ann_file else self._in_folders()
+        if not samples:
+            raise InputError(f"list of images '{self.ann_file}' is empty")
+        return [dict(img_path=os.path.join(self.img_prefix, path),
+                     gt_label=label) for path, label in samples]
+
+    def prepare_data(self, index: int) -> dict:
+        """What the pipeline makes of one image.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        try:
+            return super().prepare_data(index)
+        except Exception as error:  # any decoder has exceptions of its own
+            path = self.get_data_info(index)['img_path']
+            if Photos._is_readable(path):
+                raise
+            reason = ' '.join(str(error).split())  # in one line
+            raise InputError(f"image '{path}' can't be read ({reason}): "
+                             'put a whole one in its place') from error
+
+    def _in_folders(self) -> List[Tuple[str, int]]:
+        samples, empty = get_samples(
+            self.img_prefix, self._labels, is_valid_file=self.is_valid_file)
+        if empty:
+            raise InputError(
+                f"'{self.img_prefix}' has class folders without an image, "
+                f"{len(empty)} of {len(self.CLASSES)}, e.g. '{min(empty)}': "
+                f"fill or remove them ({' '.join(IMG_EXTENSIONS)})")
+        return samples
+
+    def _listed(self) -> List[Tuple[str, int]]:
+        if not Path(self.ann_file).is_file():
+            raise MissingFileError(f"list of images '{self.ann_file}' not "
+                                   'found: set ann_file')
+        text = Path(self.ann_file).read_text(errors='replace')
+        lines = filter(None, map(str.strip, text.splitlines()))
+        return [self._sample(line) for line in lines]
+
+    def _sample(self, line: str) -> Tuple[str, int]:
+        path, _, label = line.rpartition(' ')
+        if path and label.isdecimal():
+            if self.num_classes and int(label) >= self.num_classes:
+                raise InputError(
+                    f"'{self.ann_file}' has '{line}', num_classes is "
+                    f'{self.num_classes}: labels begin with 0')
+            return path, int(label)
+        name, below, _ = line.partition('/')
+        if not below:
+            name = line.rpartition('_')[0]
+        if name not in self._labels:
+            raise InputError(
+                f"'{self.ann_file}' has '{line}', but '{self.img_prefix}' no "
+                f"class folder '{name}': write 'path label', 'class/name' or "
+                "'class_name' in each line")
+        return line if below else f'{name}/{line}', self._labels[name]
+
+    @cached_property
+    def _labels(self) -> Dict[str, int]:
+        """Of the class folders, whose number counts only where it is used."""
+        found, wanted = len(self.CLASSES), self.num_classes
+        if not found or wanted not in (None, found):
+            told = '' if wanted is None else f', num_classes is {wanted}'
+            raise InputError(
+                f"'{self.img_prefix}' has {found} class folder"
+                f"{'' if found == 1 else 's'}{told}: set data_root to images "
+                'in one folder for each class, or num_classes of the data set '
+                'and model.head')
+        return self.class_to_idx

@@ -1,0 +1,135 @@
+"""What a step of DisCo costs beside one of SEED, and what explains it.
+
+DisCo sees a second view and has a momentum encoder, SEED has neither. The
+steps are those that tools/train.py runs, from the configs of both; `passes_…`
+are the forward and backward passes alone that each of them needs. All take
+turns in one run. Passes are counted while a step runs. Weights are random:
+they don't change the time.
+"""
+import argparse
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Callable, Dict
+
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor, nn
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.step_models import (
+    DEVICE,
+    STUDENTS,
+    config,
+    fast_model,
+    two_views,
+)
+from mmdisco.analysis.turns import take_turns
+from mmdisco.launch import one_line_errors
+from mmdisco.launch.smoke import save_random
+
+VIEWS = dict(disco=2, seed=1)
+
+
+def model_of(method: str, args: argparse.Namespace, teacher: str):
+    """A method's model, its optimizer and its views."""
+    cfg = config(args.student, teacher, args.queue_len, method)
+    model = fast_model(cfg, args.speed)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    return model, wrapper, two_views(args.batch_size, args.size)[
+        :VIEWS[method]]
+
+
+def step(method: str, args: argparse.Namespace, teacher: str) -> Callable:
+    """A step of tools/train.py, from uint8 views to updated weights."""
+    model, wrapper, views = model_of(method, args, teacher)
+    return lambda: model.train_step(
+        dict(inputs=list(views), data_samples=[]), wrapper)
+
+
+def momentum_encoder(model: nn.Module) -> Callable[[Tensor], object]:
+    """MoCo's, or nothing."""
+    return getattr(model.ssl, 'encoder_k', lambda view: None)
+
+
+def passes(method: str, args: argparse.Namespace, teacher: str) -> Callable:
+    """The passes of a step: no loss, queue, average or optimizer."""
+    model, _, views = model_of(method, args, teacher)
+    views = [view.float() / 255 for view in views]
+    both = torch.cat(views)  # [V * N, 3, H, W]
+
+    def run() -> None:
+        embeds = [model.neck(model.backbone(view))[0] for view in views]
+        with torch.no_grad():
+            momentum_encoder(model)(views[-1])
+        model.teacher(both)
+        for part in model.ssl.parameters():
+            part.grad = None
+        torch.cat(embeds).sum().backward()
+
+    return run
+
+
+def counted(method: str, args: argparse.Namespace,
+            teacher: str) -> Dict[str, float]:
+    """Forward passes of a step for each image, by network."""
+    args = argparse.Namespace(**{**vars(args), 'speed': 'off'})
+    model, wrapper, views = model_of(method, args, teacher)
+    seen: Counter = Counter()
+    networks = dict(student=model.backbone, teacher=model.teacher.backbone)
+    if hasattr(model.ssl, 'encoder_k'):
+        networks['momentum encoder'] = model.ssl.encoder_k.module[0]
+    for name, network in networks.items():
+        network.register_forward_hook(
+            lambda _, inputs, __, name=name: seen.update(
+                {name: len(inputs[0])}))
+    model.train_step(dict(inputs=list(views), data_samples=[]), wrapper)
+    return {name: number / args.batch_size for name, number in seen.items()}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--student', default='r18', choices=STUDENTS)
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--size', type=int, default=224)
+    parser.add_argument('--queue-len', type=int, default=65536)
+    parser.add_argument('--speed', default='off', choices=('off', 'exact'))
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--json', help='file to write')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        teacher = str(Path(folder, 'random.pth'))
+        save_random(config(args.student, teacher, args.queue_len).model
+                    .teacher, Path(teacher))
+        counts = {m: counted(m, args, teacher) for m in VIEWS}
+        rows = take_turns([
+            {m: (step, (m, args, teacher)),
+             f'passes_{m}': (passes, (m, args, teacher))} for m in VIEWS],
+            args.rounds)
+    for name, row in rows.items():
+        print(f"{name:<13} {row['seconds']:7.3f} s")
+    for method, found in counts.items():
+        print(f'{method}: ' + ', '.join(
+            f'{number:g} x {name}' for name, number in found.items())
+            + ' forward for each image; the student backward, too')
+    ratio, explained = (rows[f'{kind}disco']['seconds']
+                        / rows[f'{kind}seed']['seconds']
+                        for kind in ('', 'passes_'))
+    print(f'DisCo takes {ratio:.2f} steps of SEED; their passes explain '
+          f'{explained:.2f}')
+    if args.json:
+        path = Path(args.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(dict(
+            **rows, passes=counts, ratio=ratio, explained=explained,
+            **vars(args), device=DEVICE, **provenance()), indent=2))
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
