@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_images
 
 from mmdisco.models import FrozenTeacher
 
-EMBED, HIDDEN = 16, 24
+EMBED, HIDDEN, WIDTH = 16, 24, 64
 SIZES = {224: 32, 96: 16}
 STEPS = 20
 
@@ -21,7 +21,7 @@ def tiny_backbone(backbone):
         # bf16 convolutions of one pixel give garbage on CPUs (torch 2.11)
         backbone.update(depth=18, stem_channels=8, base_channels=8,
                         strides=(1, 1, 2, 1))
-        return 64
+        return WIDTH
     if backbone.type == 'VisionTransformer':
         backbone.update(img_size=32, patch_size=8, arch=dict(
             embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32))
@@ -34,6 +34,14 @@ def tiny_backbone(backbone):
 
 
 def tiny_neck(neck, width, embed):
+    if neck.type == 'GlobalAveragePooling':
+        return
+    if neck.type == 'SimRegNeck':  # to the teacher's feature
+        neck.update(in_channels=width, out_channels=WIDTH)
+        return
+    if neck.type == 'RetroNeck':
+        neck.update(in_channels=width, checkpoint=None)
+        neck, width = neck.head, WIDTH
     neck.update(in_channels=width, hid_channels=HIDDEN, out_channels=embed)
 
 
@@ -52,6 +60,9 @@ def build_tiny(path):
         for loss in losses:
             if 'embed_dim' in loss:
                 loss.embed_dim = EMBED
+            if loss.type == 'CompRessLoss':
+                loss.update(teacher_dim=WIDTH, student_dim=WIDTH,
+                            queue_len=30)
         teacher = model.teacher
         tiny_neck(teacher.neck, tiny_backbone(teacher.backbone), EMBED)
         torch.manual_seed(1)
@@ -75,6 +86,8 @@ def build_tiny(path):
     counts = [counts] if isinstance(counts, int) else counts
     sizes = [SIZES[pipeline[0].scale] for count, pipeline in zip(
         counts, pipelines) for _ in range(count)]
+    if cfg.train_dataloader.dataset.type == 'Bags':
+        sizes.append(sizes[0])
     torch.manual_seed(0)
     return MODELS.build(model), sizes
 

@@ -1,0 +1,142 @@
+"""What DisCo is compared with: runs, statistics and table."""
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmdisco.analysis.comparator_report import markdown, split_kd
+from mmdisco.analysis.comparator_table import best, draw, statistics, table
+from mmdisco.analysis.comparators import METHODS, Common
+from mmdisco.analysis.testbed_runs import splits
+from mmdisco.analysis.testbeds import csv_text
+from mmdisco.launch import apply_overrides, read_config
+from mmdisco.launch.peak_memory import keep_peak, read_peak
+from tests.tools import ROOT
+
+SOURCE = dict(command='python x', commit='abc', machine='m')
+LINEAR = {'MoCo-v2': [50., 52., 57.], 'SEED': [60., 62., 67.],
+          'DisCo': [60.1, 61.9, 67.3], 'KD': [49., 53., 58.]}
+
+
+def rows():
+    return [dict(method=m, distill='x', seed=s, linear=value,
+                 knn=None if m == 'KD' else value / 2,
+                 seconds=None if m == 'KD' else 10. + s,
+                 peak_memory_mib=None if m == 'KD' else 900 + s, **SOURCE)
+            for m, values in LINEAR.items() for s, value in enumerate(values)]
+
+
+@pytest.mark.parametrize('method', METHODS, ids=lambda m: m.name)
+def test_a_method_has_four_settings_at_most_and_all_can_be_set(method):
+    settings = method.settings()
+    assert 1 < len(settings) <= 4
+    assert len({str(s) for s in settings}) == len(settings)
+    common = Common(Path('work'), 'demo/fashion_mnist', 100, 3)
+    jobs = [common.job(method, setting, 1, 80) for setting in settings]
+    assert len({job.work_dir for job in jobs}) == len(jobs)
+    for job, setting in zip(jobs, settings):
+        cfg = read_config(job.config)
+        apply_overrides(cfg, dict(job.options))
+        data = cfg.train_dataloader.dataset
+        assert data.get('dataset', data).stop == 80
+        assert (data.type == 'Bags') == method.bags
+        for key, value in setting.items():
+            node = cfg
+            for part in key.split('.'):
+                node = node[int(part) if part.isdigit() else part]
+            assert node == value
+        assert job.checkpoint.name == 'epoch_3.pth'
+    learned, held_out = splits(cfg, 100, search=True)
+    assert (len(learned), len(held_out)) == (80, 20)
+
+
+def test_all_methods_of_the_issue_are_there_under_their_losses():
+    distilled = {m.name: m.distill for m in METHODS}
+    assert distilled['AT + DisCo'] == 'DisCo+AT'
+    for method in METHODS:
+        model = read_config(f'configs/quickstart/{method.config}').model
+        losses = model.get('distill', [])
+        losses = losses if isinstance(losses, list) else [losses]
+        names = [loss.type.removesuffix('Loss') for loss in losses]
+        assert method.distill == ('+'.join(names) or 'none')
+
+
+def test_gains_are_paired_and_blank_where_nothing_was_measured():
+    found = statistics(rows()[::-1])  # MoCo-v2's come last
+    assert found['SEED']['knn'] is not None and found['KD']['knn'] is None
+    found = statistics(rows())
+    base = np.array(LINEAR['MoCo-v2'])
+    for method, values in LINEAR.items():
+        gain = np.array(values) - base
+        stats = found[method]['linear']
+        assert stats['mean'] == pytest.approx(np.mean(values))
+        assert stats['std'] == pytest.approx(np.std(values, ddof=1))
+        assert stats['gain']['mean'] == pytest.approx(gain.mean(), abs=.01)
+        assert stats['gain']['standard_error'] == pytest.approx(
+            gain.std(ddof=1) / 3**.5, abs=.01)
+    assert found['SEED']['seconds'] == 11 and found['SEED']['memory'] == 901
+    lines = table(rows())
+    assert lines[2] == ('| MoCo-v2 | 53.00 ± 3.61 |  | 26.50 ± 1.80 |  | 11 |'
+                        ' 901 |')
+    assert lines[5] == '| KD | 53.33 ± 4.51 | +0.33 ± 0.67 |  |  |  |  |'
+
+
+def test_best_is_what_two_standard_errors_tell_apart():
+    # DisCo leads SEED by .1, -.1, .3: not told apart; MoCo-v2 by 10 ± .1
+    assert best(rows()) == ['DisCo', 'SEED']
+    text = markdown(rows(), [], {'SEED': [({'a.b.lr': .1}, 50.),
+                                          ({'a.b.lr': .2}, 51.)]}, 100, 3)
+    assert 'that of **DisCo**. It is not told apart' in text
+    assert '- SEED: b.lr 0.1: 50.00; **b.lr 0.2: 51.00**' in text
+    worse = [r for r in rows() if r['method'] != 'SEED']
+    worse += [dict(r, method='SEED', linear=r['linear'] + 5)
+              for r in rows() if r['method'] == 'SEED']
+    assert best(worse) == ['SEED']
+    text = markdown(worse, [], {}, 100, 3)
+    assert 'It is the best' in text and 'DisCo is not the best here' in text
+
+
+def test_the_figure_is_drawn(tmp_path):
+    draw(rows(), tmp_path / 'x.png')
+    assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
+    size = 64 * 2**20
+    code = (f'x = bytearray({size}); del x; print("done", flush=True); '
+            'input()')
+    process = subprocess.Popen([sys.executable, '-c', code], text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    keep_peak(process.pid, tmp_path)
+    peak = read_peak(tmp_path)
+    assert 64 < peak < 64 + 60  # the interpreter, too
+    (tmp_path / 'peak_memory_mib.txt').write_text('5000')
+    keep_peak(process.pid, tmp_path)
+    process.communicate('\n')
+    keep_peak(process.pid, tmp_path)  # it has ended
+    assert read_peak(tmp_path) == 5000
+    assert read_peak(tmp_path / 'none') == 0
+
+
+def test_the_documents_have_the_figures_of_the_csv():
+    path = ROOT / 'benchmarks/comparators.csv'
+    with path.open() as file:
+        measured = [{**row, 'seed': int(row['seed']), **{
+            key: float(row[key]) if row[key] else None for key in (
+                'knn', 'linear', 'seconds', 'peak_memory_mib')}}
+            for row in csv.DictReader(file)]
+    columns = path.read_text().splitlines()[0]
+    assert columns == ('method,distill,seed,knn,linear,seconds,'
+                       'peak_memory_mib,command,commit,machine')
+    assert csv_text([], columns.split(',')).strip() == columns
+    found, _ = split_kd([row for row in measured
+                         if ', weight ' not in row['method']])
+    assert {m.name for m in METHODS} <= {row['method'] for row in found}
+    for document in ('benchmarks/comparators.md', 'docs/comparators.md'):
+        text = (ROOT / document).read_text()
+        assert '\n'.join(table(found)) in text
+        assert f'that of **{best(found)[0]}**' in text
