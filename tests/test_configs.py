@@ -141,7 +141,8 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
     elif name.startswith('benchmarks'):
         check_benchmark(cfg, Path(name).stem, doc)
     elif name.startswith('comparators') and teacher in AUTHORS:
-        check_other_comparator(cfg, teacher, student.split('_')[1], doc)
+        method, _, student = Path(name).stem.rsplit('_', 2)
+        check_other_comparator(cfg, method, student, doc)
     elif name.startswith('comparators'):
         check_comparator(cfg, Path(name).stem, doc)
     elif name.startswith(('baselines/dino', 'disco_dino')):
