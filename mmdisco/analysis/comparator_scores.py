@@ -32,7 +32,9 @@ def kd_scores(jobs: Dict[str, List[Job]], images: int) -> Dict[str, list]:
     Returns:
         dict: Accuracy in per cent of each seed, by row.
     """
-    cfg = Config.fromfile(jobs['DisCo'][0].config)
+    first = jobs['DisCo'][0]
+    cfg = Config.fromfile(first.config)
+    cfg.merge_from_dict(first.options)
     train, test = splits(cfg, images, False)
     held_out = min(HELD_OUT, len(train) // 4)
     prepare = MODELS.build(cfg.data_preprocessor)

@@ -23,25 +23,29 @@ def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
         and ``gain`` of :func:`paired` (None where there are no values),
         ``seconds`` and ``memory``, medians over the seeds.
     """
-    found, values = {}, {}
+    found: Dict[str, dict] = {}
+    base = by_seed(rows, BASELINE)
     for method in dict.fromkeys(row['method'] for row in rows):
-        own = sorted((r for r in rows if r['method'] == method),
-                     key=lambda r: r['seed'])
+        own = by_seed(rows, method)
         found[method] = {
-            name: median(r[key] for r in own) if own[0][key] else None
+            name: median(r[key] for r in own.values())
+            if all(r[key] for r in own.values()) else None
             for name, key in (('seconds', 'seconds'),
                               ('memory', 'peak_memory_mib'))}
         for metric in ('linear', 'knn'):
-            scores = values[method, metric] = [r[metric] for r in own]
-            if scores[0] is None:
-                found[method][metric] = None
-                continue
-            base = values.get((BASELINE, metric), scores)
-            gain = paired(scores, base) if len(base) == len(scores) else None
-            found[method][metric] = dict(
-                mean=mean(scores), gain=gain,
-                std=stdev(scores) if len(scores) > 1 else None)
+            scores = [r[metric] for r in own.values()]
+            found[method][metric] = None if scores[0] is None else dict(
+                mean=mean(scores),
+                std=stdev(scores) if len(scores) > 1 else None,
+                gain=paired(scores, [r[metric] for r in base.values()])
+                if own.keys() == base.keys() else None)
     return found
+
+
+def by_seed(rows: Sequence[dict], method: str) -> Dict[int, dict]:
+    """The rows of a method by seed, in order."""
+    return {row['seed']: row for row in sorted(
+        (r for r in rows if r['method'] == method), key=lambda r: r['seed'])}
 
 
 def best(rows: Sequence[dict]) -> List[str]:
@@ -54,17 +58,20 @@ def best(rows: Sequence[dict]) -> List[str]:
         rows (Sequence[dict]): One a method and seed.
 
     Returns:
-        list[str]: The first, then those that can't be told from it.
+        list[str]: The first, then those that can't be told from it: all
+        others, if there is but one seed.
     """
-    scores = {m: [r['linear'] for r in sorted(
-        (r for r in rows if r['method'] == m), key=lambda r: r['seed'])]
-        for m in dict.fromkeys(r['method'] for r in rows)}
-    first = max(scores, key=lambda m: mean(scores[m]))
+    scores = {m: by_seed(rows, m) for m in dict.fromkeys(
+        r['method'] for r in rows)}
+    first = max(scores, key=lambda m: mean(
+        r['linear'] for r in scores[m].values()))
     alike = []
     for method, own in scores.items():
-        lead = paired(scores[first], own)
-        if method != first and lead['mean'] <= 2 * (
-                lead['standard_error'] or 0):
+        seeds = own.keys() & scores[first].keys()
+        lead = paired(*([s[seed]['linear'] for seed in sorted(seeds)]
+                        for s in (scores[first], own)))
+        error = lead['standard_error']
+        if method != first and (error is None or lead['mean'] <= 2 * error):
             alike.append(method)
     return [first, *alike]
 

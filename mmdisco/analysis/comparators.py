@@ -42,8 +42,7 @@ class Method:
 
 METHODS = (
     Method(BASELINE, 'none', 'mocov2.py', {LR: RATES}),
-    Method('AT', 'AT', 'comparators/at.py', {
-        WEIGHT: (10., 100., 1000., 10000.)}),
+    Method('AT', 'AT', 'comparators/at.py', {WEIGHT: (.1, 1., 10., 100.)}),
     Method('RKD', 'RKD', 'comparators/rkd.py', {
         WEIGHT: (1., 10., 100., 1000.)}),
     Method('SEED', 'SEED', 'comparators/seed.py', {
@@ -65,7 +64,7 @@ METHODS = (
     Method('DisCo*', 'DisCo', 'disco.py', {WEIGHT: WEIGHTS}, {HIDDEN: 32}),
     Method(SWEPT, 'DisCo', 'disco.py', {WEIGHT: WEIGHTS}),
     Method('AT + DisCo', 'DisCo+AT', 'comparators/at_disco.py', {
-        'model.distill.1.loss_weight': (10., 100., 1000., 10000.)}),
+        'model.distill.1.loss_weight': (.1, 1., 10., 100.)}),
     Method('RKD + DisCo', 'DisCo+RKD', 'comparators/rkd_disco.py', {
         'model.distill.1.loss_weight': (1., 10., 100., 1000.)}),
 )

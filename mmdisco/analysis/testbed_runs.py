@@ -75,7 +75,8 @@ def scores_of(run: Job, images: int, search: bool, source: dict) -> dict:
         ``machine``.
     """
     path = run.work_dir / 'scores.json'
-    if path.is_file():
+    if path.is_file() and (
+            path.stat().st_mtime >= run.checkpoint.stat().st_mtime):
         return json.loads(path.read_text())
     cfg = Config.fromfile(run.config)
     cfg.merge_from_dict(run.options)

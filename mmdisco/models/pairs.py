@@ -62,6 +62,9 @@ def images_for(tap: StudentTap, losses: Sequence[nn.Module],
     seen = {view for p in passes for view, _ in tap.rows_of(p.images, inputs)}
     images = [p.images for p in passes if any(
         view in wanted for view, _ in tap.rows_of(p.images, inputs))]
+    if bags and max(bags) >= len(inputs):
+        raise InputError(f'the teacher is to see view {max(bags)}, the data '
+                         f'give {len(inputs)}: set views of the loss')
     return images + [inputs[view] for view in sorted(bags - seen)]
 
 

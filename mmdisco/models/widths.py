@@ -1,9 +1,10 @@
 from typing import Optional, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .losses.feature_queue import FeatureQueue
 from .tap import embed_dim, unwrap
 
 # what enters a loss's queue, and the option that is its width
@@ -32,8 +33,7 @@ def width_of(network: nn.Module) -> Optional[int]:
             embeds = unwrap(network.neck(network.backbone(
                 weight.new_zeros(1, 3, 64, 64))))  # [1, D]
         return embeds.shape[1] if embeds.dim() == 2 else None
-    # wants images of its own size, or has no weights
-    except (RuntimeError, AssertionError, StopIteration):
+    except Exception:  # wants images of its own size, or anything else
         return None
     finally:
         for module, mode in training:
@@ -70,14 +70,16 @@ def check_widths(ssl: nn.Module, teacher: nn.Module,
 
 def _check_queues(loss: nn.Module, where: str, widths: dict) -> None:
     prototypes = getattr(loss, 'prototypes', None)
-    if prototypes is not None and prototypes.shape[1] != widths['teacher']:
+    if isinstance(prototypes, Tensor) and (
+            prototypes.shape[1] != widths['teacher']):
         raise InputError(
             f"the last layer in the file of {type(loss).__name__} is for "
             f'{prototypes.shape[1]}-d embeddings, the teacher gives '
             f"{widths['teacher']}-d ones: name the teacher's file")
     for name, (network, option) in _QUEUES.items():
         queue = getattr(loss, name, None)
-        if queue is not None and queue.rows.shape[1] != widths[network]:
+        if isinstance(queue, FeatureQueue) and (
+                queue.rows.shape[1] != widths[network]):
             raise InputError(
                 f'{where}.{option} is {queue.rows.shape[1]}, the {network} '
                 f'gives {widths[network]}-d embeddings: set it to '

@@ -2,6 +2,8 @@
 import csv
 import io
 import json
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,8 +87,14 @@ def test_the_rate_is_chosen_on_images_that_are_neither_learned_nor_tested():
 def test_scores_are_kept_with_their_run(tmp_path):
     run = job('simclr', 'none', .1, 0, {}, tmp_path)
     run.work_dir.mkdir()
+    run = replace(run, options={'train_cfg.max_epochs': 3})
+    (run.work_dir / 'epoch_3.pth').touch()
     (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.)))
     assert scores_of(run, 100, False, {}) == dict(knn=1.)
+    later = (run.work_dir / 'scores.json').stat().st_mtime + 9
+    os.utime(run.work_dir / 'epoch_3.pth', (later, later))  # run anew
+    with pytest.raises(ValueError, match='epoch_3.pth'):
+        scores_of(run, 100, False, {})
 
 
 def test_the_documents_have_the_figures_of_the_csv():

@@ -29,6 +29,7 @@ from mmdisco.analysis.testbed_runs import (
 )
 from mmdisco.analysis.testbeds import csv_text, replace
 from mmdisco.deploy.save import written_whole
+from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors, read_config, run_jobs
 
 FULL = '/usr/share/datasets/fashion-mnist'
@@ -48,6 +49,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out-dir', default='benchmarks')
     args = parser.parse_args()
     args.images = 60000 if args.full else args.images
+    if args.seeds < 1 or not args.full and not 5120 <= args.images <= 10000:
+        raise InputError('--seeds wants 1 or more, --images 5120 to 10000, '
+                         'which are bundled, or --full')
     return args
 
 
@@ -112,7 +116,8 @@ def main() -> None:
                 method=name, distill=method.distill, seed=seed,
                 command=command,
                 **scores_of(job, args.images, False, source)))
-        replace(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
+        replace(common.work_dir / 'comparators.csv',
+                csv_text(rows + swept, COLUMNS))
     if {'MoCo-v2', SWEPT} <= set(args.methods):
         for name, scores in kd_scores(jobs, args.images).items():
             rows += [dict(dict.fromkeys(COLUMNS), **source, method=name,
