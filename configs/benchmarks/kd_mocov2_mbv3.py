@@ -9,18 +9,9 @@ _base_ = [
     '../_base_/datasets/imagenet_linear.py',
     '../_base_/schedules/linear_100e.py',
     '../_base_/testbeds/kd.py',
-    '../_base_/students/mbv3.py',
+    '../_base_/classifiers/mbv3.py',
     '../_base_/benchmark_runtime.py',
 ]
 
-model = dict(
-    **_base_.testbed,
-    backbone=dict(
-        **_base_.student.backbone, frozen_stages=17, norm_eval=True),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        num_classes=1000,
-        in_channels=1280,
-        init_cfg=dict(type='Normal', layer='Linear', std=.01)))
+model = dict(**_base_.testbed)
 optim_wrapper = dict(optimizer=dict(lr=3.))

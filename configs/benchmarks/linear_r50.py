@@ -14,17 +14,7 @@ _base_ = [
 ]
 
 model = dict(
-    type='ImageClassifier',
-    backbone=dict(
-        type='ResNet',
-        depth=50,
-        zero_init_residual=False,
-        frozen_stages=4,
-        norm_eval=True),
+    type='LinearClassifier',
+    backbone=dict(type='ResNet', depth=50, zero_init_residual=False),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(
-        type='LinearClsHead',
-        num_classes=1000,
-        in_channels=2048,
-        init_cfg=dict(type='Normal', layer='Linear', std=.01)))
-optim_wrapper = dict(optimizer=dict(lr=30.))
+    head=dict(type='LinearClsHead', num_classes=1000, in_channels=2048))

@@ -1,11 +1,12 @@
 from .bags import Bags
 from .idx_images import IDXImages
 from .labelled_photos import LabelledPhotos
+from .local_cifar import LocalCIFAR10, LocalCIFAR100
 from .neighbours import nearest_neighbours
 from .photos import Photos
 from .transforms import LoadCrops, PhotometricViews
 
 __all__ = [
-    'Bags', 'IDXImages', 'LabelledPhotos', 'LoadCrops', 'PhotometricViews',
-    'Photos', 'nearest_neighbours'
+    'Bags', 'IDXImages', 'LabelledPhotos', 'LoadCrops', 'LocalCIFAR10',
+    'LocalCIFAR100', 'PhotometricViews', 'Photos', 'nearest_neighbours'
 ]

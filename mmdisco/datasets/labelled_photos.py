@@ -32,6 +32,8 @@ class LabelledPhotos(CustomDataset):
             a line: 'path label', or 'path', whose first folder is the class,
             or 'class_name.JPEG' as in SimCLR's lists of ImageNet's 1 % and
             10 %. Defaults to '': all images.
+        num_images (int, optional): How many images there must be. Defaults to
+            None: any.
         pipeline (Sequence[dict]): Transforms. Defaults to ().
 
     Raises:
@@ -45,6 +47,7 @@ class LabelledPhotos(CustomDataset):
                  data_prefix: str = '',
                  num_classes: Optional[int] = None,
                  ann_file: str = '',
+                 num_images: Optional[int] = None,
                  pipeline: Sequence[dict] = ()) -> None:
         folder = Path(data_root, data_prefix).expanduser()
         if not folder.is_dir():
@@ -53,6 +56,7 @@ class LabelledPhotos(CustomDataset):
         if ann_file:
             ann_file = str(Path(data_root, ann_file).expanduser())
         self.num_classes = num_classes
+        self.num_images = num_images
         with os.scandir(folder) as entries:
             classes = sorted(e.name for e in entries
                              if e.is_dir() and not e.name.startswith('.'))
@@ -68,6 +72,11 @@ class LabelledPhotos(CustomDataset):
         samples = self._listed() if self.ann_file else self._in_folders()
         if not samples:
             raise InputError(f"list of images '{self.ann_file}' is empty")
+        if self.num_images not in (None, len(samples)):
+            raise InputError(
+                f"'{self.ann_file or self.img_prefix}' has {len(samples)} "
+                f'image{"" if len(samples) == 1 else "s"}, num_images of the '
+                f'data set is {self.num_images}: give all of them, or set it')
         return [dict(img_path=os.path.join(self.img_prefix, path),
                      gt_label=label) for path, label in samples]
 

@@ -3,6 +3,7 @@ from .bf16_optim_wrapper import BF16OptimWrapper
 from .fast_runner import FastRunner
 from .gloo_ddp import GlooDistributedDataParallel
 from .hooks import (
+    BestAndLastHook,
     ClipGradHook,
     CollapseHook,
     EpochSeedHook,
@@ -23,8 +24,9 @@ from .larc import LARC
 from .prefetch import CudaPrefetcher, PrefetchHook
 
 __all__ = [
-    'AtomicBackend', 'BF16OptimWrapper', 'ClipGradHook', 'CollapseHook',
-    'CudaPrefetcher', 'EpochSeedHook', 'FastRunner', 'FreezeGradHook',
+    'AtomicBackend', 'BF16OptimWrapper', 'BestAndLastHook', 'ClipGradHook',
+    'CollapseHook', 'CudaPrefetcher', 'EpochSeedHook', 'FastRunner',
+    'FreezeGradHook',
     'GlooDistributedDataParallel', 'LARC', 'LateLogHook', 'MomentumHook',
     'MomentumTempHook', 'OptimizerLayoutHook', 'PrefetchHook',
     'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'StudentHook',

@@ -1,8 +1,9 @@
-from .backbones import MobileNetV3Pooled
+from .backbones import LastBlocksViT, MobileNetV3Pooled
 from .disco import DisCo
 from .frozen_classifier import FrozenClassifier
 from .heads import DINOHead, InfoNCEHead
 from .kd_classifier import KDClassifier
+from .linear_classifier import LinearClassifier
 from .losses import (
     ATLoss,
     BINGOLoss,
@@ -33,7 +34,8 @@ __all__ = [
     'DINONeck', 'DINOOutputLoss', 'DeviceViews', 'DisCo', 'DisCoLoss',
     'ForeachEMA', 'FrozenClassifier', 'FrozenTeacher', 'GlobalSimCLR',
     'InfoNCEHead', 'KDClassifier', 'KDLoss',
-    'LeanMoCo', 'MobileNetV3Pooled', 'MomentumStudent', 'PlainStudent',
+    'LastBlocksViT', 'LeanMoCo', 'LinearClassifier', 'MobileNetV3Pooled',
+    'MomentumStudent', 'PlainStudent',
     'QueueSwAVLoss', 'RKDLoss', 'RetroNeck', 'SEEDLoss', 'SimRegLoss',
     'SimRegNeck', 'StudentTap'
 ]

@@ -1,13 +1,13 @@
 from typing import Dict, List, Optional, Union
 
 import torch
-from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmdisco.errors import InputError
 from .frozen_classifier import FrozenClassifier
 from .host import Part, build
+from .linear_classifier import LinearClassifier
 
 
 def percent_right(logits: Tensor, labels: Tensor) -> Tensor:
@@ -16,14 +16,13 @@ def percent_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class KDClassifier(ImageClassifier):
-    """A classifier that learns from labels and from a teacher's logits.
+class KDClassifier(LinearClassifier):
+    """A linear classifier that learns from labels and from a teacher's logits.
 
     The KD rows of `DisCo <https://arxiv.org/abs/2104.09124>`_ (Table 2) are
     this at linear evaluation: `Distilling the Knowledge in a Neural Network
     <https://arxiv.org/abs/1503.02531>`_ into a linear classifier on a frozen
-    student. It is the backbone's own ``frozen_stages`` that freezes it, with
-    BN in eval mode; the weights are those of ``StudentHook``.
+    student.
 
     Args:
         backbone (dict or nn.Module): The student.
@@ -76,9 +75,6 @@ class KDClassifier(ImageClassifier):
             raise InputError(
                 f'the student has {own} classes, the teacher {theirs}: set '
                 'num_classes of model.head and model.teacher.head alike')
-        # Some backbones freeze when they are told to train, and DDP looks
-        # earlier at what learns.
-        self.train()
 
     @property
     def teacher(self) -> FrozenClassifier:

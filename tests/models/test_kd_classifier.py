@@ -14,8 +14,7 @@ from torch import nn
 from mmdisco.models import FrozenClassifier, KDClassifier
 
 CLASSES = 5
-BACKBONE = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8,
-                frozen_stages=4, norm_eval=True)
+BACKBONE = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 TEACHER = dict(type='ResNet', depth=18, stem_channels=8, base_channels=16)
 NECK = dict(type='GlobalAveragePooling')
 DISTILL = dict(type='KDLoss', temperature=3., alpha=.3, reduction='mean')

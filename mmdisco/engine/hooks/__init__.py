@@ -1,3 +1,4 @@
+from .best_and_last_hook import BestAndLastHook
 from .clip_grad_hook import ClipGradHook
 from .collapse_hook import CollapseHook
 from .epoch_seed_hook import EpochSeedHook
@@ -15,7 +16,8 @@ from .teacher_hook import TeacherHook
 from .throughput_hook import ThroughputHook
 
 __all__ = [
-    'ClipGradHook', 'CollapseHook', 'EpochSeedHook', 'FreezeGradHook',
+    'BestAndLastHook', 'ClipGradHook', 'CollapseHook', 'EpochSeedHook',
+    'FreezeGradHook',
     'LateLogHook', 'MomentumHook', 'MomentumTempHook', 'OptimizerLayoutHook',
     'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'StudentHook',
     'SwAVQueueHook', 'TeacherHook', 'ThroughputHook'

@@ -61,8 +61,8 @@ class StudentHook(Hook):
             if not torch.equal(value, now[key]):
                 raise InputError(
                     f"StudentHook: the backbone is frozen, but '{key}' has "
-                    'changed in this epoch: set frozen_stages of '
-                    'model.backbone to all of its stages, and norm_eval=True')
+                    'changed in this epoch: set model.type to '
+                    'LinearClassifier, which keeps it in eval mode')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Note the student's file."""

@@ -1,0 +1,8 @@
+# A linear classifier on EfficientNet-B0, frozen: on the pooled features.
+_base_ = '../students/effb0.py'
+
+model = dict(
+    type='LinearClassifier',
+    backbone=_base_.student.backbone,
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=1000, in_channels=1280))

@@ -1,0 +1,13 @@
+"""Semi-supervised linear evaluation of MobileNetV3-Large, 10 % of labels.
+
+Paper, Figure 5 (for some students and teachers; no values are printed).
+Status: not run here.
+    bash tools/dist_train.sh configs/benchmarks/semi10_mbv3.py 8 \
+        --student work_dirs/r50_mbv3/epoch_200.pth
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_semi10.py',
+    '../_base_/schedules/semi_100e.py',
+    '../_base_/classifiers/mbv3.py',
+    '../_base_/benchmark_runtime.py',
+]

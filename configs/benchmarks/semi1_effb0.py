@@ -1,0 +1,13 @@
+"""Semi-supervised linear evaluation of EfficientNet-B0, 1 % of labels.
+
+Paper, Figure 5 (for some students and teachers; no values are printed).
+Status: not run here.
+    bash tools/dist_train.sh configs/benchmarks/semi1_effb0.py 8 \
+        --student work_dirs/r50_effb0/epoch_200.pth
+"""
+_base_ = [
+    '../_base_/datasets/imagenet_semi1.py',
+    '../_base_/schedules/semi_100e.py',
+    '../_base_/classifiers/effb0.py',
+    '../_base_/benchmark_runtime.py',
+]
