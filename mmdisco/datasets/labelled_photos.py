@@ -109,7 +109,8 @@ class LabelledPhotos(CustomDataset):
     def _listed(self) -> List[Tuple[str, int]]:
         if not Path(self.ann_file).is_file():
             raise MissingFileError(f"list of images '{self.ann_file}' not "
-                                   'found: set ann_file')
+                                   'found: set ann_file, or see '
+                                   'docs/evaluation.md')
         text = Path(self.ann_file).read_text(errors='replace')
         lines = filter(None, map(str.strip, text.splitlines()))
         return [self._sample(line) for line in lines]

@@ -46,6 +46,7 @@ def test_labels_are_those_of_torchvision(root):
     data = build(root, num_classes=4)
     theirs = ImageFolder(root / 'train')
     assert found(data) == dict(theirs.imgs) and len(data) == len(NAMES)
+    assert len(build(root, num_images=6)) == 6
     assert list(data.metainfo['classes']) == theirs.classes
     # a notebook's hidden folder is no class
     (root / 'train/.ipynb_checkpoints').mkdir()
@@ -119,6 +120,7 @@ def test_labels_of_a_list_need_no_folders(tmp_path):
 def test_what_does_not_fit_is_told_in_one_line(root):
     (root / 'empty.txt').write_text('\n')
     (root / 'other.txt').write_text('ILSVRC2012_val_00000001.JPEG')
+    (root / 'one.txt').write_text('n10_1.JPEG\n')
     (root / 'flat').mkdir()
     (root / 'one/x').mkdir(parents=True)
     for prefix, kwargs, words in (
@@ -130,6 +132,10 @@ def test_what_does_not_fit_is_told_in_one_line(root):
             ('one', {}, "without an image, 1 of 1, e.g. 'x'"),
             ('train', dict(ann_file='no.txt'), "no.txt' not found: set ann_"),
             ('train', dict(ann_file='empty.txt'), "empty.txt' is empty"),
+            ('train', dict(num_images=7),
+             "train' has 6 images, num_images of the data set is 7: "),
+            ('train', dict(ann_file='one.txt', num_images=2),
+             "one.txt' has 1 image, num_images of the data set is 2: "),
             ('train', dict(ann_file='other.txt'),
              "no class folder 'ILSVRC2012_val'"),
             ('train', dict(ann_file='other.txt', num_classes=5),

@@ -63,7 +63,7 @@ def plain_backbone(config, size):
 
 def plain_counts(backbone, neck, size):
     """What tools/dev/network_counts.py gives, without a library."""
-    if backbone['type'] in ('VisionTransformer', 'XCiT'):
+    if backbone['type'] in ('VisionTransformer', 'LastBlocksViT', 'XCiT'):
         # checked with mmpretrain's metafiles, below
         return sys.modules['network_counts'].counts(backbone, neck, size)
     own, flops = plain_backbone(json.dumps(backbone), size)

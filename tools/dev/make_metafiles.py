@@ -31,7 +31,8 @@ COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'disco_swav': ('DisCo on SwAV', DISCO, ('table5', )),
     'disco_dino': ('DisCo on DINO', DISCO, ('table6', )),
     'comparators': ('Comparators', DISCO, ('table1', 'table2')),
-    'benchmarks': ('Linear evaluation', DISCO, ('table2', 'teachers')),
+    'benchmarks': ('Linear evaluation', DISCO, (
+        'table1', 'table2', 'teachers', 'table5', 'table6')),
     'baselines': ('Baselines', DISCO, (
         'table1', 'teachers', 'table5', 'table6')),
     'quickstart': ('Quickstart', DISCO, ()),
@@ -51,11 +52,21 @@ ELSEWHERE = {  # of which only their authors report
     'bingo': 'BINGO', 'compress': 'CompRess',
     'compress_1q': 'CompRess, one memory', 'retro': 'Retro',
     'simreg': 'SimReg'}
-# by all of a file's name but the network
-BENCHMARKS = {'linear': 'MoCo-v2', 'kd_mocov2': 'KD', 'kd_disco': 'KD + DisCo'}
+# by all of a file's name but the network, or by all of it
+BENCHMARKS = {
+    'kd_mocov2': dict(method='KD'), 'kd_disco': dict(method='KD + DisCo'),
+    'linear': dict(method='DisCo', teacher='r50', epochs=200),
+    'linear_swav': dict(method='SwAV + DisCo'),
+    'linear_vitt': dict(method='DINO + DisCo'),
+    'linear_xcitt': dict(method='DINO + DisCo'),
+    'linear_r50': dict(method='MoCo-v2'),
+    # in figures without values
+    'semi1': {}, 'semi10': {}, 'cifar10': {}, 'cifar100': {}}
 NOWHERE = 'not in the paper'
 IMAGES = {  # by data_root
     'data/imagenet': 'ImageNet-1k',
+    'data/cifar10': 'CIFAR-10',
+    'data/cifar100': 'CIFAR-100',
     'data/photos': 'photos of your own',
     'demo/fashion_mnist': 'Fashion-MNIST, 10 000 images',
     '/usr/share/datasets/fashion-mnist': 'Fashion-MNIST, 60 000 images'}
@@ -93,7 +104,8 @@ def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
 def row_of(stem: str, cfg: Config) -> dict:
     """What the row for a config says."""
     if stem.rsplit('_', 1)[0] in BENCHMARKS:
-        return dict(method=BENCHMARKS[stem.rsplit('_', 1)[0]])
+        return BENCHMARKS.get(stem) or BENCHMARKS[stem.rsplit('_', 1)[0]] or (
+            dict(method=NOWHERE))
     if 'teacher' not in cfg.model:
         return dict(method=BASELINES.get(stem.split('_')[0], NOWHERE))
     method = stem.rsplit('_', 2)[0]
@@ -135,15 +147,23 @@ def resolution(cfg: Config) -> int:
     if 'view_pipeline' in cfg:
         return cfg.view_pipeline[0].scale
     if 'transforms' not in cfg.data_preprocessor:  # of a classifier
-        return cfg.train_pipeline[1].scale
+        return next(t.scale for t in cfg.train_pipeline if 'scale' in t)
     first = cfg.data_preprocessor.transforms[0]  # or a group of views
     return (first if isinstance(first, dict) else first[0]).size[0]
 
 
+def images(cfg: Config) -> str:
+    """What is trained on."""
+    listed = cfg.train_dataloader.dataset.get('ann_file')
+    whole = IMAGES[cfg.data_root]
+    return f'{whole}, the images of {listed}' if listed else whole
+
+
 def head_of(ssl: dict) -> dict:
     """What stands on the backbone, without weights that it would read."""
-    head = ssl.head if ssl.neck.type == 'GlobalAveragePooling' and (
-        'head' in ssl) else ssl.neck
+    neck = ssl.get('neck') or ssl.head
+    head = ssl.head if neck.type == 'GlobalAveragePooling' and (
+        'head' in ssl) else neck
     return {**head, 'checkpoint': None} if 'checkpoint' in head else head
 
 
@@ -161,7 +181,7 @@ def entry(path: Path, folder: str, paper: dict, elsewhere: dict,
     row = row_of(stem, cfg) if tables else {}
     metadata = {
         'Description': doc.splitlines()[0],
-        'Training Data': IMAGES[cfg.data_root],
+        'Training Data': images(cfg),
         'Epochs': cfg.train_cfg.max_epochs,
         'Resolution': size,
         **counts(ssl.backbone, head_of(ssl), size),
