@@ -66,8 +66,9 @@ def test_all_methods_of_the_issue_are_there_under_their_losses():
 
 def test_gains_are_paired_and_blank_where_nothing_was_measured():
     found = statistics(rows()[::-1])  # MoCo-v2's come last
-    assert found['SEED']['knn'] is not None and found['KD']['knn'] is None
-    found = statistics(rows())
+    assert found['KD']['knn'] is None
+    alone = statistics([r for r in rows() if r['method'] != 'MoCo-v2'])
+    assert alone['SEED']['linear']['gain'] is None
     base = np.array(LINEAR['MoCo-v2'])
     for method, values in LINEAR.items():
         gain = np.array(values) - base
@@ -90,7 +91,13 @@ def test_best_is_what_two_standard_errors_tell_apart():
     text = markdown(rows(), [], {'SEED': [({'a.b.lr': .1}, 50.),
                                           ({'a.b.lr': .2}, 51.)]}, 100, 3)
     assert 'that of **DisCo**. It is not told apart' in text
-    assert '- SEED: b.lr 0.1: 50.00; **b.lr 0.2: 51.00**' in text
+    assert '- SEED: b.lr 0.1: 50.00; **b.lr 0.2: 51.00**\n' in text
+    for best_of, edge in ((2, False), (3, True)):
+        tried = [({'lr': lr}, float(lr == best_of)) for lr in (1, 2, 3)]
+        text = markdown(rows(), [], {'SEED': tried}, 100, 3)
+        assert (' (at the edge of its grid)\n' in text) == edge
+    # one seed has no error: nothing is told apart
+    assert len(best([r for r in rows() if r['seed'] == 0])) == 4
     worse = [r for r in rows() if r['method'] != 'SEED']
     worse += [dict(r, method='SEED', linear=r['linear'] + 5)
               for r in rows() if r['method'] == 'SEED']
