@@ -1,5 +1,5 @@
 from .archs import ARCHS, arch_config
-from .checkpoint import load_strictly, read_conversion
+from .checkpoint import check_finite, load_strictly, read_conversion
 from .convert import Conversion, convert
 from .fit import Fit, fit
 from .libraries import rename_to
@@ -9,7 +9,7 @@ from .safe_load import safe_load, sha256_of
 from .teacher import read_teacher
 
 __all__ = [
-    'ARCHS', 'Conversion', 'Fit', 'arch_config', 'convert', 'fit',
-    'load_strictly', 'momentum_encoder', 'read_conversion', 'read_prototypes',
-    'read_teacher', 'rename_to', 'safe_load', 'sha256_of'
+    'ARCHS', 'Conversion', 'Fit', 'arch_config', 'check_finite', 'convert',
+    'fit', 'load_strictly', 'momentum_encoder', 'read_conversion',
+    'read_prototypes', 'read_teacher', 'rename_to', 'safe_load', 'sha256_of'
 ]

@@ -1,6 +1,6 @@
 from typing import Dict, List, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmdisco.errors import InputError
 from .convert import Conversion, convert
@@ -81,3 +81,18 @@ def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
     except RuntimeError as error:  # sparse or quantized tensors, say
         last = str(error).strip().split('\n')[-1].strip()
         raise InputError(f"{name} can't be loaded: {last}") from error
+
+
+def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights that are not numbers.
+
+    Args:
+        state_dict (dict): Tensors by key.
+        name (str): What they are, for the error.
+
+    Raises:
+        InputError: If a value is not finite.
+    """
+    for key, value in state_dict.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f'{name}: {key} is not finite')

@@ -4,7 +4,7 @@ from typing import Dict, Optional
 from torch import nn
 
 from mmdisco.errors import InputError, MissingFileError
-from .checkpoint import read_conversion
+from .checkpoint import check_finite, read_conversion
 
 
 def read_teacher(path: str, backbone: nn.Module,
@@ -42,9 +42,7 @@ def read_teacher(path: str, backbone: nn.Module,
             f"teacher file '{path}' ({conversion.family}) has no projection "
             'head: it holds a backbone alone, and DisCo distils the final '
             'embedding. Use the file of the pre-training itself')
-    for key, value in state_dict.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise InputError(f"teacher file '{path}': {key} is not finite")
+    check_finite(state_dict, f"teacher file '{path}'")
     eps = conversion.overrides.get('norm_cfg', {}).get('eps')
     found = {m.eps for m in backbone.modules()
              if isinstance(m, nn.BatchNorm2d)}

@@ -5,7 +5,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import load_strictly, safe_load, sha256_of
+from mmdisco.converters import check_finite, load_strictly, safe_load, sha256_of
 from mmdisco.errors import InputError, MissingFileError
 from .host import Part, build
 from .teacher import FrozenTeacher
@@ -41,10 +41,7 @@ def read_classifier(path: str) -> dict:
             f"teacher classifier '{path}' has no classifier (head.*), its "
             f"first key is '{first}': set model.teacher.checkpoint to the "
             'file of a linear evaluation')
-    for key, value in state_dict.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise InputError(
-                f"teacher classifier '{path}': {key} is not finite")
+    check_finite(state_dict, f"teacher classifier '{path}'")
     return state_dict
 
 

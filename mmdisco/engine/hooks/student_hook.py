@@ -7,7 +7,12 @@ from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmdisco.converters import load_strictly, read_conversion, sha256_of
+from mmdisco.converters import (
+    check_finite,
+    load_strictly,
+    read_conversion,
+    sha256_of,
+)
 from mmdisco.errors import InputError, MissingFileError
 
 
@@ -103,9 +108,7 @@ class StudentHook(Hook):
                 f'{name} was learned with BN eps {eps:g}, the backbone has '
                 f'{", ".join(f"{e:g}" for e in sorted(found))}: set '
                 'model.backbone.norm_cfg.eps')
-        for key, value in part.items():
-            if value.is_floating_point() and not value.isfinite().all():
-                raise InputError(f'{name}: {key} is not finite')
+        check_finite(part, name)
         try:
             load_strictly(backbone, part, name)
         except InputError as error:
