@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from mmdisco.launch.smoke import photo_tiles
-from tests.tools import ROOT, run
+from tests.tools import ROOT, TELL_THREADS, gloo_threads, run
 
 CONFIG = '''
 _base_ = ['{root}/configs/_base_/default_runtime.py']
@@ -66,8 +66,10 @@ def test_it_gives_the_accuracy_of_a_plain_loop(classifier, tmp_path):
 def test_two_ranks_give_the_same(classifier, tmp_path, free_port):
     config, checkpoint, accuracy = classifier
     out = tmp_path / 'metrics.json'
-    run('bash', 'tools/dist_test.sh', config, checkpoint, 2, '--work-dir',
-        tmp_path, '--out', out, '--out-item', 'metrics',
-        env=dict(PORT=str(free_port)))
+    (tmp_path / 'sitecustomize.py').write_text(TELL_THREADS)
+    done = run('bash', 'tools/dist_test.sh', config, checkpoint, 2,
+               '--work-dir', tmp_path, '--out', out, '--out-item', 'metrics',
+               env=dict(PORT=str(free_port), PYTHONPATH=str(tmp_path)))
+    assert gloo_threads(done) == ['0'] * 3  # torchrun's and both ranks'
     assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(
         accuracy)

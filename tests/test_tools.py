@@ -9,7 +9,16 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from tests.tools import PHOTOS, ROOT, losses, one_line, run, small
+from tests.tools import (
+    PHOTOS,
+    ROOT,
+    TELL_THREADS,
+    gloo_threads,
+    losses,
+    one_line,
+    run,
+    small,
+)
 
 
 @pytest.fixture(scope='module')
@@ -104,11 +113,13 @@ def test_swav_on_two_ranks_without_a_gpu(tmp_path, free_port):
     """SyncBN is told to be none, and the queue of each rank is kept."""
     config = 'configs/baselines/swav_mbv3.py'
     hooks = [hook.type for hook in Config.fromfile(config).custom_hooks]
+    (tmp_path / 'sitecustomize.py').write_text(TELL_THREADS)
     done = run('bash', 'tools/dist_train.sh', config, 2, '--smoke',
                '--work-dir', tmp_path, '--cfg-options', 'custom_hooks.'
                f"{hooks.index('SwAVQueueHook')}.start_epoch=0",
                'model.head.loss.queue_len=8', *small(config),
-               env=dict(PORT=str(free_port)))
+               env=dict(PORT=str(free_port), PYTHONPATH=str(tmp_path)))
+    assert gloo_threads(done) == ['0'] * 3  # torchrun's and both ranks'
     assert 'SyncBN needs a GPU' in done.stdout
     assert len(losses(done)) == 4
     kept = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)[

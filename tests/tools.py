@@ -30,6 +30,22 @@ multiprocessing.set_forkserver_preload(
     ['mmdisco.analysis', 'mmdisco.launch', 'kornia', 'sklearn.datasets'])
 
 
+# A thread of gloo that is left when Python ends may abort the process.
+TELL_THREADS = '''
+import atexit, glob, sys
+@atexit.register
+def tell():
+    names = [open(f).read() for f in glob.glob('/proc/self/task/*/comm')]
+    print('gloo threads left:', sum('gloo' in n for n in names),
+          file=sys.stderr)
+'''
+
+
+def gloo_threads(done):
+    """That each process has left, of a run with TELL_THREADS."""
+    return re.findall(r'gloo threads left: (\d+)', done.stderr)
+
+
 def run(*command, cwd=ROOT, env=None, check=True, cold=False):
     """Run a command; its first word may be 'python'.
 

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
     apply_overrides,
+    leave_group,
     one_line_errors,
     prepare_dist,
     read_config,
@@ -75,3 +76,4 @@ def main() -> None:
 if __name__ == '__main__':
     with one_line_errors():
         main()
+        leave_group()

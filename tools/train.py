@@ -18,6 +18,7 @@ from mmdisco.launch import (
     apply_speed,
     check_schedule,
     fit_queue,
+    leave_group,
     local_rank,
     newest_checkpoint,
     one_line_errors,
@@ -155,10 +156,9 @@ def main() -> None:
     # as a hook it comes too late for schedulers that count iterations
     QueueCheckHook().before_train(runner)
     runner.train()
-    if torch_dist.is_initialized():
-        torch_dist.destroy_process_group()
 
 
 if __name__ == '__main__':
     with one_line_errors():
         main()
+        leave_group()

@@ -1,3 +1,4 @@
+import gc
 import os
 
 import torch
@@ -52,3 +53,16 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
+
+
+def leave_group() -> None:
+    """Destroy the process group, if there is one, after all collectives.
+
+    gloo's threads may still have a tensor to free, for which they need the
+    interpreter: one that ends meanwhile aborts the process ('terminate called
+    without an active exception'). They end with the last object that refers
+    to the group: a runner and its DDP do, so both must be garbage by now.
+    """
+    if torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+        gc.collect()
