@@ -33,6 +33,28 @@ def class_shares(counts: List[int], share: Fraction,
     return taken
 
 
+def read_share(percent: str) -> Fraction:
+    """A share of images, exactly as it is written.
+
+    Args:
+        percent (str): As '1' or '0.5'.
+
+    Returns:
+        Fraction: Above 0, at most 1.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        share = Fraction(percent) / 100
+    except (ValueError, ZeroDivisionError):
+        share = Fraction(0)
+    if not 0 < share <= 1:
+        raise InputError(f"'{percent}' % of the images can't be taken: give a "
+                         'number above 0, up to 100')
+    return share
+
+
 def subset(folder: str, percent: str, seed: int) -> List[str]:
     """Choose images.
 
@@ -47,13 +69,7 @@ def subset(folder: str, percent: str, seed: int) -> List[str]:
     Raises:
         InputError: If ``percent`` is none, or would leave a class out.
     """
-    try:
-        share = Fraction(percent) / 100
-    except (ValueError, ZeroDivisionError):
-        share = Fraction(0)
-    if not 0 < share <= 1:
-        raise InputError(f"'{percent}' % of the images can't be taken: give a "
-                         'number above 0, up to 100')
+    share = read_share(percent)
     data = LabelledPhotos(folder)
     classes = [[] for _ in data.CLASSES]
     for i in range(len(data)):

@@ -1,6 +1,6 @@
 """Networks out of the text of a config, of which nothing is run."""
 import ast
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 from mmdisco.errors import InputError
 
@@ -26,16 +26,7 @@ def read_parts(text: str) -> Parts:
     Raises:
         InputError: If it holds no backbone, or one that needs more than that.
     """
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError) as error:
-        raise InputError('its config is no Python that can be read') from error
-    model = None
-    for line in body:
-        if isinstance(line, ast.Assign) and any(
-                isinstance(to, ast.Name) and to.id == 'model'
-                for to in line.targets):
-            model = line.value
+    model = _assigned(text, 'model')
     algorithm = _member(model, 'type')
     host = _member(model, 'ssl') or model
     backbone, neck = _member(host, 'backbone'), _member(host, 'neck')
@@ -45,6 +36,36 @@ def read_parts(text: str) -> Parts:
     return Parts(
         None if algorithm is None else _value(algorithm), _value(backbone),
         None if neck is None else _value(neck))
+
+
+def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
+    """Read means and deviations of ``data_preprocessor``, 0 to 255.
+
+    Args:
+        text (str): The config, as of :func:`read_parts`.
+
+    Returns:
+        tuple[list, list] or None: Three of each; None if it does not tell.
+    """
+    found = (_assigned(text, 'data_preprocessor')
+             or _member(_assigned(text, 'model'), 'data_preprocessor'))
+    mean, std = _member(found, 'mean'), _member(found, 'std')
+    return (_value(mean), _value(std)) if mean and std else None
+
+
+def _assigned(text: str, name: str) -> Optional[ast.AST]:
+    """What a variable of the config is set to last, if anything."""
+    try:
+        body = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise InputError('its config is no Python that can be read') from error
+    found = None
+    for line in body:
+        if isinstance(line, ast.Assign) and any(
+                isinstance(to, ast.Name) and to.id == name
+                for to in line.targets):
+            found = line.value
+    return found
 
 
 def _member(node: Optional[ast.AST], name: str) -> Optional[ast.AST]:

@@ -1,53 +1,10 @@
 from typing import Callable, Dict, Sequence
 
-import numpy as np
 import torch
-from scipy.optimize import minimize
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from .linear import GRID
-
-
-def fit_classifier(features: Tensor, labels: Tensor, teacher_logits: Tensor,
-                   loss: Callable, strength: float) -> Tensor:
-    """Classifier of fixed features that learns from a teacher, too.
-
-    L-BFGS to convergence on the mean loss of all images and the penalty that
-    scikit-learn's ``LogisticRegression(C=strength)`` has. The problem is
-    convex.
-
-    Args:
-        features (Tensor): Standardised, [M, D].
-        labels (Tensor): Class indices, [M].
-        teacher_logits (Tensor): [M, C].
-        loss (Callable): As :class:`mmdisco.models.KDLoss`.
-        strength (float): Inverse strength of the L2 penalty.
-
-    Returns:
-        Tensor: Weights and, in the last row, biases, [D + 1, C].
-
-    Raises:
-        RuntimeError: If it does not converge.
-    """
-    num, dim = features.shape
-    classes = teacher_logits.shape[1]
-    inputs = torch.cat([features, torch.ones(num, 1)], 1).double()  # [M, D+1]
-    target = teacher_logits.double()  # [M, C]
-
-    def objective(flat):
-        weights = torch.from_numpy(flat).view(dim + 1, classes)
-        weights.requires_grad_()
-        value = loss(inputs @ weights, target, labels)
-        value = value + weights[:-1].square().sum() / (2 * strength * num)
-        value.backward()
-        return value.item(), weights.grad.flatten().numpy()
-
-    found = minimize(objective, np.zeros((dim + 1) * classes), jac=True,
-                     method='L-BFGS-B', options=dict(maxiter=5000, gtol=1e-5))
-    if not found.success:
-        raise RuntimeError(f'the classifier did not converge: {found.message}')
-    return torch.from_numpy(found.x).float().view(dim + 1, classes)
+from .logistic import fit_classifier
 
 
 def kd_probe(train_features: Tensor,
@@ -78,19 +35,23 @@ def kd_probe(train_features: Tensor,
         out ones, in per cent, and the ``strength`` chosen.
     """
 
-    def score(rows: slice, strength: float, features, labels) -> float:
-        scaler = StandardScaler().fit(train_features[rows].numpy())
-        fitted, scored = (torch.from_numpy(scaler.transform(f.numpy())).float()
-                          for f in (train_features[rows], features))
-        weights = fit_classifier(fitted, train_labels[rows],
-                                 teacher_logits[rows], loss, strength)
-        guess = (scored @ weights[:-1] + weights[-1]).argmax(1)
+    num_classes = teacher_logits.shape[1]
+    rows = torch.arange(len(train_features))
+
+    def objective(logits: Tensor, part: Tensor) -> Tensor:
+        return loss(logits, teacher_logits[part].to(logits),
+                    train_labels[part])
+
+    def score(fit: Tensor, strength: float, features, labels) -> float:
+        probe = fit_classifier(train_features, num_classes, objective,
+                               strength, fit)
+        guess = probe.logits(features).argmax(1)
         return 100 * float((guess == labels).double().mean())
 
-    fit, val = slice(None, -held_out), slice(-held_out, None)
-    scores = {strength: score(fit, strength, train_features[val],
-                              train_labels[val]) for strength in grid}
+    scores = {strength: score(rows[:-held_out], strength,
+                              train_features[-held_out:],
+                              train_labels[-held_out:]) for strength in grid}
     best = max(scores, key=scores.get)
     return dict(
-        accuracy=score(slice(None), best, test_features, test_labels),
+        accuracy=score(rows, best, test_features, test_labels),
         validation=scores[best], strength=best)

@@ -1,34 +1,63 @@
-import warnings
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
+
+from mmdisco.errors import InputError
+from .logistic import LinearClassifier, cross_entropy_of, fit_classifier
 
 # Inverse strengths of the L2 penalty, the same for whatever is compared.
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
 
 
-def _fit(features: Tensor, labels: Tensor, strength: float):
-    probe = make_pipeline(
-        StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
-    with warnings.catch_warnings():
-        warnings.simplefilter('error', ConvergenceWarning)
-        return probe.fit(features.numpy(), labels.numpy())
+def held_out_rows(num: int, held_out: int, seed: int) -> Tuple[Tensor, Tensor]:
+    """Split rows at random.
+
+    Args:
+        num (int): How many there are.
+        held_out (int): How many choose the penalty.
+        seed (int): Of the choice.
+
+    Returns:
+        tuple[Tensor, Tensor]: Those that train and those that are held out,
+        both sorted.
+
+    Raises:
+        InputError: If one of them would be empty.
+    """
+    if not 0 < held_out < num:
+        raise InputError(f'{held_out} of {num} training images are held out '
+                         'to choose the penalty: give more images')
+    order = torch.randperm(
+        num, generator=torch.Generator().manual_seed(seed))  # [N]
+    return order[held_out:].sort().values, order[:held_out].sort().values
 
 
-def _choose(features: Tensor, labels: Tensor, held_out: int,
-            grid: Sequence[float]) -> Dict[float, float]:
-    """Accuracy on the last features of a probe of the others, by penalty."""
-    fit, val = slice(None, -held_out), slice(-held_out, None)
-    return {
-        strength: _fit(features[fit], labels[fit], strength).score(
-            features[val].numpy(), labels[val].numpy())
-        for strength in grid
-    }
+def strength_scores(features: Tensor, labels: Tensor, num_classes: int,
+                    fit: Tensor, val: Tensor, grid: Sequence[float],
+                    device: str = 'cpu') -> Dict[float, float]:
+    """Accuracy on held-out features of a probe of the others, by penalty.
+
+    Args:
+        features (Tensor): [M, D].
+        labels (Tensor): Class indices, [M].
+        num_classes (int): Number of classes.
+        fit (Tensor): Rows that train.
+        val (Tensor): Rows that are scored.
+        grid (Sequence[float]): Inverse penalties.
+        device (str): Where it is computed. Defaults to 'cpu'.
+
+    Returns:
+        dict: Shares of ``val`` by inverse penalty.
+    """
+    loss = cross_entropy_of(labels, num_classes)
+    scores = {}
+    for strength in grid:
+        probe = fit_classifier(features, num_classes, loss, strength, fit,
+                               device)
+        guess = probe.logits(features[val]).argmax(1).cpu()
+        scores[strength] = float((guess == labels[val]).double().mean())
+    return scores
 
 
 def linear_probe(train_features: Tensor,
@@ -55,13 +84,12 @@ def linear_probe(train_features: Tensor,
         dict: ``accuracy`` on the test features and ``validation`` on the held
         out ones, in per cent, and the ``strength`` chosen.
     """
-    scores = _choose(train_features, train_labels, held_out, grid)
-    best = max(scores, key=scores.get)
+    best, validation = _choose(train_features, train_labels, held_out, grid)
     probe = _fit(train_features, train_labels, best)
-    accuracy = probe.score(test_features.numpy(), test_labels.numpy())
+    guess = probe.logits(test_features).argmax(1)
     return dict(
-        accuracy=100 * accuracy,
-        validation=100 * scores[best],
+        accuracy=100 * float((guess == test_labels).double().mean()),
+        validation=100 * validation,
         strength=best)
 
 
@@ -80,7 +108,22 @@ def linear_logits(features: Tensor,
     Returns:
         Tensor: [M, C].
     """
-    scores = _choose(features, labels, held_out, grid)
-    probe = _fit(features, labels, max(scores, key=scores.get))
-    return torch.from_numpy(
-        probe.decision_function(features.numpy())).float()
+    best, _ = _choose(features, labels, held_out, grid)
+    return _fit(features, labels, best).logits(features)
+
+
+def _fit(features: Tensor, labels: Tensor,
+         strength: float) -> LinearClassifier:
+    num_classes = int(labels.max()) + 1
+    return fit_classifier(features, num_classes,
+                          cross_entropy_of(labels, num_classes), strength)
+
+
+def _choose(features: Tensor, labels: Tensor, held_out: int,
+            grid: Sequence[float]) -> Tuple[float, float]:
+    """The best penalty on the last features, and its share there."""
+    rows = torch.arange(len(features))
+    scores = strength_scores(features, labels, int(labels.max()) + 1,
+                             rows[:-held_out], rows[-held_out:], grid)
+    best = max(scores, key=scores.get)
+    return best, scores[best]

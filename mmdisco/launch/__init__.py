@@ -1,5 +1,5 @@
 from .cores import available_cores
-from .dist import leave_group, local_rank, prepare_dist
+from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
 from .jobs import Job, run_jobs
 from .overrides import apply_overrides, read_config
@@ -12,7 +12,7 @@ from .speed import LEVELS, apply_speed
 
 __all__ = [
     'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
-    'check_schedule', 'fit_queue', 'leave_group', 'local_rank',
-    'newest_checkpoint', 'one_line_errors', 'prepare_dist', 'quiet_init',
-    'read_config', 'run_jobs', 'shrink'
+    'check_schedule', 'fit_queue', 'init_processes', 'leave_group',
+    'local_rank', 'newest_checkpoint', 'one_line_errors', 'prepare_dist',
+    'quiet_init', 'read_config', 'run_jobs', 'shrink'
 ]

@@ -4,6 +4,7 @@ import os
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
+from mmengine.dist import init_dist
 
 from mmdisco.errors import InputError
 
@@ -31,12 +32,37 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
     Raises:
         InputError: If this process was not started by the launcher.
     """
+    if not _init_without_cuda(launcher):
+        return
+    cfg.env_cfg.dist_cfg = dict(backend='gloo')
+    cfg.model_wrapper_cfg = dict(
+        type='GlooDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+
+
+def init_processes(launcher: str) -> None:
+    """Make a process group for tools that have no runner, with nccl or gloo.
+
+    Args:
+        launcher (str): 'none', 'pytorch' or 'slurm'.
+
+    Raises:
+        InputError: If this process was not started by the launcher.
+    """
+    if not _init_without_cuda(launcher) and launcher != 'none':
+        init_dist(launcher, backend='nccl')
+
+
+def _init_without_cuda(launcher: str) -> bool:
+    """Make a gloo group, if there is a launcher and no CUDA."""
     if _RANK.get(launcher, 'PATH') not in os.environ:
         tool = dict(pytorch='dist', slurm='slurm')[launcher]
         raise InputError(f'--launcher {launcher} is for processes that it '
                          f'has started: use tools/{tool}_train.sh')
     if launcher == 'none' or torch.cuda.is_available():
-        return
+        return False
     if launcher == 'slurm':
         os.environ.setdefault('RANK', os.environ['SLURM_PROCID'])
         os.environ.setdefault('WORLD_SIZE', os.environ['SLURM_NTASKS'])
@@ -47,12 +73,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
         raise InputError('--launcher mpi needs CUDA; without a GPU use '
                          'tools/dist_train.sh')
     torch_dist.init_process_group('gloo')
-    cfg.env_cfg.dist_cfg = dict(backend='gloo')
-    cfg.model_wrapper_cfg = dict(
-        type='GlooDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    return True
 
 
 def leave_group() -> None:

@@ -81,7 +81,8 @@ class Job:
                     values = json.loads(line)
                 except json.JSONDecodeError:  # cut by a kill
                     continue
-                epochs[values['epoch']] = values
+                if 'epoch' in values:  # else of an online evaluation
+                    epochs[values['epoch']] = values
         return [epochs[key] for key in sorted(epochs)]
 
     def seconds(self) -> float:

@@ -4,7 +4,7 @@ from typing import List
 from uuid import uuid4
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
 
 from mmdisco.models import DINOHead
@@ -35,6 +35,12 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     loaders = [cfg.train_dataloader, cfg.get('val_dataloader')]
     kinds = [few_images(loader, images, work_dir / 'smoke_images')
              for loader in filter(None, loaders)]
+    online = cfg.default_hooks.get('online_knn') or {}
+    for name in ('train', 'test'):
+        if online.get(name):
+            loader = ConfigDict(dataset=online[name])
+            kinds.append(few_images(loader, images, work_dir / 'smoke_images'))
+            online.update({name: loader.dataset, 'num_workers': 0})
     if main and set(kinds) != {'IDXImages'}:
         # of an earlier run, perhaps with other ranks
         rmtree(work_dir / 'smoke_images', ignore_errors=True)

@@ -5,6 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from mmdisco.evaluation import (
+    cross_entropy_of,
     fit_classifier,
     kd_probe,
     linear_logits,
@@ -20,12 +21,11 @@ def scaled(x):
 
 def test_without_the_teacher_it_is_logistic_regression():
     x, y = blobs(300, 0)
-    weights = fit_classifier(scaled(x), y, torch.randn(300, 3),
-                             KDLoss(alpha=0.), .1)
+    found = fit_classifier(x, 3, cross_entropy_of(y, 3), .1)
     model = LogisticRegression(C=.1, tol=1e-8).fit(scaled(x).double(), y)
-    np.testing.assert_allclose(weights[:-1].T, model.coef_, atol=1e-3)
+    np.testing.assert_allclose(found.weight.T, model.coef_, atol=1e-3)
     np.testing.assert_allclose(
-        weights[-1] - weights[-1].mean(),
+        found.bias - found.bias.mean(),
         model.intercept_ - model.intercept_.mean(), atol=1e-3)
     test_x, test_y = blobs(200, 1)
     found = kd_probe(x, y, torch.randn(300, 3), test_x, test_y, 100,
@@ -39,13 +39,14 @@ def test_the_teacher_alone_is_a_regression_on_its_probabilities():
     """Each image once a class, weighted by the teacher's probability."""
     x, y = blobs(150, 0)
     logits = torch.from_numpy(np.random.RandomState(3).randn(150, 3)).float()
-    weights = fit_classifier(scaled(x), y, logits,
-                             KDLoss(temperature=1., alpha=1.), .5)
+    loss = KDLoss(temperature=1., alpha=1.)
+    found = fit_classifier(
+        x, 3, lambda z, rows: loss(z, logits[rows].double(), y[rows]), .5)
     model = LogisticRegression(C=.5, tol=1e-8).fit(
         np.repeat(scaled(x).double().numpy(), 3, axis=0),
         np.tile(np.arange(3), 150),
         sample_weight=logits.double().softmax(1).numpy().ravel())
-    np.testing.assert_allclose(weights[:-1].T, model.coef_, atol=1e-3)
+    np.testing.assert_allclose(found.weight.T, model.coef_, atol=1e-3)
 
 
 def test_logits_are_those_of_the_probe_of_all_features():

@@ -1,0 +1,37 @@
+"""Alignment and uniformity of features on the unit sphere.
+
+`Understanding Contrastive Representation Learning through Alignment and
+Uniformity on the Hypersphere <https://arxiv.org/abs/2005.10242>`_.
+"""
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def alignment(first: Tensor, second: Tensor, alpha: float = 2.) -> float:
+    """Mean distance of two views of the same images, to the power of alpha.
+
+    Args:
+        first (Tensor): Features of one view, [N, D], of any norm.
+        second (Tensor): Those of the other, [N, D].
+        alpha (float): The power. Defaults to 2.
+
+    Returns:
+        float: 0 if both views are alike; 2 is the mean of random vectors.
+    """
+    first, second = (F.normalize(x.float(), dim=1) for x in (first, second))
+    return float((first - second).norm(dim=1).pow(alpha).mean())
+
+
+def uniformity(features: Tensor, t: float = 2.) -> float:
+    """Logarithm of the mean Gaussian potential of all pairs of features.
+
+    Args:
+        features (Tensor): [N, D], of any norm, N > 1.
+        t (float): Of the Gaussian. Defaults to 2.
+
+    Returns:
+        float: 0 if all features are one, towards -2t as they fill the sphere.
+    """
+    distances = torch.pdist(F.normalize(features.float(), dim=1))  # [N(N-1)/2]
+    return float(distances.square().mul(-t).exp().mean().log())

@@ -1,0 +1,126 @@
+from pathlib import Path
+from typing import Optional, Sequence, Tuple
+
+import torch
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from mmdisco.converters import read_conversion, sha256_of
+from mmdisco.deploy.config_text import read_normalisation
+from mmdisco.deploy.outputs import Pooled
+from mmdisco.deploy.student import built, load_student
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch import read_config
+from mmdisco.models import FrozenTeacher
+from mmdisco.zoo import get_model, list_models
+
+IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+
+
+class Encoder(nn.Module):
+    """A frozen backbone that takes images as they are stored.
+
+    Args:
+        backbone (nn.Module): Gives a tuple, of which the last one counts.
+        name (str): What the user called it.
+        sha256 (str): Of its weights' file.
+        mean (Sequence[float]): Of the channels in RGB, 0 to 255.
+        std (Sequence[float]): Their deviations.
+    """
+
+    def __init__(self, backbone: nn.Module, name: str, sha256: str,
+                 mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.name, self.sha256 = name, sha256
+        self.normalisation = [*map(float, mean)], [*map(float, std)]
+        self.pooled = Pooled(backbone).requires_grad_(False)
+        for key, values in zip(('mean', 'std'), self.normalisation):
+            self.register_buffer(
+                key, torch.tensor(values).view(-1, 1, 1), persistent=False)
+        self.eval()
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed images.
+
+        Args:
+            images (Tensor): uint8, RGB, [N, 3, H, W].
+
+        Returns:
+            Tensor: Means over positions, or class tokens, fp32, [N, D].
+        """
+        normalised = (images.float() - self.mean) / self.std
+        return self.pooled(normalised)[0].float()
+
+
+def open_encoder(model: str,
+                 checkpoint: Optional[str] = None,
+                 arch: Optional[str] = None,
+                 normalisation: Optional[Tuple[list, list]] = None) -> Encoder:
+    """Load whatever has features.
+
+    Args:
+        model (str): A checkpoint of any layout that is known; a model of the
+            zoo, or of mmpretrain's; or a config, of either library.
+        checkpoint (str, optional): Weights of a config, or of a model that
+            is named; without, a named model's are downloaded.
+        arch (str, optional): Network of a checkpoint that does not tell.
+        normalisation (tuple[list, list], optional): Means and deviations of
+            RGB, 0 to 255. Defaults to None: those of the config, or of the
+            config within the checkpoint; ImageNet's if there is none.
+
+    Returns:
+        Encoder: In eval mode, without gradients.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InputError: If there is no such model, or the file does not fit it.
+    """
+    init_default_scope('mmpretrain')
+    told = None
+    if Path(model).suffix == '.py':
+        backbone, told = _of_config(model, checkpoint)
+    elif Path(model).is_file():
+        if checkpoint:
+            raise InputError(f"'{model}' is a checkpoint: --checkpoint is for "
+                             'a config or the name of a model')
+        checkpoint = model
+        student = load_student(model, arch)
+        backbone = student.backbone
+        if isinstance(student.meta.get('cfg'), str):
+            told = read_normalisation(student.meta['cfg'])
+    elif model in list_models():
+        found = get_model(model, checkpoint or True)
+        backbone = found
+        if isinstance(found, FrozenTeacher):
+            checkpoint, backbone = found.checkpoint, found.backbone
+    else:
+        # imports transformers and more, for seconds
+        from mmpretrain.apis import get_model as get_other
+        from mmpretrain.apis import list_models as list_others
+        if model not in list_others():
+            raise MissingFileError(
+                f"'{model}' is neither a file nor the name of a model: see "
+                'mmdisco.zoo.list_models() and mmpretrain.list_models()')
+        backbone = get_other(model, pretrained=checkpoint or True).backbone
+    sha256 = sha256_of(checkpoint) if checkpoint else 'as published'
+    return Encoder(backbone, model, sha256,
+                   *(normalisation or told or IMAGENET))
+
+
+def _of_config(config: str, checkpoint: Optional[str]):
+    """Backbone and normalisation of a config."""
+    cfg = read_config(config)
+    if not checkpoint:
+        raise InputError(f"config '{config}' has no weights: add --checkpoint")
+    model = cfg.get('model', {})
+    backbone = model.get('ssl', model).get('backbone')
+    if backbone is None:
+        raise InputError(f"config '{config}' has no model.backbone")
+    conversion = read_conversion(checkpoint)
+    processor = cfg.get('data_preprocessor') or model.get(
+        'data_preprocessor') or {}
+    told = ((processor['mean'], processor['std'])
+            if processor.get('mean') and processor.get('std') else None)
+    return built({**backbone, **conversion.overrides},
+                 conversion.part('backbone'), f"'{checkpoint}'"), told

@@ -1,0 +1,72 @@
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdisco.errors import InputError
+
+
+def nearest(train_features: Tensor,
+            test_features: Tensor,
+            k: int,
+            rows: int = 1024,
+            columns: int = 16384) -> Tuple[Tensor, Tensor]:
+    """Find the most similar training features by cosine, exactly.
+
+    The training features are read once, chunk by chunk, so they may be
+    memory-mapped, and larger than memory. What is held at once is
+    ``rows * columns`` similarities, ``columns`` training features and
+    ``2 * k`` candidates for each test feature. It is computed where the test
+    features are.
+
+    Args:
+        train_features (Tensor): [M, D], of any norm.
+        test_features (Tensor): [N, D], of any norm.
+        k (int): How many.
+        rows (int): Test features at once. Defaults to 1024.
+        columns (int): Training features at once. Defaults to 16384.
+
+    Returns:
+        tuple[Tensor, Tensor]: Cosines, the largest first, and indices of the
+        training features, both [N, k].
+
+    Raises:
+        InputError: If there are fewer than ``k`` training features, or their
+            width is another than that of the test features.
+    """
+    if len(train_features) < k:
+        raise InputError(f'k={k} neighbours of {len(train_features)} training '
+                         'features: take a smaller k')
+    if train_features.shape[1] != test_features.shape[1]:
+        raise InputError(
+            f'training features are {train_features.shape[1]}-d, test '
+            f'features {test_features.shape[1]}-d: extract both with one '
+            'backbone')
+    device = test_features.device
+    num = len(test_features)
+    test = F.normalize(test_features.float(), dim=1)  # [N, D]
+    cosine = torch.full((num, k), -torch.inf, device=device)  # [N, k]
+    index = torch.zeros(num, k, dtype=torch.long, device=device)  # [N, k]
+    memory = torch.empty(min(rows, num) * columns, device=device)
+    for first in range(0, len(train_features), columns):
+        train = F.normalize(
+            train_features[first:first + columns].to(device).float(),
+            dim=1)  # [m, D]
+        for begin in range(0, num, rows):
+            part = slice(begin, begin + rows)
+            width = len(test[part]), len(train)
+            similarity = memory[:width[0] * width[1]].view(width)  # [n, m]
+            torch.mm(test[part], train.T, out=similarity)
+            best, place = similarity.topk(min(k, len(train)), dim=1)
+            cosine[part], index[part] = _merge(
+                cosine[part], index[part], best, place + first)
+    return cosine, index
+
+
+def _merge(cosine: Tensor, index: Tensor, best: Tensor,
+           place: Tensor) -> Tuple[Tensor, Tensor]:
+    """The k best of those found so far and of a chunk's, [n, k]."""
+    both = torch.cat([cosine, best], 1)  # [n, k + k']
+    top, chosen = both.topk(cosine.shape[1], dim=1)
+    return top, torch.cat([index, place], 1).gather(1, chosen)

@@ -1,0 +1,58 @@
+from typing import Collection, Iterable, List, NamedTuple
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from mmdisco.errors import InputError
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a folder's data set would pass over a file of this path."""
+    return any(part.startswith('.')
+               for part in (name.split('/')[0], name.rpartition('/')[2]))
+
+
+def is_image(name: str) -> bool:
+    """Whether a folder's data set would take a file of this path."""
+    return name.lower().endswith(IMG_EXTENSIONS) and not is_hidden(name)
+
+
+class Labelled(NamedTuple):
+    """Paths by class and name, with their labels."""
+    names: List[str]
+    labels: List[int]
+    classes: List[str]
+
+
+def by_class(names: Iterable[str],
+             where: str,
+             folders: Collection[str] = ()) -> Labelled:
+    """Sort paths in an archive and label them as an image folder's are.
+
+    Args:
+        names (Iterable[str]): Paths of images, 'class/name.jpg'.
+        where (str): The archive, for messages.
+        folders (Collection[str]): Class folders that it tells besides.
+            Defaults to ().
+
+    Returns:
+        Labelled: The paths, labels by sorted classes, and the classes.
+
+    Raises:
+        InputError: If there is no image, an image without a class, or a
+            class without an image.
+    """
+    names = sorted(names, key=lambda name: name.split('/', 1))
+    flat = [name for name in names if '/' not in name]
+    if flat or not names:
+        found = f"has '{flat[0]}'" if flat else 'has no image'
+        raise InputError(f"'{where}' {found}: its images should be named "
+                         f"'class/name.jpg' ({' '.join(IMG_EXTENSIONS)})")
+    owners = [name.split('/', 1)[0] for name in names]
+    classes = sorted({*owners, *folders})
+    empty = sorted({*folders} - {*owners})
+    if empty:
+        raise InputError(f"'{where}' has class folders without an image, "
+                         f"{len(empty)} of {len(classes)}, e.g. '{empty[0]}': "
+                         'fill or remove them')
+    index = {name: label for label, name in enumerate(classes)}
+    return Labelled(names, [index[owner] for owner in owners], classes)

@@ -1,0 +1,102 @@
+import os
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import List
+
+from PIL import Image
+
+from mmdisco.errors import InputError
+from .archived import by_class, is_image
+from .source import Source, spread
+
+
+@lru_cache(maxsize=None)
+def _environment(path: str):
+    """The database, opened no more than once in a process as LMDB asks."""
+    import lmdb
+    return lmdb.open(path, subdir=os.path.isdir(path), readonly=True,
+                     lock=False, readahead=False)
+
+
+# nor may a forked worker use its parent's
+os.register_at_fork(after_in_child=_environment.cache_clear)
+
+
+class LMDBSource(Source):
+    """Encoded images in an LMDB, by their paths as keys.
+
+    The convention is that of mmengine's ``LmdbBackend``.
+
+    Args:
+        root (str): What the user gave.
+        split (str): 'train' or 'test'.
+        path (str): The database, a folder or a file.
+        names (List[str]): The keys.
+        labels (List[int]): Of each image.
+        classes (List[str]): Names of the labels.
+    """
+
+    kind = 'lmdb'
+
+    def __init__(self, root: str, split: str, path: str, names: List[str],
+                 labels: List[int], classes: List[str]) -> None:
+        super().__init__(root, split, names, labels, classes)
+        self.path = path
+        self.sizes = [len(self._encoded(i)) for i in spread(len(names))]
+
+    def load(self, index: int) -> Image.Image:
+        return Image.open(BytesIO(self._encoded(index)))
+
+    def where(self, index: int) -> str:
+        return f"'{self.names[index]}' of '{self.path}'"
+
+    def _encoded(self, index: int) -> bytes:
+        key = self.names[index].encode(errors='surrogateescape')
+        with _environment(self.path).begin() as transaction:
+            return transaction.get(key)
+
+
+def open_lmdb(root: str, split: str, path: Path) -> LMDBSource:
+    """An LMDB of encoded images with keys 'class/name.jpg'.
+
+    Args:
+        root (str): What the user gave.
+        split (str): 'train' or 'test'.
+        path (Path): The database, a folder with ``data.mdb`` or a file.
+
+    Returns:
+        LMDBSource: Sorted by class and name; other keys are passed over.
+
+    Raises:
+        InputError: If the package ``lmdb`` is missing, the database damaged
+            or a key of an image without a class.
+    """
+    try:
+        import lmdb
+    except ImportError as error:
+        raise InputError(f"'{path}' needs the package lmdb: pip install "
+                         'lmdb') from error
+    path = path.resolve()
+    try:
+        environment = _environment(str(path))
+        _check_length(environment, path)
+        with environment.begin() as transaction:
+            keys = [key.decode(errors='surrogateescape') for key
+                    in transaction.cursor().iternext(values=False)]
+        found = by_class(filter(is_image, keys), str(path))
+        return LMDBSource(root, split, str(path), *found)
+    except lmdb.Error as error:
+        raise InputError(f"'{path}' is no readable LMDB ({error}): make it "
+                         'anew') from error
+
+
+def _check_length(environment, path: Path) -> None:
+    """A page beyond the end of the file would end the process (SIGBUS)."""
+    pages = environment.info()['last_pgno'] + 1
+    needed = pages * environment.stat()['psize']
+    file = path / 'data.mdb' if path.is_dir() else path
+    found = file.stat().st_size
+    if found < needed:
+        raise InputError(f"'{path}' is cut short, {found} of {needed} bytes: "
+                         'copy it anew')

@@ -1,0 +1,98 @@
+import hashlib
+from typing import List, Optional, Sequence
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mmdisco.errors import InputError
+
+
+def spread(count: int) -> range:
+    """At most 64 of the indices below ``count``, evenly spaced."""
+    return range(0, count, max(1, -(-count // 64)))
+
+
+class Source(Dataset):
+    """Images of one split with labels and names, however they are stored.
+
+    A kind of storage says in :meth:`load` how one image is opened. Handles
+    are opened where they are used, so a source goes to a worker as it is.
+
+    Args:
+        root (str): What the user gave.
+        split (str): 'train' or 'test'; '' of photos without labels.
+        names (List[str]): A unique name of each image.
+        labels (Sequence[int], optional): Of each image; None if there are
+            none.
+        classes (List[str]): Names of the labels. Defaults to ().
+
+    Attributes:
+        kind (str): 'folder', 'cifar10', 'cifar100', 'idx', 'lmdb' or 'tar'.
+        labels (Tensor, optional): int64, [N].
+        sizes (Sequence[int]): What tells other images of the same names
+            apart without decoding them: bytes of each member of a tar, of
+            :func:`spread` images of a folder or LMDB, as a stat of a million
+            files takes minutes on a network drive; shape and checksum of
+            what is in memory.
+    """
+
+    kind = ''
+    sizes: Sequence[int] = ()
+
+    def __init__(self,
+                 root: str,
+                 split: str,
+                 names: List[str],
+                 labels: Optional[Sequence[int]],
+                 classes: Sequence[str] = ()) -> None:
+        self.root = str(root)
+        self.split = split
+        self.names = names
+        self.labels: Optional[Tensor] = None
+        if labels is not None:
+            self.labels = torch.as_tensor(labels, dtype=torch.int64)  # [N]
+        self.classes = list(classes)
+
+    def load(self, index: int) -> Image.Image:
+        """Open one image as stored; if that fails, it can't be read."""
+        raise NotImplementedError
+
+    def where(self, index: int) -> str:
+        """What a message calls the image."""
+        return f"'{self.names[index]}' of '{self.root}'"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """One image in RGB, upright by its EXIF tag as in training.
+
+        Raises:
+            InputError: If it can't be read.
+        """
+        where = self.where(index)
+        try:
+            with self.load(index) as image:
+                return ImageOps.exif_transpose(image).convert('RGB')
+        except InputError:
+            raise
+        except Exception as error:  # any decoder has exceptions of its own
+            reason = ' '.join(str(error).split())  # in one line
+            raise InputError(f"image {where} can't be read ({reason}): put a "
+                             'whole one in its place') from error
+
+    def fingerprint(self) -> str:
+        """SHA-256 of kind, split, names in order, labels and sizes.
+
+        It does not depend on where the images are. An image replaced in a
+        folder may go unseen.
+        """
+        digest = hashlib.sha256(f'{self.kind}\0{self.split}\0'.encode())
+        digest.update('\0'.join(self.names).encode(errors='surrogateescape'))
+        for numbers in (self.labels, self.sizes):
+            numbers = torch.as_tensor(
+                [] if numbers is None else numbers, dtype=torch.int64)
+            digest.update(b'%d\0' % len(numbers) + numbers.numpy().tobytes())
+        return digest.hexdigest()

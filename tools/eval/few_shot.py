@@ -1,0 +1,38 @@
+"""A classifier of a few images of each class, on kept features."""
+from mmengine.dist import is_main_process
+
+from mmdisco.evaluation.options import eval_parser, prepare, report, say
+from mmdisco.evaluation.protocols import by_few_shots, plus_minus
+from mmdisco.launch import leave_group, one_line_errors
+
+
+def parse_args():
+    parser = eval_parser(__doc__)
+    parser.add_argument('--k', type=int, nargs='+', default=[1, 5, 10],
+                        help='images of each class; default: 1 5 10')
+    parser.add_argument('--repeats', type=int, default=20,
+                        help='choices of images; default: 20')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    ready = prepare(args)
+    if not is_main_process():  # it has extracted its share
+        return
+    found = {}
+    for k in args.k:
+        found[k] = by_few_shots(ready.train, ready.test, k, args.repeats,
+                                args.seed, ready.device)
+        say(f'{k} of each class: {plus_minus(found[k])}, 95 % interval of '
+            f'{args.repeats} choices')
+    report(args, 'few_shot', dict(ready.about, k=found),
+           f'{args.model}: few-shot ' + ', '.join(
+               f'{plus_minus(score)} % of {k}' for k, score in found.items())
+           + ' of each class')
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
+        leave_group()

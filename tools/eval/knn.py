@@ -1,0 +1,37 @@
+"""kNN accuracy of a frozen backbone, at several k and temperatures at once."""
+from mmdisco.evaluation.options import eval_parser, prepare, report, say
+from mmdisco.evaluation.protocols import KS, TEMPERATURES, by_knn
+from mmdisco.launch import leave_group, one_line_errors
+
+
+def parse_args():
+    parser = eval_parser(__doc__)
+    parser.add_argument('--k', type=int, nargs='+', default=KS,
+                        help=f'neighbours; default: {" ".join(map(str, KS))}')
+    parser.add_argument(
+        '--temperature', type=float, nargs='+', default=TEMPERATURES,
+        help=f'default: {" ".join(map(str, TEMPERATURES))}')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    ready = prepare(args)
+    scores = by_knn(ready.train, ready.test, args.k, args.temperature,
+                    ready.device)
+    for (k, temperature), found in scores.items():
+        say(f"k = {k}, T = {temperature}: {found['top1']:.2f} top-1, "
+            f"{found['top5']:.2f} top-5")
+    k, temperature = (20, .07) if (20, .07) in scores else [*scores][0]
+    found = scores[k, temperature]
+    rows = [dict(k=k, temperature=t, **score)
+            for (k, t), score in scores.items()]
+    report(args, 'knn', dict(ready.about, scores=rows),
+           f"{args.model}: kNN (k = {k}, T = {temperature}) "
+           f"{found['top1']:.2f} % top-1, {found['top5']:.2f} % top-5")
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
+        leave_group()

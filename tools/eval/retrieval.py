@@ -1,0 +1,24 @@
+"""How well images of a class are found by one of it: mAP, on kept features."""
+from mmengine.dist import is_main_process
+
+from mmdisco.evaluation.options import eval_parser, prepare, report
+from mmdisco.evaluation.protocols import by_retrieval
+from mmdisco.launch import leave_group, one_line_errors
+
+
+def main() -> None:
+    args = eval_parser(__doc__).parse_args()
+    ready = prepare(args)
+    if not is_main_process():  # it has extracted its share
+        return
+    found = by_retrieval(ready.train, ready.test, ready.device)
+    report(args, 'retrieval', dict(ready.about, **found),
+           f"{args.model}: retrieval mAP {found['mean']:.2f} %, by "
+           f"{ready.about['images'][1]} queries among "
+           f"{ready.about['images'][0]} images")
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
+        leave_group()
