@@ -80,4 +80,4 @@ class IDXImages(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict:
-        return dict(inputs=self.images[index])
+        return dict(inputs=self.images[index], label=self.labels[index])

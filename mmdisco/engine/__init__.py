@@ -7,10 +7,13 @@ from .hooks import (
     ClipGradHook,
     CollapseHook,
     EpochSeedHook,
+    FeatureQualityHook,
     FreezeGradHook,
     LateLogHook,
     MomentumHook,
     MomentumTempHook,
+    OnlineKNNHook,
+    OnlineProbeHook,
     OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
@@ -18,6 +21,7 @@ from .hooks import (
     StudentHook,
     SwAVQueueHook,
     TeacherHook,
+    TeacherKNNHook,
     ThroughputHook,
 )
 from .larc import LARC
@@ -26,9 +30,10 @@ from .prefetch import CudaPrefetcher, PrefetchHook
 __all__ = [
     'AtomicBackend', 'BF16OptimWrapper', 'BestAndLastHook', 'ClipGradHook',
     'CollapseHook', 'CudaPrefetcher', 'EpochSeedHook', 'FastRunner',
-    'FreezeGradHook',
-    'GlooDistributedDataParallel', 'LARC', 'LateLogHook', 'MomentumHook',
-    'MomentumTempHook', 'OptimizerLayoutHook', 'PrefetchHook',
-    'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook', 'StudentHook',
-    'SwAVQueueHook', 'TeacherHook', 'ThroughputHook'
+    'FeatureQualityHook', 'FreezeGradHook', 'GlooDistributedDataParallel',
+    'LARC', 'LateLogHook', 'MomentumHook', 'MomentumTempHook',
+    'OnlineKNNHook', 'OnlineProbeHook', 'OptimizerLayoutHook',
+    'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook',
+    'StudentHook', 'SwAVQueueHook', 'TeacherHook', 'TeacherKNNHook',
+    'ThroughputHook'
 ]

@@ -1,0 +1,14 @@
+from .features import gather_rows, pooled, unwrapped
+from .first_view import FirstView, rows_of
+from .labels import innermost, labels_of, labels_of_batch
+from .loop import OnlineLoop, SampleFeatures, top1
+from .probe import Probe
+from .sample import Sample, balanced_indices, draw_samples
+from .undisturbed import undisturbed
+
+__all__ = [
+    'FirstView', 'OnlineLoop', 'Probe', 'Sample', 'SampleFeatures',
+    'balanced_indices', 'draw_samples', 'gather_rows', 'innermost',
+    'labels_of', 'labels_of_batch', 'pooled', 'rows_of', 'top1',
+    'undisturbed', 'unwrapped'
+]

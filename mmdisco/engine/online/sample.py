@@ -1,0 +1,130 @@
+from typing import Callable, List, Optional, Tuple
+
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmpretrain.registry import DATASETS
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+
+from mmdisco.errors import InputError
+from .features import gather_rows
+from .labels import innermost, labels_of
+
+
+def balanced_indices(labels: Tensor, num: int, seed: int) -> Tensor:
+    """Draw images of all classes in turn, until enough or none are left.
+
+    Args:
+        labels (Tensor): Class indices, [N].
+        num (int): How many at most.
+        seed (int): Of the draw; no other random state is read or changed.
+
+    Returns:
+        Tensor: Their indices, [min(num, N)]: any first part is balanced, too.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    drawn = labels[order]
+    by_class = drawn.argsort(stable=True)
+    counts = drawn.bincount()
+    starts = counts.cumsum(0) - counts  # [C]
+    turn = torch.empty_like(order)  # of an image in its class
+    turn[by_class] = torch.arange(len(order)) - starts[drawn[by_class]]
+    return order[turn.argsort(stable=True)[:num]]
+
+
+def _collate(items: List[dict]) -> dict:
+    inputs = default_collate([item['inputs'] for item in items])
+    return dict(inputs=inputs, data_samples=None)
+
+
+class Sample:
+    """A few labelled images, always the same; each rank reads its part.
+
+    Args:
+        dataset (Dataset): Gives one image an item, not its views.
+        labels (Tensor): Class indices of the whole data set, [N].
+        indices (Tensor): Images of the sample, [M].
+        batch_size (int): Images at once.
+        num_workers (int): Processes that load them.
+
+    Raises:
+        InputError: If there are fewer images than ranks, or they are views.
+    """
+
+    def __init__(self, dataset: Dataset, labels: Tensor, indices: Tensor,
+                 batch_size: int, num_workers: int) -> None:
+        if len(indices) < get_world_size():
+            raise InputError(f'a sample of {len(indices)} images is too small '
+                             f'for {get_world_size()} ranks')
+        self.labels = labels[indices]  # [M]
+        own = indices[get_rank()::get_world_size()]
+        if not torch.is_tensor(dataset[int(own[0])]['inputs']):
+            raise InputError(
+                f'OnlineKNNHook wants images, {type(dataset).__name__} gives '
+                'lists of views: set train and test of the hook to data sets '
+                'whose pipeline gives one image')
+        self.loader = DataLoader(
+            Subset(dataset, own.tolist()),
+            batch_size,
+            num_workers=num_workers,
+            collate_fn=_collate,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator())  # else it draws a seed from torch's
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def features(self, encode: Callable[[dict], Tensor]) -> Tensor:
+        """Features of all images, on each rank, [M, D].
+
+        Args:
+            encode (Callable): From a batch to its features, [n, D].
+        """
+        own = torch.cat([encode(batch) for batch in self.loader])
+        return gather_rows(own, len(self))
+
+
+def draw_samples(own: Dataset, train: Optional[dict], test: Optional[dict],
+                 sizes: Tuple[int, int], seed: int, batch_size: int,
+                 num_workers: int) -> Optional[Tuple[Sample, Sample]]:
+    """Draw two samples without a common image.
+
+    Args:
+        own (Dataset): The training's data set.
+        train (dict, optional): Config of the data set of the first sample.
+        test (dict, optional): Config of the other's. With neither, both are
+            of ``own``, and share its images if these are too few.
+        sizes (tuple[int, int]): Images of each.
+        seed (int): Of the draw.
+        batch_size (int): Images at once.
+        num_workers (int): Processes that load them.
+
+    Returns:
+        tuple[Sample, Sample] or None: None if ``own`` has no labels.
+
+    Raises:
+        InputError: If a data set given has no labels, or too few images.
+    """
+    if train is None:
+        dataset = innermost(own)
+        labels = labels_of(dataset)
+        if labels is None:
+            return None
+        indices = balanced_indices(labels, sum(sizes), seed)
+        num_test = max(len(indices) * sizes[1] // sum(sizes), 1)
+        parts = [(dataset, labels, indices[num_test:]),
+                 (dataset, labels, indices[:num_test])]
+    else:
+        parts = []
+        for name, config, size in zip(('train', 'test'), (train, test), sizes):
+            dataset = DATASETS.build(config)
+            labels = labels_of(dataset)
+            if labels is None:
+                raise InputError(f'{name} of OnlineKNNHook: '
+                                 f'{type(dataset).__name__} has no labels: '
+                                 'take LabelledPhotos, or leave out the hook')
+            parts.append(
+                (dataset, labels, balanced_indices(labels, size, seed)))
+    first, second = (Sample(*part, batch_size, num_workers) for part in parts)
+    return first, second
