@@ -2,18 +2,19 @@ from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
 import torch
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from mmdisco.converters import read_conversion, sha256_of
+from mmdisco.converters import load_strictly, read_conversion, sha256_of
 from mmdisco.deploy.config_text import read_normalisation
 from mmdisco.deploy.outputs import Pooled
 from mmdisco.deploy.student import built, load_student
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import read_config
-from mmdisco.models import FrozenTeacher
-from mmdisco.zoo import get_model, list_models
+from mmdisco.zoo import find, get_model, list_models
 
+Normalisation = Tuple[list, list]
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
 
@@ -56,7 +57,7 @@ class Encoder(nn.Module):
 def open_encoder(model: str,
                  checkpoint: Optional[str] = None,
                  arch: Optional[str] = None,
-                 normalisation: Optional[Tuple[list, list]] = None) -> Encoder:
+                 normalisation: Optional[Normalisation] = None) -> Encoder:
     """Load whatever has features.
 
     Args:
@@ -78,6 +79,9 @@ def open_encoder(model: str,
     """
     init_default_scope('mmpretrain')
     told = None
+    if arch and (Path(model).suffix == '.py' or not Path(model).is_file()):
+        raise InputError(f"--arch is for a checkpoint, and '{model}' tells "
+                         'its network')
     if Path(model).suffix == '.py':
         backbone, told = _of_config(model, checkpoint)
     elif Path(model).is_file():
@@ -90,25 +94,42 @@ def open_encoder(model: str,
         if isinstance(student.meta.get('cfg'), str):
             told = read_normalisation(student.meta['cfg'])
     elif model in list_models():
+        entry = find(model)
         found = get_model(model, checkpoint or True)
-        backbone = found
-        if isinstance(found, FrozenTeacher):
-            checkpoint, backbone = found.checkpoint, found.backbone
+        backbone = getattr(found, 'backbone', found)  # of a teacher
+        checkpoint = checkpoint or str(Path('checkpoints', entry.file))
+        told = _normalisation_of(read_config(entry.config))
     else:
-        # imports transformers and more, for seconds
-        from mmpretrain.apis import get_model as get_other
-        from mmpretrain.apis import list_models as list_others
-        if model not in list_others():
-            raise MissingFileError(
-                f"'{model}' is neither a file nor the name of a model: see "
-                'mmdisco.zoo.list_models() and mmpretrain.list_models()')
-        backbone = get_other(model, pretrained=checkpoint or True).backbone
+        backbone, told = _of_mmpretrain(model, checkpoint)
     sha256 = sha256_of(checkpoint) if checkpoint else 'as published'
     return Encoder(backbone, model, sha256,
                    *(normalisation or told or IMAGENET))
 
 
-def _of_config(config: str, checkpoint: Optional[str]):
+def _of_mmpretrain(name: str, checkpoint: Optional[str]
+                   ) -> Tuple[nn.Module, Optional[Normalisation]]:
+    """Backbone and normalisation of a model of mmpretrain's zoo."""
+    # imports transformers and more, for seconds
+    from mmpretrain.apis import get_model as get_other
+    from mmpretrain.apis import list_models as list_others
+    if name not in list_others():
+        raise MissingFileError(
+            f"'{name}' is neither a file nor the name of a model: see "
+            'mmdisco.zoo.list_models() and mmpretrain.list_models()')
+    found = get_other(name, pretrained=not checkpoint)
+    if checkpoint:  # mmpretrain would load what fits, and leave the rest
+        load_strictly(found.backbone,
+                      read_conversion(checkpoint).part('backbone'),
+                      f"'{checkpoint}'")
+    processor = found.data_preprocessor
+    told = (processor.mean.flatten().tolist(),
+            processor.std.flatten().tolist()
+            ) if hasattr(processor, 'mean') else None
+    return found.backbone, told
+
+
+def _of_config(config: str, checkpoint: Optional[str]
+               ) -> Tuple[nn.Module, Optional[Normalisation]]:
     """Backbone and normalisation of a config."""
     cfg = read_config(config)
     if not checkpoint:
@@ -118,9 +139,15 @@ def _of_config(config: str, checkpoint: Optional[str]):
     if backbone is None:
         raise InputError(f"config '{config}' has no model.backbone")
     conversion = read_conversion(checkpoint)
-    processor = cfg.get('data_preprocessor') or model.get(
+    return built(
+        {**backbone, **conversion.overrides}, conversion.part('backbone'),
+        f"'{checkpoint}'"), _normalisation_of(cfg)
+
+
+def _normalisation_of(cfg: Config) -> Optional[Normalisation]:
+    """Means and deviations of a config, if it tells."""
+    processor = cfg.get('data_preprocessor') or cfg.get('model', {}).get(
         'data_preprocessor') or {}
-    told = ((processor['mean'], processor['std'])
-            if processor.get('mean') and processor.get('std') else None)
-    return built({**backbone, **conversion.overrides},
-                 conversion.part('backbone'), f"'{checkpoint}'"), told
+    if processor.get('mean') and processor.get('std'):
+        return processor['mean'], processor['std']
+    return None

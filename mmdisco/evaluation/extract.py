@@ -1,12 +1,13 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Optional
+from typing import Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_dist_info
 from rich.progress import track
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmdisco.launch import available_cores
@@ -19,12 +20,41 @@ from .views import Crop, ImageViews, batch_of
 def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
               seed: int, dtype: str) -> dict:
     """What tells features from all others, in JSON's types."""
+    drawn = list(crop) if views else list(crop[:-1])
     return dict(
         model=encoder.name, sha256=encoder.sha256,
         normalisation=list(encoder.normalisation), data=source.fingerprint(),
         root=source.root, split=source.split, num=len(source),
-        classes=source.classes, transform=list(crop), views=views, seed=seed,
-        dtype=dtype)
+        classes=source.classes, transform=drawn, views=views,
+        seed=seed if views else None, dtype=dtype)
+
+
+def embed(encoder: Encoder,
+          images: ImageViews,
+          batches: Sequence[Tensor],
+          num_workers: int = 0,
+          told: str = '') -> Iterator[Tuple[Tensor, np.ndarray]]:
+    """Features of batches of images, one batch after the other.
+
+    Args:
+        encoder (Encoder): The network, on its device.
+        images (ImageViews): One view of each image.
+        batches (Sequence[Tensor]): Indices of the images in each, [B].
+        num_workers (int): That read them. Defaults to 0.
+        told (str): Name of the progress bar. Defaults to '': none is shown.
+
+    Yields:
+        tuple[Tensor, np.ndarray]: The indices, and their features, fp32,
+        [B, D].
+    """
+    device = next(encoder.parameters()).device
+    loader = DataLoader(
+        images, batch_sampler=[rows.tolist() for rows in batches],
+        num_workers=num_workers, collate_fn=batch_of,
+        pin_memory=device.type == 'cuda')
+    for rows, batch in zip(batches, track(
+            loader, told, disable=not told, total=len(batches))):
+        yield rows, encoder(batch.to(device)).cpu().numpy()
 
 
 def extract_split(encoder: Encoder,
@@ -84,15 +114,12 @@ def extract_split(encoder: Encoder,
     if num_workers is None:
         num_workers = 0 if source.kind == 'idx' else available_cores()
     for view in range(shape[0]):
-        loader = DataLoader(
-            ImageViews(source, crop, view if views else None, seed),
-            batch_sampler=[rows.tolist() for rows in batches],
-            num_workers=num_workers, collate_fn=batch_of,
-            pin_memory=device.type == 'cuda')
-        for rows, images in zip(batches, track(
-                loader, f'{source.split}, view {view + 1} of {shape[0]}',
-                disable=rank > 0, total=len(batches))):
-            out[view, rows] = encoder(images.to(device)).cpu().numpy()
+        told = f'{source.split or source.kind}, view {view + 1} of {shape[0]}'
+        for rows, features in embed(
+                encoder,
+                ImageViews(source, crop, view if views else None, seed),
+                batches, num_workers, '' if rank else told):
+            out[view, rows] = features
     out.flush()
     del out
     barrier()

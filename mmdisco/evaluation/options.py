@@ -1,29 +1,33 @@
-"""What the tools of tools/eval have in common."""
+"""Options that the tools of tools/eval share."""
 import argparse
-import hashlib
-import json
-from pathlib import Path
-from typing import NamedTuple
-
-import torch
-from mmengine.dist import is_main_process, master_only
 
 from mmdisco.converters import ARCHS
-from mmdisco.deploy.save import written_whole
-from mmdisco.launch import init_processes
-from .cache import Features
-from .encoder import open_encoder
-from .extract import extract_split
-from .sources import Source, check_pair, open_source
-from .views import DEFAULTS, Crop
 
 
-class Prepared(NamedTuple):
-    """What a protocol works on."""
-    train: Features
-    test: Features
-    device: str
-    about: dict  # of model and data, for the report
+def whole(text: str) -> int:
+    """A number from 1, of an option."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1, of an option."""
+    number = positive(text)
+    if number >= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not below 1")
+    return number
+
+
+def positive(text: str) -> float:
+    """A number above 0, of an option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.
+    if not 0 < number < float('inf'):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+    return number
 
 
 def eval_parser(description: str) -> argparse.ArgumentParser:
@@ -54,7 +58,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--mean', type=float, nargs=3, metavar=('R', 'G', 'B'),
                         help='of the channels, 0 to 255. Default: of the '
                         "checkpoint's config, else ImageNet's")
-    parser.add_argument('--std', type=float, nargs=3, metavar=('R', 'G', 'B'))
+    parser.add_argument('--std', type=positive, nargs=3,
+                        metavar=('R', 'G', 'B'), help='their deviations')
     parser.add_argument('--launcher', default='none',
                         choices=['none', 'pytorch', 'slurm'])
     # torch.distributed.launch passes --local-rank
@@ -64,110 +69,15 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def add_images(parser: argparse.ArgumentParser) -> None:
     """Options of :class:`Crop` and of the extraction."""
-    parser.add_argument('--resize', type=int, help='pixels of the shorter '
+    parser.add_argument('--resize', type=whole, help='pixels of the shorter '
                         "edge. Default: 256, of CIFAR 224, of IDX files none")
-    parser.add_argument('--crop', type=int, help='pixels of the square in the '
-                        'middle. Default: 224, of IDX files none')
+    parser.add_argument('--crop', type=whole, help='pixels of the square in '
+                        'the middle. Default: 224, of IDX files none')
     parser.add_argument('--interpolation', choices=['bilinear', 'bicubic'],
                         help='default: bilinear, of CIFAR bicubic')
     parser.add_argument('--dtype', choices=['float32', 'float16'],
                         default='float32', help='of kept features')
-    parser.add_argument('--batch-size', type=int, default=256,
+    parser.add_argument('--batch-size', type=whole, default=256,
                         help='images at once; default: 256')
     parser.add_argument('--workers', type=int, help='processes that read '
                         'images. Default: as many as cores')
-
-
-def crop_of(args: argparse.Namespace, kind: str) -> Crop:
-    """How images of this kind are cut, with what the user says."""
-    told = {key: getattr(args, key)
-            for key in ('resize', 'crop', 'interpolation')
-            if getattr(args, key) is not None}
-    told.setdefault('scale', getattr(args, 'scale', Crop().scale))
-    crop = DEFAULTS.get(kind, Crop())
-    if crop.resize is None and {'resize', 'crop'} & told.keys():
-        size = told.get('crop', told.get('resize'))
-        crop = crop._replace(resize=size, crop=size)
-    return crop._replace(**told)
-
-
-def encoder_of(args: argparse.Namespace):
-    """The network on the device of this process."""
-    init_processes(args.launcher)
-    normalisation = (args.mean, args.std) if args.mean and args.std else None
-    encoder = open_encoder(args.model, args.checkpoint, args.arch,
-                           normalisation)
-    device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    return encoder.to(device), device
-
-
-def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
-    """Features of both splits, extracted or found.
-
-    Args:
-        args (Namespace): Of :func:`eval_parser`.
-        views (int): Random views of the training images. Defaults to 0.
-    """
-    sources = [open_source(args.data, split) for split in ('train', 'test')]
-    check_pair(*sources)
-    encoder, device = encoder_of(args)
-    found = []
-    for source, number in zip(sources, (views, 0)):
-        crop = crop_of(args, source.kind)
-        folder = _folder(args, encoder.sha256, source, crop, number)
-        before = (folder / 'header.json').is_file()
-        features = extract_split(
-            encoder, source, crop, folder, number, args.seed, args.dtype,
-            args.batch_size, args.workers)
-        found.append(features)
-        say(f'{source.split}: {len(source)} images of {len(source.classes)} '
-            f'classes, {features.plain.shape[1]}-d features '
-            f"{'found in' if before else 'written to'} {folder}")
-    about = dict(
-        model=args.model, sha256=encoder.sha256, data=args.data,
-        images=[len(source) for source in sources],
-        classes=sources[0].classes,
-        transform=list(crop_of(args, sources[0].kind)),
-        normalisation=list(encoder.normalisation), views=views,
-        seed=args.seed)
-    return Prepared(*found, device, about)
-
-
-def _folder(args: argparse.Namespace, sha256: str, source: Source,
-            crop: Crop, views: int) -> Path:
-    if args.features:
-        return Path(args.features, source.split)
-    told = [sha256, source.fingerprint(), list(crop), views, args.seed,
-            args.dtype, args.mean, args.std, args.arch]
-    name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
-    return Path('work_dirs', 'features', f'{stem(args)}-{name}', source.split)
-
-
-def stem(args: argparse.Namespace) -> str:
-    """What the model is called in the names of folders."""
-    path = Path(args.model)
-    return f'{path.parent.name}_{path.stem}' if path.parent.name else path.stem
-
-
-@master_only
-def say(line: str) -> None:
-    """Print in one process."""
-    print(line, flush=True)
-
-
-def report_path(args: argparse.Namespace, tool: str) -> Path:
-    """Where the report of a tool goes."""
-    return Path(args.out or Path('work_dirs', 'eval', stem(args),
-                                 f'{tool}.json'))
-
-
-def report(args: argparse.Namespace, tool: str, result: dict,
-           summary: str) -> None:
-    """Write a report, then print the summary, the last line."""
-    path = report_path(args, tool)
-    if is_main_process():
-        with written_whole(path) as half:
-            half.write_text(json.dumps(
-                dict(summary=summary, **result), indent=1) + '\n')
-    say(f'report: {path}')
-    say(summary)

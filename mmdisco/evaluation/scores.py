@@ -58,7 +58,7 @@ def classifier_scores(logits: Tensor, labels: Tensor) -> Dict:
         pairs, minlength=classes**2).view(classes, classes)  # [C, C]
     counts = confusion.sum(1)
     per_class = [
-        round(100 * int(confusion[c, c]) / int(n), 2) if n else None
+        100 * int(confusion[c, c]) / int(n) if n else None
         for c, n in enumerate(counts)]
     told = [share for share in per_class if share is not None]
     return dict(

@@ -1,16 +1,17 @@
 """A classifier of a few images of each class, on kept features."""
 from mmengine.dist import is_main_process
 
-from mmdisco.evaluation.options import eval_parser, prepare, report, say
+from mmdisco.evaluation.options import eval_parser, whole
+from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import by_few_shots, plus_minus
 from mmdisco.launch import leave_group, one_line_errors
 
 
 def parse_args():
     parser = eval_parser(__doc__)
-    parser.add_argument('--k', type=int, nargs='+', default=[1, 5, 10],
+    parser.add_argument('--k', type=whole, nargs='+', default=[1, 5, 10],
                         help='images of each class; default: 1 5 10')
-    parser.add_argument('--repeats', type=int, default=20,
+    parser.add_argument('--repeats', type=whole, default=20,
                         help='choices of images; default: 20')
     return parser.parse_args()
 

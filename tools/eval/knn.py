@@ -1,15 +1,16 @@
 """kNN accuracy of a frozen backbone, at several k and temperatures at once."""
-from mmdisco.evaluation.options import eval_parser, prepare, report, say
+from mmdisco.evaluation.options import eval_parser, positive, whole
+from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import KS, TEMPERATURES, by_knn
 from mmdisco.launch import leave_group, one_line_errors
 
 
 def parse_args():
     parser = eval_parser(__doc__)
-    parser.add_argument('--k', type=int, nargs='+', default=KS,
+    parser.add_argument('--k', type=whole, nargs='+', default=KS,
                         help=f'neighbours; default: {" ".join(map(str, KS))}')
     parser.add_argument(
-        '--temperature', type=float, nargs='+', default=TEMPERATURES,
+        '--temperature', type=positive, nargs='+', default=TEMPERATURES,
         help=f'default: {" ".join(map(str, TEMPERATURES))}')
     return parser.parse_args()
 

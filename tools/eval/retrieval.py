@@ -1,7 +1,8 @@
 """How well images of a class are found by one of it: mAP, on kept features."""
 from mmengine.dist import is_main_process
 
-from mmdisco.evaluation.options import eval_parser, prepare, report
+from mmdisco.evaluation.options import eval_parser
+from mmdisco.evaluation.prepared import prepare, report
 from mmdisco.evaluation.protocols import by_retrieval
 from mmdisco.launch import leave_group, one_line_errors
 

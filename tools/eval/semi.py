@@ -1,7 +1,8 @@
 """Linear probe that sees a share of the labels, on kept features."""
 from mmengine.dist import is_main_process
 
-from mmdisco.evaluation.options import eval_parser, prepare, report, say
+from mmdisco.evaluation.options import eval_parser, whole
+from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import by_share, plus_minus
 from mmdisco.launch import leave_group, one_line_errors
 
@@ -10,7 +11,7 @@ def parse_args():
     parser = eval_parser(__doc__)
     parser.add_argument('--percent', nargs='+', default=['1', '10'],
                         help='of the labels; default: 1 10')
-    parser.add_argument('--repeats', type=int, default=5,
+    parser.add_argument('--repeats', type=whole, default=5,
                         help='choices of images; default: 5')
     return parser.parse_args()
 

@@ -50,7 +50,7 @@ def by_lbfgs(train: Features,
                            device=device)
     return dict(
         classifier_scores(probe.logits(test.plain), test.labels),
-        strength=best, at_edge=best in (grid[0], grid[-1]),
+        strength=best, at_edge=_at_edge(best, grid),
         validation={s: 100 * share for s, share in validation.items()})
 
 
@@ -115,5 +115,10 @@ def by_sgd(train: Features,
         classifier_scores(probes.logits(test.plain.to(device), 0),
                           test.labels),
         rate=rates[best],
-        at_edge=len(rates) > 1 and best in (0, len(rates) - 1),
+        at_edge=_at_edge(rates[best], rates),
         validation=validation)
+
+
+def _at_edge(chosen: float, tried: Sequence[float]) -> bool:
+    """Whether something beyond what was tried might be better."""
+    return len(tried) > 1 and chosen in (min(tried), max(tried))

@@ -1,0 +1,123 @@
+"""What the tools of tools/eval do alike, before and after a protocol."""
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmengine.dist import is_main_process, master_only
+
+from mmdisco.deploy.save import written_whole
+from mmdisco.errors import InputError
+from mmdisco.launch import init_processes
+from .cache import Features
+from .encoder import open_encoder
+from .extract import extract_split, header_of
+from .sources import check_pair, open_source
+from .views import DEFAULTS, Crop
+
+
+class Prepared(NamedTuple):
+    """What a protocol works on."""
+    train: Features
+    test: Features
+    device: str
+    about: dict  # of model and data, for the report
+
+
+def crop_of(args: argparse.Namespace, kind: str) -> Crop:
+    """How images of this kind are cut, with what the user says."""
+    told = {key: getattr(args, key)
+            for key in ('resize', 'crop', 'interpolation')
+            if getattr(args, key) is not None}
+    told.setdefault('scale', getattr(args, 'scale', Crop().scale))
+    crop = DEFAULTS.get(kind, Crop())
+    if crop.resize is None and {'resize', 'crop'} & told.keys():
+        size = told.get('crop', told.get('resize'))
+        crop = crop._replace(resize=size, crop=size)
+    return crop._replace(**told)
+
+
+def encoder_of(args: argparse.Namespace):
+    """The network on the device of this process."""
+    if bool(args.mean) != bool(args.std):
+        raise InputError('--mean and --std go together: give both')
+    init_processes(args.launcher)
+    normalisation = (args.mean, args.std) if args.mean else None
+    encoder = open_encoder(args.model, args.checkpoint, args.arch,
+                           normalisation)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    return encoder.to(device), device
+
+
+def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
+    """Features of both splits, extracted or found.
+
+    Args:
+        args (Namespace): Of :func:`eval_parser`.
+        views (int): Random views of the training images. Defaults to 0.
+    """
+    sources = [open_source(args.data, split) for split in ('train', 'test')]
+    check_pair(*sources)
+    encoder, device = encoder_of(args)
+    found = []
+    for source, number in zip(sources, (views, 0)):
+        crop = crop_of(args, source.kind)
+        folder = _folder(args, header_of(encoder, source, crop, number,
+                                         args.seed, args.dtype))
+        before = (folder / 'header.json').is_file()
+        features = extract_split(
+            encoder, source, crop, folder, number, args.seed, args.dtype,
+            args.batch_size, args.workers)
+        found.append(features)
+        say(f'{source.split}: {len(source)} images of {len(source.classes)} '
+            f'classes, {features.plain.shape[1]}-d features '
+            f"{'found in' if before else 'written to'} {folder}")
+    about = dict(
+        model=args.model, sha256=encoder.sha256, data=args.data,
+        images=[len(source) for source in sources],
+        classes=sources[0].classes,
+        transform=list(crop_of(args, sources[0].kind)),
+        normalisation=list(encoder.normalisation), views=views,
+        seed=args.seed)
+    return Prepared(*found, device, about)
+
+
+def _folder(args: argparse.Namespace, header: dict) -> Path:
+    if args.features:
+        return Path(args.features, header['split'])
+    told = {key: header[key] for key in header if key not in ('model', 'root')}
+    name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+    return Path('work_dirs', 'features', f'{stem(args)}-{name}',
+                header['split'])
+
+
+def stem(args: argparse.Namespace) -> str:
+    """What the model is called in the names of folders."""
+    path = Path(args.model)
+    return f'{path.parent.name}_{path.stem}' if path.parent.name else path.stem
+
+
+@master_only
+def say(line: str) -> None:
+    """Print in one process."""
+    print(line, flush=True)
+
+
+def report_path(args: argparse.Namespace, tool: str) -> Path:
+    """Where the report of a tool goes."""
+    return Path(args.out or Path('work_dirs', 'eval', stem(args),
+                                 f'{tool}.json'))
+
+
+def report(args: argparse.Namespace, tool: str, result: dict,
+           summary: str) -> None:
+    """Write a report, then print the summary, the last line."""
+    path = report_path(args, tool)
+    if is_main_process():
+        with written_whole(path) as half:
+            half.write_text(json.dumps(
+                dict(summary=summary, **result), indent=1) + '\n')
+    say(f'report: {path}')
+    say(summary)
