@@ -1,0 +1,125 @@
+"""Every student of the quickstart under every protocol of tools/eval.
+
+After `python tools/quickstart.py --seeds 3`. What is scored stays scored: rows
+of the same checkpoint are taken from the table that is there.
+"""
+import argparse
+import csv
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Dict, Iterator, Tuple
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.evaluation_table import COLUMNS, write_markdown
+from mmdisco.converters import sha256_of
+from mmdisco.deploy.save import written_whole
+from mmdisco.errors import MissingFileError
+from mmdisco.evaluation.cache import Features
+from mmdisco.evaluation.encoder import open_encoder
+from mmdisco.evaluation.extract import extract_split
+from mmdisco.evaluation.protocols import (
+    by_few_shots,
+    by_knn,
+    by_lbfgs,
+    by_retrieval,
+    by_sgd,
+    by_share,
+)
+from mmdisco.evaluation.sources import check_pair, open_source
+from mmdisco.evaluation.views import DEFAULTS
+from mmdisco.launch import one_line_errors
+
+PROTOCOLS = {
+    'kNN, k = 20': lambda a, b: by_knn(a, b, [20], [.07])[20, .07]['top1'],
+    'linear probe, L-BFGS': lambda a, b: by_lbfgs(a, b)['top1'],
+    'linear probe, SGD': lambda a, b: by_sgd(a, b)['top1'],
+    'linear probe, 1 % of labels': lambda a, b: by_share(a, b, '1')['top1'],
+    'linear probe, 10 % of labels': lambda a, b: by_share(a, b, '10')['top1'],
+    'few-shot, 1 a class': lambda a, b: by_few_shots(a, b, 1)['top1'],
+    'few-shot, 5 a class': lambda a, b: by_few_shots(a, b, 5)['top1'],
+    'few-shot, 10 a class': lambda a, b: by_few_shots(a, b, 10)['top1'],
+    'retrieval, mAP': lambda a, b: by_retrieval(a, b)['mean'],
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--runs', type=Path,
+                        default=Path('work_dirs/quickstart'),
+                        help='folder of the students, STUDENT/seedN/epoch_*')
+    parser.add_argument('--data', default='demo/fashion_mnist')
+    parser.add_argument('--work-dir', type=Path,
+                        default=Path('work_dirs/evaluation'))
+    parser.add_argument('--out', type=Path,
+                        default=Path('benchmarks/evaluation.csv'))
+    return parser.parse_args()
+
+
+def checkpoints(runs: Path) -> Dict[Tuple[str, int], Path]:
+    """The last checkpoint of each student and seed."""
+    found = {}
+    for folder in sorted(runs.glob('*/seed*')):
+        files = sorted(folder.glob('epoch_*.pth'),
+                       key=lambda p: int(p.stem.removeprefix('epoch_')))
+        if files:
+            key = folder.parent.name, int(folder.name.removeprefix('seed'))
+            found[key] = files[-1]
+    if not found:
+        raise MissingFileError(f"no students in '{runs}': run python "
+                               'tools/quickstart.py --seeds 3')
+    return found
+
+
+def features_of(checkpoint: Path, args: argparse.Namespace
+                ) -> Iterator[Features]:
+    """Of both splits."""
+    encoder = open_encoder(str(checkpoint))
+    sources = [open_source(args.data, split) for split in ('train', 'test')]
+    check_pair(*sources)
+    for source in sources:
+        yield extract_split(
+            encoder, source, DEFAULTS[source.kind],
+            args.work_dir / encoder.sha256[:12] / source.split)
+
+
+def main() -> None:
+    args = parse_args()
+    about = provenance()
+    rows = []
+    if args.out.is_file():
+        with args.out.open() as file:
+            rows = list(csv.DictReader(file))
+    students = checkpoints(args.runs)
+    for (student, seed), checkpoint in students.items():
+        sha256 = sha256_of(str(checkpoint))
+        done = {row['protocol'] for row in rows if row['sha256'] == sha256}
+        todo = [name for name in PROTOCOLS if name not in done]
+        if not todo:
+            continue
+        train, test = features_of(checkpoint, args)
+        for protocol in todo:
+            start = time.perf_counter()
+            score = PROTOCOLS[protocol](train, test)
+            rows.append(dict(
+                student=student, seed=seed, protocol=protocol,
+                score=f'{score:.2f}',
+                seconds=f'{time.perf_counter() - start:.2f}', sha256=sha256,
+                command=shlex.join(['python', *sys.argv]),
+                commit=about['commit'], machine=about['machine']['cpu']))
+            print(f'{student} seed {seed}, {protocol}: {score:.2f}',
+                  flush=True)
+        with written_whole(args.out) as half, half.open(
+                'w', newline='') as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(rows)
+    write_markdown(rows, args.out.with_suffix('.md'))
+    print(f"{len(students)} students under {len(PROTOCOLS)} protocols: "
+          f"{args.out.with_suffix('.md')}")
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
