@@ -11,9 +11,9 @@ from mmdisco.errors import InputError, MissingFileError
 
 # What must agree for features to be those that are wanted, in words.
 _SAID = dict(sha256='another checkpoint', data='other images',
-             transform='another transform', normalisation='another '
-             'normalisation', views='another number of views',
-             seed='other random views', dtype='another precision')
+             views='another number of views', seed='other random views',
+             transform='another transform',
+             normalisation='another normalisation', dtype='another precision')
 
 
 class Features(NamedTuple):
