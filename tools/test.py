@@ -53,8 +53,8 @@ def main() -> None:
     if cfg.get('test_dataloader') is None:
         raise InputError(
             'a pre-training has no test of its own; evaluate its features on '
-            'the bundled images, or on IDX files of yours: '
-            f'python tools/eval/probe.py {args.config} {args.checkpoint}')
+            f'labelled images: python tools/eval/knn.py {args.checkpoint} '
+            '--data FOLDER')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
     cfg.launcher = args.launcher

@@ -11,6 +11,18 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """A number from 0, of an option."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0")
+    return int(text)
+
+
+def not_negative(text: str) -> float:
+    """A number from 0 that need not be whole, of an option."""
+    return 0. if text.strip('0') in ('', '.') else positive(text)
+
+
 def share(text: str) -> float:
     """A number between 0 and 1, of an option."""
     number = positive(text)
@@ -79,5 +91,5 @@ def add_images(parser: argparse.ArgumentParser) -> None:
                         default='float32', help='of kept features')
     parser.add_argument('--batch-size', type=whole, default=256,
                         help='images at once; default: 256')
-    parser.add_argument('--workers', type=int, help='processes that read '
+    parser.add_argument('--workers', type=count, help='processes that read '
                         'images. Default: as many as cores')

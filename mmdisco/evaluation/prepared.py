@@ -3,7 +3,7 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 import torch
 from mmengine.dist import is_main_process, master_only
@@ -60,12 +60,16 @@ def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
     """
     sources = [open_source(args.data, split) for split in ('train', 'test')]
     check_pair(*sources)
+    if args.out and Path(args.out).is_dir():
+        raise InputError(f"'{args.out}' is a folder: name the report to write")
     encoder, device = encoder_of(args)
     found = []
+    headers = [header_of(encoder, source, crop_of(args, source.kind), number,
+                         args.seed, args.dtype)
+               for source, number in zip(sources, (views, 0))]
     for source, number in zip(sources, (views, 0)):
         crop = crop_of(args, source.kind)
-        folder = _folder(args, header_of(encoder, source, crop, number,
-                                         args.seed, args.dtype))
+        folder = _folder(args, headers) / source.split
         before = (folder / 'header.json').is_file()
         features = extract_split(
             encoder, source, crop, folder, number, args.seed, args.dtype,
@@ -84,13 +88,14 @@ def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
     return Prepared(*found, device, about)
 
 
-def _folder(args: argparse.Namespace, header: dict) -> Path:
+def _folder(args: argparse.Namespace, headers: List[dict]) -> Path:
+    """Of both splits: named by all that their features depend on."""
     if args.features:
-        return Path(args.features, header['split'])
-    told = {key: header[key] for key in header if key not in ('model', 'root')}
+        return Path(args.features)
+    told = [{key: header[key] for key in header
+             if key not in ('model', 'root')} for header in headers]
     name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
-    return Path('work_dirs', 'features', f'{stem(args)}-{name}',
-                header['split'])
+    return Path('work_dirs', 'features', f'{stem(args)}-{name}')
 
 
 def stem(args: argparse.Namespace) -> str:

@@ -10,6 +10,8 @@ SRUN = '#!/bin/sh\nprintf "%s\\n" "$@" > "$ARGUMENTS"\n'
     ('slurm_train.sh', ['CONFIG', 'WORK', '--amp'],
      ['tools/train.py', 'CONFIG', '--work-dir=WORK', '--launcher=slurm',
       '--amp']),
+    ('slurm_eval.sh', ['tools/eval/knn.py', 'MODEL', '--data', 'DATA'],
+     ['tools/eval/knn.py', '--launcher=slurm', 'MODEL', '--data', 'DATA']),
     ('slurm_test.sh', ['CONFIG', 'CHECKPOINT', '--out=X'],
      ['tools/test.py', 'CONFIG', 'CHECKPOINT', '--launcher=slurm', '--out=X']),
 ])
@@ -41,8 +43,9 @@ def test_dist_test_runs_on_two_ranks(tmp_path, free_port):
     assert 'Traceback' not in done.stderr
 
 
-@pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'slurm_train',
-                                    'slurm_test'])
+@pytest.mark.parametrize('script', ['dist_train', 'dist_test', 'dist_eval',
+                                    'slurm_train', 'slurm_test',
+                                    'slurm_eval'])
 def test_a_launcher_without_arguments_tells_its_usage(script):
     done = run('bash', f'tools/{script}.sh', check=False)
     assert done.returncode == 2 and done.stderr.startswith('usage: bash')

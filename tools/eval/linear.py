@@ -8,7 +8,14 @@ from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.confusion import draw_confusion
 from mmdisco.evaluation.linear import GRID
-from mmdisco.evaluation.options import eval_parser, positive, share, whole
+from mmdisco.evaluation.options import (
+    count,
+    eval_parser,
+    not_negative,
+    positive,
+    share,
+    whole,
+)
 from mmdisco.evaluation.prepared import prepare, report, report_path, say
 from mmdisco.evaluation.protocols import RATES, by_lbfgs, by_sgd
 from mmdisco.launch import leave_group, one_line_errors
@@ -18,9 +25,8 @@ def parse_args():
     parser = eval_parser(__doc__.split('\n')[0])
     parser.add_argument('--by', choices=['lbfgs', 'sgd'], nargs='+',
                         default=['lbfgs', 'sgd'], help='default: both')
-    parser.add_argument('--views', type=int, choices=range(1001),
-                        metavar='VIEWS', default=0, help='random crops of '
-                        'each training image; default: 0, the middle alone')
+    parser.add_argument('--views', type=count, default=0, help='random crops '
+                        'of each training image; default: 0, the middle alone')
     parser.add_argument('--scale', type=share, default=.08, help='least share '
                         'of the image in a random crop; default: .08')
     parser.add_argument('--held-out', type=share, default=.1, help='share of '
@@ -33,11 +39,11 @@ def parse_args():
                         "the paper's are 3 and 30")
     parser.add_argument('--epochs', type=whole, default=100)
     parser.add_argument('--sgd-batch-size', type=whole, default=256)
-    parser.add_argument('--milestones', type=int, nargs='*', default=[60, 80],
+    parser.add_argument('--milestones', type=whole, nargs='*', default=[60, 80],
                         help='epochs after which the rate falls')
-    parser.add_argument('--gamma', type=float, default=.1,
+    parser.add_argument('--gamma', type=positive, default=.1,
                         help='by which factor')
-    parser.add_argument('--weight-decay', type=float, default=0.)
+    parser.add_argument('--weight-decay', type=not_negative, default=0.)
     return parser.parse_args()
 
 

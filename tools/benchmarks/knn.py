@@ -1,0 +1,97 @@
+"""kNN at scale: its memory, and its time beside the bare matrix product.
+
+The features are random, and kept on disk as tools/eval keeps them. The two
+take turns in one run. Memory is the peak of the whole process.
+"""
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Callable, Tuple
+
+import numpy as np
+import torch
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.turns import peak_memory, take_turns
+from mmdisco.deploy.save import written_whole
+from mmdisco.evaluation import knn_scores
+from mmdisco.launch import one_line_errors
+
+CHUNK = 8192  # rows of both in a part of the bare product
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--train', type=int, default=200_000)
+    parser.add_argument('--test', type=int, default=10_000)
+    parser.add_argument('--dim', type=int, default=512)
+    parser.add_argument('--classes', type=int, default=1000)
+    parser.add_argument('--k', type=int, default=20)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--out', type=Path,
+                        default=Path('benchmarks/knn.json'))
+    return parser.parse_args()
+
+
+def write(path: Path, num: int, dim: int, seed: int) -> None:
+    """Write random features, [num, dim]."""
+    rng = np.random.default_rng(seed)
+    out = np.lib.format.open_memmap(path, 'w+', 'float32', (num, dim))
+    for first in range(0, num, CHUNK):
+        rows = out[first:first + CHUNK]
+        rows[:] = rng.standard_normal(rows.shape, 'float32')
+    out.flush()
+
+
+def opened(folder: str) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Both, memory-mapped, [M, D] and [N, D]."""
+    train, test = (
+        torch.from_numpy(np.load(Path(folder, f'{name}.npy'), mmap_mode='c'))
+        for name in ('train', 'test'))
+    return train, test
+
+
+def knn(folder: str, classes: int, k: int) -> Callable:
+    """The votes of all."""
+    train, test = opened(folder)
+    labels = torch.arange(len(train)) % classes
+    return lambda: knn_scores(train, labels, test, classes, k)
+
+
+def bare(folder: str) -> Callable:
+    """All similarities, of which none is looked at."""
+    train, test = opened(folder)
+
+    def run() -> None:
+        for part in train.split(CHUNK):
+            for rows in test.split(CHUNK):
+                rows @ part.T
+
+    return run
+
+
+def main() -> None:
+    args = parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder, 'train.npy'), args.train, args.dim, 0)
+        write(Path(folder, 'test.npy'), args.test, args.dim, 1)
+        mine = knn, (folder, args.classes, args.k)
+        rows = take_turns(
+            [dict(knn=mine), dict(matrix_product=(bare, (folder, )))],
+            args.rounds)
+        peak = peak_memory('knn', mine, 1)
+    ratio = rows['matrix_product']['seconds'] / rows['knn']['seconds']
+    sizes = dict(train=args.train, test=args.test, dim=args.dim,
+                 classes=args.classes, k=args.k)
+    with written_whole(args.out) as half:
+        half.write_text(json.dumps(dict(
+            **provenance(), **sizes, **rows, peak_mib=peak,
+            throughput=ratio), indent=1) + '\n')
+    print(f"kNN {rows['knn']['seconds']:.1f} s, {ratio:.2f} of the throughput "
+          f'of the bare matrix product, peak memory {peak:.0f} MiB')
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
