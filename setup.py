@@ -44,5 +44,6 @@ setup(
     install_requires=required('runtime'),
     extras_require={
         name: required(name)
-        for name in ('mminstall', 'detection', 'export', 'tests', 'docs')
+        for name in ('mminstall', 'detection', 'export', 'optional', 'tests',
+                     'docs')
     })

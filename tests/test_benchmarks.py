@@ -4,12 +4,17 @@ import json
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 
+from mmdisco.converters import sha256_of
+from mmdisco.datasets import IDXImages
+from mmdisco.evaluation import knn_scores
 from mmdisco.launch import quiet_init
-from tests.tools import run
+from tests.evaluation import tiny
+from tests.tools import ROOT, run
 
 FOLDER = Path(__file__).parents[1] / 'tools' / 'benchmarks'
 
@@ -109,3 +114,48 @@ def test_the_testbeds_benchmark_writes_its_table_and_goes_on(tmp_path):
     again = run(*command)
     assert 'Epoch(train)' in first.stdout and 'Epoch' not in again.stdout
     assert (tmp_path / 'testbeds.csv').read_text() == table
+
+
+def test_all_protocols_score_a_student_once(tmp_path, tool):
+    """A second call scores what is new alone."""
+    runs, out = tmp_path / 'runs', tmp_path / 'evaluation.csv'
+    tiny.checkpoint(runs / 'mocov2' / 'seed0' / 'epoch_2.pth')
+    tiny.checkpoint(runs / 'mocov2' / 'seed0' / 'epoch_1.pth', seed=5)
+    data, labels = tmp_path / 'data', []
+    data.mkdir()
+    for split, name, num in (('train', 'train', 330), ('test', 't10k', 40)):
+        whole = IDXImages(str(ROOT / 'demo/fashion_mnist'), split)
+        rows = (whole.labels < 3).nonzero().flatten()[:num]
+        labels.append(whole.labels[rows])
+        tiny.write_idx(data / f'{name}-images-idx3-ubyte',
+                       whole.images[rows, 0])
+        tiny.write_idx(data / f'{name}-labels-idx1-ubyte', labels[-1])
+    command = ['python', 'tools/benchmarks/evaluation.py', '--runs', runs,
+               '--data', data, '--work-dir', tmp_path / 'work', '--out', out]
+    done = run(*command)
+    names = tool('evaluation')['PROTOCOLS']
+    assert done.stdout.count('mocov2 seed 0, ') == len(names) == 9
+    before = out.read_text()
+    tiny.checkpoint(runs / 'disco' / 'seed0' / 'epoch_2.pth', seed=1)
+    done = run(*command)
+    assert done.stdout.count('mocov2 seed 0, ') == 0
+    assert done.stdout.count('disco seed 0, ') == 9
+    assert out.read_text().startswith(before)
+    sha256 = sha256_of(str(runs / 'mocov2' / 'seed0' / 'epoch_2.pth'))
+    train, test = (
+        torch.from_numpy(np.load(tmp_path / 'work' / sha256[:12] / split
+                                 / 'features.npy')[0])
+        for split in ('train', 'test'))
+    votes = knn_scores(train, labels[0], test, 3)
+    top1 = 100 * float((votes.argmax(1) == labels[1]).double().mean())
+    assert f'mocov2,0,"kNN, k = 20",{top1:.2f},' in before
+
+
+def test_the_search_at_scale_reports_itself(tmp_path):
+    out = tmp_path / 'knn.json'
+    run('python', 'tools/benchmarks/knn.py', '--train', 3000, '--test', 50,
+        '--dim', 8, '--classes', 5, '--rounds', 1, '--out', out)
+    found = json.loads(out.read_text())
+    assert found['throughput'] == pytest.approx(
+        found['matrix_product']['seconds'] / found['knn']['seconds'])
+    assert found['peak_mib'] > 100 and found['machine']['cpu']

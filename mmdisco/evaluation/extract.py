@@ -52,8 +52,8 @@ def embed(encoder: Encoder,
         images, batch_sampler=[rows.tolist() for rows in batches],
         num_workers=num_workers, collate_fn=batch_of,
         pin_memory=device.type == 'cuda')
-    for rows, batch in zip(batches, track(
-            loader, told, disable=not told, total=len(batches))):
+    bar = track(loader, told, disable=not told, total=len(batches))
+    for batch, rows in zip(bar, batches):  # in this order the bar is ended
         yield rows, encoder(batch.to(device)).cpu().numpy()
 
 

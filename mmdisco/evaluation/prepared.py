@@ -2,6 +2,7 @@
 import argparse
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -64,6 +65,7 @@ def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
         raise InputError(f"'{args.out}' is a folder: name the report to write")
     encoder, device = encoder_of(args)
     found = []
+    start = time.perf_counter()
     headers = [header_of(encoder, source, crop_of(args, source.kind), number,
                          args.seed, args.dtype)
                for source, number in zip(sources, (views, 0))]
@@ -84,7 +86,7 @@ def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
         classes=sources[0].classes,
         transform=list(crop_of(args, sources[0].kind)),
         normalisation=list(encoder.normalisation), views=views,
-        seed=args.seed)
+        seed=args.seed, seconds_of_features=time.perf_counter() - start)
     return Prepared(*found, device, about)
 
 

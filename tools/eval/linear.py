@@ -4,6 +4,8 @@ That is not the linear evaluation of papers, which draws new crops of each image
 in each epoch (configs/benchmarks/linear_*.py): compare its numbers with each
 other. --views brings the two closer.
 """
+import time
+
 from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.confusion import draw_confusion
@@ -54,14 +56,18 @@ def main() -> None:
         return
     found, told = {}, []
     if 'lbfgs' in args.by:
+        start = time.perf_counter()
         found['lbfgs'] = by_lbfgs(ready.train, ready.test, args.held_out,
                                   args.strength, args.seed, ready.device)
+        found['lbfgs']['seconds'] = time.perf_counter() - start
         told.append(('lbfgs', 'L-BFGS', f"C = {found['lbfgs']['strength']:g}"))
     if 'sgd' in args.by:
+        start = time.perf_counter()
         found['sgd'] = by_sgd(
             ready.train, ready.test, args.rates, args.held_out, args.epochs,
             args.sgd_batch_size, args.milestones, args.gamma,
             args.weight_decay, args.seed, ready.device)
+        found['sgd']['seconds'] = time.perf_counter() - start
         told.append(('sgd', 'SGD', f"rate {found['sgd']['rate']:g}"))
     parts = []
     for key, name, chosen in told:

@@ -1,0 +1,131 @@
+from pathlib import Path
+from typing import Optional, Sequence, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmdisco.errors import InputError
+from mmdisco.evaluation.encoder import open_encoder
+from mmdisco.evaluation.extract import embed
+from mmdisco.evaluation.sources import Source
+from mmdisco.evaluation.views import Crop, ImageViews
+from mmdisco.launch import available_cores
+from .given_images import GivenImages, ImageInput
+from .photos import Extracted, SkippingPhotos
+
+INTERPOLATIONS = 'bilinear', 'bicubic'
+
+
+class FeatureExtractor:
+    """Features of images by a frozen backbone, as the evaluation sees them.
+
+    Means over positions of the last feature map, or the class token; the
+    channels are normalised as the checkpoint's config tells.
+
+    Args:
+        model (str or Path): A checkpoint of any layout that is known; a model
+            of the zoo, or of mmpretrain's; or a config, of either library.
+        checkpoint (str or Path, optional): Weights of a config, or of a model
+            that is named; without, a named model's are downloaded.
+        arch (str, optional): Network of a checkpoint that does not tell.
+        device (str or torch.device, optional): Defaults to None: CUDA if it
+            is there.
+        resize (int): Pixels of the shorter edge. Defaults to 256.
+        crop (int): Pixels of the square in the middle. Defaults to 224.
+        interpolation (str): 'bilinear' or 'bicubic', antialiased. Defaults to
+            'bilinear'.
+        batch_size (int): Images at once. Defaults to 64.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InputError: If there is no such model or device, the file does not fit
+            it, or a size is no positive number.
+
+    Example:
+        >>> from mmdisco.apis import FeatureExtractor
+        >>> extractor = FeatureExtractor('student.pth')
+        >>> extractor(['cat.jpg', 'dog.jpg']).shape
+        (2, 1280)
+        >>> names, features, skipped = extractor.extract_folder('photos')
+    """
+
+    def __init__(self,
+                 model: Union[str, Path],
+                 checkpoint: Union[str, Path, None] = None,
+                 arch: Optional[str] = None,
+                 device: Union[str, torch.device, None] = None,
+                 resize: int = 256,
+                 crop: int = 224,
+                 interpolation: str = 'bilinear',
+                 batch_size: int = 64) -> None:
+        for name, value in dict(resize=resize, crop=crop,
+                                batch_size=batch_size).items():
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f'{name} is {value!r}, should be a positive '
+                                 'number')
+        if interpolation not in INTERPOLATIONS:
+            raise InputError(f'interpolation is {interpolation!r}, should be '
+                             f"one of {', '.join(INTERPOLATIONS)}")
+        self.crop = Crop(resize, crop, interpolation)
+        self.batch_size = batch_size
+        encoder = open_encoder(
+            str(model), None if checkpoint is None else str(checkpoint), arch)
+        device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        try:
+            self.encoder = encoder.to(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().split('\n')[0]
+            raise InputError(f"device '{device}' can't be used: {reason}"
+                             ) from error
+
+    def __call__(self, images: Union[ImageInput, Sequence[ImageInput]]
+                 ) -> np.ndarray:
+        """Embed one image or several.
+
+        Args:
+            images (str, Path, PIL.Image.Image, np.ndarray or a list of them):
+                Of any size. An array is uint8 in RGB, [H, W, 3]: not BGR, as
+                mmcv and OpenCV read images.
+
+        Returns:
+            np.ndarray: float32, [N, D], in the given order; N is 1 for one
+            image.
+
+        Raises:
+            MissingFileError: If there is no such file.
+            InputError: If one can't be read, or is of another type or shape.
+        """
+        if not isinstance(images, (list, tuple)):
+            images = [images]
+        return self._embed(GivenImages(images))
+
+    def extract_folder(self, path: Union[str, Path]) -> Extracted:
+        """Embed the photos of a folder, at any depth.
+
+        Several processes: ``tools/extract_features.py --launcher``; here each
+        would take all images.
+
+        Args:
+            path (str or Path): The folder.
+
+        Returns:
+            Extracted: ``names``, paths below the folder in sorted order;
+            their ``features``, float32, [N, D]; and the names that were
+            ``skipped``, with a warning, as they can't be read.
+
+        Raises:
+            MissingFileError: If there is no such folder.
+            InputError: If it holds no image, or none that can be read.
+        """
+        photos = SkippingPhotos(str(path))
+        return photos.extracted(
+            self._embed(photos, available_cores(), 'photos'))
+
+    def _embed(self, source: Source, num_workers: int = 0,
+               told: str = '') -> np.ndarray:
+        batches: Sequence[Tensor] = torch.arange(
+            len(source)).split(self.batch_size)
+        found = embed(self.encoder, ImageViews(source, self.crop), batches,
+                      num_workers, told)
+        return np.concatenate([features for _, features in found])  # [N, D]

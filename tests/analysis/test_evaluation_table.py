@@ -1,0 +1,33 @@
+"""The table of all protocols, from its rows."""
+import csv
+import re
+import statistics
+
+from mmdisco.analysis.evaluation_table import write_markdown
+from tests.tools import ROOT
+
+STORED = ROOT / 'benchmarks' / 'evaluation.csv'
+
+
+def rows():
+    with STORED.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_stored_table_is_that_of_its_rows(tmp_path):
+    write_markdown(rows(), tmp_path / 'table.md')
+    assert (tmp_path / 'table.md').read_text() == STORED.with_suffix(
+        '.md').read_text()
+
+
+def test_a_cell_is_mean_and_deviation_over_the_seeds(tmp_path):
+    write_markdown(rows(), tmp_path / 'table.md')
+    text = (tmp_path / 'table.md').read_text()
+    scores = [float(r['score']) for r in rows()
+              if (r['student'], r['protocol']) == ('disco', 'kNN, k = 20')]
+    assert len(scores) == 3
+    line = next(x for x in text.splitlines() if x.startswith('| kNN'))
+    cell = line.split('|')[2].strip()
+    found = re.fullmatch(r'([\d.]+) ± ([\d.]+)', cell)
+    assert float(found[1]) == round(sum(scores) / 3, 2)
+    assert float(found[2]) == round(statistics.stdev(scores), 2)

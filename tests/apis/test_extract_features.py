@@ -1,0 +1,147 @@
+"""tools/extract_features.py: what it writes, in all formats, on any ranks."""
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from pyarrow import parquet
+
+from tests.apis.album import SIZES, by_hand, write_album, write_model
+from tests.tools import run
+
+TOOL = 'tools/extract_features.py'
+SUFFIXES = ['npz', 'npy', 'parquet']
+BAD = ['00.jpg', 'b/zz.png']
+
+
+@pytest.fixture(scope='module')
+def ready(tmp_path_factory):
+    """Checkpoint, folder with seven photos and two that are none, features."""
+    root = tmp_path_factory.mktemp('ready')
+    backbone = write_model(root / 'epoch_1.pth')
+    album = write_album(root / 'photos', 7)
+    for name in BAD:
+        (root / 'photos' / name).write_bytes(b'no image')
+    features = [by_hand(backbone, photo) for photo in album.values()]
+    return root / 'epoch_1.pth', root / 'photos', [*album], features
+
+
+def read(path):
+    """Names, features and header, by the format's own library."""
+    if path.suffix == '.npz':
+        with np.load(path) as file:  # allows no pickle
+            return (file['names'].tolist(), file['features'],
+                    json.loads(str(file['header'])))
+    if path.suffix == '.npy':
+        names = path.with_name(f'{path.name}.names.txt').read_text('utf-8')
+        return names.splitlines(), np.load(path), None
+    table = parquet.read_table(path)
+    assert table.column_names == ['name', 'feature']
+    assert table.schema.field('feature').type.list_size > 0
+    return (table['name'].to_pylist(),
+            np.array(table['feature'].to_pylist(), np.float32),
+            json.loads(table.schema.metadata[b'header']))
+
+
+def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
+    model, photos, names, expected = ready
+    found = []
+    for suffix in SUFFIXES:
+        out = tmp_path / suffix / f'features.{suffix}'
+        done = run('python', TOOL, model, photos, '--out', out, *SIZES,
+                   '--batch-size', 4, '--workers', 0)
+        told = done.stdout.splitlines()
+        dim = len(expected[0])
+        assert told[-1] == f'7 images, {dim}-d, 2 skipped: {out}'
+        assert "can't be read: '00.jpg', 'b/zz.png'" in done.stdout
+        listed = out.with_name(f'{out.name}.skipped.txt').read_text()
+        assert listed.split() == BAD
+        kept, features, header = read(out)
+        assert kept == names and features.dtype == np.float32
+        np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+        found.append(features)
+        if header:
+            assert header['model'] == str(model)
+            assert len(header['sha256']) == 64 and header['skipped'] == 2
+            assert header['transform'] == dict(
+                resize=40, crop=32, interpolation='bilinear')
+        files = {path.name for path in out.parent.iterdir()}
+        assert files == {out.name, f'{out.name}.skipped.txt'} | (
+            {f'{out.name}.names.txt'} if suffix == 'npy' else set())
+    assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+
+
+def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
+    model, photos, *_ = ready
+    one, two = tmp_path / 'one.npz', tmp_path / 'two.npz'
+    # batches of 2: the last has one image, and each rank meets a bad one
+    words = [TOOL, model, photos, *SIZES, '--batch-size', 2, '--workers', 1]
+    run('python', *words, '--out', one)
+    with ThreadPoolExecutor(2) as pool:  # processes of a launcher, but faster
+        done = [*pool.map(lambda rank: run(
+            'python', *words, '--out', two, '--launcher', 'pytorch',
+            env=dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
+                     MASTER_ADDR='127.0.0.1', MASTER_PORT=str(free_port))),
+            range(2))]
+    assert [each.stdout.count(' skipped: ') for each in done] == [1, 0]
+    for name in ('names', 'features', 'header'):
+        with np.load(one) as ours, np.load(two) as theirs:
+            assert ours[name].tobytes() == theirs[name].tobytes()
+    assert (tmp_path / 'two.npz.skipped.txt').read_text().split() == BAD
+    assert not [*tmp_path.glob('half.*')]
+
+
+def test_a_run_replaces_what_another_left(ready, tmp_path):
+    model, _, *_ = ready
+    write_album(tmp_path / 'photos')
+    out = tmp_path / 'features.npy'
+    out.write_bytes(b'old')
+    (tmp_path / 'features.npy.skipped.txt').write_text('old.png\n')
+    scratch = tmp_path / 'half.features.npy.features'  # of a killed run
+    (scratch / 'all').mkdir(parents=True)
+    done = run('python', TOOL, model, tmp_path / 'photos', '--out', out,
+               *SIZES, '--workers', 0, '--dtype', 'float16')
+    assert ', 0 skipped: ' in done.stdout.splitlines()[-1]
+    assert np.load(out).dtype == np.float16 and len(np.load(out)) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {
+        'photos', 'features.npy', 'features.npy.names.txt'}
+
+
+def test_float16_in_parquet(ready, tmp_path):
+    model, photos, names, expected = ready
+    out = tmp_path / 'features.parquet'
+    run('python', TOOL, model, photos, '--out', out, *SIZES, '--workers', 0,
+        '--dtype', 'float16')
+    assert str(parquet.read_schema(out).field('feature').type.value_type) == (
+        'halffloat')
+    np.testing.assert_allclose(read(out)[1], expected, rtol=2e-3, atol=1e-3)
+
+
+def test_nothing_is_written_if_no_image_is_left(ready, tmp_path, fails):
+    (tmp_path / 'photos').mkdir()
+    (tmp_path / 'photos/0.png').touch()
+    line = fails(TOOL, ready[0], tmp_path / 'photos', '--out',
+                 tmp_path / 'out/f.npz', *SIZES, '--workers', 0)
+    assert line == (f"error: none of the 1 images in '{tmp_path / 'photos'}' "
+                    'can be read')
+    assert not [*(tmp_path / 'out').iterdir()]
+
+
+def test_errors_come_before_the_work(ready, tmp_path, fails, monkeypatch):
+    model, photos, *_ = ready
+
+    def said(out, folder=photos):
+        return fails(TOOL, model, folder, '--out', tmp_path / out)
+
+    assert 'should end in .npz, .npy, .parquet' in said('features.csv')
+    (tmp_path / 'a.npz').mkdir()
+    assert 'is a folder: name the file to write' in said('a.npz')
+    (tmp_path / 'file').touch()
+    assert "can't be written" in said('file/features.npz')
+    assert 'folder of photos' in said('f.npz', tmp_path / 'none')
+    monkeypatch.setitem(sys.modules, 'pyarrow', None)
+    assert said('f.parquet').endswith(
+        "f.parquet' needs the package pyarrow: pip install pyarrow, or write "
+        '.npz')
+    assert {path.name for path in tmp_path.iterdir()} == {'a.npz', 'file'}

@@ -1,0 +1,64 @@
+"""Write features of a folder of photos, at any depth, with their names.
+
+Photos that can't be read are skipped, and listed in OUT.skipped.txt.
+"""
+import argparse
+import shutil
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process
+
+from mmdisco.apis.feature_file import check_out, write_features
+from mmdisco.apis.photos import SkippingPhotos
+from mmdisco.evaluation.extract import extract_split
+from mmdisco.evaluation.options import add_images, add_model
+from mmdisco.evaluation.prepared import crop_of, encoder_of, say
+from mmdisco.launch import leave_group, one_line_errors
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_model(parser)
+    parser.add_argument('photos', help='folder of images; class folders are '
+                        'just depth')
+    parser.add_argument('--out', required=True, type=Path, help='file to '
+                        'write: .npz with names, features and header; .npy, '
+                        'with OUT.names.txt; or .parquet')
+    add_images(parser)
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    check_out(args.out)
+    photos = SkippingPhotos(args.photos)
+    crop = crop_of(args, photos.kind)
+    encoder, _ = encoder_of(args)
+    scratch = args.out.with_name(f'half.{args.out.name}.features')
+    try:
+        if is_main_process():  # of a run that was killed
+            shutil.rmtree(scratch, ignore_errors=True)
+        barrier()
+        views = extract_split(
+            encoder, photos, crop, scratch / 'all', dtype=args.dtype,
+            batch_size=args.batch_size, num_workers=args.workers).views
+        photos.share()
+        if is_main_process():
+            found = photos.extracted(views[0].numpy())
+            write_features(args.out, found, dict(
+                model=encoder.name, sha256=encoder.sha256,
+                normalisation=encoder.normalisation,
+                transform=dict(resize=crop.resize, crop=crop.crop,
+                               interpolation=crop.interpolation),
+                photos=args.photos, skipped=len(found.skipped)))
+            say(f'{len(found.names)} images, {found.features.shape[1]}-d, '
+                f'{len(found.skipped)} skipped: {args.out}')
+    finally:
+        if is_main_process():
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
+        leave_group()
