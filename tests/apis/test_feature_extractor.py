@@ -22,7 +22,8 @@ def warnings(caplog):
     """What the logger has said."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
-    yield lambda: [record.getMessage() for record in caplog.records]
+    yield lambda: [record.getMessage() for record in caplog.records
+                   if record.levelname == 'WARNING']
     logger.removeHandler(caplog.handler)
 
 

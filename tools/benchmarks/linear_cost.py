@@ -72,6 +72,7 @@ def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
         loader.update(batch_size=256, num_workers=2)
         loader.dataset.update(data_root=str(folder), num_classes=10,
                               pipeline=pipeline)
+    cfg.train_dataloader.sampler.seed = 0  # the order of the kept ones
     cfg.test_dataloader = cfg.val_dataloader
     cfg.val_evaluator = cfg.test_evaluator = dict(type='Accuracy', topk=(1, ))
     cfg.optim_wrapper.optimizer.lr = args.rate
