@@ -76,7 +76,7 @@ def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
     model, photos, *_ = ready
     one, two = tmp_path / 'one.npz', tmp_path / 'two.npz'
     # batches of 2: the last has one image, and each rank meets a bad one
-    words = [TOOL, model, photos, *SIZES, '--batch-size', 2, '--workers', 1]
+    words = [TOOL, model, photos, *SIZES, '--batch-size', 2, '--workers', 0]
     run('python', *words, '--out', one)
     with ThreadPoolExecutor(2) as pool:  # processes of a launcher, but faster
         done = [*pool.map(lambda rank: run(

@@ -1,0 +1,171 @@
+"""However a network is named, its features are those of the backbone."""
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.apis import get_model
+from mmpretrain.registry import MODELS
+
+from mmdisco.converters import sha256_of
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.evaluation.encoder import IMAGENET, open_encoder
+from mmdisco.zoo import get_model as get_ours
+from tests.evaluation.tiny import CONFIG, MEAN, STD, checkpoint
+from tests.tools import ROOT, run
+
+QUICKSTART = [MEAN] * 3, [STD] * 3
+TEACHER = ROOT / 'demo/teacher/quickstart_r18w32.pth'
+CLASSIFIER = '''
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='ResNet', depth=18, stem_channels=4, base_channels=4),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=2, in_channels=32))
+data_preprocessor = dict(mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
+'''
+
+
+@pytest.fixture(scope='module')
+def ours(tmp_path_factory):
+    path = tmp_path_factory.mktemp('ours') / 'epoch_1.pth'
+    return path, checkpoint(path)
+
+
+def images(size=28):
+    return torch.randint(0, 256, (5, 3, size, size), dtype=torch.uint8,
+                         generator=torch.Generator().manual_seed(0))
+
+
+@torch.no_grad()
+def check(encoder, backbone, normalisation, path, size=28):
+    """Its features with those of a plain loop over the channels."""
+    x = images(size).float()
+    for c, (mean, std) in enumerate(zip(*normalisation)):
+        x[:, c] = (x[:, c] - mean) / std
+    backbone.eval()
+    expected = backbone(x)[-1].mean((2, 3))
+    found = encoder(images(size))
+    assert not found.requires_grad and found.dtype == torch.float
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(encoder.normalisation, normalisation):
+        assert ours == pytest.approx(theirs)
+    assert encoder.sha256 == sha256_of(str(path))
+    assert not any(m.training for m in encoder.modules())
+
+
+def test_a_checkpoint_of_a_pre_training(ours):
+    path, backbone = ours
+    check(open_encoder(str(path)), backbone, QUICKSTART, path)
+
+
+def test_what_the_user_says_of_the_normalisation_counts(ours):
+    path, backbone = ours
+    told = [10., 20., 30.], [40., 50., 60.]
+    encoder = open_encoder(str(path), normalisation=told)
+    check(encoder, backbone, told, path)
+
+
+def test_an_extracted_backbone(ours, tmp_path):
+    """A config can tell the network and the normalisation for it."""
+    path, backbone = ours
+    out = tmp_path / 'backbone.pth'
+    run('python', 'tools/extract_backbone.py', path, out)
+    check(open_encoder(str(CONFIG), str(out)), backbone, QUICKSTART, out)
+    with pytest.raises(InputError, match='does not tell .* add --arch'):
+        open_encoder(str(out))
+
+
+@pytest.fixture(scope='module')
+def r18(tmp_path_factory):
+    """A bare ResNet-18, which does not tell its network."""
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    backbone = MODELS.build(dict(type='ResNet', depth=18))
+    path = tmp_path_factory.mktemp('r18') / 'r18.pth'
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v
+                                in backbone.state_dict().items()}), path)
+    return path, backbone
+
+
+def test_a_file_that_does_not_tell_its_network(r18):
+    path, backbone = r18
+    check(open_encoder(str(path), arch='r18'), backbone, IMAGENET, path, 64)
+    with pytest.raises(InputError, match='does not tell .* add --arch'):
+        open_encoder(str(path))
+
+
+def test_a_file_that_tells_its_network(r18, tmp_path):
+    path, backbone = tmp_path / 'told.pth', r18[1]
+    torch.save(dict(torch.load(r18[0]), meta=dict(arch='r18')), path)
+    for arch in (None, 'r18'):
+        check(open_encoder(str(path), arch=arch), backbone, IMAGENET, path,
+              64)
+
+
+def test_another_architecture_than_the_user_says(r18, ours):
+    for path, arch, said in (
+            (r18[0], 'r50', 'does not fit this architecture'),
+            (r18[0], 'r34', 'does not fit this architecture'),
+            (ours[0], 'r18', "but --arch says 'r18'"),
+            (r18[0], 'r999', "arch 'r999' is not known here")):
+        with pytest.raises(InputError) as caught:
+            open_encoder(str(path), arch=arch)
+        assert said in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_a_model_of_the_zoo(ours):
+    path, backbone = ours
+    encoder = open_encoder('quickstart_mocov2', str(path))
+    check(encoder, backbone, QUICKSTART, path)
+
+
+def test_a_teacher_of_the_zoo():
+    teacher = get_ours('quickstart', str(TEACHER))
+    encoder = open_encoder('quickstart', str(TEACHER))
+    check(encoder, teacher.backbone, encoder.normalisation, TEACHER)
+
+
+def test_a_config_of_a_pre_training(ours):
+    path, backbone = ours
+    check(open_encoder(str(CONFIG), str(path)), backbone, QUICKSTART, path)
+
+
+def test_a_config_of_mmpretrain(tmp_path):
+    config, path = tmp_path / 'classifier.py', tmp_path / 'model.pth'
+    config.write_text(CLASSIFIER)
+    init_default_scope('mmpretrain')
+    torch.manual_seed(1)
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    check(open_encoder(str(config), str(path)), model.backbone,
+          ([1., 2., 3.], [4., 5., 6.]), path)
+    config.write_text(CLASSIFIER.replace('depth=18', 'depth=34'))
+    with pytest.raises(InputError, match='does not fit this architecture'):
+        open_encoder(str(config), str(path))
+    with pytest.raises(InputError, match='has no weights: add --checkpoint'):
+        open_encoder(str(config))
+
+
+def test_a_model_of_mmpretrain(r18, tmp_path):
+    """Its file fits, or it is an error: nothing is left at random."""
+    path, backbone = r18
+    processor = get_model('resnet18_8xb32_in1k').data_preprocessor
+    told = [*map(float, processor.mean)], [*map(float, processor.std)]
+    check(open_encoder('resnet18_8xb32_in1k', str(path)), backbone, told,
+          path, 64)
+    with pytest.raises(InputError, match='does not fit this architecture'):
+        open_encoder('resnet34_8xb32_in1k', str(path))
+    with pytest.raises(InputError, match='does not fit this architecture'):
+        open_encoder('quickstart_mocov2', str(path))
+
+
+def test_what_there_is_not(ours, tmp_path):
+    with pytest.raises(MissingFileError, match='neither a file nor the name'):
+        open_encoder('resnet19')
+    with pytest.raises(InputError, match='is a checkpoint: --checkpoint is'):
+        open_encoder(str(ours[0]), str(ours[0]))
+    for model in ('quickstart_mocov2', str(CONFIG)):
+        with pytest.raises(MissingFileError, match="none.pth' not found"):
+            open_encoder(model, str(tmp_path / 'none.pth'))
+        with pytest.raises(InputError, match='--arch is for a checkpoint'):
+            open_encoder(model, str(ours[0]), arch='r18')
