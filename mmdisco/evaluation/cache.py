@@ -10,7 +10,7 @@ from torch import Tensor
 from mmdisco.errors import InputError, MissingFileError
 
 # What must agree for features to be those that are wanted, in words.
-_SAID = dict(sha256='another checkpoint', data='other images',
+_SAID = dict(weights='another checkpoint', data='other images',
              views='another number of views', seed='other random views',
              transform='another transform',
              normalisation='another normalisation', dtype='another precision')

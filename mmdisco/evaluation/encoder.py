@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 from typing import Optional, Sequence, Tuple
 
@@ -33,6 +34,7 @@ class Encoder(nn.Module):
                  mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.name, self.sha256 = name, sha256
+        self.weights = _digest(backbone)
         self.normalisation = [*map(float, mean)], [*map(float, std)]
         self.pooled = Pooled(backbone).requires_grad_(False)
         for key, values in zip(('mean', 'std'), self.normalisation):
@@ -122,6 +124,8 @@ def _of_mmpretrain(name: str, checkpoint: Optional[str]
                       read_conversion(checkpoint).part('backbone'),
                       f"'{checkpoint}'")
     processor = found.data_preprocessor
+    if not getattr(processor, '_channel_conversion', True):
+        raise InputError(f"'{name}' takes BGR images; here they are RGB")
     told = (processor.mean.flatten().tolist(),
             processor.std.flatten().tolist()
             ) if hasattr(processor, 'mean') else None
@@ -144,10 +148,23 @@ def _of_config(config: str, checkpoint: Optional[str]
         f"'{checkpoint}'"), _normalisation_of(cfg)
 
 
+def _digest(network: nn.Module) -> str:
+    """SHA-256 of what a network computes: its layers and tensors."""
+    digest = hashlib.sha256(repr(network).encode())
+    for key, value in network.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(
+            torch.uint8).numpy().tobytes() if value.numel() else b'')
+    return digest.hexdigest()
+
+
 def _normalisation_of(cfg: Config) -> Optional[Normalisation]:
     """Means and deviations of a config, if it tells."""
     processor = cfg.get('data_preprocessor') or cfg.get('model', {}).get(
         'data_preprocessor') or {}
+    if processor.get('to_rgb') is False:
+        raise InputError('its images are BGR (to_rgb=False of the config); '
+                         'here they are RGB')
     if processor.get('mean') and processor.get('std'):
         return processor['mean'], processor['std']
     return None

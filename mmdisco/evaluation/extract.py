@@ -1,15 +1,24 @@
 import json
+import os
 import shutil
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
+from uuid import uuid4
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import (
+    barrier,
+    broadcast_object_list,
+    get_dist_info,
+    get_local_size,
+    is_main_process,
+)
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from mmdisco.errors import InputError
 from mmdisco.launch import available_cores
 from .cache import Features, matching, read_features
 from .encoder import Encoder
@@ -22,7 +31,7 @@ def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
     """What tells features from all others, in JSON's types."""
     drawn = list(crop) if views else list(crop[:-1])
     return dict(
-        model=encoder.name, sha256=encoder.sha256,
+        model=encoder.name, sha256=encoder.sha256, weights=encoder.weights,
         normalisation=list(encoder.normalisation), data=source.fingerprint(),
         root=source.root, split=source.split, num=len(source),
         classes=source.classes, transform=drawn, views=views,
@@ -90,41 +99,73 @@ def extract_split(encoder: Encoder,
         Features: Memory-mapped.
 
     Raises:
-        InputError: If the folder holds other features, or an image can't be
-            read.
+        InputError: If the folder holds other features or can't be written,
+            an image can't be read, or features are not finite.
     """
     header = header_of(encoder, source, crop, views, seed, dtype)
     if matching(folder, header):
         return read_features(folder)
+    # of this run alone: another one may extract the same
+    half = [folder.with_name(f'{folder.name}.{uuid4().hex}.half')]
+    broadcast_object_list(half)
+    images = [ImageViews(source, crop, view, seed)
+              for view in (range(views) if views else [None])]
+    try:
+        _extract(encoder, source, images, half[0], dtype, batch_size,
+                 num_workers)
+        if is_main_process():
+            (half[0] / 'header.json').write_text(
+                json.dumps(header, indent=1) + '\n')
+            if not matching(folder, header):  # else another run was faster
+                half[0].replace(folder)
+        barrier()
+    finally:
+        if is_main_process():
+            shutil.rmtree(half[0], ignore_errors=True)
+    return read_features(folder)
+
+
+def _extract(encoder: Encoder, source: Source, images: List[ImageViews],
+             folder: Path, dtype: str, batch_size: int,
+             num_workers: Optional[int]) -> None:
+    """Write the features of all views and the labels, by all processes."""
     rank, world = get_dist_info()
-    half = folder.with_name(f'{folder.name}.half')
     device = next(encoder.parameters()).device
-    blank = ImageViews(source, crop, 0 if views else None, seed)[0]
-    dim = encoder(blank[None].to(device)).shape[1]
-    shape = max(views, 1), len(source), dim
+    dim = encoder(images[0][0][None].to(device)).shape[1]
+    path = folder / 'features.npy'
     if rank == 0:
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True)
-        np.lib.format.open_memmap(half / 'features.npy', 'w+', dtype, shape)
+        try:
+            folder.mkdir(parents=True)
+            np.lib.format.open_memmap(
+                path, 'w+', dtype, (len(images), len(source), dim))
+        except OSError as error:
+            raise InputError(f"'{folder.parent}' can't be written ({error}): "
+                             'give another --features') from error
         if source.labels is not None:
-            np.save(half / 'labels.npy', source.labels.numpy())
+            np.save(folder / 'labels.npy', source.labels.numpy())
     barrier()
-    out = np.load(half / 'features.npy', mmap_mode='r+')  # [V, N, D]
     batches = torch.arange(len(source)).split(batch_size)[rank::world]
     if num_workers is None:
-        num_workers = 0 if source.kind == 'idx' else available_cores()
-    for view in range(shape[0]):
-        told = f'{source.split or source.kind}, view {view + 1} of {shape[0]}'
-        for rows, features in embed(
-                encoder,
-                ImageViews(source, crop, view if views else None, seed),
-                batches, num_workers, '' if rank else told):
-            out[view, rows] = features
-    out.flush()
-    del out
+        num_workers = 0 if source.kind == 'idx' else max(
+            1, available_cores() // get_local_size())
+    begin = np.load(path, mmap_mode='r').offset
+    # plain writes: of a mapped page that two ranks share, one part may be
+    # lost on a network drive
+    with path.open('r+b') as file:
+        for number, view in enumerate(images):
+            told = (f'{source.split or source.kind}, view {number + 1} of '
+                    f'{len(images)}')
+            for rows, features in embed(encoder, view, batches, num_workers,
+                                        '' if rank else told):
+                block = features.astype(dtype)  # [B, D]
+                if not np.isfinite(block).all():
+                    raise InputError(
+                        f'features of images {int(rows[0])} to '
+                        f'{int(rows[-1])} are not finite in {dtype}: check '
+                        'the checkpoint, or take --dtype float32')
+                row = number * len(source) + int(rows[0])
+                file.seek(begin + row * dim * block.itemsize)
+                file.write(block.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
     barrier()
-    if rank == 0:
-        (half / 'header.json').write_text(json.dumps(header, indent=1) + '\n')
-        half.replace(folder)
-    barrier()
-    return read_features(folder)

@@ -60,6 +60,8 @@ def rows_of_share(labels: Tensor, num_classes: int, percent: str,
 
 def _choose(labels: Tensor, taken, rng: random.Random) -> Tensor:
     order = torch.tensor(rng.sample(range(len(labels)), len(labels)))
-    chosen = [order[labels[order] == label][:num]
-              for label, num in enumerate(taken)]
+    by_class = order[labels[order].argsort(stable=True)]  # [M]
+    groups = by_class.split(
+        torch.bincount(labels, minlength=len(taken)).tolist())
+    chosen = [rows[:num] for rows, num in zip(groups, taken)]
     return torch.cat(chosen).sort().values

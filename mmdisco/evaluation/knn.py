@@ -32,9 +32,16 @@ def knn_votes(cosine: Tensor, labels: Tensor, num_classes: int,
 
     Returns:
         Tensor: Votes, [N, num_classes].
+
+    Raises:
+        InputError: If the temperature is too low.
     """
-    zeros = cosine.new_zeros(len(cosine), num_classes)
-    return zeros.scatter_add_(1, labels, (cosine / temperature).exp())
+    if temperature < .002:
+        raise InputError(f'temperature {temperature} of kNN is too low for its '
+                         'votes: take .002 or more')
+    weights = (cosine.double() / temperature).exp()  # [N, k]
+    zeros = weights.new_zeros(len(cosine), num_classes)
+    return zeros.scatter_add_(1, labels, weights)
 
 
 def knn_scores(train_features: Tensor,

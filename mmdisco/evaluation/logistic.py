@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize
 from torch import Tensor
 
+from mmdisco.errors import InputError
 from .knn import check_labels
 from .threads import threads_for
 
@@ -42,7 +43,7 @@ def fit_classifier(features: Tensor,
 
     Of the mean loss over all images and the penalty that scikit-learn's
     ``LogisticRegression(C=strength)`` has. The problem is convex where the
-    loss is. In double precision on the CPU, in single on a GPU.
+    loss is. In double precision.
 
     Args:
         features (Tensor): [M, D]; they may be memory-mapped.
@@ -61,9 +62,8 @@ def fit_classifier(features: Tensor,
         LinearClassifier: The classifier.
 
     Raises:
-        RuntimeError: If it does not converge.
+        InputError: If it does not converge.
     """
-    dtype = torch.double if torch.device(device).type == 'cpu' else torch.float
     rows = torch.arange(len(features)) if rows is None else rows  # [N]
     num, dim = len(rows), features.shape[1]
     mean, std = _moments(features, rows, chunk) if standardise else (
@@ -71,14 +71,14 @@ def fit_classifier(features: Tensor,
 
     def prepared(part: Tensor) -> Tensor:
         x = (features[part].double() - mean) / std  # [n, D]
-        return x.to(device, dtype)
+        return x.to(device)
 
     parts: List[Tensor] = list(rows.split(chunk))
     keep = 8 * num * dim <= KEEP
     kept = [prepared(part) for part in parts] if keep else None
 
     def objective(flat: np.ndarray):
-        found = torch.from_numpy(flat).to(device, dtype).view(dim + 1, -1)
+        found = torch.from_numpy(flat).to(device).view(dim + 1, -1)
         found.requires_grad_()
         total = 0.
         for i, part in enumerate(parts):
@@ -97,9 +97,10 @@ def fit_classifier(features: Tensor,
             objective, np.zeros((dim + 1) * num_classes), jac=True,
             method='L-BFGS-B', options=dict(maxiter=5000, gtol=1e-5))
     if not found.success:
-        raise RuntimeError(f'the classifier did not converge: {found.message}')
+        raise InputError('the classifier did not converge '
+                         f'({found.message}): are all features finite?')
     weights = torch.from_numpy(found.x).view(dim + 1, num_classes)
-    return LinearClassifier(*(t.to(device, dtype) for t in (
+    return LinearClassifier(*(t.to(device) for t in (
         weights[:-1], weights[-1], mean, std)))
 
 

@@ -52,7 +52,7 @@ def eval_parser(description: str) -> argparse.ArgumentParser:
     add_images(parser)
     parser.add_argument('--features', help='folder of the kept features. '
                         'Default: by what they are, in work_dirs/features')
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument('--seed', type=count, default=0, help='default: 0')
     parser.add_argument('--out', help='report to write, JSON. Default: by the '
                         'model, in work_dirs/eval')
     return parser

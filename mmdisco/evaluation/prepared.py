@@ -37,6 +37,10 @@ def crop_of(args: argparse.Namespace, kind: str) -> Crop:
     if crop.resize is None and {'resize', 'crop'} & told.keys():
         size = told.get('crop', told.get('resize'))
         crop = crop._replace(resize=size, crop=size)
+    if 'resize' not in told and crop.resize and told.get('crop'):
+        told['resize'] = max(crop.resize, told['crop'])
+    if 'crop' not in told and crop.crop and told.get('resize'):
+        told['crop'] = min(crop.crop, told['resize'])
     return crop._replace(**told)
 
 

@@ -22,7 +22,7 @@ def average_precisions(train_features: Tensor,
             are.
         test_labels (Tensor): Class indices, [N].
         rows (int): Queries at once: memory is bounded by a few times
-            ``rows * M``. Defaults to 64.
+            ``rows * M``, and a copy of the training features. Defaults to 64.
 
     Returns:
         Tensor: Average precision of each query, 0 to 1, [N]; NaN where no

@@ -1,9 +1,10 @@
-from typing import List, NamedTuple, Sequence
+from typing import List, NamedTuple, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdisco.errors import InputError
 from .knn import check_labels
 from .threads import threads_for
 
@@ -30,6 +31,7 @@ def sgd_probe(views: Tensor,
               gamma: float = .1,
               weight_decay: float = 0.,
               seed: int = 0,
+              rows: Optional[Tensor] = None,
               device: str = 'cpu') -> SGDProbes:
     """Linear evaluation's own training, on features that are kept.
 
@@ -51,16 +53,19 @@ def sgd_probe(views: Tensor,
         gamma (float): By which factor. Defaults to .1.
         weight_decay (float): Defaults to 0.
         seed (int): Of first weights and order. Defaults to 0.
+        rows (Tensor, optional): Which images train, [N]. Defaults to None:
+            all.
         device (str): Where it is computed. Defaults to 'cpu'.
 
     Returns:
         SGDProbes: In the order of ``rates``.
 
     Raises:
-        InputError: If a label is outside the classes.
+        InputError: If a label is outside the classes, or training diverges.
     """
     check_labels(labels, num_classes)
     num, dim = views.shape[1:]
+    chosen = torch.arange(num) if rows is None else rows  # [N]
     first = torch.empty(num_classes, dim).normal_(
         0, .01, generator=torch.Generator().manual_seed(seed)).T  # [D, C]
     weight = first.repeat(len(rates), 1, 1).to(device)  # [R, D, C]
@@ -72,18 +77,22 @@ def sgd_probe(views: Tensor,
         for epoch in range(epochs):
             now = rate * gamma**sum(epoch >= m for m in milestones)
             features = views[epoch % len(views)]
-            order = torch.randperm(
-                num, generator=torch.Generator().manual_seed(seed + epoch))
-            for rows in order.split(batch_size):
-                x = features[rows].to(device).float()  # [B, D]
+            order = chosen[torch.randperm(
+                len(chosen),
+                generator=torch.Generator().manual_seed(seed + epoch))]
+            for batch in order.split(batch_size):
+                x = features[batch].to(device).float()  # [B, D]
                 logits = x @ weight + bias  # [R, B, C]
-                target = F.one_hot(labels[rows.to(device)],
+                target = F.one_hot(labels[batch.to(device)],
                                    num_classes)  # [B, C]
                 # of each classifier's mean cross-entropy
-                error = (logits.softmax(2) - target) / len(rows)  # [R, B, C]
+                error = (logits.softmax(2) - target) / len(batch)  # [R, B, C]
                 for value, step, slope in (
                         (weight, weight_step, x.T @ error),
                         (bias, bias_step, error.sum(1, keepdim=True))):
                     step.mul_(.9).add_(slope).add_(value, alpha=weight_decay)
                     value.sub_(now * step)
+    if not weight.isfinite().all():
+        raise InputError(f'SGD diverged at a rate up to {max(rates):g}: take '
+                         'lower --rates')
     return SGDProbes(list(rates), weight, bias.squeeze(1))

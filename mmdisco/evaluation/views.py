@@ -1,5 +1,6 @@
 from typing import NamedTuple, Optional
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -44,10 +45,16 @@ class ImageViews(Dataset):
         view (int, optional): Number of a random view; None is the middle.
             Defaults to None.
         seed (int): Of random views. Defaults to 0.
+
+    Raises:
+        InputError: If the crop is larger than the image.
     """
 
     def __init__(self, source: Source, crop: Crop,
                  view: Optional[int] = None, seed: int = 0) -> None:
+        if crop.resize and crop.crop > crop.resize:
+            raise InputError(f'a crop of {crop.crop} pixels of an edge of '
+                             f'{crop.resize}: resize to as many or more')
         self.source, self.crop = source, crop
         self.view, self.seed = view, seed
         self.mode = InterpolationMode(crop.interpolation)
@@ -70,8 +77,9 @@ class ImageViews(Dataset):
                 interpolation=self.mode, antialias=True),
             v2.RandomHorizontalFlip()])
         with torch.random.fork_rng(devices=()):
-            torch.manual_seed(
-                (self.seed * 1009 + self.view) * 1_000_003 + index)
+            # torch takes the lower 32 bits of a seed
+            torch.manual_seed(int(np.random.SeedSequence(
+                [self.seed, self.view, index]).generate_state(1)[0]))
             return v2.functional.pil_to_tensor(random(image))
 
 

@@ -60,7 +60,8 @@ def _init_without_cuda(launcher: str) -> bool:
     if _RANK.get(launcher, 'PATH') not in os.environ:
         tool = dict(pytorch='dist', slurm='slurm')[launcher]
         raise InputError(f'--launcher {launcher} is for processes that it '
-                         f'has started: use tools/{tool}_train.sh')
+                         f'has started: use tools/{tool}_train.sh, or '
+                         f'{tool}_eval.sh for tools/eval')
     if launcher == 'none' or torch.cuda.is_available():
         return False
     if launcher == 'slurm':

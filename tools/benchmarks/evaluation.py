@@ -92,6 +92,8 @@ def main() -> None:
         with args.out.open() as file:
             rows = list(csv.DictReader(file))
     students = checkpoints(args.runs)
+    present = {sha256_of(str(path)) for path in students.values()}
+    rows = [row for row in rows if row['sha256'] in present]
     for (student, seed), checkpoint in students.items():
         sha256 = sha256_of(str(checkpoint))
         done = {row['protocol'] for row in rows if row['sha256'] == sha256}

@@ -52,7 +52,9 @@ def parse_args():
 def main() -> None:
     args = parse_args()
     ready = prepare(args, args.views)
-    if not is_main_process():  # it has extracted its share
+    main_process = is_main_process()
+    leave_group()  # nobody waits for the rest
+    if not main_process:
         return
     found, told = {}, []
     if 'lbfgs' in args.by:
@@ -91,4 +93,3 @@ def main() -> None:
 if __name__ == '__main__':
     with one_line_errors():
         main()
-        leave_group()

@@ -10,7 +10,9 @@ from mmdisco.launch import leave_group, one_line_errors
 def main() -> None:
     args = eval_parser(__doc__).parse_args()
     ready = prepare(args)
-    if not is_main_process():  # it has extracted its share
+    main_process = is_main_process()
+    leave_group()  # nobody waits for the rest
+    if not main_process:
         return
     found = by_retrieval(ready.train, ready.test, ready.device)
     report(args, 'retrieval', dict(ready.about, **found),
@@ -22,4 +24,3 @@ def main() -> None:
 if __name__ == '__main__':
     with one_line_errors():
         main()
-        leave_group()

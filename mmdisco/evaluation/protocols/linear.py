@@ -102,8 +102,8 @@ def by_sgd(train: Features,
     if len(rates) > 1:
         num = train.views.shape[1]
         fit, val = held_out_rows(num, int(held_out * num), seed)
-        probes = sgd_probe(train.views[:, fit], train.labels[fit], classes,
-                           rates, **options)
+        probes = sgd_probe(train.views, train.labels, classes, rates,
+                           rows=fit, **options)
         validation = {
             rate: top_k(probes.logits(train.plain[val].to(device), i),
                         train.labels[val], 1)
