@@ -116,8 +116,11 @@ def extract_split(encoder: Encoder,
         if is_main_process():
             (half[0] / 'header.json').write_text(
                 json.dumps(header, indent=1) + '\n')
-            if not matching(folder, header):  # else another run was faster
+            try:
                 half[0].replace(folder)
+            except OSError:  # another run was faster
+                if not matching(folder, header):
+                    raise
         barrier()
     finally:
         if is_main_process():

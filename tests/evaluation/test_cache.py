@@ -1,6 +1,7 @@
 """Kept features: of what they are, and when they are made anew."""
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -152,3 +153,24 @@ def test_what_is_damaged_is_named(kept):
     (folder / 'header.json').unlink()
     with pytest.raises(MissingFileError, match='no header.json'):
         read_features(folder)
+
+
+def test_two_that_extract_at_once_keep_whole_features(tiny, tmp_path):
+    """Both begin before one has ended; no row is lost."""
+    begun = threading.Barrier(2)
+    found = []
+
+    def one():
+        begun.wait()
+        found.append(again(tiny, tmp_path).plain.clone())
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = read_features(tiny[0] / 'features/train').plain
+    assert len(found) == 2
+    assert all(torch.equal(x, expected) for x in found)
+    assert torch.equal(read_features(tmp_path / 'train').plain, expected)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['train']

@@ -28,3 +28,16 @@ def test_votes_equal_the_public_implementation(k, temperature, chunk):
 def test_fewer_features_than_neighbours_is_an_error():
     with pytest.raises(ValueError, match='k=20 neighbours of 3'):
         knn_scores(torch.eye(3), torch.arange(3), torch.eye(3), 3)
+
+
+def test_votes_at_a_low_temperature_do_not_overflow():
+    """One neighbour decides: the most similar one."""
+    torch.manual_seed(0)
+    train, test = torch.randn(60, 8), torch.randn(20, 8)
+    labels = torch.arange(60) % 7
+    unit = torch.nn.functional.normalize
+    nearest = (unit(test) @ unit(train).T).argmax(1)
+    votes = knn_scores(train, labels, test, 7, 20, .0025)
+    assert torch.equal(votes.argmax(1), labels[nearest])
+    with pytest.raises(ValueError, match='temperature 0.001 of kNN'):
+        knn_scores(train, labels, test, 7, 20, .001)
