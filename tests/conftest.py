@@ -13,6 +13,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import torch  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
 
 from tests.tools import ROOT, one_line  # noqa: E402
 
@@ -35,6 +36,12 @@ def pytest_cmdline_main(config):
             == [ROOT / 'tests']):
         option.numprocesses = 2
         option.dist = 'worksteal'
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    """What a test finds does not depend on those before it."""
+    init_default_scope('mmpretrain')
 
 
 @pytest.fixture

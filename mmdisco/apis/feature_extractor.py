@@ -40,7 +40,8 @@ class FeatureExtractor:
     Raises:
         MissingFileError: If there is no such file.
         InputError: If there is no such model or device, the file does not fit
-            it, or a size is no positive number.
+            it, a size is no positive number, or ``crop`` is larger than
+            ``resize``.
 
     Example:
         >>> from mmdisco.apis import FeatureExtractor
@@ -64,6 +65,9 @@ class FeatureExtractor:
             if not isinstance(value, int) or value < 1:
                 raise InputError(f'{name} is {value!r}, should be a positive '
                                  'number')
+        if crop > resize:
+            raise InputError(f'crop is {crop}, larger than resize, {resize}: '
+                             'resize to as many pixels or more')
         if interpolation not in INTERPOLATIONS:
             raise InputError(f'interpolation is {interpolation!r}, should be '
                              f"one of {', '.join(INTERPOLATIONS)}")

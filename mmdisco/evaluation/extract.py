@@ -11,7 +11,6 @@ from mmengine.dist import (
     barrier,
     broadcast_object_list,
     get_dist_info,
-    get_local_size,
     is_main_process,
 )
 from rich.progress import track
@@ -149,8 +148,10 @@ def _extract(encoder: Encoder, source: Source, images: List[ImageViews],
     barrier()
     batches = torch.arange(len(source)).split(batch_size)[rank::world]
     if num_workers is None:
+        # torchrun's ranks share the node's cores, Slurm's have their own
+        ranks = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
         num_workers = 0 if source.kind == 'idx' else max(
-            1, available_cores() // get_local_size())
+            1, available_cores() // ranks)
     begin = np.load(path, mmap_mode='r').offset
     # plain writes: of a mapped page that two ranks share, one part may be
     # lost on a network drive
