@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
     apply_overrides,
+    is_detector,
     leave_group,
     one_line_errors,
     prepare_dist,
@@ -61,7 +62,8 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs', Path(args.config).stem))
-    cfg.test_dataloader.setdefault('collate_fn', dict(type='default_collate'))
+    cfg.test_dataloader.setdefault('collate_fn', dict(
+        type='pseudo_collate' if is_detector(cfg) else 'default_collate'))
     cfg.test_dataloader.setdefault(
         'pin_memory', torch.cuda.is_available() and not args.no_pin_memory)
     prepare_dist(cfg, args.launcher)

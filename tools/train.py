@@ -1,4 +1,4 @@
-"""Train a model: pre-training, distillation, evaluation by training."""
+"""Train a model: pre-training, distillation, evaluation, detection."""
 import argparse
 import os
 from pathlib import Path
@@ -18,13 +18,16 @@ from mmdisco.launch import (
     apply_speed,
     check_schedule,
     fit_queue,
+    is_detector,
     leave_group,
     local_rank,
     newest_checkpoint,
     one_line_errors,
+    ours,
     prepare_dist,
     read_config,
     shrink,
+    shrink_detection,
 )
 from mmdisco.launch.student import check_student, set_student
 
@@ -39,7 +42,9 @@ def parse_args() -> argparse.Namespace:
         'one in the work dir')
     parser.add_argument(
         '--student', metavar='CKPT',
-        help='checkpoint whose backbone is evaluated, for configs/benchmarks')
+        help='checkpoint whose backbone is evaluated or transferred, for '
+        "configs/benchmarks and configs/detection; there, 'random' is the "
+        'baseline without one')
     parser.add_argument('--amp', action='store_true',
                         help='automatic mixed precision')
     parser.add_argument(
@@ -87,7 +92,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         else:
-            cfg.optim_wrapper.type = 'BF16OptimWrapper'
+            cfg.optim_wrapper.type = ours(cfg, 'BF16OptimWrapper')
             cfg.optim_wrapper.pop('loss_scale', None)  # bf16 needs none
     if args.resume:
         checkpoint = (newest_checkpoint(cfg.work_dir)
@@ -111,7 +116,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         loader = cfg.get(field)
         if loader is None:
             continue
-        loader.setdefault('collate_fn', dict(type='default_collate'))
+        loader.setdefault('collate_fn', dict(
+            type='pseudo_collate' if is_detector(cfg) else 'default_collate'))
         loader.setdefault('pin_memory', torch.cuda.is_available())
         loader.setdefault('persistent_workers', True)
         if args.no_pin_memory:
@@ -138,7 +144,7 @@ def main() -> None:
         'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
     notes = []
     if args.smoke:
-        notes += shrink(
+        notes += (shrink_detection if is_detector(cfg) else shrink)(
             cfg, world_size,
             main=args.launcher == 'none' or local_rank() == 0)
         if torch_dist.is_initialized():

@@ -7,12 +7,15 @@ from .queue import fit_queue
 from .quiet import quiet_init
 from .resume import newest_checkpoint
 from .schedule import check_schedule
+from .scope import is_detector, ours
 from .smoke import shrink
+from .smoke_detection import shrink_detection
 from .speed import LEVELS, apply_speed
 
 __all__ = [
     'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
     'check_schedule', 'fit_queue', 'init_processes', 'leave_group',
-    'local_rank', 'newest_checkpoint', 'one_line_errors', 'prepare_dist',
-    'quiet_init', 'read_config', 'run_jobs', 'shrink'
+    'is_detector', 'local_rank', 'newest_checkpoint', 'one_line_errors',
+    'ours', 'prepare_dist', 'quiet_init', 'read_config', 'run_jobs', 'shrink',
+    'shrink_detection'
 ]

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmengine.dist import init_dist
 
 from mmdisco.errors import InputError
+from .scope import ours
 
 # The variable by which each launcher tells its processes apart.
 _RANK = dict(pytorch='RANK', slurm='SLURM_PROCID')
@@ -36,7 +37,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
         return
     cfg.env_cfg.dist_cfg = dict(backend='gloo')
     cfg.model_wrapper_cfg = dict(
-        type='GlooDistributedDataParallel',
+        type=ours(cfg, 'GlooDistributedDataParallel'),
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))

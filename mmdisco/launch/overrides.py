@@ -1,5 +1,7 @@
 import inspect
+import sys
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Iterator, List, Optional
 
@@ -43,6 +45,7 @@ def read_config(path: str) -> Config:
 
     Raises:
         MissingFileError: If it does not exist, with the nearest name.
+        InputError: If it needs mmdet, which is not installed.
     """
     if not Path(path).is_file():
         others = [str(p) for p in Path(path).parent.glob('*.py')]
@@ -52,6 +55,13 @@ def read_config(path: str) -> Config:
         return Config.fromfile(path)
     except FileNotFoundError as error:  # of a _base_
         raise MissingFileError(f"config '{path}': {error}") from error
+    except ImportError as error:  # of a _base_ that is 'mmdet::...'
+        if find_spec('mmdet') is not None:
+            raise
+        raise InputError(
+            f"config '{path}' needs mmdet: run 'pip install -r "
+            "requirements/detection.txt' and 'bash "
+            "tools/dev/install_mmcv_ops.sh python'") from error
 
 
 def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
@@ -59,7 +69,7 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
 
     Args:
         cfg (Config): The config, changed in place. A new ``data_root`` goes
-            to every data set, since those hold copies of it.
+            to every data set and evaluator, since those hold copies of it.
         options (dict, optional): Dotted keys and values.
 
     Raises:
@@ -79,10 +89,27 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
                 f"override '{goal}{'.' if rest else ''}{rest}'")
         _check_key(cfg, key, value)
         if key == 'data_root':
-            for dataset in _datasets(cfg):
-                dataset['data_root'] = value
+            move_data(cfg, value)
         cfg.merge_from_dict({key: value})
     _check_optimizer(cfg)
+
+
+def move_data(cfg: Config, root: str) -> None:
+    """Have every data set, and annotations of evaluators, in a folder.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        root (str): The folder.
+    """
+    before = cfg.get('data_root')
+    for dataset in datasets_of(cfg):
+        dataset['data_root'] = root
+    for name in ('val_evaluator', 'test_evaluator'):
+        metrics = cfg.get(name) or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            if before and str(metric.get('ann_file', '')).startswith(before):
+                metric.ann_file = str(
+                    Path(root, metric.ann_file[len(before):].lstrip('/')))
 
 
 def _check_optimizer(cfg: Config) -> None:
@@ -129,9 +156,13 @@ def _arguments(node: dict) -> List[str]:
     Those of its bases count where it hands ``**kwargs`` on to them.
     """
     names: List[str] = []
-    for registry in vars(registries).values():
-        cls = registry.get(node['type']) if isinstance(
-            registry, Registry) and isinstance(node.get('type'), str) else None
+    kind = node.get('type')
+    if not isinstance(kind, str):
+        return names
+    # of detectors, if the config has imported them
+    others = vars(sys.modules.get('mmdet.registry', registries))
+    for registry in (*vars(registries).values(), *others.values()):
+        cls = registry.get(kind) if isinstance(registry, Registry) else None
         if not inspect.isclass(cls):
             continue
         for base in cls.__mro__[:-1]:
@@ -146,7 +177,7 @@ def _arguments(node: dict) -> List[str]:
     return names
 
 
-def _datasets(node: Any) -> Iterator[dict]:
+def datasets_of(node: Any) -> Iterator[dict]:
     """All data set configs below a node that have a data_root."""
     children = node.values() if isinstance(node, (dict, Config)) else (
         node if isinstance(node, (list, tuple)) else ())
@@ -154,7 +185,7 @@ def _datasets(node: Any) -> Iterator[dict]:
         if isinstance(child, dict) and 'type' in child and (
                 'data_root' in child):
             yield child
-        yield from _datasets(child)
+        yield from datasets_of(child)
 
 
 def _nearest(word: str, known: List[str]) -> str:

@@ -106,9 +106,13 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
         head = DINOHead(teacher['neck'].get('out_channels', 256), 16)
         for key, value in head.state_dict().items():
             state_dict[f'head.{key}'] = value
+    save_whole(dict(state_dict=state_dict, meta=dict(random=seed)), path)
+
+
+def save_whole(content: dict, path: Path) -> None:
+    """Save a file that several nodes may write to one disk at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # a name of its own: several nodes may write to one disk
     half = path.with_name(f'{path.name}.{uuid4().hex}.half')
     with half.open('wb') as file:
-        torch.save(dict(state_dict=state_dict, meta=dict(random=seed)), file)
+        torch.save(content, file)
     half.replace(path)

@@ -14,6 +14,7 @@ from .hardware import (
     why_no_compiler,
 )
 from .schedule import losses_of
+from .scope import is_detector
 
 LEVELS = ('auto', 'exact', 'off')
 _FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
@@ -36,10 +37,14 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         list[str]: What the log must say.
 
     Raises:
-        InputError: If the config has a runner of its own.
+        InputError: If the config has a runner of its own, or is a
+            detector's.
     """
     if level == 'off':
         return []
+    if is_detector(cfg):
+        raise InputError(f'--speed {level} is for pre-training; detectors '
+                         'take --amp')
     if cfg.get('runner_type', 'FastRunner') != 'FastRunner':
         raise InputError(f'--speed {level} needs the FastRunner, the config '
                          f'has runner_type={cfg.runner_type!r}: leave out one')

@@ -5,13 +5,15 @@ from mmengine.config import Config
 
 from mmdisco.errors import InputError, MissingFileError
 
+RANDOM = 'random'  # a detector's baseline without pre-training
+
 
 def set_student(cfg: Config, checkpoint: str) -> None:
     """Tell a config's ``StudentHook`` which student to load.
 
     Args:
         cfg (Config): The config, changed in place.
-        checkpoint (str): The file.
+        checkpoint (str): The file; or 'random' for a detector without one.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -21,9 +23,10 @@ def set_student(cfg: Config, checkpoint: str) -> None:
     if not hooks:
         raise InputError(
             f"this config takes no student: --student '{checkpoint}' is for "
-            'one with a StudentHook, as those of configs/benchmarks')
-    _check_file(checkpoint)
+            'one with a StudentHook, as those of configs/benchmarks and '
+            'configs/detection')
     for hook in hooks:
+        _check_file(hook, checkpoint)
         hook.checkpoint = checkpoint
 
 
@@ -44,15 +47,16 @@ def check_student(cfg: Config) -> None:
         if hook.get('checkpoint') is None:
             raise InputError('the student has no weights: pass --student '
                              'CKPT, the checkpoint of its pre-training')
-        _check_file(hook.checkpoint)
+        _check_file(hook, hook.checkpoint)
 
 
 def _hooks(cfg: Config) -> List[dict]:
     return [hook for hook in cfg.get('custom_hooks') or ()
-            if hook.type == 'StudentHook']
+            if hook.type in ('StudentHook', 'DetectionStudentHook')]
 
 
-def _check_file(path: str) -> None:
-    if not Path(path).is_file():
+def _check_file(hook: dict, path: str) -> None:
+    random = path == RANDOM and hook.type == 'DetectionStudentHook'
+    if not random and not Path(path).is_file():
         raise MissingFileError(f"student file '{path}' not found: pass "
                                '--student CKPT')

@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Dict, Optional
 
 import torch
@@ -7,13 +6,9 @@ from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmdisco.converters import (
-    check_finite,
-    load_strictly,
-    read_conversion,
-    sha256_of,
-)
-from mmdisco.errors import InputError, MissingFileError
+from mmdisco.converters import load_strictly
+from mmdisco.engine.student_file import StudentFile
+from mmdisco.errors import InputError
 
 
 @HOOKS.register_module()
@@ -31,8 +26,7 @@ class StudentHook(Hook):
     """
 
     def __init__(self, checkpoint: Optional[str] = None) -> None:
-        self.checkpoint = checkpoint
-        self.sha256: Optional[str] = None
+        self.file = StudentFile(checkpoint)
         self._loaded: Optional[Dict[str, Tensor]] = None
 
     def before_train(self, runner) -> None:
@@ -71,8 +65,7 @@ class StudentHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Note the student's file."""
-        checkpoint['meta']['student'] = dict(
-            checkpoint=self.checkpoint, sha256=self.sha256)
+        self.file.note(checkpoint)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare with the student of the checkpoint.
@@ -80,55 +73,23 @@ class StudentHook(Hook):
         Raises:
             InputError: If a run is resumed with another student.
         """
-        before = checkpoint.get('meta', {}).get('student')
-        if not runner._resume or before is None:
-            return
-        if self.checkpoint is None:
-            self.checkpoint = before['checkpoint']
-        elif sha256_of(_existing(self.checkpoint)) != before['sha256']:
-            raise InputError(
-                f"this run began with the student '{before['checkpoint']}' "
-                f"(sha256 {str(before['sha256'])[:12]}), now it is "
-                f"'{self.checkpoint}': resume with the same file, or start in "
-                'another --work-dir')
-        self.sha256 = before['sha256']
+        if runner._resume:
+            self.file.check_resumed(checkpoint)
 
     def _load(self, runner, backbone: nn.Module) -> None:
-        if self.checkpoint is None:
-            raise InputError('the student has no weights: pass --student '
-                             'CKPT, the checkpoint of its pre-training')
-        conversion = read_conversion(_existing(self.checkpoint))
-        part = conversion.part('backbone')
-        name = f"student file '{self.checkpoint}'"
-        eps = conversion.overrides.get('norm_cfg', {}).get('eps')
-        found = {m.eps for m in backbone.modules()
-                 if isinstance(m, nn.BatchNorm2d)}
-        if eps is not None and found and found != {eps}:
-            raise InputError(
-                f'{name} was learned with BN eps {eps:g}, the backbone has '
-                f'{", ".join(f"{e:g}" for e in sorted(found))}: set '
-                'model.backbone.norm_cfg.eps')
-        check_finite(part, name)
+        weights = self.file.read(backbone)
         try:
-            load_strictly(backbone, part, name)
+            load_strictly(backbone, weights, self.file.name)
         except InputError as error:
             depth = getattr(backbone, 'depth', '')
             raise InputError(
                 f'{error}. The config has {type(backbone).__name__}{depth}: '
                 'take that of the student in the file, or another --student'
             ) from error
-        self.sha256 = sha256_of(self.checkpoint)
         runner.logger.info(
-            f'StudentHook: loaded {len(part)}/{len(backbone.state_dict())} '
-            f"tensors of backbone from '{self.checkpoint}' (sha256 "
-            f'{self.sha256[:12]})')
-
-
-def _existing(path: str) -> str:
-    if not Path(path).is_file():
-        raise MissingFileError(f"student file '{path}' not found: pass "
-                               '--student CKPT')
-    return path
+            f'StudentHook: loaded {len(weights)}/{len(backbone.state_dict())} '
+            f"tensors of backbone from '{self.file.path}' (sha256 "
+            f'{self.file.sha256[:12]})')
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -1,0 +1,66 @@
+# VOC 2007 and 2012 trainval, and 2007 test, at the size that mmdet trains with.
+# The paper's AP is that of VOC 2007, by 11 points, averaged over IoUs of .5 to
+# .95; COCO's definition is told beside it.
+data_root = 'data/VOCdevkit/'
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
+    dict(type='RandomFlip', prob=.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(1000, 600), keep_ratio=True),
+    # after Resize: boxes stay in pixels of the original image
+    dict(type='LoadAnnotations', with_bbox=True),
+    # CocoMetric takes the annotations from 'instances'
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
+                   'scale_factor', 'instances')),
+]
+trainval = dict(
+    type='VOCDataset',
+    data_root=data_root,
+    filter_cfg=dict(filter_empty_gt=True, min_size=32, bbox_min_size=32),
+    pipeline=train_pipeline)
+train_dataloader = dict(
+    batch_size=2,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    dataset=dict(
+        type='ConcatDataset',
+        # each of them tells its own
+        ignore_keys=['dataset_type'],
+        datasets=[
+            dict(
+                **trainval,
+                ann_file='VOC2007/ImageSets/Main/trainval.txt',
+                data_prefix=dict(sub_data_root='VOC2007/')),
+            dict(
+                **trainval,
+                ann_file='VOC2012/ImageSets/Main/trainval.txt',
+                data_prefix=dict(sub_data_root='VOC2012/')),
+        ]))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='VOCDataset',
+        data_root=data_root,
+        ann_file='VOC2007/ImageSets/Main/test.txt',
+        data_prefix=dict(sub_data_root='VOC2007/'),
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = [
+    dict(type='VOCAPMetric', eval_mode='11points'),
+    dict(type='CocoMetric', metric='bbox'),
+]
+test_evaluator = val_evaluator

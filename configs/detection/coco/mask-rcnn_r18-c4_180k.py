@@ -1,0 +1,14 @@
+"""Mask R-CNN C4 on COCO 2017, a student's ResNet-18 as its backbone.
+
+The paper reports none of ResNet-18. Status: not run here.
+    bash tools/dist_train.sh configs/detection/coco/mask-rcnn_r18-c4_180k.py 8 \
+        --student work_dirs/r50_r18/epoch_200.pth
+"""
+_base_ = [
+    '../../_base_/detection/mask-rcnn_c4.py',
+    '../../_base_/detection/coco_c4.py',
+    '../../_base_/detection/coco_180k.py',
+    '../../_base_/detection/c4_runtime.py',
+]
+model = dict(
+    backbone=dict(depth=18), roi_head=dict(shared_head=dict(depth=18)))

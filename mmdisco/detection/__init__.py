@@ -1,0 +1,14 @@
+"""Students as backbones of mmdet's detectors.
+
+Importing it needs mmdet and mmcv's compiled ops, and registers what detectors
+lack: detection configs name it in ``custom_imports``, nothing else does.
+"""
+from .requirements import check_detection
+
+check_detection()
+
+from .res5_head import Res5Head  # noqa: E402
+from .student_hook import DetectionStudentHook  # noqa: E402
+from .voc_metric import VOCAPMetric  # noqa: E402
+
+__all__ = ['DetectionStudentHook', 'Res5Head', 'VOCAPMetric']

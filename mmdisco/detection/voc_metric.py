@@ -1,0 +1,57 @@
+from typing import Dict, Optional
+
+import numpy as np
+from mmdet.evaluation import VOCMetric, eval_map
+from mmdet.registry import METRICS
+from mmengine.logging import MMLogger
+
+IOUS = [percent / 100 for percent in range(50, 100, 5)]
+
+
+@METRICS.register_module()
+class VOCAPMetric(VOCMetric):
+    """AP, AP50 and AP75 by Pascal VOC's definition of average precision.
+
+    What detectron2's PascalVOCDetectionEvaluator reports, and hence MoCo's
+    and DisCo's tables: VOC's matching and interpolation at each IoU of 0.5,
+    0.55 ... 0.95, where mAP is the mean over the ten. The boxes are matched
+    by mmdet's ``eval_map``; unlike mmdet's :class:`VOCMetric` the log has one
+    table, that of IoU 0.5, in place of ten, and nothing is rounded.
+
+    See `The PASCAL VOC Challenge <https://doi.org/10.1007/s11263-009-0275-4>`_
+    and `MoCo <https://arxiv.org/abs/1911.05722>`_.
+
+    Args:
+        eval_mode: ``'11points'``, of VOC2007, or ``'area'``, under the
+            precision-recall curve, of VOC2010 and later.
+        collect_device: ``'cpu'`` or ``'gpu'``, where the processes' results
+            are gathered.
+        prefix: Of the metrics' names. Defaults to ``'pascal_voc'``.
+    """
+
+    def __init__(self, eval_mode: str = '11points',
+                 collect_device: str = 'cpu',
+                 prefix: Optional[str] = None) -> None:
+        super().__init__(iou_thrs=IOUS, eval_mode=eval_mode,
+                         collect_device=collect_device, prefix=prefix)
+
+    def compute_metrics(self, results: list) -> Dict[str, float]:
+        """Compute the scores of the whole set.
+
+        Args:
+            results: For each image its annotations and its detections.
+
+        Returns:
+            ``mAP``, ``AP50`` and ``AP75``, each from 0 to 1.
+        """
+        annotations, detections = zip(*results)
+        logger = MMLogger.get_current_instance()
+        means = [
+            eval_map(detections, annotations, iou_thr=iou,
+                     dataset=self.dataset_meta['classes'],
+                     logger=logger if iou == IOUS[0] else 'silent',
+                     use_legacy_coordinate=True, eval_mode=self.eval_mode)[0]
+            for iou in IOUS
+        ]
+        return dict(mAP=float(np.mean(means)), AP50=means[IOUS.index(.5)],
+                    AP75=means[IOUS.index(.75)])

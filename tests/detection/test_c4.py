@@ -1,0 +1,196 @@
+"""C4 detectors: the student's fourth stage is the head of regions."""
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import pytest
+import torch
+import torchvision
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS as BACKBONES
+from torch import nn
+
+from mmdisco.converters import sha256_of
+from mmdisco.detection import DetectionStudentHook, Res5Head
+from mmdisco.errors import InputError
+from tests.tools import ROOT
+
+VOC = ROOT / 'configs/detection/voc'
+ALLOW = ['shared_head.norm.*']
+# what of layer4 the bottlenecks of detectron2 can't take
+BOTTLENECK = [*ALLOW, 'shared_head.layer4.*.conv1.weight',
+              'shared_head.layer4.*.conv3.*', 'shared_head.layer4.*.bn3.*']
+
+
+@pytest.fixture(autouse=True)
+def mmdet_scope(scope):
+    init_default_scope('mmdet')
+
+
+def detector(depth, bottleneck=False):
+    """The real one; only heads that no test looks at are small."""
+    name = f'faster-rcnn_r{depth}-c4' + '-bottleneck' * bottleneck
+    cfg = Config.fromfile(VOC / f'{name}_48k.py')
+    cfg.model.rpn_head.feat_channels = 8
+    torch.manual_seed(1)
+    return cfg, MODELS.build(cfg.model)
+
+
+def student(path, depth, prefix='ssl.backbone.'):
+    """A pre-training's checkpoint; its weights and statistics are random."""
+    torch.manual_seed(depth)
+    backbone = BACKBONES.build(dict(
+        type='ResNet', depth=depth, zero_init_residual=False))
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.weight.data.uniform_()
+    state_dict = backbone.state_dict()
+    torch.save(dict(state_dict={prefix + k: v for k, v in state_dict.items()}),
+               path)
+    return str(path), state_dict
+
+
+def runner_of(model, resume=False):
+    return SimpleNamespace(model=model, _resume=resume, logger=MagicMock())
+
+
+def told(runner):
+    return runner.logger.info.call_args.args[0]
+
+
+@pytest.mark.parametrize('depth, tensors, res5', [(18, 90, 30), (34, 174, 42)])
+@pytest.mark.parametrize('prefix', ['ssl.backbone.', 'backbone.', ''])
+def test_every_tensor_of_the_student_arrives(tmp_path, depth, tensors, res5,
+                                             prefix):
+    path, theirs = student(tmp_path / 's.pth', depth, prefix)
+    cfg, model = detector(depth)
+    runner = runner_of(model)
+    assert cfg.custom_hooks[0].allow == ALLOW
+    DetectionStudentHook(path, allow=ALLOW).before_train(runner)
+    ours = {**model.backbone.state_dict(),
+            **model.roi_head.shared_head.state_dict()}
+    assert {k for k in theirs if k.startswith('layer4.')} == {
+        k for k in model.roi_head.shared_head.state_dict()
+        if not k.startswith('norm.')}
+    for key, value in theirs.items():
+        assert torch.equal(ours[key], value), key
+    assert told(runner) == (
+        f'DetectionStudentHook: loaded {tensors}/{tensors} tensors of '
+        f"backbone, {res5}/{res5 + 5} of shared_head from '{path}' (sha256 "
+        f'{sha256_of(path)[:12]}); 5 stay as initialised, as allowed, e.g. '
+        'shared_head.norm.weight')
+
+
+def test_torchvisions_file_gives_its_maps(tmp_path):
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet34().eval()
+    torch.save(theirs.state_dict(), tmp_path / 'r34.pth')
+    _, model = detector(34)
+    DetectionStudentHook(str(tmp_path / 'r34.pth'), ALLOW).before_train(
+        runner_of(model))
+    model.eval()
+    images = torch.randn(1, 3, 64, 96)
+    theirs.avgpool = theirs.fc = nn.Identity()
+    with torch.no_grad():
+        c4 = model.backbone(images)[-1]
+        res5 = model.roi_head.shared_head
+        assert c4.shape == (1, 256, 4, 6)
+        torch.testing.assert_close(res5.layer4(c4).flatten(1), theirs(images),
+                                   rtol=1e-4, atol=1e-4)
+        # a norm that has just begun divides by sqrt(1 + eps) alone
+        torch.testing.assert_close(
+            res5(c4), res5.layer4(c4) / (1 + 1e-5)**.5)
+
+
+def test_another_depth_is_refused_by_name(tmp_path):
+    path, _ = student(tmp_path / 'r34.pth', 34)
+    _, model = detector(18)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(InputError) as error:
+        DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
+    assert str(error.value).startswith(
+        f"student file '{path}' does not fit: 96 left over, e.g. "
+        'layer1.2.conv1.weight. The config has ResNet18: take the config of')
+    # nothing is half-loaded
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_what_is_not_allowed_by_name_is_an_error(tmp_path):
+    path, theirs = student(tmp_path / 'r18.pth', 18)
+    _, model = detector(18)
+    with pytest.raises(InputError, match='5 missing, e.g. shared_head.norm.w'):
+        DetectionStudentHook(path).before_train(runner_of(model))
+    head = dict(theirs, **{'fc.extra.weight': torch.zeros(2)})
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in head.items()}),
+               path)
+    with pytest.raises(InputError, match='1 left over, e.g. fc.extra.weight'):
+        DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
+    DetectionStudentHook(path, ALLOW, ['fc.extra.*']).before_train(
+        runner_of(model))
+    assert torch.equal(model.backbone.conv1.weight, theirs['conv1.weight'])
+
+
+def test_detectron2s_fourth_stage_takes_what_fits(tmp_path):
+    """Facts: of layer4, conv2, both norms and the shortcut fit by shape."""
+    path, theirs = student(tmp_path / 'r34.pth', 34)
+    cfg, model = detector(34, bottleneck=True)
+    assert cfg.custom_hooks[0].allow == BOTTLENECK
+    with pytest.raises(InputError, match='does not fit: .*conv3'):
+        DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
+    runner = runner_of(model)
+    DetectionStudentHook(path, BOTTLENECK).before_train(runner)
+    ours = model.roi_head.shared_head.state_dict()
+    kept = {k for k, v in ours.items()
+            if f'{k}' in theirs and v.shape == theirs[k].shape}
+    # 3 blocks: conv2 and 2 x 5 of norms each; the shortcut and its norm
+    assert len(kept) == 3 * 11 + 6
+    for key in kept:
+        assert torch.equal(ours[key], theirs[key]), key
+    assert ours['layer4.0.conv1.weight'].shape == (512, 256, 1, 1)
+    assert ours['layer4.0.conv3.weight'].shape == (512, 512, 1, 1)
+    assert '39/65 of shared_head' in told(runner)
+
+
+def test_without_a_student_it_stops_but_random_may_be_asked_for(tmp_path):
+    _, model = detector(18)
+    with pytest.raises(InputError, match='pass --student CKPT'):
+        DetectionStudentHook().before_train(runner_of(model))
+    before = model.backbone.conv1.weight.clone()
+    runner = runner_of(model)
+    DetectionStudentHook('random').before_train(runner)
+    assert torch.equal(model.backbone.conv1.weight, before)
+    assert 'RANDOM backbone' in runner.logger.warning.call_args.args[0]
+    # a resumed run has its student
+    DetectionStudentHook().before_train(runner_of(model, resume=True))
+
+
+def test_a_run_is_resumed_with_its_student_alone(tmp_path):
+    first, _ = student(tmp_path / 'a.pth', 18)
+    _, model = detector(18)
+    hook, checkpoint = DetectionStudentHook(first, ALLOW), dict(meta={})
+    hook.before_train(runner_of(model))
+    hook.before_save_checkpoint(None, checkpoint)
+    assert checkpoint['meta']['student'] == dict(
+        checkpoint=first, sha256=sha256_of(first))
+    resumed = runner_of(model, resume=True)
+    other, _ = student(tmp_path / 'b.pth', 34)
+    for path in (other, 'random'):
+        with pytest.raises(InputError, match='began with the student'):
+            DetectionStudentHook(path).after_load_checkpoint(
+                resumed, checkpoint)
+    DetectionStudentHook(first).after_load_checkpoint(resumed, checkpoint)
+
+
+def test_res5_of_any_width():
+    head = Res5Head(50, base_channels=4, norm_cfg=dict(type='BN'))
+    out = head(torch.randn(2, 64, 14, 14))
+    assert out.shape == (2, 128, 7, 7)
+    plain = Res5Head(18, base_channels=4, extra_norm=False,
+                     norm_cfg=dict(type='BN'))
+    assert plain(torch.randn(2, 16, 14, 14)).shape == (2, 32, 7, 7)
+    assert not any('norm.' in k for k in plain.state_dict())
+    with pytest.raises(ValueError, match='depth is one of .*, got 19'):
+        Res5Head(19)
