@@ -7,8 +7,22 @@ from .requirements import check_detection
 
 check_detection()
 
+from .backbones import (  # noqa: E402
+    TrimmedEfficientNet,
+    TrimmedMobileNetV3,
+)
 from .res5_head import Res5Head  # noqa: E402
+from .simple_feature_pyramid import SimpleFeaturePyramid  # noqa: E402
 from .student_hook import DetectionStudentHook  # noqa: E402
+from .switch_hook import ConcatPipelineSwitchHook  # noqa: E402
 from .voc_metric import VOCAPMetric  # noqa: E402
 
-__all__ = ['DetectionStudentHook', 'Res5Head', 'VOCAPMetric']
+__all__ = [
+    'ConcatPipelineSwitchHook',
+    'DetectionStudentHook',
+    'Res5Head',
+    'SimpleFeaturePyramid',
+    'TrimmedEfficientNet',
+    'TrimmedMobileNetV3',
+    'VOCAPMetric',
+]

@@ -16,7 +16,8 @@ class VOCAPMetric(VOCMetric):
     and DisCo's tables: VOC's matching and interpolation at each IoU of 0.5,
     0.55 ... 0.95, where mAP is the mean over the ten. The boxes are matched
     by mmdet's ``eval_map``; unlike mmdet's :class:`VOCMetric` the log has one
-    table, that of IoU 0.5, in place of ten, and nothing is rounded.
+    table, that of IoU 0.5, in place of ten, with the set's own classes, and
+    nothing is rounded.
 
     See `The PASCAL VOC Challenge <https://doi.org/10.1007/s11263-009-0275-4>`_
     and `MoCo <https://arxiv.org/abs/1911.05722>`_.

@@ -23,7 +23,9 @@ class QueueCheckHook(Hook):
             InputError: If a batch can't be filled, or the queue does not fit.
         """
         images = len(runner.train_dataloader.dataset)
-        batch = runner.train_dataloader.batch_size * runner.world_size
+        loader = runner.train_dataloader
+        batch = runner.world_size * (
+            loader.batch_size or loader.batch_sampler.batch_size)
         if images < batch:
             raise InputError(
                 f'{images} images are too few for one batch of {batch} '

@@ -27,7 +27,10 @@ class ThroughputHook(Hook):
         """Update the value of the log."""
         hub = runner.message_hub
         self.seconds += hub.get_scalar('train/time').current()
-        self.images += runner.train_dataloader.batch_size * runner.world_size
+        loader = runner.train_dataloader
+        # a batch sampler of one's own knows the size, the loader does not
+        batch = loader.batch_size or loader.batch_sampler.batch_size
+        self.images += batch * runner.world_size
         hub.update_scalar('train/images_per_s',
                           self.images / max(self.seconds, 1e-9))
         if self.every_n_train_iters(runner, self.window):

@@ -1,0 +1,13 @@
+# Runtime of the small C4 detectors: epochs, on one machine.
+_base_ = './runtime.py'
+
+custom_hooks = [
+    dict(_base_.student_hook, allow=['shared_head.norm.*']),
+    dict(type='mmpretrain.ResumeCheckHook'),
+    dict(type='mmpretrain.ThroughputHook'),
+    dict(
+        type='mmpretrain.PreciseBNHook',
+        num_samples=400,
+        interval=8,
+        priority='ABOVE_NORMAL'),
+]

@@ -1,0 +1,9 @@
+# ResNet-18 for a detector: the four stages, nothing frozen, BN synchronised.
+_base_ = '../../students/r18.py'
+
+student = dict(
+    backbone=dict(
+        type='mmpretrain.ResNet',
+        out_indices=(0, 1, 2, 3),
+        norm_cfg=dict(type='SyncBN')),
+    channels=[64, 128, 256, 512])

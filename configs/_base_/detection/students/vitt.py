@@ -1,0 +1,14 @@
+# ViT-tiny/16 for a detector: the one map behind its final norm, nothing
+# frozen. Every patch attends to all, as it was pre-trained, not to a window as
+# ViTDet's: 4200 patches at 1333 x 800. The position embedding is interpolated.
+_base_ = '../../students/vitt.py'
+
+student = dict(
+    backbone=dict(type='mmpretrain.VisionTransformer', out_type='featmap'),
+    channels=[192],
+    # weights alone decay
+    paramwise_cfg=dict(
+        norm_decay_mult=0.,
+        bias_decay_mult=0.,
+        custom_keys=dict(
+            cls_token=dict(decay_mult=0.), pos_embed=dict(decay_mult=0.))))

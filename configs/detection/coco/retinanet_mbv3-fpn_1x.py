@@ -1,0 +1,23 @@
+"""RetinaNet with FPN on COCO 2017, with a student's MobileNetV3-Large.
+
+Not in the paper: recipe ours, mmdet's 1x. Status: not run here.
+    bash tools/dist_train.sh \
+        configs/detection/coco/retinanet_mbv3-fpn_1x.py 8 \
+        --student work_dirs/r50_mbv3/epoch_200.pth
+"""
+_base_ = [
+    '../../_base_/detection/retinanet_fpn.py',
+    '../../_base_/detection/students/mbv3.py',
+    '../../_base_/detection/coco.py',
+    '../../_base_/detection/schedule_1x.py',
+    '../../_base_/detection/runtime.py',
+]
+
+model = dict(
+    backbone=_base_.student.backbone,
+    neck=dict(in_channels=_base_.student.channels))
+custom_hooks = [
+    dict(_base_.student_hook, unused=_base_.student.unused),
+    *_base_.custom_hooks[1:],
+]
+optim_wrapper = dict(optimizer=dict(lr=.01))

@@ -1,0 +1,19 @@
+"""Faster R-CNN with FPN on VOC 07+12, with a student's ResNet-34.
+
+Not in the paper: recipe ours, mmdet's 1x. Status: not run here.
+    bash tools/dist_train.sh \
+        configs/detection/voc/faster-rcnn_r34-fpn_1x.py 8 \
+        --student work_dirs/r50_r34/epoch_200.pth
+"""
+_base_ = [
+    '../../_base_/detection/faster-rcnn_fpn.py',
+    '../../_base_/detection/students/r34.py',
+    '../../_base_/detection/voc0712.py',
+    '../../_base_/detection/voc_1x.py',
+    '../../_base_/detection/runtime.py',
+]
+
+model = dict(
+    backbone=_base_.student.backbone,
+    neck=dict(in_channels=_base_.student.channels),
+    roi_head=dict(bbox_head=dict(num_classes=20)))

@@ -1,0 +1,18 @@
+"""RetinaNet with FPN on VOC 07+12, with a student's ResNet-18.
+
+Not in the paper: recipe ours, mmdet's 1x. Status: not run here.
+    bash tools/dist_train.sh configs/detection/voc/retinanet_r18-fpn_1x.py 8 \
+        --student work_dirs/r50_r18/epoch_200.pth
+"""
+_base_ = [
+    '../../_base_/detection/retinanet_fpn.py',
+    '../../_base_/detection/students/r18.py',
+    '../../_base_/detection/voc0712.py',
+    '../../_base_/detection/voc_1x.py',
+    '../../_base_/detection/runtime.py',
+]
+
+model = dict(
+    backbone=_base_.student.backbone,
+    neck=dict(in_channels=_base_.student.channels),
+    bbox_head=dict(num_classes=20))

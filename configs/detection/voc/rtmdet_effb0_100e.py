@@ -1,0 +1,19 @@
+"""RTMDet-tiny on VOC 07+12, a student's EfficientNet-B0 in place of CSPNeXt.
+
+Not in the paper: recipe ours, mmdet's RTMDet-tiny in 100 epochs.
+Status: not run here.
+    bash tools/dist_train.sh configs/detection/voc/rtmdet_effb0_100e.py 8 \
+        --student work_dirs/r50_effb0/epoch_200.pth
+"""
+_base_ = [
+    '../../_base_/detection/rtmdet_voc_100e.py',
+    '../../_base_/detection/students/effb0.py',
+]
+
+model = dict(
+    backbone=dict(_base_.student.backbone, out_indices=(3, 4, 5)),
+    neck=dict(in_channels=_base_.student.channels[1:]))
+custom_hooks = [
+    dict(_base_.student_hook, unused=_base_.student.unused),
+    *_base_.custom_hooks[1:],
+]

@@ -1,0 +1,120 @@
+import shutil
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Callable, List, NamedTuple, Optional, Sequence
+
+from rich.progress import track
+
+from mmdisco.errors import InputError, MissingFileError
+
+COCO_FOLDERS = ('train2017', 'val2017', 'annotations')
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
+
+
+class Member(NamedTuple):
+    """A file in an archive."""
+    name: str
+    size: int
+    open: Callable[[], Optional[BinaryIO]]
+
+
+def unpack(archive: Path, root: Path, inside: Optional[str] = None,
+           tops: Sequence[str] = ()) -> int:
+    """Unpack a tar or zip file, whose files go nowhere else.
+
+    All that it lists is checked before the first file is written. Each file
+    gets its name when it is whole, and one that is there with its size is
+    not written again: after an interruption, do the same again.
+
+    Args:
+        archive (Path): The file.
+        root (Path): Folder to unpack into; made if need be.
+        inside (str, optional): Folder of the archive that becomes the root,
+            as 'VOCdevkit'. Defaults to None.
+        tops (Sequence[str]): Names that may come first in the root. Defaults
+            to (): any.
+
+    Returns:
+        int: How many files were written.
+
+    Raises:
+        InputError: If the archive is missing, damaged, cut short, or another
+            one than expected, or the root can't be written.
+    """
+    if not archive.is_file():
+        raise MissingFileError(f"no archive '{archive}'")
+    try:
+        with _opened(archive) as file:
+            members = _members(file)
+            places = [_place(archive, m.name, inside, tops) for m in members]
+            written = 0
+            for member, place in track(
+                    list(zip(members, places)), archive.name, transient=True):
+                path = root / place
+                if path.is_file() and path.stat().st_size == member.size:
+                    continue
+                _write(member, path)
+                written += 1
+    except DAMAGED as error:
+        raise InputError(f"'{archive}' is damaged or cut short ({error}): "
+                         'download it again') from error
+    except OSError as error:
+        raise InputError(f"can't unpack '{archive}' into '{root}': "
+                         f'{error}') from error
+    return written
+
+
+def _opened(archive: Path):
+    if zipfile.is_zipfile(archive):
+        return zipfile.ZipFile(archive)
+    if archive.suffix == '.zip':  # its list of files is at the end
+        raise zipfile.BadZipFile('no list of its files')
+    return tarfile.open(archive)
+
+
+def _members(file) -> List[Member]:
+    """The files in an archive; links and devices are refused."""
+    if isinstance(file, zipfile.ZipFile):
+        return [Member(m.filename, m.file_size, lambda m=m: file.open(m))
+                for m in file.infolist() if not m.is_dir()]
+    members = [m for m in file.getmembers() if not m.isdir()]
+    for member in members:
+        if not member.isfile():
+            raise InputError(f"'{file.name}' holds '{member.name}', which is "
+                             'no plain file: nothing was unpacked')
+    return [Member(m.name, m.size, lambda m=m: file.extractfile(m))
+            for m in members]
+
+
+def _place(archive: Path, name: str, inside: Optional[str],
+           tops: Sequence[str]) -> Path:
+    """Where a file goes, below the root."""
+    parts = PurePosixPath(name.replace('\\', '/')).parts
+    if not parts or parts[0] == '/' or '..' in parts or ':' in parts[0]:
+        raise InputError(f"'{archive}' holds '{name}', which leaves the "
+                         'folder: nothing was unpacked')
+    if inside:
+        wanted = f'{inside}/...'
+        fits = parts[0] == inside and len(parts) > 1
+        parts = parts[1:]
+    else:
+        wanted, fits = '/... or '.join(tops) + '/...', True
+    if not fits or (tops and parts[0] not in tops):
+        raise InputError(f"'{archive}' holds '{name}', not {wanted}: it is "
+                         'another archive; nothing was unpacked')
+    return Path(*parts)
+
+
+def _write(member: Member, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f'{path.name}.half')
+    try:
+        with member.open() as source, half.open('wb') as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        if half.stat().st_size != member.size:
+            raise EOFError(f"'{member.name}' ends early")
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)

@@ -1,0 +1,121 @@
+import hashlib
+import json
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import List, NamedTuple, Sequence
+from uuid import uuid4
+
+import numpy as np
+
+from mmdisco.errors import InputError
+from mmdisco.version import __version__
+from .coco import write_coco
+from .garments import FASHION_NAMES, Garments
+from .photographs import photographs
+from .scene import Scenes
+from .voc import write_voc
+
+WRITERS = dict(voc=write_voc, coco=write_coco)
+
+
+class Made(NamedTuple):
+    """What a split of a set holds: number of images, and of the objects of
+    each class."""
+    split: str
+    images: int
+    objects: List[int]
+
+
+def make_set(out: Path,
+             kind: str,
+             train: int,
+             test: int,
+             objects: Path,
+             size: int = 128,
+             seed: int = 0,
+             names: Sequence[str] = FASHION_NAMES,
+             photos: str = 'skimage') -> List[Made]:
+    """Make a small detection set: garments pasted into real photographs.
+
+    Neither a garment nor a photograph of the training images is in a test
+    image. The same arguments give the same bytes.
+
+    Args:
+        out (Path): Folder to make; it is there only when it is whole.
+        kind (str): 'voc' for the devkit's layout, 'coco' for COCO 2017's.
+        train (int): How many training images; VOC divides them between
+            2007 and 2012.
+        test (int): How many test images.
+        objects (Path): Folder of Fashion-MNIST's IDX files.
+        size (int): Side of the images, in pixels. Defaults to 128.
+        seed (int): Of all that is drawn. Defaults to 0.
+        names (Sequence[str]): Of the classes: Fashion-MNIST's ten, in their
+            order, then any that no image has. Defaults to Fashion-MNIST's.
+        photos (str): 'skimage' or 'sklearn', see :func:`photographs`.
+            Defaults to 'skimage'.
+
+    Returns:
+        list[Made]: Of the training and the test images.
+
+    Raises:
+        InputError: If an argument does not fit, a source is missing, or
+            ``out`` holds something or can't be written.
+    """
+    out, objects = Path(out), Path(objects)
+    _check(out, kind, train, test, size, seed, names, photos)
+    counts = dict(train=train, test=test)
+    sources = {split: photographs(split, photos) for split in counts}
+    scenes = {
+        split: (Scenes(Garments(objects, split), sources[split], size,
+                       (seed, number)), count)
+        for number, (split, count) in enumerate(counts.items())}
+    half = out.with_name(f'{out.name}.{uuid4().hex}.half')
+    try:
+        half.mkdir(parents=True)
+        labels = WRITERS[kind](half, scenes, names)
+        about = dict(
+            kind=kind, train=train, test=test, size=size, seed=seed,
+            names=[*names], photos=photos, objects=dict(
+                folder=str(objects),
+                sha256=_digests(objects.glob('*-idx?-ubyte*'))),
+            photographs={k: _digests(v) for k, v in sources.items()},
+            versions=dict(mmdisco=__version__, **{
+                name: version(name) for name in ('numpy', 'pillow')}))
+        (half / 'set.json').write_text(json.dumps(about, indent=1) + '\n')
+        half.replace(out)
+    except OSError as error:
+        raise InputError(f"'{out}' can't be written: {error}") from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    return [Made(split, len(found), np.bincount(
+        np.concatenate(found), minlength=len(names)).tolist())
+        for split, found in labels.items()]
+
+
+def _check(out: Path, kind: str, train: int, test: int, size: int, seed: int,
+           names: Sequence[str], photos: str) -> None:
+    if kind not in WRITERS:
+        raise InputError(f"kind is 'voc' or 'coco', not '{kind}'")
+    if photos not in ('skimage', 'sklearn'):
+        raise InputError(f"photos are 'skimage' or 'sklearn', not '{photos}'")
+    least = 2 if kind == 'voc' else 1  # one for each year
+    if train < least or test < 1:
+        raise InputError(f'{train} training and {test} test images: {kind} '
+                         f'needs at least {least} and 1')
+    if not 32 <= size <= 512:
+        raise InputError(f'size {size}: images of 32 to 512 pixels are made '
+                         'of objects of 28')
+    if seed < 0:
+        raise InputError(f'seed {seed}: it is at least 0')
+    if len(names) < len(FASHION_NAMES) or len({*names}) < len(names):
+        raise InputError(f'{len(names)} names: there are ten classes, of '
+                         'different names')
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"'{out}' holds something already: delete it, or "
+                         'name another folder')
+
+
+def _digests(paths) -> dict:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(paths)}

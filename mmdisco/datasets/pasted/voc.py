@@ -1,0 +1,78 @@
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Dict, Sequence, Tuple
+
+from PIL import Image
+
+from .scene import Scene, Scenes
+
+QUALITY = 90  # of JPEG
+
+
+def write_voc(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
+              names: Sequence[str]) -> Dict[str, list]:
+    """Write images in the folders of VOC's devkit.
+
+    The training images take turns between 2007's and 2012's trainval. Their
+    names do not depend on how many there are: 2007's are odd numbers, the
+    test's are even.
+
+    Args:
+        folder (Path): Which exists, as ``data/VOCdevkit``.
+        scenes (dict): Scenes and how many of them, of 'train' and 'test'.
+        names (Sequence[str]): Name of each class.
+
+    Returns:
+        dict: Labels of the objects of each image, by split.
+    """
+    lists = {('VOC2007', 'trainval'): [], ('VOC2007', 'test'): [],
+             ('VOC2012', 'trainval'): []}
+    labels = {split: [] for split in scenes}
+    for year in ('VOC2007', 'VOC2012'):
+        for part in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
+            (folder / year / part).mkdir(parents=True)
+    for split, (of_split, count) in scenes.items():
+        for index in range(count):
+            if split == 'test':
+                year, name = 'VOC2007', f'{2 * index + 2:06}'
+            elif index % 2 == 0:
+                year, name = 'VOC2007', f'{index + 1:06}'
+            else:
+                year, name = 'VOC2012', f'2008_{index // 2 + 1:06}'
+            scene = of_split[index]
+            labels[split].append(scene.labels)
+            lists[year, 'test' if split == 'test' else 'trainval'].append(name)
+            Image.fromarray(scene.image).save(
+                folder / year / 'JPEGImages' / f'{name}.jpg', quality=QUALITY)
+            tree = _annotation(year, f'{name}.jpg', scene, names)
+            tree.write(folder / year / 'Annotations' / f'{name}.xml')
+    for (year, split), ids in lists.items():
+        path = folder / year / 'ImageSets' / 'Main' / f'{split}.txt'
+        path.write_text(''.join(f'{name}\n' for name in ids))
+    return labels
+
+
+def _annotation(year: str, file: str, scene: Scene,
+                names: Sequence[str]) -> ET.ElementTree:
+    """The devkit's XML; its corners count from 1 and are both inside."""
+    root = ET.Element('annotation')
+    _add(root, folder=year, filename=file)
+    _add(ET.SubElement(root, 'source'), database='mmdisco pasted',
+         annotation=year, image='mmdisco')
+    height, width, depth = scene.image.shape
+    _add(ET.SubElement(root, 'size'), width=width, height=height, depth=depth)
+    _add(root, segmented=0)
+    for label, box in zip(scene.labels, scene.boxes()):
+        entry = ET.SubElement(root, 'object')
+        _add(entry, name=names[label], pose='Unspecified', truncated=0,
+             difficult=0)
+        corners = zip(('xmin', 'ymin', 'xmax', 'ymax'), box)
+        _add(ET.SubElement(entry, 'bndbox'),
+             **{key: value + 1 for key, value in corners})
+    ET.indent(root, '\t')
+    return ET.ElementTree(root)
+
+
+def _add(parent: ET.Element, **texts) -> None:
+    for key, text in texts.items():
+        ET.SubElement(parent, key).text = str(text)

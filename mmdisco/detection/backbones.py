@@ -1,0 +1,76 @@
+"""Students' networks without the layers that only classifiers use.
+
+mmpretrain's build those always. In a detector they would get no gradient, at
+which DistributedDataParallel stops. What remains has its tensors' names.
+"""
+from typing import Optional, Sequence, Union
+
+from mmdet.registry import MODELS
+from mmpretrain.models import EfficientNet, MobileNetV3
+
+
+@MODELS.register_module()
+class TrimmedEfficientNet(EfficientNet):
+    """EfficientNet that ends behind the last of its maps.
+
+    Args:
+        arch (str): Of ``mmpretrain``'s EfficientNet. Defaults to 'b0'.
+        drop_path_rate (float): Stochastic depth. Defaults to 0.
+        out_indices (Sequence[int]): Stages to return, 0 to 6. Defaults to
+            those of strides 4, 8, 16 and 32.
+        conv_cfg (dict, optional): None, the default, pads as timm's; the
+            students do.
+        norm_cfg (dict): Defaults to the students', synchronised.
+        norm_eval (bool): Keep BN in eval mode. Defaults to False.
+        with_cp (bool): Spend time to save memory. Defaults to False.
+
+    Raises:
+        ValueError: If an index names no stage.
+    """
+
+    def __init__(self,
+                 arch: str = 'b0',
+                 drop_path_rate: float = 0.,
+                 out_indices: Sequence[int] = (2, 3, 4, 5),
+                 conv_cfg: Optional[dict] = None,
+                 norm_cfg: dict = dict(type='SyncBN', eps=1e-5),
+                 norm_eval: bool = False,
+                 with_cp: bool = False):
+        super().__init__(
+            arch, drop_path_rate=drop_path_rate, out_indices=out_indices,
+            conv_cfg=conv_cfg, norm_cfg=norm_cfg, norm_eval=norm_eval,
+            with_cp=with_cp)
+        del self.layers[max(out_indices) + 1:]
+
+
+@MODELS.register_module()
+class TrimmedMobileNetV3(MobileNetV3):
+    """MobileNetV3-Large that ends behind the last of its maps.
+
+    Args:
+        out_indices (Sequence[int]): Stages to return, 0 to 16. Defaults to
+            those of strides 4, 8, 16 and 32. The last one widens 160 channels
+            to 960.
+        norm_cfg (dict): Defaults to the students', synchronised.
+        norm_eval (bool): Keep BN in eval mode. Defaults to False.
+        with_cp (bool): Spend time to save memory. Defaults to False.
+        init_cfg (dict or list[dict], optional): Defaults to None, which
+            stands for kaiming-normal convolutions.
+
+    Raises:
+        ValueError: If an index names no stage.
+    """
+
+    def __init__(self,
+                 out_indices: Sequence[int] = (3, 6, 12, 16),
+                 norm_cfg: dict = dict(type='SyncBN', eps=1e-5, momentum=.1),
+                 norm_eval: bool = False,
+                 with_cp: bool = False,
+                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None):
+        super().__init__(
+            'large', out_indices=out_indices, norm_cfg=norm_cfg,
+            norm_eval=norm_eval, with_cp=with_cp, init_cfg=init_cfg or dict(
+                type='Kaiming', layer='Conv2d', nonlinearity='relu'))
+        for name in self.layers[max(out_indices) + 1:]:
+            delattr(self, name)
+        del self.layers[max(out_indices) + 1:]

@@ -1,0 +1,89 @@
+"""What tools/train.py and tools/test.py do with detectors' configs."""
+import importlib.util
+
+import pytest
+from mmengine.config import Config
+
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch import (
+    apply_overrides,
+    apply_speed,
+    is_detector,
+    ours,
+    read_config,
+)
+from mmdisco.launch.student import check_student, set_student
+from tests.tools import ROOT
+
+COCO = str(ROOT / 'configs/detection/coco/mask-rcnn_r18-c4_180k.py')
+VOC = str(ROOT / 'configs/detection/voc/faster-rcnn_r18-c4_48k.py')
+LINEAR = str(ROOT / 'configs/benchmarks/linear_r18.py')
+
+
+def test_data_root_moves_images_and_the_evaluators_annotations():
+    cfg = read_config(COCO)
+    apply_overrides(cfg, dict(data_root='/elsewhere'))
+    for loader in (cfg.train_dataloader, cfg.val_dataloader,
+                   cfg.test_dataloader):
+        assert loader.dataset.data_root == '/elsewhere'
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert evaluator.ann_file == (
+            '/elsewhere/annotations/instances_val2017.json')
+    cfg = read_config(VOC)
+    apply_overrides(cfg, dict(data_root='/elsewhere'))
+    assert [part.data_root for part in cfg.train_dataloader.dataset.datasets
+            ] == ['/elsewhere'] * 2
+
+
+def test_typos_in_detectors_options_are_told():
+    cfg = read_config(VOC)
+    # an argument that the config does not mention, of a class of mmdet's
+    apply_overrides(cfg, {'model.rpn_head.num_convs': 2})
+    assert cfg.model.rpn_head.num_convs == 2
+    with pytest.raises(InputError, match="did you mean 'num_convs'"):
+        apply_overrides(cfg, {'model.rpn_head.num_conv': 2})
+
+
+def test_a_student_is_taken_checked_and_may_be_random(tmp_path):
+    cfg = read_config(VOC)
+    with pytest.raises(InputError, match='pass --student CKPT'):
+        check_student(cfg)
+    with pytest.raises(MissingFileError, match="'none.pth' not found"):
+        set_student(cfg, 'none.pth')
+    set_student(cfg, 'random')
+    check_student(cfg)
+    assert cfg.custom_hooks[0].checkpoint == 'random'
+    # a linear evaluation of nothing is none
+    with pytest.raises(MissingFileError, match="'random' not found"):
+        set_student(Config.fromfile(LINEAR), 'random')
+
+
+def test_classes_of_this_project_have_their_scope():
+    detector, linear = read_config(VOC), read_config(LINEAR)
+    assert is_detector(detector) and not is_detector(linear)
+    assert ours(detector, 'BF16OptimWrapper') == 'mmpretrain.BF16OptimWrapper'
+    assert ours(linear, 'BF16OptimWrapper') == 'BF16OptimWrapper'
+    with pytest.raises(InputError, match='detectors take --amp'):
+        apply_speed(detector, 'auto')
+
+
+def test_without_mmdet_or_its_ops_one_line_says_what_to_install(monkeypatch):
+    from mmdisco.detection import requirements
+    find = importlib.util.find_spec
+    for lacks, text in (('mmcv._ext', 'mmcv has no compiled ops: for'),
+                        ('mmdet', 'mmdet is not installed: for detection')):
+        monkeypatch.setattr(
+            requirements, 'find_spec',
+            lambda name: None if name == lacks else find(name))
+        with pytest.raises(InputError, match=text) as error:
+            requirements.check_detection()
+        assert 'bash tools/dev/install_mmcv_ops.sh python' in str(error.value)
+    monkeypatch.setattr('mmdisco.launch.overrides.find_spec',
+                        lambda name: None)
+
+    def fromfile(path):
+        raise ModuleNotFoundError("No module named 'mmdet'")
+
+    monkeypatch.setattr(Config, 'fromfile', fromfile)
+    with pytest.raises(InputError, match='needs mmdet: run .pip install -r '):
+        read_config(VOC)

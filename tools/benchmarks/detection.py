@@ -1,0 +1,143 @@
+"""The quickstart's students as backbones of C4 detectors, against random ones.
+
+After `python tools/quickstart.py --seeds 3`. Faster R-CNN on a set in VOC's
+layout and Mask R-CNN on one in COCO's, garments in photographs, from random
+weights, MoCo-v2's student and DisCo's, at equal iterations. What is done is
+kept: an interrupted run goes on when it is started again.
+"""
+import argparse
+import csv
+import json
+import shlex
+from pathlib import Path
+from typing import Dict, List
+
+from mmdisco.analysis import provenance
+from mmdisco.analysis.detection_table import COLUMNS, INITS, draw, markdown
+from mmdisco.datasets.pasted import make_set
+from mmdisco.deploy.save import written_whole
+from mmdisco.errors import MissingFileError
+from mmdisco.launch import Job, one_line_errors, run_jobs
+
+CONFIGS = 'configs/quickstart/detection'
+# Detector, kind of its data, and what is told: AP and AP50 of its log.
+DETECTORS = dict(
+    faster=('faster-rcnn_c4', 'voc', {
+        'Faster R-CNN C4, AP of VOC': ('pascal_voc/mAP', 'pascal_voc/AP50'),
+        'Faster R-CNN C4, AP of COCO': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
+    }),
+    mask=('mask-rcnn_c4', 'coco', {
+        'Mask R-CNN C4, boxes': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
+        'Mask R-CNN C4, masks': ('coco/segm_mAP', 'coco/segm_mAP_50'),
+    }))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--runs', type=Path,
+                        default=Path('work_dirs/quickstart'),
+                        help='folder of the students, STUDENT/seedN/epoch_*')
+    parser.add_argument('--detectors', nargs='+', choices=DETECTORS,
+                        default=list(DETECTORS))
+    parser.add_argument('--inits', nargs='+', choices=INITS,
+                        default=list(INITS))
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--epochs', type=int, default=8)
+    parser.add_argument('--train', type=int, default=1000, help='images')
+    parser.add_argument('--test', type=int, default=400, help='images')
+    parser.add_argument('--objects', type=Path,
+                        default=Path('/usr/share/datasets/fashion-mnist'),
+                        help="Fashion-MNIST's IDX files")
+    parser.add_argument('--work-dir', type=Path,
+                        default=Path('work_dirs/detection'))
+    parser.add_argument('--out', type=Path,
+                        default=Path('benchmarks/detection.csv'))
+    return parser.parse_args()
+
+
+def student_of(runs: Path, init: str, seed: int) -> str:
+    """Checkpoint of an initialisation, or 'random'."""
+    if init == 'random':
+        return init
+    files = [*(runs / init / f'seed{seed}').glob('epoch_*.pth')]
+    if not files:
+        raise MissingFileError(f"no student in '{runs}/{init}/seed{seed}': "
+                               'run python tools/quickstart.py --seeds 3')
+    return str(max(files, key=lambda p: int(p.stem.removeprefix('epoch_'))))
+
+
+def scores(work_dir: Path) -> Dict[str, float]:
+    """The last evaluation that a run has logged."""
+    last: Dict[str, float] = {}
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in file.read_text().splitlines():
+            values = json.loads(line)
+            if any(key.endswith('mAP') for key in values):
+                last = values
+    return last
+
+
+def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
+    """A job for each detector, initialisation and seed; makes the data."""
+    jobs = {}
+    for seed in range(args.seeds):
+        for name in args.detectors:
+            config, kind, _ = DETECTORS[name]
+            data = args.work_dir / f'garments_{kind}_{args.train}_{args.test}'
+            if not data.is_dir():
+                make_set(data, kind, args.train, args.test, args.objects)
+            for init in args.inits:
+                jobs[name, init, seed] = Job(
+                    f'{name} {init} seed {seed}', f'{CONFIGS}/{config}.py',
+                    args.work_dir / f'{config}_{init}_seed{seed}', {
+                        'custom_hooks.0.checkpoint': student_of(
+                            args.runs, init, seed),
+                        'data_root': str(data),
+                        'train_cfg.max_epochs': args.epochs,
+                        'train_cfg.val_interval': args.epochs,
+                        'param_scheduler.1.T_max': args.epochs,
+                        'param_scheduler.1.end': args.epochs,
+                        'custom_hooks.3.interval': args.epochs,
+                        'randomness.seed': seed,
+                    })
+    return jobs
+
+
+def main() -> None:
+    args = parse_args()
+    about = provenance()
+    jobs = jobs_of(args)
+    run_jobs(list(jobs.values()))
+    rows: List[dict] = []
+    for (name, init, seed), job in jobs.items():
+        found = scores(job.work_dir)
+        options = [f'{key}={value}' for key, value in job.options.items()]
+        for detector, keys in DETECTORS[name][2].items():
+            rows.append(dict(
+                detector=detector, init=init, seed=seed,
+                **{column: f'{100 * found[key]:.2f}'
+                   for column, key in zip(('AP', 'AP50'), keys)},
+                seconds=f'{job.seconds():.0f}',
+                command=shlex.join([
+                    'python', 'tools/train.py', job.config, '--cfg-options',
+                    *options]),
+                commit=about['commit'], machine=about['machine']['cpu']))
+    rows.sort(key=lambda row: row['detector'])
+    with written_whole(args.out) as half, half.open('w', newline='') as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+    text = markdown(rows, (
+        f'The quickstart\'s students, ResNets a sixteenth as wide, as '
+        f'backbones of C4 detectors of garments in photographs: {args.train} '
+        f'images of 128 pixels, {args.epochs} epochs in batches of 8, '
+        f'{args.test} test images of other garments and photographs '
+        f'(`{CONFIGS}/`).'))
+    args.out.with_suffix('.md').write_text(text)
+    draw(rows, args.out.with_suffix('.png'))
+    print(text)
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()

@@ -1,0 +1,44 @@
+"""Unpack VOC 2007 and 2012, if archives are given, and check that all is there.
+
+Each fault is one line; with any, the exit code is 1.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+from mmdisco.datasets.checks import VOC_CLASSES, check_voc, unpack
+from mmdisco.launch import one_line_errors
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--root', type=Path, default='data/VOCdevkit',
+                        help='folder of VOC2007 and VOC2012; default: '
+                        'data/VOCdevkit')
+    parser.add_argument('--archives', nargs='+', type=Path, default=[],
+                        help='VOCtrainval_06-Nov-2007.tar, '
+                        'VOCtest_06-Nov-2007.tar and '
+                        'VOCtrainval_11-May-2012.tar, wherever they are')
+    parser.add_argument('--counts', choices=['official', 'any'],
+                        default='official', help='numbers of images to '
+                        'expect; default: official')
+    parser.add_argument('--classes', nargs='+', default=VOC_CLASSES,
+                        help="names of the classes; default: VOC's twenty")
+    parser.add_argument('--images', action='store_true',
+                        help='open every image too')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    for archive in args.archives:
+        written = unpack(archive, args.root, inside='VOCdevkit')
+        print(f'{archive}: {written} files unpacked into {args.root}')
+    report = check_voc(args.root, args.counts, args.classes, args.images)
+    print('\n'.join(report.lines()))
+    sys.exit(bool(report.faults))
+
+
+if __name__ == '__main__':
+    with one_line_errors():
+        main()
