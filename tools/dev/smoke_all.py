@@ -20,7 +20,8 @@ def main() -> None:
                 [sys.executable, '-W', 'ignore', 'tools/train.py', name,
                  '--smoke', '--work-dir', work_dir],
                 capture_output=True, text=True)
-            ended = (Path(work_dir) / 'epoch_2.pth').is_file()
+            ended = any((Path(work_dir) / f'{unit}_2.pth').is_file()
+                        for unit in ('epoch', 'iter'))
         good = done.returncode == 0 and ended
         print(f"{'ok  ' if good else 'FAIL'} {time.time() - start:5.0f} s  "
               f'{name}', flush=True)
