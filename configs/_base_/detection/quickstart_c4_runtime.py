@@ -8,6 +8,6 @@ custom_hooks = [
     dict(
         type='mmpretrain.PreciseBNHook',
         num_samples=400,
-        interval=8,
+        interval=6,
         priority='ABOVE_NORMAL'),
 ]
