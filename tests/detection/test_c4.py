@@ -6,7 +6,9 @@ import pytest
 import torch
 import torchvision
 from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS as BACKBONES
 from torch import nn
@@ -194,3 +196,50 @@ def test_res5_of_any_width():
     assert not any('norm.' in k for k in plain.state_dict())
     with pytest.raises(ValueError, match='depth is one of .*, got 19'):
         Res5Head(19)
+
+
+def learns_and_detects(path):
+    """Two tiny images through a real detector, with few regions."""
+    cfg = Config.fromfile(path).model
+    cfg.train_cfg.rcnn.sampler.num = 8
+    for part in (cfg.train_cfg.rpn_proposal, cfg.test_cfg.rpn):
+        part.update(nms_pre=50, max_per_img=8)
+    cfg.test_cfg.rcnn.score_thr = 0.  # it has learned nothing yet
+    torch.manual_seed(0)
+    model = revert_sync_batchnorm(MODELS.build(cfg)).train()
+    masks = cfg.type == 'MaskRCNN'
+    batch = demo_mm_inputs(2, [(3, 64, 96)] * 2, num_items=[2, 1],
+                           num_classes=10, with_mask=masks)
+    data = model.data_preprocessor(batch, True)
+    loss, _ = model.parse_losses(
+        model.loss(data['inputs'], data['data_samples']))
+    loss.backward()
+    # a mask is learned of its own class, and no class is empty of gradient
+    assert not [name for name, parameter in model.named_parameters()
+                if parameter.grad is None]
+    found = model.eval().test_step(batch)
+    assert len(found) == 2
+    for sample in found:
+        boxes = sample.pred_instances
+        assert len(boxes.bboxes) == len(boxes.scores) > 0
+        assert boxes.bboxes[:, 0::2].max() <= 96
+        assert boxes.bboxes[:, 1::2].max() <= 64
+        if masks:
+            assert boxes.masks.shape == (len(boxes), 64, 96)
+
+
+C4 = sorted((ROOT / 'configs').glob('**/detection/**/*c4*.py'))
+C4 = [path for path in C4 if '_base_' not in path.parts]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', C4, ids=lambda path: path.stem)
+def test_each_c4_detector_learns_and_detects(path):
+    learns_and_detects(path)
+
+
+@pytest.mark.parametrize('name', ['voc/faster-rcnn_r34-c4_48k',
+                                  'coco/mask-rcnn_r18-c4_180k'])
+def test_one_of_each_c4_detector_learns_and_detects(name):
+    assert len(C4) == 8
+    learns_and_detects(ROOT / f'configs/detection/{name}.py')

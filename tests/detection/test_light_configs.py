@@ -344,6 +344,14 @@ def test_a_detector_learns_and_detects(detector, student):
         assert ((boxes.scores >= 0) & (boxes.scores <= 1)).all()
 
 
+@pytest.mark.parametrize('detector, student', [
+    ('retinanet', 'effb0'), ('faster-rcnn', 'mbv3'), ('rtmdet', 'r18'),
+    ('faster-rcnn', 'vitt')])
+def test_one_of_each_detector_learns_and_detects(detector, student):
+    """All of them are slow."""
+    test_a_detector_learns_and_detects(detector, student)
+
+
 @pytest.mark.slow
 def test_a_transformer_attends_to_a_whole_image():
     backbone = build(load('coco', 'retinanet', 'vitt').model.backbone)

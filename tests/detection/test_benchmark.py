@@ -1,0 +1,75 @@
+"""The detection benchmark: two iterations of it, and its table."""
+import csv
+import statistics
+
+import pytest
+
+from mmdisco.analysis.detection_table import COLUMNS, draw, markdown
+from tests.tools import ROOT, run
+
+TOOL = 'tools/benchmarks/detection.py'
+
+
+def test_two_iterations_of_each_detector_make_a_table(tmp_path):
+    out = tmp_path / 'detection.csv'
+    done = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--epochs',
+               1, '--train', 16, '--test', 4, '--objects',
+               ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
+               '--out', out)
+    rows = list(csv.DictReader(out.open()))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row['detector'] for row in rows] == [
+        'Faster R-CNN C4, AP of COCO', 'Faster R-CNN C4, AP of VOC',
+        'Mask R-CNN C4, boxes', 'Mask R-CNN C4, masks']
+    for row in rows:
+        assert (row['init'], row['seed']) == ('random', '0')
+        assert 0 <= float(row['AP']) <= float(row['AP50']) <= 100
+        assert row['command'].startswith('python tools/train.py configs/')
+    assert '16 images of 128 pixels, 1 epochs' in done.stdout
+    # what is done is kept
+    again = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--epochs',
+                1, '--train', 16, '--test', 4, '--objects',
+                ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
+                '--out', out)
+    assert again.stdout.count('is there already') == 2
+
+
+def test_without_students_one_line_says_how_to_make_them(tmp_path, fails):
+    line = fails(TOOL, '--inits', 'disco', '--runs', tmp_path / 'none',
+                 '--objects', ROOT / 'demo/fashion_mnist', '--train', 2,
+                 '--test', 1, '--work-dir', tmp_path, '--out',
+                 tmp_path / 'detection.csv')
+    assert 'run python tools/quickstart.py --seeds 3' in line
+
+
+def test_the_table_pairs_seeds(tmp_path):
+    scores = dict(random=[10., 12., 20.], mocov2=[11., 14., 18.],
+                  disco=[15., 13., 22.])
+    rows = [dict(detector='D', init=init, seed=seed, AP=f'{ap:.2f}',
+                 AP50=f'{2 * ap:.2f}', seconds=str(60 + seed), command='c',
+                 commit='abc', machine='m')
+            for init, aps in scores.items() for seed, ap in enumerate(aps)]
+    text = markdown(rows[::-1], 'Conditions.')
+    cells = [cell.strip() for cell in next(
+        line for line in text.splitlines() if line.startswith('| D | AP |')
+    ).split('|')[3:-1]]
+    expected = [f'{statistics.mean(aps):.2f} ± {statistics.stdev(aps):.2f}'
+                for aps in scores.values()]
+    for init in ('random', 'mocov2'):
+        gains = [a - b for a, b in zip(scores['disco'], scores[init])]
+        expected.append(f'{statistics.mean(gains):+.2f} ± '
+                        f'{statistics.stdev(gains):.2f}')
+    assert cells == expected
+    assert 'A run trains for 61 s' in text
+    draw(rows, tmp_path / 'figure.png')
+    assert (tmp_path / 'figure.png').read_bytes()[1:4] == b'PNG'
+
+
+@pytest.mark.parametrize('missing', ['disco', 'random'])
+def test_a_table_of_fewer_initialisations(missing):
+    rows = [dict(detector='D', init=init, seed=0, AP='1.00', AP50='2.00',
+                 seconds='1', command='c', commit='abc', machine='m')
+            for init in ('random', 'disco') if init != missing]
+    row = next(line for line in markdown(rows, '').splitlines()
+               if line.startswith('| D | AP |'))
+    assert row.count('1.00') == 1 and '+' not in row
