@@ -1,8 +1,8 @@
 """Make a small detection set: Fashion-MNIST's garments in real photographs.
 
 In the layout of VOC 07+12 or of COCO 2017. The photographs are those inside
-scikit-image and scikit-learn; those of the test images, and their garments, are
-in no training image. The same arguments make the same files.
+scikit-image and scikit-learn; those of the test images, and their garments,
+are in no training image. The same arguments make the same files.
 """
 import argparse
 from pathlib import Path
@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
                         help="folder of Fashion-MNIST's IDX files; default: "
                         'those in demo/fashion_mnist')
     parser.add_argument('--photos', choices=['skimage', 'sklearn'],
-                        default='skimage', help='nine photographs, or the two '
+                        default='skimage', help='ten photographs, or the two '
                         'of scikit-learn if scikit-image is not there')
     return parser.parse_args()
 

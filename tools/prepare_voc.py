@@ -1,4 +1,4 @@
-"""Unpack VOC 2007 and 2012, if archives are given, and check that all is there.
+"""Unpack VOC 2007 and 2012, if archives are given, and check what is there.
 
 Each fault is one line; with any, the exit code is 1.
 """

@@ -5,9 +5,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Callable, List, NamedTuple, Optional, Sequence
 
-from rich.progress import track
-
 from mmdisco.errors import InputError, MissingFileError
+from .files import with_bar
 
 COCO_FOLDERS = ('train2017', 'val2017', 'annotations')
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
@@ -50,15 +49,16 @@ def unpack(archive: Path, root: Path, inside: Optional[str] = None,
             members = _members(file)
             places = [_place(archive, m.name, inside, tops) for m in members]
             written = 0
-            for member, place in track(
-                    list(zip(members, places)), archive.name, transient=True):
+            for member, place in with_bar(
+                    list(zip(members, places)), archive.name):
                 path = root / place
                 if path.is_file() and path.stat().st_size == member.size:
                     continue
                 _write(member, path)
                 written += 1
     except DAMAGED as error:
-        raise InputError(f"'{archive}' is damaged or cut short ({error}): "
+        reason = str(error).split(':\n')[0]  # one for each compression
+        raise InputError(f"'{archive}' is damaged or cut short ({reason}): "
                          'download it again') from error
     except OSError as error:
         raise InputError(f"can't unpack '{archive}' into '{root}': "
@@ -79,13 +79,25 @@ def _members(file) -> List[Member]:
     if isinstance(file, zipfile.ZipFile):
         return [Member(m.filename, m.file_size, lambda m=m: file.open(m))
                 for m in file.infolist() if not m.is_dir()]
-    members = [m for m in file.getmembers() if not m.isdir()]
+    members = file.getmembers()
+    _check_end(file, members)
+    members = [m for m in members if not m.isdir()]
     for member in members:
         if not member.isfile():
             raise InputError(f"'{file.name}' holds '{member.name}', which is "
                              'no plain file: nothing was unpacked')
     return [Member(m.name, m.size, lambda m=m: file.extractfile(m))
             for m in members]
+
+
+def _check_end(file: tarfile.TarFile, members: list) -> None:
+    """Two blocks of zeros end a tar; tarfile does not miss them where one was
+    cut between two files."""
+    block = tarfile.BLOCKSIZE
+    end = -(-members[-1].size // block) * block if members else 0
+    file.fileobj.seek((members[-1].offset_data if members else 0) + end)
+    if file.fileobj.read(block) != bytes(block):
+        raise tarfile.ReadError('no end of the archive')
 
 
 def _place(archive: Path, name: str, inside: Optional[str],

@@ -56,17 +56,19 @@ def _check_split(report: Report, root: Path, split: str,
         report.count(split, len(entries), official)
     files = []
     for entry in entries:
-        file = entry.get('file_name')
+        file = str(entry.get('file_name'))
         if not all(_finite(entry.get(k)) for k in ('width', 'height')):
             report.faults.append(f"{told}: image {entry['id']} has no size")
-        if names is not None and file not in names:
-            report.faults.append(f"no image '{folder / str(file)}'")
-        elif names is not None:
+        if names is None:
+            continue
+        if file in names or (folder / file).is_file():  # or a sub-folder's
             files.append(folder / file)
+        else:
+            report.faults.append(f"no image '{folder / file}'")
     report.faults += _annotations(told, content)
     if images:
         report.faults += broken_images(files)
-    thin = sum(len(o.get('bbox') or ()) == 4 and _thin(o) for o in objects)
+    thin = sum(_four(o.get('bbox')) and _thin(o) for o in objects)
     if thin:
         report.notes.append(f'{split}: {thin} objects are under a pixel wide, '
                             'high or large; mmdet leaves them out')
@@ -116,8 +118,7 @@ def _annotations(told: str, content: dict) -> Iterator[str]:
                 yield (f"{who} is of {key.removesuffix('_id')} "
                        f'{entry.get(key)}, which the file does not list')
         box = entry.get('bbox')
-        if not (isinstance(box, list) and len(box) == 4
-                and all(map(_finite, box))):
+        if not _four(box):
             yield f'{who} has the box {box}, not four numbers'
         if not _finite(entry.get('area')):
             yield f'{who} has no area'
@@ -127,9 +128,13 @@ def _annotations(told: str, content: dict) -> Iterator[str]:
 
 def _thin(entry: dict) -> bool:
     """Whether mmdet drops an object for its size."""
-    sizes = [*entry['bbox'][2:], entry.get('area')]
-    return all(map(_finite, sizes)) and (
-        min(sizes[:2]) < 1 or sizes[2] <= 0)
+    area = entry.get('area')
+    return min(entry['bbox'][2:]) < 1 or (_finite(area) and area <= 0)
+
+
+def _four(box: Any) -> bool:
+    """Whether a box is four finite numbers."""
+    return isinstance(box, list) and len(box) == 4 and all(map(_finite, box))
 
 
 def _finite(value: Any) -> bool:

@@ -2,11 +2,20 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Iterable, List, Optional, Set
+from typing import Iterable, List, Optional, Sequence, Set
 
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 
 from mmdisco.launch import available_cores
+
+
+def with_bar(items: Sequence, told: str) -> Iterable:
+    """The items; on a terminal a bar tells how many have been taken."""
+    err = Console(stderr=True)
+    return track(items, told, console=err, transient=True,
+                 disable=not err.is_terminal)
 
 
 def names_in(folder: Path) -> Optional[Set[str]]:

@@ -3,10 +3,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
-from rich.progress import track
-
 from mmdisco.errors import MissingFileError
-from .files import broken_images, names_in
+from .files import broken_images, names_in, with_bar
 from .report import Report
 
 VOC_COUNTS = {('VOC2007', 'trainval'): 5011, ('VOC2007', 'test'): 4952,
@@ -70,7 +68,7 @@ def _check_split(report: Report, folder: Path, split: str,
     if None in here.values():
         return
     found: List[str] = []  # the class of each object
-    for name in track(ids, what, transient=True):
+    for name in with_bar(ids, what):
         image, xml = f'{name}.jpg', f'{name}.xml'
         if image not in here['JPEGImages']:
             report.faults.append(f"no image '{folder / 'JPEGImages' / image}'")
@@ -93,7 +91,7 @@ def _read(path: Path, classes: set, found: List[str]) -> Iterator[str]:
     """Faults of an annotation; the classes of its objects go to found."""
     try:
         root = ET.parse(path).getroot()
-    except (ET.ParseError, OSError) as error:
+    except (ET.ParseError, OSError, ValueError, LookupError) as error:
         yield f"'{path}' is no XML: {error}"
         return
     width, height = (_number(root, f'size/{k}') for k in ('width', 'height'))

@@ -32,7 +32,8 @@ def photographs(split: str, source: str = 'skimage') -> List[Path]:
     return found
 
 
-def _inside(package: str, module: str, folder: str, names: tuple) -> List[Path]:
+def _inside(package: str, module: str, folder: str,
+            names: tuple) -> List[Path]:
     spec = find_spec(module)
     if spec is None:
         raise MissingFileError(
