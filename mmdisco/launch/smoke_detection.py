@@ -58,16 +58,18 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
 
 
 def _make_images(cfg: Config, folder: Path, images: int) -> None:
-    """A set of the kind of the config's, whose classes are the first ten."""
+    """A set of the kind of the config's, with its first ten classes."""
     from mmdet.registry import DATASETS
 
     from mmdisco.datasets.pasted import make_set
     dataset = next(datasets_of(cfg.train_dataloader))
     classes = dataset.get('metainfo', {}).get(
         'classes') or DATASETS.get(dataset.type).METAINFO['classes']
+    # evaluators index them by all that the head tells; if they are fewer, the
+    # other garments are of no class
+    names = [*classes, *(f'none{i}' for i in range(10 - len(classes)))]
     make_set(folder, 'voc' if dataset.type == 'VOCDataset' else 'coco',
-             images, TEST_IMAGES, DEMO, names=[*classes][:10], seed=0,
-             photos='sklearn')
+             images, TEST_IMAGES, DEMO, names=names, photos='sklearn')
 
 
 def _shorten(cfg: Config) -> None:
