@@ -11,6 +11,7 @@ from .backbones import (  # noqa: E402
     TrimmedEfficientNet,
     TrimmedMobileNetV3,
 )
+from .precise_bn_hook import DetectionPreciseBNHook  # noqa: E402
 from .res5_head import Res5Head  # noqa: E402
 from .simple_feature_pyramid import SimpleFeaturePyramid  # noqa: E402
 from .student_hook import DetectionStudentHook  # noqa: E402
@@ -19,6 +20,7 @@ from .voc_metric import VOCAPMetric  # noqa: E402
 
 __all__ = [
     'ConcatPipelineSwitchHook',
+    'DetectionPreciseBNHook',
     'DetectionStudentHook',
     'Res5Head',
     'SimpleFeaturePyramid',

@@ -24,8 +24,7 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
     """Shrink a detector's config to a few iterations on any machine.
 
     The network stays as it is, with random weights as the student's; a few
-    small images are made of the bundled ones. Both splits are of the same
-    photographs and garments: it shows that the config works.
+    small images are made of the bundled ones: it shows that the config works.
 
     Args:
         cfg (Config): The config, with its ``work_dir``, changed in place.
@@ -87,7 +86,7 @@ def _shorten(cfg: Config) -> None:
         cfg.default_hooks.checkpoint.interval = ITERS
     for hook in cfg.get('custom_hooks') or ():
         if hook.type.endswith('PreciseBNHook'):
-            hook.update(num_samples=BATCH, interval=ITERS)
+            hook.update(num_batches=1, interval=1)
 
 
 def _shrink_sizes(node: Any) -> None:

@@ -6,12 +6,8 @@ custom_hooks = [
     dict(_base_.student_hook, allow=['shared_head.norm.*']),
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
-    # as detectron2 before it evaluates: 200 batches of 32
-    dict(
-        type='mmpretrain.PreciseBNHook',
-        num_samples=6400,
-        interval=12000,
-        priority='ABOVE_NORMAL'),
+    # as detectron2 before it evaluates
+    dict(type='DetectionPreciseBNHook', interval=12000, num_batches=200),
 ]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=6000))
 log_processor = dict(by_epoch=False)

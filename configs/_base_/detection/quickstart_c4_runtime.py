@@ -5,9 +5,5 @@ custom_hooks = [
     dict(_base_.student_hook, allow=['shared_head.norm.*']),
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
-    dict(
-        type='mmpretrain.PreciseBNHook',
-        num_samples=400,
-        interval=6,
-        priority='ABOVE_NORMAL'),
+    dict(type='DetectionPreciseBNHook', interval=6, num_batches=50),
 ]

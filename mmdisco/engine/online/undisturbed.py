@@ -23,10 +23,7 @@ def undisturbed(*networks: nn.Module) -> Iterator[None]:
     """
     modes = [(module, module.training)
              for network in networks for module in network.modules()]
-    states = random.getstate(), np.random.get_state()
-    devices = ([torch.cuda.current_device()]
-               if torch.cuda.is_available() else [])
-    with _eager(), torch.random.fork_rng(devices), torch.no_grad():
+    with _eager(), same_random_states(), torch.no_grad():
         try:
             for module, _ in modes:
                 # train() of some networks does more than to set this
@@ -35,6 +32,18 @@ def undisturbed(*networks: nn.Module) -> Iterator[None]:
         finally:
             for module, training in modes:
                 module.training = training
+
+
+@contextmanager
+def same_random_states() -> Iterator[None]:
+    """Leave the random states of Python, NumPy and torch as they are."""
+    states = random.getstate(), np.random.get_state()
+    devices = ([torch.cuda.current_device()]
+               if torch.cuda.is_available() else [])
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
             random.setstate(states[0])
             np.random.set_state(states[1])
 
