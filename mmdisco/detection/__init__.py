@@ -11,6 +11,7 @@ from .backbones import (  # noqa: E402
     TrimmedEfficientNet,
     TrimmedMobileNetV3,
 )
+from .difficult import LearnDifficult  # noqa: E402
 from .precise_bn_hook import DetectionPreciseBNHook  # noqa: E402
 from .res5_head import Res5Head  # noqa: E402
 from .simple_feature_pyramid import SimpleFeaturePyramid  # noqa: E402
@@ -22,6 +23,7 @@ __all__ = [
     'ConcatPipelineSwitchHook',
     'DetectionPreciseBNHook',
     'DetectionStudentHook',
+    'LearnDifficult',
     'Res5Head',
     'SimpleFeaturePyramid',
     'TrimmedEfficientNet',

@@ -8,7 +8,7 @@ data_root = 'data/VOCdevkit/'
 trainval = dict(
     type='VOCDataset',
     data_root=data_root,
-    filter_cfg=dict(filter_empty_gt=True, min_size=32, bbox_min_size=32),
+    filter_cfg=dict(filter_empty_gt=True, min_size=32),
     pipeline=_base_.train_pipeline)
 train_dataloader = dict(
     dataset=dict(

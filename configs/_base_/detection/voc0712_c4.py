@@ -7,6 +7,7 @@ data_root = 'data/VOCdevkit/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='LearnDifficult'),
     dict(
         type='RandomChoiceResize',
         scales=[(1333, short) for short in (400, *range(480, 801, 32))],
@@ -35,6 +36,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
+    batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='ConcatDataset',
         # each of them tells its own
