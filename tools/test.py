@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
     apply_overrides,
+    check_whole,
     is_detector,
     leave_group,
     one_line_errors,
@@ -68,6 +69,7 @@ def main() -> None:
         'pin_memory', torch.cuda.is_available() and not args.no_pin_memory)
     prepare_dist(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
+    check_whole(runner.model, args.checkpoint)
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     metrics = runner.test()

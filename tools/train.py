@@ -94,9 +94,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         else:
             cfg.optim_wrapper.type = ours(cfg, 'BF16OptimWrapper')
             cfg.optim_wrapper.pop('loss_scale', None)  # bf16 needs none
-    if args.resume:
+    # resume=True of a config without a file means the newest, too
+    resume = args.resume or (
+        cfg.get('resume') and not cfg.get('load_from') and 'auto')
+    if resume:
         checkpoint = (newest_checkpoint(cfg.work_dir)
-                      if args.resume == 'auto' else args.resume)
+                      if resume == 'auto' else resume)
         if checkpoint is not None:
             safe_load(checkpoint)  # or says what is wrong with it
         cfg.resume = checkpoint is not None

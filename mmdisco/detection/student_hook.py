@@ -44,7 +44,7 @@ class DetectionStudentHook(Hook):
         Raises:
             InputError: If there is no file, or it does not fit.
         """
-        if runner._resume:
+        if self.file.resumed:
             return
         if self.file.path == RANDOM:
             runner.logger.warning(

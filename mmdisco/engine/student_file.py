@@ -21,6 +21,7 @@ class StudentFile:
     def __init__(self, path: Optional[str] = None) -> None:
         self.path = path
         self.sha256: Optional[str] = None
+        self.resumed = False  # is the student in a checkpoint of the run?
 
     @property
     def name(self) -> str:
@@ -71,6 +72,7 @@ class StudentFile:
         Raises:
             InputError: If it was another one.
         """
+        self.resumed = True
         before = checkpoint.get('meta', {}).get('student')
         if before is None:
             return

@@ -11,10 +11,11 @@ from .scope import is_detector, ours
 from .smoke import shrink
 from .smoke_detection import shrink_detection
 from .speed import LEVELS, apply_speed
+from .whole import check_whole
 
 __all__ = [
     'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
-    'check_schedule', 'fit_queue', 'init_processes', 'leave_group',
+    'check_schedule', 'check_whole', 'fit_queue', 'init_processes', 'leave_group',
     'is_detector', 'local_rank', 'newest_checkpoint', 'one_line_errors',
     'ours', 'prepare_dist', 'quiet_init', 'read_config', 'run_jobs', 'shrink',
     'shrink_detection'

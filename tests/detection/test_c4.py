@@ -165,8 +165,9 @@ def test_without_a_student_it_stops_but_random_may_be_asked_for(tmp_path):
     DetectionStudentHook('random').before_train(runner)
     assert torch.equal(model.backbone.conv1.weight, before)
     assert 'RANDOM backbone' in runner.logger.warning.call_args.args[0]
-    # a resumed run has its student
-    DetectionStudentHook().before_train(runner_of(model, resume=True))
+    # a run that is to be resumed, but has no checkpoint yet, begins
+    with pytest.raises(InputError, match='pass --student CKPT'):
+        DetectionStudentHook().before_train(runner_of(model, resume=True))
 
 
 def test_a_run_is_resumed_with_its_student_alone(tmp_path):
@@ -183,7 +184,20 @@ def test_a_run_is_resumed_with_its_student_alone(tmp_path):
         with pytest.raises(InputError, match='began with the student'):
             DetectionStudentHook(path).after_load_checkpoint(
                 resumed, checkpoint)
-    DetectionStudentHook(first).after_load_checkpoint(resumed, checkpoint)
+    hook = DetectionStudentHook(first)
+    hook.after_load_checkpoint(resumed, checkpoint)
+    resumed.model = None  # it has its student: nothing is loaded
+    hook.before_train(resumed)
+
+
+def test_a_tensor_that_does_not_arrive_is_told(tmp_path, monkeypatch):
+    path, _ = student(tmp_path / 'r18.pth', 18)
+    _, model = detector(18)
+    res5 = model.roi_head.shared_head
+    monkeypatch.setattr(res5, 'load_state_dict', lambda *a, **k: None)
+    with pytest.raises(InputError, match='shared_head.layer4.0.conv1.weight '
+                       'has not arrived in the detector'):
+        DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
 
 
 def test_res5_of_any_width():

@@ -34,6 +34,13 @@ def test_a_detector_is_trained_tested_and_resumed(tmp_path):
                '--work-dir', tmp_path / 'test', '--cfg-options',
                f'data_root={tmp_path}/smoke_images')
     assert 'coco/bbox_mAP_50: ' in done.stdout
+    # the student's file alone would leave the heads at random
+    fault = run('python', 'tools/test.py', CONFIG, student, '--work-dir',
+                tmp_path / 'test', '--cfg-options',
+                f'data_root={tmp_path}/smoke_images', check=False)
+    assert fault.returncode == 1
+    assert 'does not fit this architecture' in fault.stderr
+    assert 'take one of the whole model' in fault.stderr
 
 
 def test_a_light_student_runs_under_amp(tmp_path):

@@ -167,6 +167,7 @@ def test_a_config_without_a_student_takes_none(fails):
 @pytest.mark.parametrize('options, words', [
     ([], 'pass --student CKPT, the checkpoint of its pre-training'),
     (['--resume'], 'pass --student CKPT'),  # nothing to resume from
+    (['--cfg-options', 'resume=True'], 'pass --student CKPT'),
     (['--student', 'none.pth'], "student file 'none.pth' not found"),
     (['--student', 'none.pth', '--smoke'], "student file 'none.pth'"),
     (['--cfg-options', 'custom_hooks.{last}.checkpoint=none.pth'],

@@ -7,6 +7,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
 from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch import check_whole
 from .keep import KeepDetections
 
 
@@ -43,17 +44,12 @@ def run_test(cfg: Config, checkpoint: str, num: int) -> Tested:
 
 
 def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
+    cfg.load_from = checkpoint  # hooks may have to see it loaded
     runner = Runner.from_cfg(cfg)
     dataset = runner.test_loop.dataloader.dataset
     if not len(dataset):
         raise InputError('the test set has no images')
-    try:
-        runner.load_checkpoint(checkpoint, strict=True)
-    except RuntimeError as error:
-        fault = [line.strip() for line in str(error).split('\n')
-                 if line.strip()][-1]
-        raise InputError(f"checkpoint '{checkpoint}' is not of this detector: "
-                         f'{fault[:200]}') from error
+    check_whole(runner.model, checkpoint)
     chosen = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
     chosen = [int(index) for index in chosen.round()]
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]

@@ -36,7 +36,7 @@ class StudentHook(Hook):
             InputError: If there is no file, or it does not fit.
         """
         model = _unwrapped(runner.model)
-        if not runner._resume:
+        if not self.file.resumed:
             self._load(runner, model.backbone)
         model.train()  # which is when some backbones freeze
         free = [name for name, p in model.backbone.named_parameters()
