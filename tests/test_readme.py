@@ -3,6 +3,7 @@ import re
 import shlex
 
 import pytest
+import torch
 
 from tests.tools import ROOT, losses, run, small
 
@@ -73,7 +74,11 @@ def test_a_command_of_the_documents_runs(words, tmp_path, free_port):
         detector = 'configs/detection' in command[2]  # counts iterations
         assert len(losses(done)) == (2 if detector else 4)
         unit = 'iter' if detector else 'epoch'
-        assert (tmp_path / f'{unit}_2.pth').is_file()
+        weights = torch.load(tmp_path / f'{unit}_2.pth',
+                             weights_only=False)['state_dict']
+        variances = [value for key, value in weights.items()
+                     if key.endswith('running_var')]
+        assert variances and all((v > 0).all() for v in variances)
 
 
 def test_links_and_files_that_are_named_exist():

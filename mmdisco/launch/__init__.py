@@ -1,7 +1,7 @@
 from .cores import available_cores
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
-from .jobs import Job, run_jobs
+from .jobs import Job, run_jobs, scalars
 from .overrides import apply_overrides, read_config
 from .queue import fit_queue
 from .quiet import quiet_init
@@ -15,8 +15,8 @@ from .whole import check_whole
 
 __all__ = [
     'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
-    'check_schedule', 'check_whole', 'fit_queue', 'init_processes', 'leave_group',
-    'is_detector', 'local_rank', 'newest_checkpoint', 'one_line_errors',
-    'ours', 'prepare_dist', 'quiet_init', 'read_config', 'run_jobs', 'shrink',
-    'shrink_detection'
+    'check_schedule', 'check_whole', 'fit_queue', 'init_processes',
+    'is_detector', 'leave_group', 'local_rank', 'newest_checkpoint',
+    'one_line_errors', 'ours', 'prepare_dist', 'quiet_init', 'read_config',
+    'run_jobs', 'scalars', 'shrink', 'shrink_detection'
 ]

@@ -9,7 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
 from mmengine.config import Config
 
@@ -75,14 +75,9 @@ class Job:
     def log(self) -> List[dict]:
         """The logged training values of all attempts, one dict an epoch."""
         epochs = {}
-        for file in sorted(self.work_dir.glob('*/vis_data/scalars.json')):
-            for line in file.read_text().splitlines():
-                try:
-                    values = json.loads(line)
-                except json.JSONDecodeError:  # cut by a kill
-                    continue
-                if 'epoch' in values:  # else of an online evaluation
-                    epochs[values['epoch']] = values
+        for values in scalars(self.work_dir):
+            if 'epoch' in values:  # else of an evaluation
+                epochs[values['epoch']] = values
         return [epochs[key] for key in sorted(epochs)]
 
     def seconds(self) -> float:
@@ -92,6 +87,16 @@ class Job:
             total += values['time'] * (values['iter'] - before)
             before = values['iter']
         return total
+
+
+def scalars(work_dir: Path) -> Iterator[dict]:
+    """All values that the attempts at a run have logged, in order."""
+    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
+        for line in file.read_text().splitlines():
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:  # cut by a kill
+                continue
 
 
 def run_jobs(jobs: Sequence[Job]) -> None:

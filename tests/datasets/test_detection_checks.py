@@ -153,6 +153,8 @@ def first(key, name, value):
     (first('annotations', 'id', 2), 'two times annotation 2'),
     (first('annotations', 'image_id', 9),
      'annotation 1 is of image 9, which the file does not list'),
+    (first('annotations', 'image_id', [1]),
+     'annotation 1 is of image [1], which the file does not list'),
     (first('annotations', 'category_id', 99),
      'annotation 1 is of category 99, which'),
     (first('annotations', 'bbox', [1, 2, 3]), 'has the box [1, 2, 3], not'),

@@ -1,5 +1,6 @@
 """The detection benchmark: two iterations of it, and its table."""
 import csv
+import shutil
 import statistics
 
 import pytest
@@ -10,7 +11,7 @@ from tests.tools import ROOT, run
 TOOL = 'tools/benchmarks/detection.py'
 
 
-def test_two_iterations_of_each_detector_make_a_table(tmp_path):
+def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
     out = tmp_path / 'detection.csv'
     done = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--epochs',
                1, '--train', 16, '--test', 4, '--objects',
@@ -32,6 +33,17 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path):
                 ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
                 '--out', out)
     assert again.stdout.count('is there already') == 2
+    # nothing is told as measured that was not, nor of other garments
+    moved = shutil.copytree(ROOT / 'demo/fashion_mnist', tmp_path / 'moved')
+    for objects, words in ((moved, 'is made of the objects in'),
+                           (ROOT / 'demo/fashion_mnist',
+                            'no evaluation is logged')):
+        for log in tmp_path.glob('work/mask*/*/vis_data/scalars.json'):
+            log.write_text('{"epoch": 1, "time": .1, "iter": 2}\n{"coco/bb')
+        line = fails(TOOL, '--inits', 'random', '--seeds', 1, '--epochs', 1,
+                     '--train', 16, '--test', 4, '--objects', objects,
+                     '--work-dir', tmp_path / 'work', '--out', out)
+        assert words in line
 
 
 def test_without_students_one_line_says_how_to_make_them(tmp_path, fails):

@@ -16,8 +16,8 @@ from mmdisco.analysis import provenance
 from mmdisco.analysis.detection_table import COLUMNS, INITS, draw, markdown
 from mmdisco.datasets.pasted import make_set
 from mmdisco.deploy.save import written_whole
-from mmdisco.errors import MissingFileError
-from mmdisco.launch import Job, one_line_errors, run_jobs
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch import Job, one_line_errors, run_jobs, scalars
 
 CONFIGS = 'configs/quickstart/detection'
 # Detector, kind of its data, and what is told: AP and AP50 of its log.
@@ -66,15 +66,35 @@ def student_of(runs: Path, init: str, seed: int) -> str:
     return str(max(files, key=lambda p: int(p.stem.removeprefix('epoch_'))))
 
 
-def scores(work_dir: Path) -> Dict[str, float]:
-    """The last evaluation that a run has logged."""
-    last: Dict[str, float] = {}
-    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
-            values = json.loads(line)
-            if any(key.endswith('mAP') for key in values):
-                last = values
-    return last
+def scores(job: Job) -> Dict[str, float]:
+    """The last evaluation that a run has logged.
+
+    Raises:
+        InputError: If it has logged none.
+    """
+    evaluations = [values for values in scalars(job.work_dir)
+                   if any(key.endswith('mAP') for key in values)]
+    if not evaluations:
+        raise InputError(f"no evaluation is logged in '{job.work_dir}': "
+                         'delete it, and start again')
+    return evaluations[-1]
+
+
+def data_of(args: argparse.Namespace, kind: str) -> Path:
+    """Folder of the garments, made if it is not there.
+
+    Raises:
+        InputError: If it was made of other objects.
+    """
+    folder = args.work_dir / f'garments_{kind}_{args.train}_{args.test}'
+    if not folder.is_dir():
+        make_set(folder, kind, args.train, args.test, args.objects)
+    made_of = json.loads((folder / 'set.json').read_text())['objects']
+    if made_of['folder'] != str(args.objects):
+        raise InputError(f"'{folder}' is made of the objects in "
+                         f"'{made_of['folder']}', not '{args.objects}': "
+                         'delete it, or name another --work-dir')
+    return folder
 
 
 def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
@@ -83,9 +103,7 @@ def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
     for seed in range(args.seeds):
         for name in args.detectors:
             config, kind, _ = DETECTORS[name]
-            data = args.work_dir / f'garments_{kind}_{args.train}_{args.test}'
-            if not data.is_dir():
-                make_set(data, kind, args.train, args.test, args.objects)
+            data = data_of(args, kind)
             for init in args.inits:
                 jobs[name, init, seed] = Job(
                     f'{name} {init} seed {seed}', f'{CONFIGS}/{config}.py',
@@ -110,12 +128,12 @@ def main() -> None:
     run_jobs(list(jobs.values()))
     rows: List[dict] = []
     for (name, init, seed), job in jobs.items():
-        found = scores(job.work_dir)
+        found = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]
         for detector, keys in DETECTORS[name][2].items():
             rows.append(dict(
                 detector=detector, init=init, seed=seed,
-                # a detector that finds nothing has no AP by COCO
+                # of one that finds nothing CocoMetric tells no AP
                 **{column: f'{100 * found.get(key, 0.):.2f}'
                    for column, key in zip(('AP', 'AP50'), keys)},
                 seconds=f'{job.seconds():.0f}',

@@ -114,9 +114,10 @@ def _annotations(told: str, content: dict) -> Iterator[str]:
     for entry in content['annotations']:
         who = f"{told}: annotation {entry['id']}"
         for key, known in (('image_id', images), ('category_id', categories)):
-            if entry.get(key) not in known:
+            value = entry.get(key)
+            if not isinstance(value, (int, str)) or value not in known:
                 yield (f"{who} is of {key.removesuffix('_id')} "
-                       f'{entry.get(key)}, which the file does not list')
+                       f'{value}, which the file does not list')
         box = entry.get('bbox')
         if not _four(box):
             yield f'{who} has the box {box}, not four numbers'
