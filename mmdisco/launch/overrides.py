@@ -84,6 +84,9 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
             if goal.split('.')[-1] in ('ssl', 'teacher') and (
                     goal.split('.')[-1] not in cfg.model):
                 goal = 'model'
+            if top == 'train_pipeline' and 'datasets' in (
+                    cfg.train_dataloader.dataset):  # one in each of them
+                goal = 'train_dataloader.dataset.datasets.0.pipeline'
             raise InputError(
                 f"'{key}' is a template, copied when the config is read: "
                 f"override '{goal}{'.' if rest else ''}{rest}'")
