@@ -5,10 +5,16 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.model import (
+    BaseModel,
+    MMDistributedDataParallel,
+    revert_sync_batchnorm,
+)
 from mmengine.optim import OptimWrapper
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import init_default_scope
@@ -19,7 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdisco.detection import DetectionPreciseBNHook
 from mmdisco.errors import InputError
 from tests.detection.tiny_set import tiny_set
-from tests.tools import ROOT
+from tests.tools import ROOT, START
 
 DETECTORS = ROOT / 'configs/quickstart/detection'
 
@@ -161,6 +167,38 @@ def test_a_detectors_regions_are_those_of_training(tmp_path, scope):
         if isinstance(module, _BatchNorm):
             assert module.running_var.min() > 0, name
             assert module.momentum == .1, name
+
+
+def _rank(rank, port, path):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    init_default_scope('mmengine')
+    model = Counted()
+    loader = dict(batch_size=3, num_workers=0, dataset=dict(type='Numbers'),
+                  collate_fn=dict(type='default_collate'),
+                  sampler=dict(type='DefaultSampler', shuffle=False))
+    DetectionPreciseBNHook(1).after_train_epoch(SimpleNamespace(
+        model=MMDistributedDataParallel(model), seed=0, epoch=0,
+        cfg=Config(dict(train_dataloader=loader)), train_loop=None,
+        train_dataloader=Runner.build_dataloader(loader), logger=MagicMock(),
+        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), .1)),
+        build_dataloader=Runner.build_dataloader))
+    torch.save([model.norm.running_mean, model.norm.running_var],
+               f'{path}/{rank}.pt')
+    dist.destroy_process_group()
+
+
+def test_two_ranks_have_the_mean_of_both(tmp_path, free_port):
+    mp.start_processes(_rank, (free_port, str(tmp_path)), 2,
+                       start_method=START)
+    first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1))
+    # every other image is a rank's; three of them at once
+    batches = torch.arange(12.).square().view(2, 3, 2).transpose(1, 2)
+    assert first == second
+    assert first[0].item() == pytest.approx(batches.mean().item(), rel=1e-5)
+    assert first[1].item() == pytest.approx(
+        batches.var(2).mean().item(), rel=1e-5)
 
 
 def test_what_it_refuses(tmp_path, scope):
