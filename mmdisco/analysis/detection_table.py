@@ -6,17 +6,17 @@ from typing import Dict, List, Sequence
 from .figure import INK, plt
 
 COLUMNS = ('detector', 'init', 'seed', 'AP', 'AP50', 'seconds', 'command',
-           'commit', 'machine')
+           'commit', 'machine', 'lr')
 INITS = dict(random='#b9c8c0', mocov2='#e08e45', disco='#2a9d6f')
 LABELS = dict(random='random', mocov2='MoCo-v2', disco='DisCo')
 
 
-def statistics(rows: Sequence[dict]) -> Dict[str, Dict[str, List[dict]]]:
-    """Rows by detector and initialisation, both in order."""
-    found: Dict[str, Dict[str, List[dict]]] = {}
+def statistics(rows: Sequence[dict]) -> Dict[tuple, Dict[str, List[dict]]]:
+    """Rows by (detector, learning rate) and by initialisation, in order."""
+    found: Dict[tuple, Dict[str, List[dict]]] = {}
     for row in rows:
-        found.setdefault(row['detector'], {init: [] for init in INITS})[
-            row['init']].append(row)
+        found.setdefault((row['detector'], row['lr']), {
+            init: [] for init in INITS})[row['init']].append(row)
     return found
 
 
@@ -40,16 +40,16 @@ def markdown(rows: Sequence[dict], conditions: str) -> str:
     """
     lines = ['# Students as backbones of C4 detectors', '',
              f'Measured here. {conditions}', '',
-             f"| detector | metric | {' | '.join(LABELS.values())} | DisCo - "
-             'random | DisCo - MoCo-v2 |', '|---' * 7 + '|']
-    for detector, found in statistics(rows).items():
+             f"| detector | lr | metric | {' | '.join(LABELS.values())} | "
+             'DisCo - random | DisCo - MoCo-v2 |', '|---' * 8 + '|']
+    for (detector, lr), found in statistics(rows).items():
         for key in ('AP', 'AP50'):
             scores = {init: _scores(of, key) for init, of in found.items()}
             gains = [[scores['disco'][seed] - scores[init][seed]
                       for seed in scores['disco'] if seed in scores[init]]
                      for init in ('random', 'mocov2')]
             lines.append('| ' + ' | '.join([
-                detector, key, *(_cell([*of.values()])
+                detector, lr, key, *(_cell([*of.values()])
                                  for of in scores.values()),
                 *(_cell(gain) and f'{mean(gain):+.2f}'
                   + _cell(gain).partition(' ')[1]
@@ -72,21 +72,27 @@ def draw(rows: Sequence[dict], path: Path) -> None:
         path (Path): The file.
     """
     found = statistics(rows)
-    figure, axis = plt.subplots(figsize=(8, 3.6), layout='constrained')
-    for shift, (init, colour) in zip((-.27, 0, .27), INITS.items()):
-        for place, cells in enumerate(found.values()):
-            values = [*_scores(cells[init], 'AP').values()]
-            if not values:
-                continue
-            axis.bar(place + shift, mean(values), .25, color=colour,
-                     label=LABELS[init] if not place else None)
-            axis.plot([place + shift] * len(values), values, 'o', color=INK,
-                      ms=3, alpha=.6)
-    axis.set_xticks(range(len(found)), list(found), fontsize=9)
-    axis.set_ylim(bottom=0)  # bars begin at zero
-    axis.set_title('AP, %, mean and the seeds', loc='left', fontsize=11,
-                   color=INK)
-    axis.legend(frameon=False, fontsize=9, ncols=3)
-    axis.spines[['top', 'right']].set_visible(False)
+    rates = sorted({lr for _, lr in found}, key=float, reverse=True)
+    figure, axes = plt.subplots(
+        len(rates), sharey=True, squeeze=False, layout='constrained',
+        figsize=(8, .6 + 3 * len(rates)))
+    for axis, rate in zip(axes[:, 0], rates):
+        of = {detector: cells for (detector, lr), cells in found.items()
+              if lr == rate}
+        for shift, (init, colour) in zip((-.27, 0, .27), INITS.items()):
+            for place, cells in enumerate(of.values()):
+                values = [*_scores(cells[init], 'AP').values()]
+                if not values:
+                    continue
+                axis.bar(place + shift, mean(values), .25, color=colour,
+                         label=LABELS[init] if not place else None)
+                axis.plot([place + shift] * len(values), values, 'o',
+                          color=INK, ms=3, alpha=.6)
+        axis.set_xticks(range(len(of)), list(of), fontsize=9)
+        axis.set_ylim(bottom=0)  # bars begin at zero
+        axis.set_title(f'AP, %, mean and the seeds, learning rate {rate}',
+                       loc='left', fontsize=11, color=INK)
+        axis.spines[['top', 'right']].set_visible(False)
+    axes[0, 0].legend(frameon=False, fontsize=9, ncols=3)
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -13,8 +13,8 @@ TOOL = 'tools/benchmarks/detection.py'
 
 def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
     out = tmp_path / 'detection.csv'
-    done = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--epochs',
-               1, '--train', 16, '--test', 4, '--objects',
+    done = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--lr',
+               '.03', '--epochs', 1, '--train', 16, '--test', 4, '--objects',
                ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
                '--out', out)
     rows = list(csv.DictReader(out.open()))
@@ -28,8 +28,8 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
         assert row['command'].startswith('python tools/train.py configs/')
     assert '16 images of 128 pixels, 1 epochs' in done.stdout
     # what is done is kept
-    again = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--epochs',
-                1, '--train', 16, '--test', 4, '--objects',
+    again = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--lr',
+                '.03', '--epochs', 1, '--train', 16, '--test', 4, '--objects',
                 ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
                 '--out', out)
     assert again.stdout.count('is there already') == 2
@@ -40,7 +40,8 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
                             'no evaluation is logged')):
         for log in tmp_path.glob('work/mask*/*/vis_data/scalars.json'):
             log.write_text('{"epoch": 1, "time": .1, "iter": 2}\n{"coco/bb')
-        line = fails(TOOL, '--inits', 'random', '--seeds', 1, '--epochs', 1,
+        line = fails(TOOL, '--inits', 'random', '--seeds', 1, '--lr', '.03',
+                     '--epochs', 1,
                      '--train', 16, '--test', 4, '--objects', objects,
                      '--work-dir', tmp_path / 'work', '--out', out)
         assert words in line
@@ -57,14 +58,15 @@ def test_without_students_one_line_says_how_to_make_them(tmp_path, fails):
 def test_the_table_pairs_seeds(tmp_path):
     scores = dict(random=[10., 12., 20.], mocov2=[11., 14., 18.],
                   disco=[15., 13., 22.])
-    rows = [dict(detector='D', init=init, seed=seed, AP=f'{ap:.2f}',
-                 AP50=f'{2 * ap:.2f}', seconds=str(60 + seed), command='c',
+    rows = [dict(detector='D', lr='.1', init=init, seed=seed,
+                 AP=f'{ap:.2f}', AP50=f'{2 * ap:.2f}', seconds=str(60 + seed), command='c',
                  commit='abc', machine='m')
             for init, aps in scores.items() for seed, ap in enumerate(aps)]
     text = markdown(rows[::-1], 'Conditions.')
     cells = [cell.strip() for cell in next(
-        line for line in text.splitlines() if line.startswith('| D | AP |')
-    ).split('|')[3:-1]]
+        line for line in text.splitlines()
+        if line.startswith('| D | .1 | AP |')
+    ).split('|')[4:-1]]
     expected = [f'{statistics.mean(aps):.2f} ± {statistics.stdev(aps):.2f}'
                 for aps in scores.values()]
     for init in ('random', 'mocov2'):
@@ -79,9 +81,9 @@ def test_the_table_pairs_seeds(tmp_path):
 
 @pytest.mark.parametrize('missing', ['disco', 'random'])
 def test_a_table_of_fewer_initialisations(missing):
-    rows = [dict(detector='D', init=init, seed=0, AP='1.00', AP50='2.00',
-                 seconds='1', command='c', commit='abc', machine='m')
+    rows = [dict(detector='D', lr='.1', init=init, seed=0, AP='1.00',
+                 AP50='2.00', seconds='1', command='c', commit='abc', machine='m')
             for init in ('random', 'disco') if init != missing]
     row = next(line for line in markdown(rows, '').splitlines()
-               if line.startswith('| D | AP |'))
+               if line.startswith('| D | .1 | AP |'))
     assert row.count('1.00') == 1 and '+' not in row

@@ -2,13 +2,15 @@
 
 After `python tools/quickstart.py --seeds 3`. Faster R-CNN on a set in VOC's
 layout and Mask R-CNN on one in COCO's, garments in photographs, from random
-weights, MoCo-v2's student and DisCo's, at equal iterations. What is done is
-kept: an interrupted run goes on when it is started again.
+weights, MoCo-v2's student and DisCo's, at equal iterations and at each of some
+learning rates. What is done is kept: an interrupted run goes on when it is
+started again.
 """
 import argparse
 import csv
 import json
 import shlex
+from itertools import product
 from pathlib import Path
 from typing import Dict, List
 
@@ -42,8 +44,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--inits', nargs='+', choices=INITS,
                         default=list(INITS))
     parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--lr', type=float, nargs='+', default=[.03, .01],
+                        help='learning rates, each for all initialisations')
     parser.add_argument('--epochs', type=int, default=6)
-    parser.add_argument('--train', type=int, default=1000, help='images')
+    parser.add_argument('--train', type=int, default=2000, help='images')
     parser.add_argument('--test', type=int, default=400, help='images')
     parser.add_argument('--objects', type=Path,
                         default=Path('/usr/share/datasets/fashion-mnist'),
@@ -88,7 +92,8 @@ def data_of(args: argparse.Namespace, kind: str) -> Path:
     """
     folder = args.work_dir / f'garments_{kind}_{args.train}_{args.test}'
     if not folder.is_dir():
-        make_set(folder, kind, args.train, args.test, args.objects)
+        # not the seed of the set on which rates were tried
+        make_set(folder, kind, args.train, args.test, args.objects, seed=1)
     made_of = json.loads((folder / 'set.json').read_text())['objects']
     if made_of['folder'] != str(args.objects):
         raise InputError(f"'{folder}' is made of the objects in "
@@ -98,26 +103,25 @@ def data_of(args: argparse.Namespace, kind: str) -> Path:
 
 
 def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
-    """A job for each detector, initialisation and seed; makes the data."""
+    """A job for each of all combinations; makes the data."""
     jobs = {}
-    for seed in range(args.seeds):
-        for name in args.detectors:
-            config, kind, _ = DETECTORS[name]
-            data = data_of(args, kind)
-            for init in args.inits:
-                jobs[name, init, seed] = Job(
-                    f'{name} {init} seed {seed}', f'{CONFIGS}/{config}.py',
-                    args.work_dir / f'{config}_{init}_seed{seed}', {
-                        'custom_hooks.0.checkpoint': student_of(
-                            args.runs, init, seed),
-                        'data_root': str(data),
-                        'train_cfg.max_epochs': args.epochs,
-                        'train_cfg.val_interval': args.epochs,
-                        'param_scheduler.1.T_max': args.epochs,
-                        'param_scheduler.1.end': args.epochs,
-                        'custom_hooks.3.interval': args.epochs,
-                        'randomness.seed': seed,
-                    })
+    for lr, seed, name, init in product(
+            args.lr, range(args.seeds), args.detectors, args.inits):
+        config, kind, _ = DETECTORS[name]
+        jobs[name, init, seed, lr] = Job(
+            f'{name} {init} seed {seed} lr {lr:g}', f'{CONFIGS}/{config}.py',
+            args.work_dir / f'{config}_{init}_seed{seed}_lr{lr:g}', {
+                'custom_hooks.0.checkpoint': student_of(
+                    args.runs, init, seed),
+                'data_root': str(data_of(args, kind)),
+                'optim_wrapper.optimizer.lr': lr,
+                'train_cfg.max_epochs': args.epochs,
+                'train_cfg.val_interval': args.epochs,
+                'param_scheduler.1.T_max': args.epochs,
+                'param_scheduler.1.end': args.epochs,
+                'custom_hooks.3.interval': args.epochs,
+                'randomness.seed': seed,
+            })
     return jobs
 
 
@@ -127,12 +131,12 @@ def main() -> None:
     jobs = jobs_of(args)
     run_jobs(list(jobs.values()))
     rows: List[dict] = []
-    for (name, init, seed), job in jobs.items():
+    for (name, init, seed, lr), job in jobs.items():
         found = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]
         for detector, keys in DETECTORS[name][2].items():
             rows.append(dict(
-                detector=detector, init=init, seed=seed,
+                detector=detector, lr=f'{lr:g}', init=init, seed=seed,
                 # of one that finds nothing CocoMetric tells no AP
                 **{column: f'{100 * found.get(key, 0.):.2f}'
                    for column, key in zip(('AP', 'AP50'), keys)},
@@ -141,7 +145,7 @@ def main() -> None:
                     'python', 'tools/train.py', job.config, '--cfg-options',
                     *options]),
                 commit=about['commit'], machine=about['machine']['cpu']))
-    rows.sort(key=lambda row: row['detector'])
+    rows.sort(key=lambda row: row['detector'])  # else as they were run
     with written_whole(args.out) as half, half.open('w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()

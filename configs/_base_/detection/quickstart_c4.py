@@ -33,8 +33,10 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 # Not SGD: the norms of the students' weights differ sevenfold, and so would the
-# steps that it takes relative to them. The rate is the best of .002, .01, .03
-# and .1 for random weights and for DisCo's student (4 epochs, one seed).
+# steps that it takes relative to them. The rate is the best of .003, .01, .03
+# and .06 for random weights and for DisCo's student (Mask R-CNN, one seed, on
+# the set that tools/make_detection_set.py makes by default); .01 is better for
+# MoCo-v2's.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=.03, weight_decay=.05))
