@@ -59,8 +59,8 @@ def test_the_table_pairs_seeds(tmp_path):
     scores = dict(random=[10., 12., 20.], mocov2=[11., 14., 18.],
                   disco=[15., 13., 22.])
     rows = [dict(detector='D', lr='.1', init=init, seed=seed,
-                 AP=f'{ap:.2f}', AP50=f'{2 * ap:.2f}', seconds=str(60 + seed), command='c',
-                 commit='abc', machine='m')
+                 AP=f'{ap:.2f}', AP50=f'{2 * ap:.2f}', seconds=str(60 + seed),
+                 command='c', commit='abc', machine='m')
             for init, aps in scores.items() for seed, ap in enumerate(aps)]
     text = markdown(rows[::-1], 'Conditions.')
     cells = [cell.strip() for cell in next(
@@ -82,7 +82,8 @@ def test_the_table_pairs_seeds(tmp_path):
 @pytest.mark.parametrize('missing', ['disco', 'random'])
 def test_a_table_of_fewer_initialisations(missing):
     rows = [dict(detector='D', lr='.1', init=init, seed=0, AP='1.00',
-                 AP50='2.00', seconds='1', command='c', commit='abc', machine='m')
+                 AP50='2.00', seconds='1', command='c', commit='abc',
+                 machine='m')
             for init in ('random', 'disco') if init != missing]
     row = next(line for line in markdown(rows, '').splitlines()
                if line.startswith('| D | .1 | AP |'))

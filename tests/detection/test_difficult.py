@@ -10,8 +10,8 @@ from tests.tools import ROOT
 XML = ('<annotation><size><width>80</width><height>64</height></size>'
        '<object><name>dog</name><difficult>0</difficult><bndbox><xmin>5</xmin>'
        '<ymin>5</ymin><xmax>40</xmax><ymax>50</ymax></bndbox></object>'
-       '<object><name>cat</name><difficult>1</difficult><bndbox><xmin>50</xmin>'
-       '<ymin>9</ymin><xmax>60</xmax><ymax>20</ymax></bndbox></object>'
+       '<object><name>cat</name><difficult>1</difficult><bndbox>'
+       '<xmin>50</xmin><ymin>9</ymin><xmax>60</xmax><ymax>20</ymax></bndbox></object>'
        '</annotation>')
 
 

@@ -69,7 +69,8 @@ class Keep(Hook):
 def runner_of(model, work_dir, loop, hooks, **loader):
     loader = dict(
         dict(batch_size=4, num_workers=0, persistent_workers=False,
-             collate_fn=dict(type='default_collate'), dataset=dict(type='Numbers'),
+             collate_fn=dict(type='default_collate'),
+             dataset=dict(type='Numbers'),
              sampler=dict(type='InfiniteSampler', shuffle=True)), **loader)
     runner = Runner(
         model, str(work_dir), experiment_name=str(work_dir),
