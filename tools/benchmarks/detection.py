@@ -8,30 +8,23 @@ started again.
 """
 import argparse
 import csv
-import json
 import shlex
 from itertools import product
 from pathlib import Path
 from typing import Dict, List
 
 from mmdisco.analysis import provenance
+from mmdisco.analysis.detection_runs import (
+    CONFIGS,
+    DETECTORS,
+    data_of,
+    job_of,
+    scores,
+    student_of,
+)
 from mmdisco.analysis.detection_table import COLUMNS, INITS, draw, markdown
-from mmdisco.datasets.pasted import make_set
 from mmdisco.deploy.save import written_whole
-from mmdisco.errors import InputError, MissingFileError
-from mmdisco.launch import Job, one_line_errors, run_jobs, scalars
-
-CONFIGS = 'configs/quickstart/detection'
-# Detector, kind of its data, and what is told: AP and AP50 of its log.
-DETECTORS = dict(
-    faster=('faster-rcnn_c4', 'voc', {
-        'Faster R-CNN C4, AP of VOC': ('pascal_voc/mAP', 'pascal_voc/AP50'),
-        'Faster R-CNN C4, AP of COCO': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
-    }),
-    mask=('mask-rcnn_c4', 'coco', {
-        'Mask R-CNN C4, boxes': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
-        'Mask R-CNN C4, masks': ('coco/segm_mAP', 'coco/segm_mAP_50'),
-    }))
+from mmdisco.launch import Job, one_line_errors, run_jobs
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,70 +52,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def student_of(runs: Path, init: str, seed: int) -> str:
-    """Checkpoint of an initialisation, or 'random'."""
-    if init == 'random':
-        return init
-    files = [*(runs / init / f'seed{seed}').glob('epoch_*.pth')]
-    if not files:
-        raise MissingFileError(f"no student in '{runs}/{init}/seed{seed}': "
-                               'run python tools/quickstart.py --seeds 3')
-    return str(max(files, key=lambda p: int(p.stem.removeprefix('epoch_'))))
-
-
-def scores(job: Job) -> Dict[str, float]:
-    """The last evaluation that a run has logged.
-
-    Raises:
-        InputError: If it has logged none.
-    """
-    evaluations = [values for values in scalars(job.work_dir)
-                   if any(key.endswith('mAP') for key in values)]
-    if not evaluations:
-        raise InputError(f"no evaluation is logged in '{job.work_dir}': "
-                         'delete it, and start again')
-    return evaluations[-1]
-
-
-def data_of(args: argparse.Namespace, kind: str) -> Path:
-    """Folder of the garments, made if it is not there.
-
-    Raises:
-        InputError: If it was made of other objects.
-    """
-    folder = args.work_dir / f'garments_{kind}_{args.train}_{args.test}'
-    if not folder.is_dir():
-        # not the seed of the set on which rates were tried
-        make_set(folder, kind, args.train, args.test, args.objects, seed=1)
-    made_of = json.loads((folder / 'set.json').read_text())['objects']
-    if made_of['folder'] != str(args.objects):
-        raise InputError(f"'{folder}' is made of the objects in "
-                         f"'{made_of['folder']}', not '{args.objects}': "
-                         'delete it, or name another --work-dir')
-    return folder
-
-
 def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
     """A job for each of all combinations; makes the data."""
-    jobs = {}
-    for lr, seed, name, init in product(
-            args.lr, range(args.seeds), args.detectors, args.inits):
-        config, kind, _ = DETECTORS[name]
-        jobs[name, init, seed, lr] = Job(
-            f'{name} {init} seed {seed} lr {lr:g}', f'{CONFIGS}/{config}.py',
-            args.work_dir / f'{config}_{init}_seed{seed}_lr{lr:g}', {
-                'custom_hooks.0.checkpoint': student_of(
-                    args.runs, init, seed),
-                'data_root': str(data_of(args, kind)),
-                'optim_wrapper.optimizer.lr': lr,
-                'train_cfg.max_epochs': args.epochs,
-                'train_cfg.val_interval': args.epochs,
-                'param_scheduler.1.T_max': args.epochs,
-                'param_scheduler.1.end': args.epochs,
-                'custom_hooks.3.interval': args.epochs,
-                'randomness.seed': seed,
-            })
-    return jobs
+    data = {name: data_of(args.work_dir, DETECTORS[name][1], args.train,
+                          args.test, args.objects) for name in args.detectors}
+    return {
+        (name, init, seed, lr): job_of(
+            name, init, seed, lr, args.epochs,
+            student_of(args.runs, init, seed), data[name], args.work_dir)
+        for lr, seed, name, init in product(
+            args.lr, range(args.seeds), args.detectors, args.inits)}
 
 
 def main() -> None:
