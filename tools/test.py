@@ -60,7 +60,8 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
     cfg.launcher = args.launcher
-    cfg.load_from = args.checkpoint
+    # the config of a resumed run says resume
+    cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs', Path(args.config).stem))
     cfg.test_dataloader.setdefault('collate_fn', dict(

@@ -22,7 +22,8 @@ class DetectionPreciseBNHook(Hook):
     With the weights as they are, they become the mean over many training
     batches, in place of a running mean over changing weights: see `Rethinking
     "Batch" in BatchNorm <https://arxiv.org/abs/2105.07576>`_, Sec. 3. MoCo's
-    detectors do so before an evaluation.
+    detectors do so before an evaluation. Variances are averaged, too, as by
+    mmpretrain: how the means of batches differ is not added to them.
 
     mmpretrain's hook is not for detectors: it predicts, so that the head of
     regions would get the statistics of proposals of a test, and a mask head's

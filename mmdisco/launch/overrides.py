@@ -84,12 +84,15 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
             if goal.split('.')[-1] in ('ssl', 'teacher') and (
                     goal.split('.')[-1] not in cfg.model):
                 goal = 'model'
-            if top == 'train_pipeline' and 'datasets' in (
-                    cfg.train_dataloader.dataset):  # one in each of them
-                goal = 'train_dataloader.dataset.datasets.0.pipeline'
+            parts = cfg.train_dataloader.dataset.get('datasets', ())
+            rest = f'.{rest}' if rest else ''
+            if top == 'train_pipeline' and parts:  # each has its own
+                goal = f'{rest} and '.join(
+                    f'train_dataloader.dataset.datasets.{i}.pipeline'
+                    for i in range(len(parts)))
             raise InputError(
                 f"'{key}' is a template, copied when the config is read: "
-                f"override '{goal}{'.' if rest else ''}{rest}'")
+                f"override '{goal}{rest}'")
         _check_key(cfg, key, value)
         if key == 'data_root':
             move_data(cfg, value)

@@ -85,7 +85,7 @@ def _shorten(cfg: Config) -> None:
     if not by_epoch:
         cfg.default_hooks.checkpoint.interval = ITERS
     for hook in cfg.get('custom_hooks') or ():
-        if hook.type.endswith('PreciseBNHook'):
+        if hook.type == 'DetectionPreciseBNHook':
             hook.update(num_batches=1, interval=1)
 
 

@@ -6,7 +6,7 @@ from mmdisco.errors import InputError
 
 
 def check_whole(model: nn.Module, path: str) -> None:
-    """Refuse to test with a checkpoint that lacks weights of the model.
+    """Refuse to test with a checkpoint of other weights than the model's.
 
     mmengine would test what the file does not hold with random weights, after
     a warning.

@@ -11,40 +11,42 @@ from tests.tools import ROOT, run
 TOOL = 'tools/benchmarks/detection.py'
 
 
+def command(tmp_path, objects=ROOT / 'demo/fashion_mnist'):
+    """Two iterations of each detector from random weights."""
+    return (TOOL, '--inits', 'random', '--seeds', 1, '--lr', '.03', '--epochs',
+            1, '--train', 16, '--test', 4, '--objects', objects, '--work-dir',
+            tmp_path / 'work', '--out', tmp_path / 'detection.csv')
+
+
+def rows_of(tmp_path):
+    return list(csv.DictReader((tmp_path / 'detection.csv').open()))
+
+
 def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
-    out = tmp_path / 'detection.csv'
-    done = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--lr',
-               '.03', '--epochs', 1, '--train', 16, '--test', 4, '--objects',
-               ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
-               '--out', out)
-    rows = list(csv.DictReader(out.open()))
+    done = run('python', *command(tmp_path))
+    rows = rows_of(tmp_path)
     assert tuple(rows[0]) == COLUMNS
     assert [row['detector'] for row in rows] == [
         'Faster R-CNN C4, AP of COCO', 'Faster R-CNN C4, AP of VOC',
         'Mask R-CNN C4, boxes', 'Mask R-CNN C4, masks']
     for row in rows:
-        assert (row['init'], row['seed']) == ('random', '0')
+        assert (row['init'], row['seed'], row['lr']) == ('random', '0', '0.03')
         assert 0 <= float(row['AP']) <= float(row['AP50']) <= 100
         assert row['command'].startswith('python tools/train.py configs/')
     assert '16 images of 128 pixels, 1 epochs' in done.stdout
+    # nothing is told as measured that was not: a kill while it evaluated
+    [log] = tmp_path.glob('work/mask*/*/vis_data/scalars.json')
+    log.write_text('{"epoch": 1, "time": 0.1, "iter": 2, "loss": 3}\n{"coco/')
+    again = run('python', *command(tmp_path))
+    assert '[mask random seed 0 lr 0.03] has no evaluation' in again.stdout
     # what is done is kept
-    again = run('python', TOOL, '--inits', 'random', '--seeds', 1, '--lr',
-                '.03', '--epochs', 1, '--train', 16, '--test', 4, '--objects',
-                ROOT / 'demo/fashion_mnist', '--work-dir', tmp_path / 'work',
-                '--out', out)
-    assert again.stdout.count('is there already') == 2
-    # nothing is told as measured that was not, nor of other garments
+    assert again.stdout.count('is there already') == 1
+    for before, now in zip(rows, rows_of(tmp_path), strict=True):
+        assert (now['AP'], now['AP50']) == (before['AP'], before['AP50'])
+    # nor of other garments
     moved = shutil.copytree(ROOT / 'demo/fashion_mnist', tmp_path / 'moved')
-    for objects, words in ((moved, 'is made of the objects in'),
-                           (ROOT / 'demo/fashion_mnist',
-                            'no evaluation is logged')):
-        for log in tmp_path.glob('work/mask*/*/vis_data/scalars.json'):
-            log.write_text('{"epoch": 1, "time": .1, "iter": 2}\n{"coco/bb')
-        line = fails(TOOL, '--inits', 'random', '--seeds', 1, '--lr', '.03',
-                     '--epochs', 1,
-                     '--train', 16, '--test', 4, '--objects', objects,
-                     '--work-dir', tmp_path / 'work', '--out', out)
-        assert words in line
+    line = fails(*command(tmp_path, objects=moved))
+    assert 'is made of the objects in' in line and f"not '{moved}'" in line
 
 
 def test_without_students_one_line_says_how_to_make_them(tmp_path, fails):
@@ -62,7 +64,9 @@ def test_the_table_pairs_seeds(tmp_path):
                  AP=f'{ap:.2f}', AP50=f'{2 * ap:.2f}', seconds=str(60 + seed),
                  command='c', commit='abc', machine='m')
             for init, aps in scores.items() for seed, ap in enumerate(aps)]
-    text = markdown(rows[::-1], 'Conditions.')
+    other = [dict(row, lr='.2', AP='0.50') for row in rows]
+    text = markdown([*rows[::-1], *other], 'Conditions.')
+    assert '| D | .2 | AP | 0.50 ± 0.00 |' in text
     cells = [cell.strip() for cell in next(
         line for line in text.splitlines()
         if line.startswith('| D | .1 | AP |')

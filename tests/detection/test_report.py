@@ -153,6 +153,17 @@ def test_a_detector_with_averaged_weights(tiny, tmp_path, oracle):
     assert scores['bbox']['AP'] == 1
 
 
+def test_the_config_of_a_resumed_run(tiny, tmp_path, oracle):
+    """As the run dumps it: nothing is resumed, of a training that is gone."""
+
+    def resumed(cfg):
+        cfg.resume, cfg.load_from = True, 'gone.pth'
+
+    scores = scores_of(report_on(tiny, tmp_path, change=resumed).metrics,
+                       CLASSES)
+    assert scores['bbox']['AP'] == 1
+
+
 def voc_set(root):
     """The same images in VOC's format; the square of image 0 is difficult."""
     year = root / 'VOCdevkit' / 'VOC2007'

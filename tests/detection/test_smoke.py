@@ -31,9 +31,10 @@ def test_a_detector_is_trained_tested_and_resumed(tmp_path):
                 'train_cfg.max_epochs=3', '--student', 'random', check=False)
     assert again.returncode == 1
     assert 'this run began with the student' in again.stderr
+    # and the config of a resumed run
     done = run('python', 'tools/test.py', CONFIG, tmp_path / 'epoch_2.pth',
                '--work-dir', tmp_path / 'test', '--cfg-options',
-               f'data_root={tmp_path}/smoke_images')
+               f'data_root={tmp_path}/smoke_images', 'resume=True')
     assert 'coco/bbox_mAP_50: ' in done.stdout
     # the student's file alone would leave the heads at random
     fault = run('python', 'tools/test.py', CONFIG, student, '--work-dir',

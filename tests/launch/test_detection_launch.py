@@ -45,10 +45,12 @@ def test_typos_in_detectors_options_are_told():
     # what is told instead of a template can be set
     with pytest.raises(InputError, match='template') as error:
         apply_overrides(cfg, {'train_pipeline.3.scales': [(64, 48)]})
-    key = str(error.value).split("override '")[1].rstrip("'")
-    apply_overrides(cfg, {key: [(64, 48)]})
-    resize = cfg.train_dataloader.dataset.datasets[0].pipeline[3]
-    assert resize.type == 'RandomChoiceResize' and resize.scales == [(64, 48)]
+    keys = str(error.value).split("override '")[1].rstrip("'").split(' and ')
+    apply_overrides(cfg, {key: [(64, 48)] for key in keys})
+    for part in cfg.train_dataloader.dataset.datasets:
+        resize = part.pipeline[3]
+        assert resize.type == 'RandomChoiceResize'
+        assert resize.scales == [(64, 48)]
 
 
 def test_a_student_is_taken_checked_and_may_be_random(tmp_path):

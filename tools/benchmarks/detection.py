@@ -19,6 +19,7 @@ from mmdisco.analysis.detection_runs import (
     DETECTORS,
     data_of,
     job_of,
+    reopen,
     scores,
     student_of,
 )
@@ -68,6 +69,8 @@ def main() -> None:
     args = parse_args()
     about = provenance()
     jobs = jobs_of(args)
+    for job in jobs.values():
+        reopen(job)
     run_jobs(list(jobs.values()))
     rows: List[dict] = []
     for (name, init, seed, lr), job in jobs.items():

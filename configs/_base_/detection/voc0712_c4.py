@@ -35,8 +35,9 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=4,
     persistent_workers=True,
+    # without AspectRatioBatchSampler: a resumed run would read all the images
+    # again that it has learned of
     sampler=dict(type='InfiniteSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='ConcatDataset',
         # each of them tells its own

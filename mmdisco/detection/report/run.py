@@ -44,7 +44,8 @@ def run_test(cfg: Config, checkpoint: str, num: int) -> Tested:
 
 
 def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
-    cfg.load_from = checkpoint  # hooks may have to see it loaded
+    # hooks may have to see it loaded; the config of a resumed run says resume
+    cfg.load_from, cfg.resume = checkpoint, False
     runner = Runner.from_cfg(cfg)
     dataset = runner.test_loop.dataloader.dataset
     if not len(dataset):
