@@ -88,7 +88,8 @@ def draw(rows: Sequence[dict], path: Path) -> None:
                          label=LABELS[init] if not place else None)
                 axis.plot([place + shift] * len(values), values, 'o',
                           color=INK, ms=3, alpha=.6)
-        axis.set_xticks(range(len(of)), list(of), fontsize=9)
+        axis.set_xticks(range(len(of)), [name.replace(', ', '\n')
+                                         for name in of], fontsize=9)
         axis.set_ylim(bottom=0)  # bars begin at zero
         axis.set_title(f'AP, %, mean and the seeds, learning rate {rate}',
                        loc='left', fontsize=11, color=INK)
