@@ -32,8 +32,8 @@ param_scheduler = [
         end=6,
         convert_to_iter_based=True),
 ]
-# Not SGD: the norms of the students' weights differ sevenfold, and so would the
-# steps that it takes relative to them. The rate is the best of .003, .01, .03
+# Not SGD: the students' weights differ fivefold in size, and so would the steps
+# that it takes relative to them. The rate is the best of .003, .01, .03
 # and .06 for random weights and for DisCo's student (Mask R-CNN, one seed, on
 # the set that tools/make_detection_set.py makes by default); .01 is better for
 # MoCo-v2's.
