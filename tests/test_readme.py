@@ -78,7 +78,8 @@ def test_a_command_of_the_documents_runs(words, tmp_path, free_port):
                              weights_only=False)['state_dict']
         variances = [value for key, value in weights.items()
                      if key.endswith('running_var')]
-        assert variances and all((v > 0).all() for v in variances)
+        assert variances or 'vit' in command[2]  # which has none
+        assert all((v > 0).all() for v in variances)
 
 
 def test_links_and_files_that_are_named_exist():
