@@ -44,20 +44,23 @@ def region_probe(runner: Runner) -> float:
         norm.eval()
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
     probe.fit(*region_features(model, train))
-    return probe.score(*region_features(model, test))
+    return probe.score(*region_features(model, test, original=True))
 
 
 @torch.no_grad()
-def region_features(model: BaseModel,
-                    loader: DataLoader) -> Tuple[Tensor, Tensor]:
+def region_features(model: BaseModel, loader: DataLoader,
+                    original: bool = False) -> Tuple[Tensor, Tensor]:
     """Features of the true boxes of all images.
 
     Args:
         model (BaseModel): A C4 detector, in the mode that is wanted.
         loader (DataLoader): Of images and their objects.
+        original (bool): Whether boxes are in pixels of the original images,
+            as pipelines of tests load them. Defaults to False.
 
     Returns:
-        tuple[Tensor, Tensor]: Pooled features [N, C] and classes [N].
+        tuple[Tensor, Tensor]: Pooled features [N, C] and classes [N], on the
+        CPU.
     """
     features, classes = [], []
     head = model.roi_head
@@ -66,8 +69,11 @@ def region_features(model: BaseModel,
         objects = [sample.gt_instances for sample in data['data_samples']]
         # the preprocessor has made tensors of them
         boxes = [o.bboxes for o in objects]
+        if original:
+            boxes = [box * box.new_tensor(sample.scale_factor).repeat(2)
+                     for box, sample in zip(boxes, data['data_samples'])]
         maps = model.backbone(data['inputs'])
         regions = head.bbox_roi_extractor(maps[:1], bbox2roi(boxes))
         features.append(head.shared_head(regions).mean((2, 3)))
         classes += [o.labels for o in objects]
-    return torch.cat(features), torch.cat(classes)
+    return torch.cat(features).cpu(), torch.cat(classes).cpu()

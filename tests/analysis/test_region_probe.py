@@ -40,7 +40,8 @@ def plain(model, dataset):
         image = sample['inputs'].flip(0)[None].float()
         image = (image - 72.94) / 90.02
         objects = sample['data_samples'].gt_instances
-        for box, label in zip(objects.bboxes.tensor, objects.labels):
+        boxes = objects.bboxes.tensor * (image.shape[-1] / 128)
+        for box, label in zip(boxes, objects.labels):
             with torch.no_grad():
                 region = roi_align(
                     model.backbone(image)[0], [box[None]], 14, 1 / 16,
@@ -51,12 +52,16 @@ def plain(model, dataset):
     return torch.stack(features).numpy(), np.array(classes)
 
 
-def test_features_of_true_boxes(runner):
+@pytest.mark.parametrize('side', [128, 192])
+def test_features_of_true_boxes(runner, side):
+    runner.cfg.test_dataloader.dataset.pipeline[1].scale = (side, side)
     model = runner.model.eval()
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.running_mean.normal_()
-    features, classes = region_features(model, runner.test_dataloader)
+    features, classes = region_features(
+        model, runner.build_dataloader(runner.cfg.test_dataloader),
+        original=True)
     expected, labels = plain(model, runner.cfg.test_dataloader.dataset)
     assert classes.tolist() == labels.tolist()
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
