@@ -11,6 +11,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 
 from mmdisco.models import RKDLoss
+from mmdisco.models.losses.rkd_loss import distances
 from tests.models.test_comparators import check
 from tests.tools import START
 
@@ -32,28 +33,50 @@ def huber(difference):
     return size * size / 2 if size < 1 else size - .5
 
 
-def test_rkd_equals_a_plain_loop():
-    torch.manual_seed(0)
-    student, teacher = torch.randn(5, 3), torch.randn(5, 6)
+def relations(embeds):
+    """Distances over their mean, and cosines, by the paper's definition."""
+    embeds = [[v / math.hypot(*e) for v in e] for e in embeds.tolist()]
+    num = len(embeds)
+    lengths = [math.dist(a, b) for a in embeds for b in embeds]
+    # over the pairs of distinct images
+    mean = sum(lengths) / (num * (num - 1))
+    angles = []
+    for a in embeds:
+        sides = [[p - q for p, q in zip(b, a)] for b in embeds]
+        units = [[v / (math.hypot(*s) or 1) for v in s] for s in sides]
+        angles += [sum(p * q for p, q in zip(u, v))
+                   for u in units for v in units]
+    return [d / mean for d in lengths], angles
 
-    def relations(embeds):
-        embeds = [[v / math.hypot(*e) for v in e] for e in embeds.tolist()]
-        lengths = [math.dist(a, b) for a in embeds for b in embeds]
-        mean = sum(lengths) / sum(d > 0 for d in lengths)
-        angles = []
-        for a in embeds:
-            sides = [[p - q for p, q in zip(b, a)] for b in embeds]
-            units = [[v / (math.hypot(*s) or 1) for v in s] for s in sides]
-            angles += [sum(p * q for p, q in zip(u, v))
-                       for u in units for v in units]
-        return [d / mean for d in lengths], angles
+
+@pytest.mark.parametrize('equal', [(1, 1), (2, 1), (4, 1), (1, 4), (3, 5)])
+def test_rkd_equals_a_plain_loop(equal):
+    """Also where the first images of student or teacher have one embedding."""
+    torch.manual_seed(0)
+    student, teacher = torch.randn(8, 3), torch.randn(8, 6)
+    for embeds, num in zip((student, teacher), equal):
+        embeds[:num] = embeds[0].clone()
 
     expected = 0.
     for weight, s, t in zip((1, 2), relations(student), relations(teacher)):
         expected += 3 * weight * sum(
             huber(a - b) for a, b in zip(s, t)) / len(s)
+    student.requires_grad_()
     loss = RKDLoss(angle_weight=2., loss_weight=3.)(student, teacher)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert student.grad.isfinite().all() and student.grad.abs().max() < 100
+
+
+def test_rkd_counts_equal_embeddings_as_the_public_code():
+    """Which clamps the square of a distance at 1e-12 and means over N (N-1)."""
+    torch.manual_seed(0)
+    embeds = F.normalize(torch.randn(8, 5, dtype=torch.double), dim=1)
+    embeds[:4] = embeds[0].clone()
+    apart = (embeds[:, None] - embeds).square().sum(2).clamp(min=1e-12).sqrt()
+    apart.fill_diagonal_(0)
+    torch.testing.assert_close(
+        distances(embeds), apart / apart[apart > 0].mean(), atol=1e-5, rtol=0)
 
 
 def test_rkd_of_equal_embeddings_is_finite():

@@ -83,15 +83,19 @@ class RKDLoss(nn.Module):
 
 
 def distances(embeds: Tensor) -> Tensor:
-    """Pairwise distances [N, N] over their mean, in which zeros don't count.
+    """Pairwise distances [N, N] over the mean of all N (N - 1) pairs.
+
+    A pair is two images, whatever their embeddings: equal ones count, with a
+    distance of zero. The mean is at least 1e-6, to which the public code
+    clamps each distance, so that gradients stay finite where all are equal.
 
     Args:
         embeds (Tensor): [N, D].
     """
+    num = len(embeds)
     pairs = torch.cdist(embeds, embeds,
                         compute_mode='donot_use_mm_for_euclid_dist')
-    count = (pairs > 0).sum().clamp(min=1)
-    return pairs / (pairs.sum() / count).clamp(min=1e-12)
+    return pairs / (pairs.sum() / max(num * (num - 1), 1)).clamp(min=1e-6)
 
 
 def cosines(embeds: Tensor, vertices: slice) -> Tensor:
