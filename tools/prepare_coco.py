@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmdisco.datasets.checks import COCO_FOLDERS, check_coco, unpack
-from mmdisco.launch import one_line_errors
+from mmengine.registry import init_default_scope
+
+from mmdisco.datasets.checks import COCO_FOLDERS, Wanted, check_coco, unpack
+from mmdisco.launch import one_line_errors, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,17 +23,43 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--counts', choices=['official', 'any'],
                         default='official', help='numbers of images to '
                         'expect; default: official')
+    needs = parser.add_mutually_exclusive_group()
+    needs.add_argument('--config', help='config of the detector that is to be '
+                       'trained: its classes and masks have to be in the files')
+    needs.add_argument('--classes', nargs='+', help='names of the classes, in '
+                       'the order of the config; default: those of train2017')
+    parser.add_argument('--masks', choices=['yes', 'no'],
+                        help='whether the detector learns masks; default: if '
+                        'the config does, or any object has one')
     parser.add_argument('--images', action='store_true',
-                        help='open every image too')
+                        help='open every image; without it, the headers of 200 '
+                        'of each split')
     return parser.parse_args()
+
+
+def wanted(args: argparse.Namespace) -> Wanted:
+    """What the files have to hold."""
+    found = Wanted(args.classes)
+    if args.config:
+        cfg = read_config(args.config)
+        from mmdisco.detection import wanted_of  # which needs mmdet
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        found = wanted_of(cfg)
+    if args.masks:
+        found = found._replace(masks=args.masks == 'yes')
+    return found
 
 
 def main() -> None:
     args = parse_args()
+    needs = wanted(args)
     for archive in args.archives:
-        written = unpack(archive, args.root, tops=COCO_FOLDERS)
-        print(f'{archive}: {written} files unpacked into {args.root}')
-    report = check_coco(args.root, args.counts, args.images)
+        done = unpack(archive, args.root, tops=COCO_FOLDERS)
+        print(f'{archive}: {done.written} files unpacked into {args.root}')
+        if done.left_out:
+            print(f'{archive}: {len(done.left_out)} files left out, e.g. '
+                  f"'{done.left_out[0]}'")
+    report = check_coco(args.root, args.counts, args.images, needs)
     print('\n'.join(report.lines()))
     sys.exit(bool(report.faults))
 

@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from mmengine.registry import init_default_scope
+
 from mmdisco.datasets.checks import VOC_CLASSES, check_voc, unpack
-from mmdisco.launch import one_line_errors
+from mmdisco.launch import one_line_errors, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,19 +24,32 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--counts', choices=['official', 'any'],
                         default='official', help='numbers of images to '
                         'expect; default: official')
-    parser.add_argument('--classes', nargs='+', default=VOC_CLASSES,
-                        help="names of the classes; default: VOC's twenty")
+    needs = parser.add_mutually_exclusive_group()
+    needs.add_argument('--config', help='config of the detector that is to be '
+                       'trained, for the names of its classes')
+    needs.add_argument('--classes', nargs='+', default=VOC_CLASSES,
+                       help="names of the classes; default: VOC's twenty")
     parser.add_argument('--images', action='store_true',
-                        help='open every image too')
+                        help='open every image; without it, the headers of 200 '
+                        'of each split')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    classes = args.classes
+    if args.config:
+        cfg = read_config(args.config)
+        from mmdisco.detection import wanted_of  # which needs mmdet
+        init_default_scope(cfg.get('default_scope', 'mmdet'))
+        classes = wanted_of(cfg).classes
     for archive in args.archives:
-        written = unpack(archive, args.root, inside='VOCdevkit')
-        print(f'{archive}: {written} files unpacked into {args.root}')
-    report = check_voc(args.root, args.counts, args.classes, args.images)
+        done = unpack(archive, args.root, inside='VOCdevkit')
+        print(f'{archive}: {done.written} files unpacked into {args.root}')
+        if done.left_out:
+            print(f'{archive}: {len(done.left_out)} files left out, e.g. '
+                  f"'{done.left_out[0]}'")
+    report = check_voc(args.root, args.counts, classes, args.images)
     print('\n'.join(report.lines()))
     sys.exit(bool(report.faults))
 

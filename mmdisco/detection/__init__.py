@@ -18,6 +18,7 @@ from .simple_feature_pyramid import SimpleFeaturePyramid  # noqa: E402
 from .student_hook import DetectionStudentHook  # noqa: E402
 from .switch_hook import ConcatPipelineSwitchHook  # noqa: E402
 from .voc_metric import VOCAPMetric  # noqa: E402
+from .wanted import wanted_of  # noqa: E402
 
 __all__ = [
     'ConcatPipelineSwitchHook',
@@ -29,4 +30,5 @@ __all__ = [
     'TrimmedEfficientNet',
     'TrimmedMobileNetV3',
     'VOCAPMetric',
+    'wanted_of',
 ]

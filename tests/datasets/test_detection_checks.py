@@ -120,6 +120,20 @@ def replace_box(text):
      "VOC2007/ImageSets/Main/test.txt' lists no image"),
     (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
         '000002\n000002\n'), "test.txt' lists an image twice"),
+    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+        '000002 \n000004\n'), "test.txt': line 1 is '000002 ': mmdet wants"),
+    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+        '000002\n000004 -1\n'), "test.txt': line 2 is '000004 -1': mmdet"),
+    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+        '000002\n000004\n\n'), "test.txt': line 3 is '': mmdet wants"),
+    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+        '\ufeff000002\n'), "test.txt': line 1 is '\\ufeff000002': mmdet"),
+    (lambda root: change(root / XML, '<width>64', '<width>128'),
+     "000002.jpg' is of 64x64 pixels, its annotation of 128x64"),
+    (lambda root: change(root / XML, '<width>64', '<width>64.0'),
+     f"{XML}' has no size"),
+    (lambda root: change(root / XML, '<difficult>0', '<difficult>'),
+     "object 1 has difficult ''"),
     (lambda root: (root / 'VOC2007/JPEGImages/000002.jpg').write_text('?'),
      "VOC2007/JPEGImages/000002.jpg' is no readable image: cannot identify"),
 ])
@@ -129,6 +143,59 @@ def test_each_fault_of_voc_is_one_line(voc, damage, words):
     [fault] = report.faults
     assert words.replace('*', f'{voc}/') in fault and '\n' not in fault
     assert len(report.good) == 2
+
+
+def without_size(root):
+    text = (root / XML).read_text()
+    (root / XML).write_text(
+        text.split('<size>')[0] + text.split('</size>')[1])
+
+
+@pytest.mark.parametrize('damage', [
+    without_size,  # mmdet then reads the image
+    lambda root: change(root / XML, '<difficult>0</difficult>', ''),
+    lambda root: change(root / XML, '<difficult>0', '<difficult> 1 '),
+    replace_box('1 1 64 64'), replace_box('1.2 1.9 45.70000076 9.5'),
+    lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_bytes(
+        b'000002\r\n000004\r\n'),
+    lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_bytes(
+        b'000002\n000004'),
+])
+def test_what_mmdet_reads_of_voc_is_no_fault(voc, damage):
+    damage(voc)
+    report = check_voc(voc, counts='any')
+    assert not report.faults + report.warnings and len(report.good) == 3
+
+
+def test_boxes_that_count_from_0_are_a_warning(voc):
+    replace_box('0 5 6 9')(voc)
+    report = check_voc(voc, counts='any')
+    assert not report.faults
+    assert report.warnings[0].startswith('VOC2007 test: 1 objects begin at 0')
+
+
+def test_a_box_is_compared_with_the_image_if_its_size_is_not_there(voc):
+    without_size(voc)
+    replace_box('5 5 65 9')(voc)
+    [fault] = check_voc(voc, counts='any').faults
+    assert 'has the box 5 5 65 9 in an image of 64x64' in fault
+
+
+def test_another_case_of_a_class_is_named(voc):
+    name = (voc / XML).read_text().split('<name>')[1].split('<')[0]
+    change(voc / XML, f'<name>{name}', f'<name>{name.title()}')
+    [fault] = check_voc(voc, counts='any').faults
+    assert fault.endswith(f"unknown class '{name.title()}': did you mean "
+                          f"'{name}'?")
+
+
+def test_test_images_among_those_of_training_are_a_warning(voc):
+    with (voc / 'VOC2007/ImageSets/Main/trainval.txt').open('a') as file:
+        file.write('000004\n')
+    report = check_voc(voc, counts='any')
+    assert not report.faults
+    assert '1 images are in trainval and in test' in report.warnings[0]
+    assert report.warnings[0].endswith('000004')
 
 
 def first(key, name, value):
@@ -176,10 +243,10 @@ def test_each_fault_of_coco_is_one_line(coco, damage, words):
 
 def test_what_mmdet_drops_is_a_note(coco):
     change_json(coco, lambda content: content['annotations'][0].update(
-        bbox=[1, 2, 0, 5]))
+        bbox=[1, 2, .5, 5]))
     report = check_coco(coco, counts='any')
     assert not report.faults and len(report.good) == 2
-    assert report.notes[0].startswith('val2017: 1 objects are under a pixel')
+    assert f"{JSON}': 1 objects are under a pixel" in report.notes[0]
 
 
 def test_images_may_be_in_sub_folders(coco):
@@ -192,8 +259,9 @@ def test_images_may_be_in_sub_folders(coco):
 def test_the_tools_tell_twenty_faults_and_exit_1(voc, coco, tmp_path):
     for path in (voc / 'VOC2007/Annotations').glob('*.xml'):
         name = 'x' * 3
-        path.write_text('<annotation><size><width>9</width><height>9</height>'
-                        '</size>' + f'<object><name>{name}</name><bndbox/>'
+        path.write_text('<annotation><size><width>64</width><height>64'
+                        '</height></size>' +
+                        f'<object><name>{name}</name><bndbox/>'
                         '</object>' * 3 + '</annotation>')
     done = run('python', 'tools/prepare_voc.py', '--root', voc, check=False)
     lines = done.stdout.splitlines()
@@ -254,7 +322,7 @@ def test_archives_are_unpacked_then_checked(whole, tmp_path):
     # what was interrupted goes on: what is there with its size is kept
     (root / XML).unlink()
     (root / 'VOC2007/JPEGImages/000001.jpg').write_bytes(b'cut')
-    assert unpack(archives[0], root, inside='VOCdevkit') == 2
+    assert unpack(archives[0], root, inside='VOCdevkit').written == 2
     assert files_of(root) == expected
 
     parts = []
@@ -264,6 +332,30 @@ def test_archives_are_unpacked_then_checked(whole, tmp_path):
     done = run('python', 'tools/prepare_coco.py', '--root', tmp_path / 'coco',
                '--archives', *parts, '--counts', 'any')
     assert done.stdout.count(': good') == 2
+
+
+def test_what_a_mac_or_another_tool_adds_is_left_out(whole, tmp_path):
+    added = {'__MACOSX/._train2017': b'x', '__MACOSX/val2017/._1.jpg': b'x',
+             '.DS_Store': b'x', 'val2017/.DS_Store': b'x',
+             'val2017/._000000000001.jpg': b'x', 'README.txt': b'x',
+             'test2017/1.jpg': b'x'}
+    file = zip_of(tmp_path / 'a.zip', whole / 'coco')
+    with zipfile.ZipFile(file, 'a') as zipped:
+        for name, content in added.items():
+            zipped.writestr(name, content)
+    done = unpack(file, tmp_path / 'coco', tops=COCO_FOLDERS)
+    expected = files_of(whole / 'coco')
+    del expected['set.json']
+    assert files_of(tmp_path / 'coco') == expected
+    assert done.written == len(expected)
+    assert {*done.left_out} == {*added, 'set.json'}
+    # an archive of nothing else is another one
+    with zipfile.ZipFile(tmp_path / 'b.zip', 'w') as zipped:
+        for name in ('README.txt', '__MACOSX/train2017/1.jpg', 'train2017'):
+            zipped.writestr(name, b'x')
+    with pytest.raises(InputError, match="'README.txt', not train2017/"):
+        unpack(tmp_path / 'b.zip', tmp_path / 'other', tops=COCO_FOLDERS)
+    assert not (tmp_path / 'other').exists()
 
 
 def test_archives_cut_short_are_named_and_nothing_is_unpacked(whole, tmp_path):

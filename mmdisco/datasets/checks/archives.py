@@ -12,6 +12,21 @@ COCO_FOLDERS = ('train2017', 'val2017', 'annotations')
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
+# Which a Mac adds to an archive.
+_MAC = ('__MACOSX', '.DS_Store')
+
+
+class Unpacked(NamedTuple):
+    """What was done with an archive.
+
+    Attributes:
+        written: How many files were written.
+        left_out: Names of those that are of no use here.
+    """
+    written: int
+    left_out: List[str]
+
+
 class Member(NamedTuple):
     """A file in an archive."""
     name: str
@@ -20,7 +35,7 @@ class Member(NamedTuple):
 
 
 def unpack(archive: Path, root: Path, inside: Optional[str] = None,
-           tops: Sequence[str] = ()) -> int:
+           tops: Sequence[str] = ()) -> Unpacked:
     """Unpack a tar or zip file, whose files go nowhere else.
 
     All that it lists is checked before the first file is written. Each file
@@ -36,7 +51,8 @@ def unpack(archive: Path, root: Path, inside: Optional[str] = None,
             to (): any.
 
     Returns:
-        int: How many files were written.
+        Unpacked: How many files were written, and which were left out: those
+        that are nowhere in ``inside`` or ``tops``, and what a Mac adds.
 
     Raises:
         InputError: If the archive is missing, damaged, cut short, or another
@@ -48,9 +64,19 @@ def unpack(archive: Path, root: Path, inside: Optional[str] = None,
         with _opened(archive) as file:
             members = _members(file)
             places = [_place(archive, m.name, inside, tops) for m in members]
+            pairs = [(m, place) for m, place in zip(members, places) if place]
+            left_out = [m.name for m, place in zip(members, places)
+                        if not place]
+            if not pairs:
+                wanted = (f'{inside}/...' if inside else
+                          '/... or '.join(tops) + '/...')
+                raise InputError(
+                    f"'{archive}' holds "
+                    + (f"'{members[0].name}'" if members else 'no file')
+                    + f', not {wanted}: it is another archive; nothing was '
+                    'unpacked')
             written = 0
-            for member, place in with_bar(
-                    list(zip(members, places)), archive.name):
+            for member, place in with_bar(pairs, archive.name):
                 path = root / place
                 if path.is_file() and path.stat().st_size == member.size:
                     continue
@@ -63,7 +89,7 @@ def unpack(archive: Path, root: Path, inside: Optional[str] = None,
     except OSError as error:
         raise InputError(f"can't unpack '{archive}' into '{root}': "
                          f'{error}') from error
-    return written
+    return Unpacked(written, left_out)
 
 
 def _opened(archive: Path):
@@ -101,21 +127,21 @@ def _check_end(file: tarfile.TarFile, members: list) -> None:
 
 
 def _place(archive: Path, name: str, inside: Optional[str],
-           tops: Sequence[str]) -> Path:
-    """Where a file goes, below the root."""
+           tops: Sequence[str]) -> Optional[Path]:
+    """Where a file goes, below the root; None if it is left out."""
     parts = PurePosixPath(name.replace('\\', '/')).parts
     if not parts or parts[0] == '/' or '..' in parts or ':' in parts[0]:
         raise InputError(f"'{archive}' holds '{name}', which leaves the "
                          'folder: nothing was unpacked')
+    if any(part in _MAC or part.startswith('._') for part in parts):
+        return None
     if inside:
-        wanted = f'{inside}/...'
         fits = parts[0] == inside and len(parts) > 1
         parts = parts[1:]
     else:
-        wanted, fits = '/... or '.join(tops) + '/...', True
-    if not fits or (tops and parts[0] not in tops):
-        raise InputError(f"'{archive}' holds '{name}', not {wanted}: it is "
-                         'another archive; nothing was unpacked')
+        fits = True
+    if not fits or (tops and (parts[0] not in tops or len(parts) == 1)):
+        return None
     return Path(*parts)
 
 

@@ -1,10 +1,13 @@
 import math
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence
 
 from mmdisco.errors import MissingFileError
-from .files import broken_images, names_in, with_bar
+from .categories import similar
+from .files import names_in, with_bar
+from .headers import Size, check_images, size_of
 from .report import Report
 
 VOC_COUNTS = {('VOC2007', 'trainval'): 5011, ('VOC2007', 'test'): 4952,
@@ -19,7 +22,7 @@ def check_voc(root: Path,
               counts: str = 'official',
               classes: Sequence[str] = VOC_CLASSES,
               images: bool = False) -> Report:
-    """Check that VOC 07+12 is there, whole, and with sane boxes.
+    """Check that VOC 07+12 is there, whole, and can be evaluated on.
 
     Args:
         root (Path): Folder of VOC2007 and VOC2012.
@@ -27,7 +30,8 @@ def check_voc(root: Path,
             'any'. Defaults to 'official'.
         classes (Sequence[str]): Names that objects may have. Defaults to
             VOC's twenty.
-        images (bool): Whether to open each image. Defaults to False.
+        images (bool): Whether to open each image, not the headers of a few.
+            Defaults to False.
 
     Raises:
         MissingFileError: If there is no such root.
@@ -36,14 +40,23 @@ def check_voc(root: Path,
         raise MissingFileError(f"no folder '{root}': name VOC's with --root, "
                                'or unpack its archives with --archives')
     report = Report()
+    lists = {}
     for (year, split), official in VOC_COUNTS.items():
-        _check_split(report, root / year, split, official
-                     if counts == 'official' else None, {*classes}, images)
+        lists[year, split] = _check_split(
+            report, root / year, split, official
+            if counts == 'official' else None, classes, images)
+    both = {*lists['VOC2007', 'trainval']} & {*lists['VOC2007', 'test']}
+    if both:
+        report.warnings.append(f'VOC2007: {len(both)} images are in trainval '
+                               'and in test: they are tested on what they '
+                               f'were learned from, e.g. {min(both)}')
     return report
 
 
 def _check_split(report: Report, folder: Path, split: str,
-                 official: Optional[int], classes: set, images: bool) -> None:
+                 official: Optional[int], classes: Sequence[str],
+                 images: bool) -> List[str]:
+    """Check a split; the names of its images."""
     before = len(report.faults)
     here = {part: names_in(folder / part)
             for part in ('JPEGImages', 'Annotations')}
@@ -54,10 +67,12 @@ def _check_split(report: Report, folder: Path, split: str,
                 report.faults.append(line)
     path = folder / 'ImageSets' / 'Main' / f'{split}.txt'
     try:
-        ids = path.read_text().split()
+        text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError):
         report.faults.append(f"no list of images '{path}'")
-        return
+        return []
+    ids = [line.rstrip('\r') for line in text.removesuffix('\n').split('\n')
+           ] if text else []
     what = f'{folder.name} {split}'
     if not ids:
         report.faults.append(f"'{path}' lists no image")
@@ -66,55 +81,101 @@ def _check_split(report: Report, folder: Path, split: str,
     if official:
         report.count(what, len(ids), official)
     if None in here.values():
-        return
+        return ids
     found: List[str] = []  # the class of each object
-    for name in with_bar(ids, what):
+    odd = Counter()
+    files, sizes = [], []
+    for line, name in enumerate(with_bar(ids, what), 1):
         image, xml = f'{name}.jpg', f'{name}.xml'
-        if image not in here['JPEGImages']:
-            report.faults.append(f"no image '{folder / 'JPEGImages' / image}'")
+        if xml not in here['Annotations'] and _not_alone(name):
+            report.faults.append(f"'{path}': line {line} is {name!r}: mmdet "
+                                 'wants the name of an image, and no more')
+            continue
+        size: Size = (None, None)
         if xml not in here['Annotations']:
             report.faults.append(
                 f"no annotation '{folder / 'Annotations' / xml}'")
         else:
-            report.faults += _read(folder / 'Annotations' / xml, classes,
-                                   found)
-    if images:
-        report.faults += broken_images(
-            folder / 'JPEGImages' / f'{name}.jpg' for name in ids
-            if f'{name}.jpg' in here['JPEGImages'])
+            entry = _Annotation(folder / 'Annotations' / xml,
+                                folder / 'JPEGImages' / image)
+            report.faults += entry.faults(classes, found, odd)
+            size = entry.size
+        if image in here['JPEGImages']:
+            files.append(folder / 'JPEGImages' / image)
+            sizes.append(size)
+        else:
+            report.faults.append(f"no image '{folder / 'JPEGImages' / image}'")
+    check_images(report, what, files, sizes, images)
+    for (kind, text), count in odd.items():
+        getattr(report, kind).append(f'{what}: {count} {text}')
     if len(report.faults) == before:
         report.good.append(f'{what}: {len(ids)} images, {len(found)} objects, '
                            f'{len({*found})} classes: good')
+    return ids
 
 
-def _read(path: Path, classes: set, found: List[str]) -> Iterator[str]:
-    """Faults of an annotation; the classes of its objects go to found."""
-    try:
-        root = ET.parse(path).getroot()
-    except (ET.ParseError, OSError, ValueError, LookupError) as error:
-        yield f"'{path}' is no XML: {error}"
-        return
-    width, height = (_number(root, f'size/{k}') for k in ('width', 'height'))
-    if not (width > 0 and height > 0):
-        yield f"'{path}' has no size of the image"
-        return
-    for number, entry in enumerate(root.findall('object'), 1):
-        name = entry.findtext('name')
-        found.append(name)
-        if name not in classes:
-            yield f"'{path}': object {number} is of an unknown class '{name}'"
-        difficult = entry.findtext('difficult', '0').strip()
-        if difficult not in ('0', '1'):
-            yield (f"'{path}': object {number} has difficult '{difficult}', "
-                   'not 0 or 1')
-        box = [_number(entry, f'bndbox/{key}')
-               for key in ('xmin', 'ymin', 'xmax', 'ymax')]
-        # not a number compares as False
-        if not (0 <= box[0] < box[2] <= width
-                and 0 <= box[1] < box[3] <= height):
-            told = ' '.join(f'{x:g}' for x in box)
-            yield (f"'{path}': object {number} has the box {told} in an image "
-                   f'of {width:g}x{height:g}')
+def _not_alone(name: str) -> bool:
+    """Whether a line has more than a name, or nothing."""
+    return name.split() != [name] or name.startswith('\ufeff')
+
+
+class _Annotation:
+    """An XML file of an image."""
+
+    def __init__(self, path: Path, image: Path) -> None:
+        self.path = path
+        self.image = image
+        self.size: Size = (None, None)
+
+    def faults(self, classes: Sequence[str], found: List[str],
+               odd: Counter) -> Iterator[str]:
+        """What mmdet stops at or leaves out.
+
+        The classes of its objects go to ``found``, what is no fault to
+        ``odd``, by kind and text.
+        """
+        try:
+            root = ET.parse(self.path).getroot()
+        except (ET.ParseError, OSError, ValueError, LookupError) as error:
+            yield f"'{self.path}' is no XML: {error}"
+            return
+        if root.find('size') is None:  # mmdet then asks the image
+            size = size_of(self.image)
+        else:
+            size = tuple(_number(root, f'size/{key}')
+                         for key in ('width', 'height'))
+            texts = [root.findtext(f'size/{key}', '').strip()
+                     for key in ('width', 'height')]
+            if not all(text.isdecimal() and int(text) for text in texts):
+                yield f"'{self.path}' has no size of the image"
+                return
+            self.size = size
+        for number, entry in enumerate(root.findall('object'), 1):
+            found.append(entry.findtext('name'))
+            for fault in _object(entry, classes, size, odd):
+                yield f"'{self.path}': object {number} {fault}"
+
+
+def _object(entry: ET.Element, classes: Sequence[str], size: Size,
+            odd: Counter) -> Iterator[str]:
+    name = entry.findtext('name')
+    if name not in classes:
+        alike = similar(name or '', classes)
+        yield f"is of an unknown class '{name}'" + (
+            f": did you mean '{alike}'?" if alike else '')
+    difficult = entry.findtext('difficult', '0').strip()
+    if difficult not in ('0', '1'):
+        yield f"has difficult '{difficult}', not 0 or 1"
+    box = [_number(entry, f'bndbox/{key}')
+           for key in ('xmin', 'ymin', 'xmax', 'ymax')]
+    width, height = (side or math.inf for side in size)
+    # not a number compares as False
+    if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
+        told = ' '.join(f'{x:g}' for x in box)
+        yield f'has the box {told} in an image of {width:g}x{height:g}'
+    elif min(box[:2]) < 1:
+        odd['warnings', "objects begin at 0, where VOC's boxes count from 1: "
+            'mmdet subtracts 1, and theirs are a pixel off'] += 1
 
 
 def _number(element: ET.Element, path: str) -> float:

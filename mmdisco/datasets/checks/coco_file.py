@@ -1,0 +1,170 @@
+import math
+from collections import Counter
+from typing import Any, Iterator, Optional
+
+from .masks import left_out_polygons, mask_fault
+from .report import Report
+
+SLACK = 2  # pixels by which rounding may move a box out of its image
+_LARGEST = 1e10  # area beyond which pycocotools ignores an object
+
+
+def check_content(report: Report, path: str, content: dict,
+                  evaluated: bool, masks: Optional[bool] = None) -> None:
+    """Check the images and objects of an annotation file of COCO's format.
+
+    What ``CocoDataset`` drops or stops at when it trains, and what pycocotools
+    stops at or miscounts when it evaluates, is a fault.
+
+    Args:
+        report (Report): Takes what is found.
+        path (str): The file, quoted.
+        content (dict): What it holds: lists of images, annotations and
+            categories.
+        evaluated (bool): Whether it is evaluated on; else it is trained on.
+        masks (bool, optional): Whether masks are wanted. Defaults to None:
+            if any object has one.
+    """
+    before = len(report.faults)
+    report.faults += (f'{path}: {fault}' for fault in _ids(content, evaluated))
+    if len(report.faults) > before:
+        return  # what follows looks them up
+    objects = content['annotations']
+    if masks is None:
+        masks = any(entry.get('segmentation') for entry in objects)
+        if not masks:
+            report.notes.append(f'{path} has boxes alone: for detectors '
+                                'without masks')
+    sizes = {}
+    for entry in content['images']:
+        size = entry.get('width'), entry.get('height')
+        if not all(_finite(side) and side > 0 for side in size):
+            report.faults.append(f"{path}: image {entry['id']} has no size")
+            size = None
+        elif masks and not all(isinstance(side, int) for side in size):
+            report.faults.append(
+                f"{path}: image {entry['id']} has the size {size}: masks need "
+                'whole numbers')
+            size = None
+        sizes[entry['id']] = size
+    kept = {entry['id']: 0 for entry in content['categories']}
+    there = dict(kept)
+    odd = Counter()
+    for entry in objects:
+        fault = _object(entry, sizes, kept, evaluated, masks, odd)
+        if fault:
+            report.faults.append(f"{path}: annotation {entry['id']} {fault}")
+        elif entry['category_id'] in there:
+            there[entry['category_id']] += 1
+    if not evaluated:
+        report.faults += (
+            f'{path}: none of the {there[number]} objects of category '
+            f'{number} can be learned: mmdet leaves out those of no area, '
+            'under a pixel wide or high, or of a crowd'
+            for number, count in kept.items() if there[number] and not count)
+    for (kind, text), count in odd.items():
+        getattr(report, kind).append(f'{path}: {count} {text}')
+
+
+def _ids(content: dict, evaluated: bool) -> Iterator[str]:
+    """Faults of entries without an id, with another one's, or an unfit one."""
+    for what, key in (('image', 'images'), ('annotation', 'annotations'),
+                      ('category', 'categories')):
+        seen = set()
+        kinds = set()
+        for position, entry in enumerate(content[key]):
+            number = entry.get('id') if isinstance(entry, dict) else None
+            if (not isinstance(number, (int, float, str))
+                    or number != number):  # not a number
+                yield f'{what} at position {position} has no id'
+                continue
+            if number in seen:
+                yield f'two times {what} {number}'
+            seen.add(number)
+            kinds.add(isinstance(number, str))
+            if not evaluated or what == 'image':
+                continue
+            if what == 'annotation' and number == 0:
+                yield ('an annotation has the id 0, which pycocotools takes '
+                       'for no match: a detection of it would be a false one; '
+                       'count from 1')
+            elif isinstance(number, str) or (
+                    what == 'category' and not isinstance(number, int)):
+                yield (f'{what} {number!r} has an id that is no whole number, '
+                       'at which the evaluation would stop')
+                break  # as those that follow
+        if len(kinds) > 1:
+            yield f'the ids of {key} are both numbers and texts'
+
+
+def _object(entry: dict, sizes: dict, kept: dict, evaluated: bool,
+            masks: bool, odd: Counter) -> Optional[str]:
+    """The first fault of an object.
+
+    One that mmdet learns from is counted in ``kept``, by category; what is no
+    fault of one object in ``odd``, by kind and text.
+    """
+    image, category = entry.get('image_id'), entry.get('category_id')
+    for what, number, known in (('image', image, sizes),
+                                ('category', category, kept)):
+        if not isinstance(number, (int, float, str)) or number not in known:
+            return f'is of {what} {number}, which the file does not list'
+    box, area = entry.get('bbox'), entry.get('area')
+    if not (isinstance(box, list) and len(box) == 4 and all(
+            map(_finite, box))):
+        return f'has the box {box}, not four numbers'
+    if not _finite(area):
+        return 'has no area'
+    crowd = entry.get('iscrowd')
+    if crowd not in (0, 1) and (crowd is not None or evaluated):
+        return f'has iscrowd {crowd!r}, not 0 or 1: pycocotools needs it'
+    x, y, width, height = box
+    if min(width, height) < 0 or evaluated and not (
+            crowd or min(width, height) > 0):
+        return (f'has the box {_text(box)}: of no width or height, it can '
+                'not be found')
+    size = sizes[image]
+    if size and not (-SLACK <= x and x + width <= size[0] + SLACK
+                     and -SLACK <= y and y + height <= size[1] + SLACK):
+        corners = x < width <= size[0] and y < height <= size[1]
+        return (f'has the box {_text(box)}, which leaves the image of '
+                f'{size[0]:g}x{size[1]:g}' + (
+                    ": COCO's are left, top, width and height, not corners"
+                    if corners else ''))
+    if evaluated and not 0 <= area <= _LARGEST:
+        return f'has the area {area:g}: pycocotools would ignore it'
+    if masks:
+        mask = entry.get('segmentation')
+        if not mask:
+            return 'has no segmentation'
+        fault = size and mask_fault(mask, *size)
+        if fault:
+            return fault
+        if left_out_polygons(mask):
+            odd['notes', 'objects have a polygon of under three points, '
+                'which mmdet leaves out'] += 1
+    if entry.get('ignore') and not crowd:
+        if evaluated:
+            return (f"has ignore {entry['ignore']}, which pycocotools "
+                    'overwrites by iscrowd: write iscrowd 1, or leave it out')
+        odd['notes', 'objects have ignore, mmdet leaves them out'] += 1
+    elif area <= 0 and min(width, height) >= 1:
+        odd['warnings', 'objects have the area 0, but a box: mmdet leaves '
+            'them out of training, and the evaluation calls them small'] += 1
+    elif area <= 0 or min(width, height) < 1:
+        odd['notes', 'objects are under a pixel wide, high or large; mmdet '
+            'leaves them out'] += 1
+    elif not crowd:
+        kept[category] += 1
+    if area > (width + 1) * (height + 1):
+        odd['warnings', 'objects have a larger area than their box: the AP of '
+            'small, medium and large ones is not what it says'] += 1
+    return None
+
+
+def _text(box: list) -> str:
+    return ' '.join(f'{x:g}' for x in box)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
