@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 
 import mmengine
-import torch
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.registry import init_default_scope
@@ -13,13 +11,16 @@ from mmengine.runner import Runner
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
+    ConfigOptions,
     apply_overrides,
+    check_config,
+    check_folder,
     check_whole,
-    is_detector,
     leave_group,
     one_line_errors,
     prepare_dist,
     read_config,
+    set_up_loader,
 )
 
 
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out-item', choices=['metrics', 'pred'],
                         default='pred', help='what to write; default: pred')
     parser.add_argument('--no-pin-memory', action='store_true')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
                         help='override settings of the config')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -44,11 +45,26 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def check_out(path: str, item: str) -> None:
+    """Refuse a file of the results that could not be written after all.
+
+    Raises:
+        InputError: If its ending says no format, or it is a folder.
+    """
+    endings = ('.pkl', '.pickle') if item == 'pred' else (
+        '.json', '.yml', '.yaml', '.pkl', '.pickle')
+    if Path(path).suffix not in endings:
+        raise InputError(f"--out '{path}': --out-item {item} writes files "
+                         f'that end with {", ".join(endings)}')
+    if Path(path).is_dir():
+        raise InputError(f"--out '{path}' is a folder: name a file")
+    check_folder(str(Path(path).parent), '--out')
+
+
 def main() -> None:
-    try:
-        args = parse_args()
-    except ValueError as error:  # of mmengine's DictAction
-        raise InputError('--cfg-options wants key=value') from error
+    args = parse_args()
+    if args.out:
+        check_out(args.out, args.out_item)
     cfg = read_config(args.config)
     if not Path(args.checkpoint).is_file():
         raise MissingFileError(f"checkpoint '{args.checkpoint}' not found")
@@ -59,15 +75,14 @@ def main() -> None:
             '--data FOLDER')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
+    check_config(cfg, ('model', 'test_dataloader', 'test_cfg'))
     cfg.launcher = args.launcher
     # the config of a resumed run says resume
     cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
         Path('work_dirs', Path(args.config).stem))
-    cfg.test_dataloader.setdefault('collate_fn', dict(
-        type='pseudo_collate' if is_detector(cfg) else 'default_collate'))
-    cfg.test_dataloader.setdefault(
-        'pin_memory', torch.cuda.is_available() and not args.no_pin_memory)
+    check_folder(cfg.work_dir, '--work-dir')
+    set_up_loader(cfg, 'test_dataloader', not args.no_pin_memory)
     prepare_dist(cfg, args.launcher)
     runner = Runner.from_cfg(cfg)
     check_whole(runner.model, args.checkpoint)

@@ -2,20 +2,23 @@
 import argparse
 import os
 from pathlib import Path
+from typing import List, Tuple
 
 import torch
 import torch.distributed as torch_dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from mmdisco.converters import safe_load
-from mmdisco.engine import QueueCheckHook
-from mmdisco.errors import InputError
+from mmdisco.engine import QueueCheckHook, check_labels
 from mmdisco.launch import (
     LEVELS,
+    ConfigOptions,
     apply_overrides,
     apply_speed,
+    check_config,
+    check_folder,
     check_schedule,
     fit_queue,
     is_detector,
@@ -26,8 +29,11 @@ from mmdisco.launch import (
     ours,
     prepare_dist,
     read_config,
+    scale_lr,
+    set_up_loader,
     shrink,
     shrink_detection,
+    unreached,
 )
 from mmdisco.launch.student import check_student, set_student
 
@@ -62,9 +68,10 @@ def parse_args() -> argparse.Namespace:
         help='a few tiny iterations on bundled images with a random teacher: '
         'shows in a minute that the config works')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
+        '--cfg-options', nargs='+', action=ConfigOptions,
         help='override settings of the config, as key=value; lists as '
-        'key="[a,b]" or key=a,b')
+        'key="[a,b]" or key=a,b, dicts as key="dict(a=1)", None to leave out '
+        'a hook or an entry of a list')
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none')
@@ -106,64 +113,67 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.load_from = checkpoint
     elif cfg.get('load_from') and '://' not in cfg.load_from:
         safe_load(cfg.load_from)
-    if not args.smoke:  # which makes one
+    if not args.smoke and not cfg.get('smoke'):  # which makes one
         check_student(cfg)
     cfg.setdefault('auto_scale_lr', dict(base_batch_size=256, enable=False))
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
-    if cfg.auto_scale_lr.get('enable'):
-        # mmengine scales by ranks x batch / base, without accumulation
-        cfg.auto_scale_lr.base_batch_size /= cfg.optim_wrapper.get(
-            'accumulative_counts', 1)
-    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        loader = cfg.get(field)
-        if loader is None:
-            continue
-        loader.setdefault('collate_fn', dict(
-            type='pseudo_collate' if is_detector(cfg) else 'default_collate'))
-        loader.setdefault('pin_memory', torch.cuda.is_available())
-        loader.setdefault('persistent_workers', True)
-        if args.no_pin_memory:
-            loader.pin_memory = False
-        if args.no_persistent_workers or loader.num_workers == 0:
-            loader.persistent_workers = False
-        if loader.num_workers == 0:
-            loader.pop('prefetch_factor', None)
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        set_up_loader(cfg, name, not args.no_pin_memory,
+                      not args.no_persistent_workers)
 
 
-def main() -> None:
-    try:
-        args = parse_args()
-    except (ValueError, RecursionError) as error:  # of mmengine's DictAction
-        raise InputError('--cfg-options wants key=value; a dict as one option '
-                         'for each of its keys, a.b=1 a.c=2') from error
+def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
+    """Read the config, and make of it what is run.
+
+    Args:
+        args (argparse.Namespace): Of :func:`parse_args`.
+
+    Returns:
+        tuple[Config, list[str]]: The config, which gives itself again if it
+        is dumped, read and configured; and what the log must say.
+
+    Raises:
+        InputError: If it can't be run.
+    """
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
+    check_config(cfg, ('model', 'train_cfg', 'train_dataloader',
+                       'optim_wrapper'))
     merge_args(cfg, args)
+    check_folder(cfg.work_dir, '--work-dir')
     prepare_dist(cfg, args.launcher)
     # of the launcher; mmengine makes the process group for CUDA later
     world_size = int(os.environ.get('WORLD_SIZE', os.environ.get(
         'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
     notes = []
-    if args.smoke:
+    if not cfg.get('smoke'):  # what was dumped by one has been checked
+        notes += check_schedule(cfg)
+    if args.smoke or cfg.get('smoke'):
         notes += (shrink_detection if is_detector(cfg) else shrink)(
             cfg, world_size,
             main=args.launcher == 'none' or local_rank() == 0)
         if torch_dist.is_initialized():
             torch_dist.barrier()
-    notes += check_schedule(cfg)
     notes += fit_queue(cfg, world_size)
     notes += apply_speed(cfg, args.speed)
+    return cfg, notes
+
+
+def main() -> None:
+    cfg, notes = configure(parse_args())
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
     # one for each weight of a momentum encoder
     runner.logger.addFilter(lambda record: (
         'is skipped since its requires_grad' not in record.getMessage()))
-    for note in notes:
-        runner.logger.warning(note)
     # as a hook it comes too late for schedulers that count iterations
     QueueCheckHook().before_train(runner)
+    check_labels(runner)
+    for note in notes + unreached(cfg, len(runner.train_dataloader)):
+        runner.logger.warning(note)
+    scale_lr(runner)
     runner.train()
 
 

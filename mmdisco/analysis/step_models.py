@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.launch import apply_speed, read_config
+from mmdisco.launch.hardware import set_up_process
 from mmdisco.models.fast_student import speed_up_student
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -66,6 +67,7 @@ def fast_model(cfg: Config, level: str) -> nn.Module:
         nn.Module: In train mode.
     """
     apply_speed(cfg, level)
+    set_up_process(cfg.get('speed', {}))
     model = MODELS.build(cfg.model)
     model.init_weights()
     if level != 'off':

@@ -24,6 +24,7 @@ from .hooks import (
     TeacherKNNHook,
     ThroughputHook,
 )
+from .label_check import check_labels
 from .larc import LARC
 from .prefetch import CudaPrefetcher, PrefetchHook
 
@@ -35,5 +36,5 @@ __all__ = [
     'OnlineKNNHook', 'OnlineProbeHook', 'OptimizerLayoutHook',
     'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook',
     'StudentHook', 'SwAVQueueHook', 'TeacherHook', 'TeacherKNNHook',
-    'ThroughputHook'
+    'ThroughputHook', 'check_labels'
 ]

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 from torch import nn
 
+from mmdisco.launch.hardware import set_up_process
 from mmdisco.models.fast_student import speed_up_student
 
 
@@ -14,8 +15,9 @@ class FastRunner(Runner):
     """mmengine's runner, whose model is rewritten for speed when it is built.
 
     The config's ``speed`` says how: the arguments ``channels_last`` and
-    ``compile`` of :func:`speed_up_student`. ``tools/train.py --speed`` sets
-    both.
+    ``compile`` of :func:`speed_up_student`, and what
+    :func:`set_up_process` does to the process. ``tools/train.py --speed``
+    sets all.
     """
 
     def wrap_model(self, model_wrapper_cfg: Optional[dict],
@@ -29,11 +31,12 @@ class FastRunner(Runner):
         Returns:
             nn.Module: The wrapped model, or the model itself.
         """
+        speed = self.cfg.speed
+        set_up_process(speed)
         model = model.to(get_device())
         if hasattr(model, 'init_weights'):
             # before: random numbers fill a tensor in the order of its memory
             model.init_weights()
-        speed = self.cfg.speed
         speed_up_student(model, speed.channels_last, speed.compile)
         return super().wrap_model(model_wrapper_cfg, model)
 

@@ -1,12 +1,16 @@
+from .checks import check_config, check_folder
 from .cores import available_cores
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
 from .jobs import Job, run_jobs, scalars
+from .loaders import set_up_loader
+from .options import ConfigOptions
 from .overrides import apply_overrides, read_config
 from .queue import fit_queue
 from .quiet import quiet_init
 from .resume import newest_checkpoint
-from .schedule import check_schedule
+from .scale_lr import scale_lr
+from .schedule import check_schedule, unreached
 from .scope import is_detector, ours
 from .smoke import shrink
 from .smoke_detection import shrink_detection
@@ -14,9 +18,11 @@ from .speed import LEVELS, apply_speed
 from .whole import check_whole
 
 __all__ = [
-    'LEVELS', 'Job', 'apply_overrides', 'apply_speed', 'available_cores',
-    'check_schedule', 'check_whole', 'fit_queue', 'init_processes',
-    'is_detector', 'leave_group', 'local_rank', 'newest_checkpoint',
-    'one_line_errors', 'ours', 'prepare_dist', 'quiet_init', 'read_config',
-    'run_jobs', 'scalars', 'shrink', 'shrink_detection'
+    'LEVELS', 'ConfigOptions', 'Job', 'apply_overrides', 'apply_speed',
+    'available_cores', 'check_config', 'check_folder', 'check_schedule',
+    'check_whole', 'fit_queue', 'init_processes', 'is_detector',
+    'leave_group', 'local_rank', 'newest_checkpoint', 'one_line_errors',
+    'ours', 'prepare_dist', 'quiet_init', 'read_config', 'run_jobs',
+    'scalars', 'scale_lr', 'set_up_loader', 'shrink', 'shrink_detection',
+    'unreached'
 ]

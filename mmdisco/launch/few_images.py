@@ -52,13 +52,13 @@ def few_images(loader: dict, images: int, folder: Path) -> str:
     if kind == 'ImageNet':  # which has a thousand folders, or is none
         dataset.type = 'CustomDataset'
         dataset.pop('split', None)
-    elif kind == 'LabelledPhotos':  # the tiles are of two classes
-        dataset.update(num_classes=None, ann_file='', num_images=None)
     elif 'CIFAR' in kind:  # whose images need no loading, labels below 10
         dataset.update(type='LabelledPhotos', pipeline=[
             dict(type='LoadImageFromFile', imdecode_backend='pillow'),
             *dataset.pipeline])
         for key in ('split', 'download'):
             dataset.pop(key, None)
+    if dataset.type == 'LabelledPhotos':  # the tiles are of two classes
+        dataset.update(num_classes=None, ann_file='', num_images=None)
     dataset.update(data_root=str(folder), data_prefix='')
     return kind

@@ -39,19 +39,21 @@ def why_no_compiler() -> Optional[str]:
     return None
 
 
-def keep_freed_memory() -> bool:
+def can_keep_freed_memory() -> bool:
+    """Whether :func:`keep_freed_memory` does anything here."""
+    return platform.libc_ver()[0] == 'glibc'
+
+
+def keep_freed_memory() -> None:
     """Have the C library keep what is freed for the next step (Linux, glibc).
 
     A tensor of some MiB else goes back to the system as soon as it is freed,
     and each page of the next one costs a fault: a fifth of a step on a CPU.
-
-    Returns:
-        bool: Whether it does.
     """
-    if platform.libc_ver()[0] != 'glibc':
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_MAX, 0) and mallopt(_TRIM_THRESHOLD, 2**31 - 1))
+    if can_keep_freed_memory():
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MMAP_MAX, 0)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def draw_as_eager() -> None:
@@ -67,3 +69,17 @@ def save_activations_sparingly() -> None:
     """
     import torch._functorch.config as functorch
     functorch.activation_memory_budget = .7
+
+
+def set_up_process(speed: dict) -> None:
+    """Do what ``speed`` of a config says of the whole process.
+
+    Args:
+        speed (dict): Of :func:`apply_speed`; keys that it lacks are off.
+    """
+    if speed.get('draw_as_eager'):
+        draw_as_eager()
+    if speed.get('spare_activations'):
+        save_activations_sparingly()
+    if speed.get('keep_memory'):
+        keep_freed_memory()

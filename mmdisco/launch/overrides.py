@@ -14,7 +14,7 @@ from mmdisco.errors import InputError, MissingFileError
 
 # Top-level names that the runner or its hooks read by name.
 _READ = {'auto_scale_lr', 'sync_bn', 'find_unused_parameters', 'compile',
-         'activation_checkpointing', 'model_wrapper_cfg', 'data_root'}
+         'activation_checkpointing', 'model_wrapper_cfg', 'data_root', 'smoke'}
 _READ |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 
 # Templates of the _base_ files, and where a config puts their copies.
@@ -36,6 +36,11 @@ _TAKEN = {
     'randomness': {'diff_rank_seed'},
     'adapter': {'in_features', 'out_features', 'bias'},
 }
+# Hooks that mmengine adds, unless the config sets them to None.
+_DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger',
+                  'param_scheduler', 'checkpoint'}
+# What mmengine does not take None for.
+_EMPTY = dict(default_hooks={}, env_cfg={}, randomness=dict(seed=None))
 # Dicts with free keys.
 _FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}
 
@@ -96,8 +101,58 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
         _check_key(cfg, key, value)
         if key == 'data_root':
             move_data(cfg, value)
-        cfg.merge_from_dict({key: value})
+        _set(cfg, key, value)
+    _leave_out(cfg, options or {})
     _check_optimizer(cfg)
+
+
+def _set(cfg: Config, key: str, value: Any) -> None:
+    """Set a key; mmengine's merge takes only dicts as entries of a list."""
+    path, _, last = key.rpartition('.')
+    holder = _node(cfg, path.split('.')) if path else None
+    if not isinstance(holder, (list, tuple)) or isinstance(value, dict):
+        cfg.merge_from_dict({key: value})
+        return
+    entries = list(holder)
+    entries[int(last)] = value
+    if isinstance(holder, list):
+        holder[:] = entries
+    else:
+        _set(cfg, path, tuple(entries))
+
+
+def _leave_out(cfg: Config, options: dict) -> None:
+    """Remove what is set to None, which means 'without it'.
+
+    mmengine does so for its own default hooks alone; here for all of them,
+    and for entries of lists.
+    """
+    holders = [_node(cfg, key.split('.')[:-1]) for key in options]
+    for name in ('custom_hooks', 'param_scheduler'):
+        holders.append(cfg.get(name))
+    for holder in holders:
+        if isinstance(holder, list):
+            holder[:] = [entry for entry in holder if entry is not None]
+    for name, default in _EMPTY.items():
+        if cfg.get(name, default) is None:
+            cfg[name] = default.copy()
+    hooks = cfg.get('default_hooks', {})
+    for name in [name for name, hook in hooks.items() if hook is None]:
+        if name not in _DEFAULT_HOOKS:  # which mmengine adds otherwise
+            hooks.pop(name)
+
+
+def _node(cfg: Config, path: List[str]) -> Any:
+    """What is at a dotted name, or None."""
+    node: Any = cfg
+    for part in path:
+        if isinstance(node, (list, tuple)):
+            node = node[int(part)]
+        elif isinstance(node, (dict, Config)):
+            node = node.get(part)
+        else:
+            return None
+    return node
 
 
 def move_data(cfg: Config, root: str) -> None:
@@ -120,7 +175,8 @@ def move_data(cfg: Config, root: str) -> None:
 
 def _check_optimizer(cfg: Config) -> None:
     """mmengine tells of an unknown type anywhere else, but not here."""
-    kind = cfg.get('optim_wrapper', {}).get('optimizer', {}).get('type')
+    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get(
+        'type')
     known = registries.OPTIMIZERS
     if isinstance(kind, str) and known.get(kind) is None:
         names = [*known.module_dict, *known.parent.module_dict]
@@ -151,6 +207,10 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
             node, name = node[part], part
         else:
             return
+    if isinstance(node, dict) and isinstance(value, (str, int, float)):
+        raise InputError(
+            f"--cfg-options {key}: wants a dict, got '{value}': set its keys, "
+            f'as {key}.{next(iter(node), "type")}=…')
     number = isinstance(node, (int, float)) and not isinstance(node, bool)
     if number and isinstance(value, str) and value != 'auto':
         raise InputError(f"--cfg-options {key}: wants a number, got '{value}'")

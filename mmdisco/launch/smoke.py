@@ -30,6 +30,7 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     Returns:
         list[str]: What the log must say loudly.
     """
+    cfg.smoke = True  # a dumped config says so, too
     work_dir = Path(cfg.work_dir)
     images = BATCH * BATCHES * world_size
     loaders = [cfg.train_dataloader, cfg.get('val_dataloader')]
@@ -50,7 +51,8 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
         if scheduler.get('by_epoch', True):  # a warm-up ends before the run
             scheduler.update({edge: min(scheduler[edge], EPOCHS - 1)
                               for edge in scheduler.keys() & {'begin', 'end'}})
-    cfg.default_hooks.logger.interval = 1
+    if cfg.default_hooks.get('logger'):
+        cfg.default_hooks.logger.interval = 1
 
     ssl = cfg.model.get('ssl', cfg.model)
     if 'queue_len' in ssl:

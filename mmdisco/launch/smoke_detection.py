@@ -46,7 +46,9 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
                           num_workers=0, persistent_workers=False)
     for part in (cfg.train_dataloader, cfg.get('val_dataloader'),
                  cfg.get('custom_hooks')):
-        _shrink_sizes(part)
+        if not cfg.get('smoke'):  # of a dumped config they are small already
+            _shrink_sizes(part)
+    cfg.smoke = True
     for part in (cfg.model.get('train_cfg'), cfg.model.get('test_cfg')):
         _lower(part)
     _shorten(cfg)
@@ -81,9 +83,11 @@ def _shorten(cfg: Config) -> None:
         if by_epoch and scheduler.get('by_epoch', True):
             scheduler.begin = min(scheduler.get('begin', 0), EPOCHS - 1)
             scheduler.end = EPOCHS
-    cfg.default_hooks.logger.interval = 1
-    if not by_epoch:
-        cfg.default_hooks.checkpoint.interval = ITERS
+    hooks = cfg.default_hooks
+    if hooks.get('logger'):
+        hooks.logger.interval = 1
+    if not by_epoch and hooks.get('checkpoint'):
+        hooks.checkpoint.interval = ITERS
     for hook in cfg.get('custom_hooks') or ():
         if hook.type == 'DetectionPreciseBNHook':
             hook.update(num_batches=1, interval=1)

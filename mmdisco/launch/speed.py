@@ -8,9 +8,7 @@ from mmdisco.errors import InputError
 from mmdisco.paths import configs_root
 from .hardware import (
     bf16_pays,
-    draw_as_eager,
-    keep_freed_memory,
-    save_activations_sparingly,
+    can_keep_freed_memory,
     why_no_compiler,
 )
 from .schedule import losses_of
@@ -56,11 +54,17 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         no_compiler = no_compiler or 'feature maps are recorded'
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'
-    cfg.speed = dict(channels_last=channels_last, compile=compiled)
+    layout = dict(channels_last=channels_last, compile=compiled)
+    # all of it, so that a dumped config is as fast, and draws the same numbers
+    cfg.speed = dict(
+        layout,
+        draw_as_eager=level == 'exact',
+        spare_activations=level == 'auto' and compiled,
+        keep_memory=not gpu and can_keep_freed_memory())
 
     if 'teacher' in cfg.model:
         teacher = cfg.model.teacher
-        teacher.update(cfg.speed)
+        teacher.update(layout)
         teacher.fuse = teacher.get('norm_mode', 'eval') == 'eval'
         if half:
             teacher.dtype = 'bf16'
@@ -70,14 +74,9 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         wrapper.optimizer.setdefault('fused', True)
     if half and wrapper.get('type', 'OptimWrapper') == 'OptimWrapper':
         wrapper.type = 'BF16OptimWrapper'
-    if level == 'exact':
-        draw_as_eager()
-    elif compiled:
-        save_activations_sparingly()
     _static_graph(cfg)
     cfg.default_hooks.runtime_info = dict(type='LateLogHook')
     views = level == 'auto' and _fast_views(cfg, on_device=gpu)
-    kept = not gpu and keep_freed_memory()
     precision = dict(
         BF16OptimWrapper='bf16', AmpOptimWrapper='mixed precision'
     ).get(wrapper.get('type'), 'fp32')
@@ -87,10 +86,15 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         precision,
         'channels last' if channels_last else '',
         'compiled' if compiled else f'not compiled ({no_compiler})',
-        'freed memory kept' if kept else '',
+        'freed memory kept' if cfg.speed.keep_memory else '',
         'fast views' if views else '',
     ]
-    return [f"speed {level}: {', '.join(filter(None, ways))}"]
+    notes = [f"speed {level}: {', '.join(filter(None, ways))}"]
+    if compiled:
+        notes.append('speed: the first iteration waits for the compiler, some '
+                     'minutes for a large network; torch keeps what it has '
+                     'compiled for later runs')
+    return notes
 
 
 def _lean(ssl: dict) -> None:
@@ -128,8 +132,11 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
     dataset = cfg.train_dataloader.dataset
     own = any('data_preprocessor' in part for part in (
         cfg.model, cfg.model.get('ssl', {})))
-    if (own or cfg.get('data_preprocessor') != reference.data_preprocessor
-            or dataset.get('pipeline') != reference.train_pipeline):
+    found = cfg.get('data_preprocessor'), dataset.get('pipeline')
+    if not own and found == (fast.data_preprocessor, fast.train_pipeline):
+        return True  # of a dumped config
+    if own or found != (reference.data_preprocessor,
+                        reference.train_pipeline):
         return False
     cfg.data_preprocessor = fast.data_preprocessor
     dataset.pipeline = fast.train_pipeline

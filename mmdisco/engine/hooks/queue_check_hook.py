@@ -1,6 +1,8 @@
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
+from torch.utils.data import DataLoader
 
 from mmdisco.errors import InputError
 from mmdisco.models.losses.feature_queue import FeatureQueue
@@ -12,8 +14,9 @@ class QueueCheckHook(Hook):
 
     A queue longer than the data set holds keys of the query's own image, and
     one that is not a multiple of the global batch can't be filled (MoCo
-    stops with an assertion when it reaches the end). Queues of distillation
-    losses wrap around, and need only be short enough.
+    stops with an assertion when it reaches the end), nor by a smaller batch
+    at the end of each epoch. Queues of distillation losses wrap around, and
+    need only be short enough.
     """
 
     def before_train(self, runner) -> None:
@@ -52,3 +55,17 @@ class QueueCheckHook(Hook):
             raise InputError(
                 f'a queue of {length} keys is no multiple of the global batch '
                 f'of {batch}: set {prefix}queue_len to {fitting or batch}')
+        last = _last_batch(loader) * runner.world_size
+        if last and length % last:
+            raise InputError(
+                f'the last batch of an epoch has {last} of {batch} images, of '
+                f'which a queue of {length} keys is no multiple: set '
+                'train_dataloader.drop_last=True')
+
+
+def _last_batch(loader: DataLoader) -> int:
+    """Images of a rank that make no whole batch and are not left out."""
+    batches = loader.batch_sampler
+    if batches.drop_last or isinstance(loader.sampler, InfiniteSampler):
+        return 0
+    return len(loader.sampler) % batches.batch_size

@@ -1,0 +1,34 @@
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from mmdisco.errors import InputError
+from .online import innermost, labels_of
+
+
+def check_labels(runner: Runner) -> None:
+    """Compare the labels of a classifier's images with its classes.
+
+    A label beyond them stops the training with an index error, or on a GPU
+    with an assertion of the device; in the evaluation it always is a miss.
+
+    Args:
+        runner (Runner): Before its ``train``.
+
+    Raises:
+        InputError: If a label is beyond the head's classes.
+    """
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
+    classes = getattr(getattr(model, 'head', None), 'num_classes', None)
+    if not classes:
+        return
+    for split, loop in (('train', runner.train_loop),
+                        ('val', runner.val_loop)):
+        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        labels = None if dataset is None else labels_of(innermost(dataset))
+        if labels is not None and len(labels) and int(labels.max()) >= classes:
+            raise InputError(
+                f'the images of {split}_dataloader are of '
+                f'{int(labels.max()) + 1} classes, but the head knows '
+                f'{classes}: set model.head.num_classes to '
+                f'{int(labels.max()) + 1}')

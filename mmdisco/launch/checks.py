@@ -1,0 +1,249 @@
+"""What a config must not say, found before anything is built."""
+import math
+import os
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from numbers import Integral, Number
+from pathlib import Path
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+
+from mmengine.config import Config
+
+from mmdisco.errors import InputError
+
+
+class _Range(NamedTuple):
+    """Numbers that a setting takes; elements of a list are looked at each."""
+    low: float
+    high: float = math.inf
+    whole: bool = False
+    above: bool = False  # low itself is refused
+    below: bool = False  # high itself is refused
+    besides: tuple = ()  # other values
+
+    def takes(self, value: Any) -> bool:
+        if any(value is other or (value == other and not isinstance(
+                value, bool)) for other in self.besides):
+            return True
+        if isinstance(value, bool) or not isinstance(
+                value, Integral if self.whole else Number):
+            return False
+        return (math.isfinite(value)
+                and (self.low < value or self.low == value and not self.above)
+                and (value < self.high
+                     or self.high == value and not self.below))
+
+    def __str__(self) -> str:
+        text = 'an integer' if self.whole else 'a number'
+        text += f' {">" if self.above else ">="} {self.low:g}'
+        if self.high < math.inf:
+            text += f' and {"<" if self.below else "<="} {self.high:g}'
+        return ' or '.join([text, *(repr(o) for o in self.besides)])
+
+
+_COUNT, _FROM_0 = _Range(1, whole=True), _Range(0, whole=True)
+_POSITIVE, _NOT_NEGATIVE = _Range(0, above=True), _Range(0)
+_SHARE, _BELOW_1 = _Range(0, 1), _Range(0, 1, below=True)
+_EVERY = _Range(1, whole=True, besides=(-1, ))
+
+# Settings by their dotted names, where * is any part of one; the first row
+# that fits holds.
+_NUMBERS = {
+    '*_dataloader.batch_size': _COUNT,
+    '*_dataloader.num_workers': _FROM_0,
+    '*_dataloader.prefetch_factor': _Range(1, whole=True, besides=(None, )),
+    '*_dataloader.timeout': _NOT_NEGATIVE,
+    '*_dataloader.num_batch_per_epoch': _COUNT,
+    'train_cfg.max_epochs': _COUNT,
+    'train_cfg.max_iters': _COUNT,
+    'train_cfg.val_interval': _COUNT,
+    'train_cfg.val_begin': _FROM_0,
+    'optim_wrapper.accumulative_counts': _COUNT,
+    'optim_wrapper.clip_grad.max_norm': _POSITIVE,
+    'optim_wrapper.optimizer.lr': _POSITIVE,
+    'optim_wrapper.optimizer.weight_decay': _NOT_NEGATIVE,
+    'optim_wrapper.optimizer.momentum': _BELOW_1,
+    'optim_wrapper.optimizer.betas': _BELOW_1,
+    'optim_wrapper.optimizer.eps': _NOT_NEGATIVE,
+    'optim_wrapper.paramwise_cfg.*_mult': _NOT_NEGATIVE,
+    'auto_scale_lr.base_batch_size': _POSITIVE,
+    # LinearLR divides by it
+    'param_scheduler*.start_factor': _Range(0, 1, above=True),
+    'param_scheduler*.end_factor': _SHARE,
+    'param_scheduler*.gamma': _POSITIVE,
+    'param_scheduler*.begin': _FROM_0,
+    'param_scheduler*.end': _COUNT,
+    'param_scheduler*.T_max': _COUNT,
+    'param_scheduler*.step_size': _COUNT,
+    'param_scheduler*.milestones': _COUNT,
+    'param_scheduler*.eta_min': _NOT_NEGATIVE,
+    'param_scheduler*.eta_min_ratio': _NOT_NEGATIVE,
+    'randomness.seed': _Range(0, 2**32 - 1, whole=True, besides=(None, )),
+    # images are divided by it
+    '*data_preprocessor.std': _Range(0, above=True, besides=(None, )),
+    '*data_preprocessor.mean': _Range(-math.inf, besides=(None, )),
+    'model*.head.loss.queue_len': _FROM_0,  # SwAV's, which is off at 0
+    'model*distill*.queue_len': _COUNT,
+    'model*.queue_len': _Range(1, whole=True, besides=('auto', )),
+    'model*temperature': _POSITIVE,
+    'model*_temp': _POSITIVE,
+    'model*.loss_weight': _NOT_NEGATIVE,
+    'model.ssl_weight': _NOT_NEGATIVE,
+    'model*.ssl.momentum': _SHARE,
+    'model.momentum': _SHARE,
+    'model*base_momentum': _SHARE,
+    'model*.norm_cfg.eps': _POSITIVE,
+    'model*.drop_path_rate': _BELOW_1,
+    'model*.num_classes': _COUNT,
+    'model*_channels': _COUNT,
+    'model*.feat_dim': _COUNT,
+    'model*.num_prototypes': _COUNT,
+    'default_hooks.online_knn.interval': _FROM_0,
+    'default_hooks.checkpoint.max_keep_ckpts': _EVERY,
+    'default_hooks.*.interval': _EVERY,
+    'custom_hooks.*.interval': _COUNT,
+    'custom_hooks.*.window': _COUNT,
+    'custom_hooks.*.iters': _FROM_0,
+    'custom_hooks.*.epochs': _FROM_0,
+    'custom_hooks.*.start_*': _FROM_0,
+    'custom_hooks.*.max_norm': _POSITIVE,
+    'log_processor.window_size': _COUNT,
+    '*_evaluator*.topk': _COUNT,
+    '*.pipeline.*.prob': _SHARE,
+    '*.pipeline.*.crop_size': _COUNT,
+}
+# Dicts that nothing works without, if a config has them.
+_NEEDED = ('model.ssl', 'model.teacher', 'model.distill', 'model.backbone',
+           'train_dataloader.dataset', 'val_dataloader.dataset',
+           'test_dataloader.dataset', 'optim_wrapper.optimizer')
+# Whether they hold one dict or several, each has a type.
+_LISTS = ('custom_hooks', 'param_scheduler', 'visualizer.vis_backends')
+# Python packages of mmengine's visual back ends: any of a row's will do.
+_PACKAGES = dict(
+    TensorboardVisBackend=('tensorboardX', 'tensorboard'),
+    WandbVisBackend=('wandb', ),
+    MLflowVisBackend=('mlflow', ),
+    ClearMLVisBackend=('clearml', ),
+    NeptuneVisBackend=('neptune', ),
+    DVCLiveVisBackend=('dvclive', ),
+    AimVisBackend=('aim', ))
+
+
+def check_config(cfg: Config, parts: Tuple[str, ...]) -> None:
+    """Refuse what would stop a run later, or make it a run in vain.
+
+    Args:
+        cfg (Config): The config, with what the command line says.
+        parts (tuple[str]): Names of dicts that the run cannot do without.
+
+    Raises:
+        InputError: If one is missing, a number is out of its range, a hook or
+            scheduler is not a dict, a visual back end lacks its package, or
+            the top classes are more than all.
+    """
+    for name in parts:
+        if not isinstance(cfg.get(name), dict):
+            raise InputError(f'{name} of the config is {cfg.get(name)!r}, but '
+                             'the run needs it: it must be a dict')
+    for name, value in _leaves(cfg._cfg_dict):
+        if value is None and name in _NEEDED:
+            raise InputError(f'{name} is None, but the run needs it')
+        allowed = range_of(name)
+        if allowed is not None and not allowed.takes(value):
+            raise InputError(f'{name} is {value!r}, but must be {allowed}')
+    for name in _LISTS:
+        _check_dicts(cfg, name)
+    _check_packages(cfg)
+    for split in ('val', 'test'):
+        _check_top(cfg, f'{split}_evaluator')
+
+
+def range_of(name: str) -> Optional[_Range]:
+    """What a setting may be.
+
+    Args:
+        name (str): Its dotted name; indices of a list at its end do not
+            count.
+    """
+    parts = name.split('.')
+    while parts[-1].isdigit():
+        parts.pop()
+    name = '.'.join(parts)
+    return next((allowed for pattern, allowed in _NUMBERS.items()
+                 if fnmatchcase(name, pattern)), None)
+
+
+def _leaves(node: Any, name: str = '') -> Iterator[Tuple[str, Any]]:
+    """Dotted names and values of all that is neither dict nor list."""
+    if isinstance(node, dict):
+        children = list(node.items())
+    elif isinstance(node, (list, tuple)):
+        children = list(enumerate(node))
+    else:
+        yield name, node
+        return
+    for key, child in children:
+        yield from _leaves(child, f'{name}.{key}' if name else str(key))
+
+
+def several(value: Any) -> List[Any]:
+    """A list of what may be one, several or none."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _check_dicts(cfg: Config, name: str) -> None:
+    node: Any = cfg
+    for part in name.split('.'):
+        node = (node or {}).get(part)
+    for i, entry in enumerate(several(node)):
+        if not isinstance(entry, dict) or 'type' not in entry:
+            raise InputError(
+                f"{name}.{i} is {entry!r}, but must be a dict with a type, as "
+                f"{name}.{i}.type=NAME, or None to leave it out")
+
+
+def _check_packages(cfg: Config) -> None:
+    backends = (cfg.get('visualizer') or {}).get('vis_backends')
+    for backend in several(backends):
+        packages = _PACKAGES.get(backend['type'], ())
+        if packages and not any(map(find_spec, packages)):
+            raise InputError(
+                f"visualizer: {backend['type']} needs the package "
+                f"{packages[-1]}, which is not installed: run 'pip install "
+                f"{packages[-1]}'")
+
+
+def _check_top(cfg: Config, name: str) -> None:
+    """Compare the top classes of an evaluator with all of the head's."""
+    head = (cfg.get('model') or {}).get('head') or {}
+    classes = head.get('num_classes') if isinstance(head, dict) else None
+    for metric in several(cfg.get(name)):
+        if not isinstance(metric, dict) or metric.get('type') != 'Accuracy':
+            continue
+        most = max(several(metric.get('topk', 1)))
+        if classes and most > classes:
+            raise InputError(
+                f'{name} counts hits among the {most} best classes, but '
+                f'model.head.num_classes is {classes}: set {name}.topk=1')
+
+
+def check_folder(path: str, option: str) -> None:
+    """Refuse a folder that cannot be made or written to.
+
+    Args:
+        path (str): The folder, which may not exist yet.
+        option (str): That names it.
+
+    Raises:
+        InputError: If it, or a folder above it, is a file or read-only.
+    """
+    found = next(part for part in (Path(path), *Path(path).absolute().parents)
+                 if part.exists())
+    if not found.is_dir():
+        raise InputError(f"{option} '{path}': '{found}' is a file, not a "
+                         f'folder: choose another {option}')
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise InputError(f"{option} '{path}': '{found}' is not writable: "
+                         f'choose another {option}')

@@ -1,0 +1,141 @@
+"""What a config must not say: types and ranges, in one table."""
+import pytest
+from mmengine.config import Config
+
+from mmdisco.errors import InputError
+from mmdisco.launch import apply_overrides, check_config, read_config
+from mmdisco.launch.checks import range_of
+from tests.tools import ROOT
+
+MOCO = str(ROOT / 'configs/disco/r50_mbv3.py')
+LINEAR = str(ROOT / 'configs/benchmarks/linear_r18.py')
+PARTS = ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper')
+
+
+def checked(options, config=MOCO):
+    cfg = read_config(config)
+    apply_overrides(cfg, options)
+    check_config(cfg, PARTS)
+    return cfg
+
+
+@pytest.mark.parametrize('key, refused, taken', [
+    ('train_dataloader.batch_size', (0, -4, 2.5, True, None), (1, 7)),
+    ('train_dataloader.num_workers', (-1, .5, None), (0, 3)),
+    ('train_dataloader.prefetch_factor', (0, -1), (1, None)),
+    ('train_cfg.max_epochs', (0, -1, 1.5), (1, 800)),
+    ('train_cfg.val_interval', (0, ), (1, )),
+    ('optim_wrapper.optimizer.lr', (-1, 0, float('nan'), float('inf'), None),
+     (1e-9, 30, 4.8)),
+    ('optim_wrapper.optimizer.momentum', (-.1, 1), (0, .9)),
+    ('optim_wrapper.optimizer.weight_decay', (-1e-4, ), (0, .4)),
+    ('optim_wrapper.accumulative_counts', (0, 1.5), (1, 8)),
+    ('param_scheduler.0.T_max', (0, ), (1, )),
+    ('param_scheduler.0.eta_min', (-1, ), (0, 1e-6)),
+    ('randomness.seed', (-1, 2**32, .5, True), (0, None, 2**32 - 1)),
+    ('data_preprocessor.std.0', (0, -1, True, float('nan')), (90, .1)),
+    ('data_preprocessor.std', ([1., 0., 1.], ), ([1., 2., 3.], )),
+    ('data_preprocessor.mean.2', (float('inf'), ), (0, -1.5)),
+    ('model.ssl.queue_len', (0, -1, None), (256, 'auto')),
+    ('model.ssl.momentum', (-1, 2), (0, 1, .01)),
+    ('model.ssl.head.temperature', (0, -1), (.07, )),
+    ('model.distill.loss_weight', (-1, ), (0, 32)),
+    ('model.ssl.backbone.norm_cfg.eps', (0, ), (1e-5, )),
+    ('default_hooks.checkpoint.interval', (0, -2), (1, -1)),
+    ('default_hooks.checkpoint.max_keep_ckpts', (0, ), (3, -1)),
+    ('default_hooks.logger.interval', (0, ), (1, )),
+    ('custom_hooks.4.window', (0, ), (10, )),
+    ('auto_scale_lr.base_batch_size', (0, ), (256, )),
+    ('log_processor.window_size', (0, ), (10, )),
+])
+def test_numbers_are_in_their_range(key, refused, taken):
+    for value in refused:
+        with pytest.raises(InputError, match=f'^{key}.* is .* must be '):
+            checked({key: value})
+    for value in taken:
+        checked({key: value})
+
+
+def test_the_first_row_that_fits_holds():
+    """SwAV's queue may be off, MoCo's not; names end where they end."""
+    assert range_of('model.head.loss.queue_len').takes(0)
+    assert not range_of('model.distill.1.queue_len').takes(0)
+    assert not range_of('model.queue_len').takes(0)
+    assert range_of('default_hooks.online_knn.interval').takes(0)
+    assert not range_of('default_hooks.checkpoint.interval').takes(0)
+    assert range_of('train_dataloader.dataset.num_classes') is None
+    assert range_of('model.train_cfg.rpn.pos_weight') is None
+
+
+@pytest.mark.parametrize('options, words', [
+    ({'train_dataloader': None}, 'train_dataloader of the config is None'),
+    ({'model.ssl': None}, 'model.ssl is None'),
+    ({'optim_wrapper.optimizer': None}, 'optim_wrapper.optimizer is None'),
+    ({'optim_wrapper': 0}, "wants a dict, got '0'"),
+    ({'custom_hooks.6': 3}, "wants a dict, got '3'"),
+    ({'custom_hooks': [3]}, 'custom_hooks.0 is 3'),
+    ({'param_scheduler': ['a']}, 'param_scheduler.0 is'),
+    ({'visualizer.vis_backends': ["dict(type='A')"]}, 'must be a dict'),
+])
+def test_dicts_stay_dicts(options, words):
+    with pytest.raises(InputError, match=words.replace('(', r'\(').replace(
+            ')', r'\)')):
+        checked(options)
+
+
+def test_none_leaves_out():
+    cfg = checked({
+        'custom_hooks.6': None, 'param_scheduler.0': None,
+        'train_dataloader.dataset.pipeline.1.transforms.0.1': None,
+        'default_hooks.logger': None})
+    before = read_config(MOCO)
+    assert cfg.custom_hooks == before.custom_hooks[:6]
+    assert cfg.param_scheduler == []
+    views = before.train_dataloader.dataset.pipeline[1].transforms[0]
+    assert cfg.train_dataloader.dataset.pipeline[1].transforms[0] == [
+        views[0], *views[2:]]
+    assert cfg.default_hooks.logger is None  # mmengine would add its own
+    cfg = checked({'default_hooks.online_knn': None},
+                  str(ROOT / 'configs/quickstart/mocov2.py'))
+    assert 'online_knn' not in cfg.default_hooks
+
+
+def test_entries_of_tuples_are_set(tmp_path):
+    key = 'train_dataloader.dataset.pipeline.1.transforms.0.0'
+    cfg = checked({f'{key}.crop_ratio_range.0': .5})
+    crop = cfg.train_dataloader.dataset.pipeline[1].transforms[0][0]
+    assert crop.crop_ratio_range == (.5, 1.)
+
+
+@pytest.mark.parametrize('classes, topk, fits', [
+    (3, (1, 5), False), (5, (1, 5), True), (3, 1, True), (3, 3, True),
+    (4, 5, False)])
+def test_top_classes_are_among_all(classes, topk, fits):
+    options = {'model.head.num_classes': classes, 'val_evaluator.topk': topk,
+               'test_evaluator.topk': topk}
+    if fits:
+        checked(options, LINEAR)
+        return
+    with pytest.raises(InputError, match='val_evaluator counts hits among the '
+                       f'5 .* is {classes}: set val_evaluator.topk=1'):
+        checked(options, LINEAR)
+
+
+@pytest.mark.parametrize('backend, package', [
+    ('TensorboardVisBackend', 'tensorboard'), ('WandbVisBackend', 'wandb'),
+    ('MLflowVisBackend', 'mlflow'), ('AimVisBackend', 'aim')])
+def test_a_visual_back_end_without_its_package(monkeypatch, backend, package):
+    there = []
+    monkeypatch.setattr('mmdisco.launch.checks.find_spec', there.count)
+    for options in ({'visualizer.vis_backends.0.type': backend},
+                    {'visualizer.vis_backends': [dict(type=backend)]}):
+        with pytest.raises(InputError, match=f"run 'pip install {package}'"):
+            checked(options)
+    there.append(package)
+    checked({'visualizer.vis_backends': [dict(type=backend)]})
+
+
+def test_the_tables_of_other_projects_are_taken():
+    """A detector's -1 are settings of mmdet's own."""
+    check_config(Config(dict(model=dict(train_cfg=dict(
+        pos_weight=-1, allowed_border=-1)))), ('model', ))
