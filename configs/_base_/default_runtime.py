@@ -12,7 +12,9 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=3,
         backend_args=dict(backend='atomic')),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # draws of seed, epoch, rank and image alone, with any workers
+    epoch_seed=dict(type='EpochSeedHook'))
 custom_hooks = [
     dict(type='QueueCheckHook'),
     dict(type='ResumeCheckHook'),

@@ -5,6 +5,8 @@ _base_ = './default_runtime.py'
 default_hooks = dict(
     logger=dict(interval=1000),
     checkpoint=dict(max_keep_ckpts=2),
+    # whole batches are augmented, images draw nothing
+    epoch_seed=dict(without_workers=False),
     # the curves of docs/curves.md, for less than 3 % of the time
     online_knn=dict(type='OnlineKNNHook', interval=3),
     online_probe=dict(type='OnlineProbeHook'),
@@ -15,5 +17,4 @@ log_processor = dict(
     custom_cfg=[  # so that a run's seconds can be summed
         dict(data_src='time', method_name='mean', window_size='epoch')
     ])
-custom_hooks = [*_base_.custom_hooks, dict(type='EpochSeedHook')]
 randomness = dict(seed=0, deterministic=False)

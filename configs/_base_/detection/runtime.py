@@ -14,6 +14,8 @@ default_hooks = dict(
         max_keep_ckpts=2,
         backend_args=dict(backend='atomic')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # draws of seed, epoch, rank and image alone, with any workers
+    epoch_seed=dict(type='mmpretrain.EpochSeedHook'),
     visualization=dict(type='DetVisualizationHook'))
 student_hook = dict(type='DetectionStudentHook', checkpoint=None)
 custom_hooks = [

@@ -4,11 +4,12 @@ from .labels import innermost, labels_of, labels_of_batch
 from .loop import OnlineLoop, SampleFeatures, top1
 from .probe import Probe
 from .sample import Sample, balanced_indices, draw_samples
-from .undisturbed import undisturbed
+from .undisturbed import same_random_states, undisturbed
 
 __all__ = [
     'FirstView', 'OnlineLoop', 'Probe', 'Sample', 'SampleFeatures',
     'balanced_indices', 'draw_samples', 'gather_rows', 'innermost',
-    'labels_of', 'labels_of_batch', 'pooled', 'rows_of', 'top1',
+    'labels_of', 'labels_of_batch', 'pooled', 'rows_of',
+    'same_random_states', 'top1',
     'undisturbed', 'unwrapped'
 ]
