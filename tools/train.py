@@ -15,6 +15,7 @@ from mmdisco.engine import QueueCheckHook, check_labels
 from mmdisco.launch import (
     LEVELS,
     ConfigOptions,
+    add_hooks,
     apply_overrides,
     apply_speed,
     check_config,
@@ -143,6 +144,7 @@ def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
                        'optim_wrapper'))
     merge_args(cfg, args)
     check_folder(cfg.work_dir, '--work-dir')
+    add_hooks(cfg)
     prepare_dist(cfg, args.launcher)
     # of the launcher; mmengine makes the process group for CUDA later
     world_size = int(os.environ.get('WORLD_SIZE', os.environ.get(

@@ -14,7 +14,9 @@ default_hooks = dict(
         backend_args=dict(backend='atomic')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # draws of seed, epoch, rank and image alone, with any workers
-    epoch_seed=dict(type='EpochSeedHook'))
+    epoch_seed=dict(type='EpochSeedHook'),
+    # stops where losses or weights are no numbers, before a checkpoint
+    signals=dict(type='SignalHook'))
 custom_hooks = [
     dict(type='QueueCheckHook'),
     dict(type='ResumeCheckHook'),

@@ -84,15 +84,21 @@ def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
 
 
 def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
-    """Refuse weights that are not numbers.
+    """Refuse weights that are not numbers, or give none.
 
     Args:
         state_dict (dict): Tensors by key.
         name (str): What they are, for the error.
 
     Raises:
-        InputError: If a value is not finite.
+        InputError: If a value is not finite, or a variance of BN is negative.
     """
     for key, value in state_dict.items():
-        if value.is_floating_point() and not value.isfinite().all():
+        if not value.is_floating_point():
+            continue
+        if not value.isfinite().all():
             raise InputError(f'{name}: {key} is not finite')
+        if key.endswith('running_var') and (value < 0).any():
+            raise InputError(f'{name}: {key}, a variance, is negative '
+                             f'({float(value.min()):.3g}), and BN takes its '
+                             'root: the file is damaged, take another')

@@ -17,6 +17,7 @@ from .hooks import (
     OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
+    SignalHook,
     StepShareHook,
     StudentHook,
     SwAVQueueHook,
@@ -34,7 +35,7 @@ __all__ = [
     'FeatureQualityHook', 'FreezeGradHook', 'GlooDistributedDataParallel',
     'LARC', 'LateLogHook', 'MomentumHook', 'MomentumTempHook',
     'OnlineKNNHook', 'OnlineProbeHook', 'OptimizerLayoutHook',
-    'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'StepShareHook',
-    'StudentHook', 'SwAVQueueHook', 'TeacherHook', 'TeacherKNNHook',
-    'ThroughputHook', 'check_labels'
+    'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'SignalHook',
+    'StepShareHook', 'StudentHook', 'SwAVQueueHook', 'TeacherHook',
+    'TeacherKNNHook', 'ThroughputHook', 'check_labels'
 ]

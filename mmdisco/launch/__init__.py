@@ -2,6 +2,7 @@ from .checks import check_config, check_folder
 from .cores import available_cores
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
+from .hooks import add_hooks
 from .jobs import Job, run_jobs, scalars
 from .loaders import set_up_loader
 from .options import ConfigOptions
@@ -18,11 +19,11 @@ from .speed import LEVELS, apply_speed
 from .whole import check_whole
 
 __all__ = [
-    'LEVELS', 'ConfigOptions', 'Job', 'apply_overrides', 'apply_speed',
-    'available_cores', 'check_config', 'check_folder', 'check_schedule',
-    'check_whole', 'fit_queue', 'init_processes', 'is_detector',
-    'leave_group', 'local_rank', 'newest_checkpoint', 'one_line_errors',
-    'ours', 'prepare_dist', 'quiet_init', 'read_config', 'run_jobs',
-    'scalars', 'scale_lr', 'set_up_loader', 'shrink', 'shrink_detection',
-    'unreached'
+    'LEVELS', 'ConfigOptions', 'Job', 'add_hooks', 'apply_overrides',
+    'apply_speed', 'available_cores', 'check_config', 'check_folder',
+    'check_schedule', 'check_whole', 'fit_queue', 'init_processes',
+    'is_detector', 'leave_group', 'local_rank', 'newest_checkpoint',
+    'one_line_errors', 'ours', 'prepare_dist', 'quiet_init', 'read_config',
+    'run_jobs', 'scalars', 'scale_lr', 'set_up_loader', 'shrink',
+    'shrink_detection', 'unreached'
 ]

@@ -12,6 +12,7 @@ from .online_probe_hook import OnlineProbeHook
 from .optimizer_layout_hook import OptimizerLayoutHook
 from .queue_check_hook import QueueCheckHook
 from .resume_check_hook import ResumeCheckHook
+from .signal_hook import SignalHook
 from .step_share_hook import StepShareHook
 from .student_hook import StudentHook
 from .swav_queue_hook import SwAVQueueHook
@@ -24,6 +25,6 @@ __all__ = [
     'FeatureQualityHook', 'FreezeGradHook', 'LateLogHook', 'MomentumHook',
     'MomentumTempHook', 'OnlineKNNHook', 'OnlineProbeHook',
     'OptimizerLayoutHook', 'QueueCheckHook', 'ResumeCheckHook',
-    'StepShareHook', 'StudentHook', 'SwAVQueueHook', 'TeacherHook',
-    'TeacherKNNHook', 'ThroughputHook'
+    'SignalHook', 'StepShareHook', 'StudentHook', 'SwAVQueueHook',
+    'TeacherHook', 'TeacherKNNHook', 'ThroughputHook'
 ]

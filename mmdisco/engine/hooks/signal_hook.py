@@ -1,0 +1,307 @@
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather_object, all_reduce, get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import AmpOptimWrapper
+from mmpretrain.registry import HOOKS
+from torch import Tensor, nn
+
+from mmdisco.converters import check_finite
+from mmdisco.engine.online import unwrapped
+from mmdisco.errors import InputError
+from .late_log_hook import LateLogHook
+
+STATISTICS = ('running_mean', 'running_var')
+
+
+class Step(NamedTuple):
+    """What a step gave."""
+    iter: int
+    losses: Dict[str, Any]  # tensors on the device, or numbers
+
+
+@HOOKS.register_module()
+class SignalHook(Hook):
+    """Stops a training whose losses or weights are no numbers.
+
+    Before any checkpoint is written with them, on all ranks at once, and with
+    the iteration, the part of the loss, and what to look at. Losses are read
+    at each step, weights and the statistics of BN before a checkpoint, an
+    evaluation and the end. Where steps are not awaited (``--speed``), or there
+    are several ranks, losses are read every ``interval`` iterations, so that
+    no step waits for the GPU. A step that fp16's loss scale skips, with
+    infinite gradients of a finite loss, is none of these.
+
+    It warns where a signal is constant, in the first iteration and at every
+    ``look_interval``: images of one colour, or all alike, and a teacher that
+    gives all of them the same embedding; and where a score is no number.
+
+    Args:
+        interval (int): Iterations from one reading to the next. Defaults to
+            10.
+        look_interval (int): Iterations from one look at the images to the
+            next. Defaults to 50.
+        spread (float): Warn if the standard deviation of the teacher's unit
+            embeddings is below this share of :math:`1/\\sqrt{D}`, which it has
+            where they fill the sphere. Defaults to 0.001.
+    """
+    priority = 'LOW'  # after the log, before checkpoints
+
+    def __init__(self, interval: int = 10, look_interval: int = 50,
+                 spread: float = 1e-3) -> None:
+        self.interval, self.look_interval = interval, look_interval
+        self.spread = spread
+        self._steps: List[Step] = []
+        self._clean = False  # are the weights known to be finite?
+        self._warned: set = set()
+        self._embeds: List[Tensor] = []
+        self._handle = None
+        self._first = self._done = 0
+
+    def before_train(self, runner) -> None:
+        """Check what training begins with.
+
+        Raises:
+            InputError: If images would be divided by zero, or a weight of
+                student or teacher is no number.
+        """
+        model = unwrapped(runner.model)
+        _check_preprocessor(getattr(model, 'data_preprocessor', None))
+        teacher = getattr(model, 'teacher', None)
+        for name, network in (('model', model), ('teacher', teacher)):
+            if isinstance(network, nn.Module):
+                check_finite(dict(_weights(network)),
+                             f'the {name} that training begins with')
+        self._first = runner.iter
+        late = any(isinstance(hook, LateLogHook) for hook in runner.hooks)
+        self._every = self.interval if late or get_world_size() > 1 else 1
+        self._savers = [hook for hook in runner.hooks
+                        if isinstance(hook, CheckpointHook)
+                        and not hook.by_epoch]
+        if isinstance(teacher, nn.Module):
+            self._handle = teacher.register_forward_hook(self._see)
+
+    def after_train_iter(self,
+                         runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        """Note the losses; read them, and look at the images, if it is time.
+
+        Raises:
+            InputError: If one is no number, on any rank.
+        """
+        self._clean, self._done = False, runner.iter + 1
+        self._steps.append(_step(runner, outputs or {}))
+        if runner.iter == self._first:
+            self._look_at_teacher(runner)
+        if runner.iter == self._first or self.every_n_train_iters(
+                runner, self.look_interval):
+            self._look_at_images(runner, data_batch)
+        if self.is_last_train_iter(runner) or any(self.every_n_train_iters(
+                runner, hook.interval) for hook in self._savers):
+            self._check(runner)
+        elif self.every_n_train_iters(runner, self._every):
+            self._stop(self._bad_loss(runner))
+
+    def after_train_epoch(self, runner) -> None:
+        """Check losses and weights, before the epoch's checkpoint."""
+        self._check(runner)
+
+    def before_val(self, runner) -> None:
+        """Check them before an evaluation, which may keep the best."""
+        self._check(runner)
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Check them before a checkpoint at any other time.
+
+        Only the rank that writes comes here.
+        """
+        if not self._clean and (fault := self._fault(runner)):
+            raise InputError(fault)
+
+    def after_val_epoch(self,
+                        runner,
+                        metrics: Optional[Dict[str, float]] = None) -> None:
+        """Warn of scores that are no numbers."""
+        for name, value in (metrics or {}).items():
+            if isinstance(value, float) and not abs(value) < float('inf'):
+                self._warn(runner, name, f'{name} is {value}: the scores of '
+                           'this evaluation mean nothing. Look at its images '
+                           'and labels, and at the weights')
+
+    def _check(self, runner) -> None:
+        if self._clean:
+            return
+        self._stop(self._fault(runner))
+        self._clean = True
+
+    def _fault(self, runner) -> Optional[str]:
+        return self._bad_loss(runner) or _bad_weight(runner, self._done)
+
+    @staticmethod
+    def _stop(fault: Optional[str]) -> None:
+        """Stop all ranks together if one has a fault: none waits for it."""
+        found = torch.tensor(float(fault is not None))
+        all_reduce(found, 'max')
+        if not found:
+            return
+        rank, fault = next((rank, fault) for rank, fault in enumerate(
+            all_gather_object(fault)) if fault is not None)
+        where = f'rank {rank}, ' if get_world_size() > 1 else ''
+        raise InputError(where + fault)
+
+    def _bad_loss(self, runner) -> Optional[str]:
+        """What to say of the first step with a loss that is no number."""
+        steps, self._steps = self._steps, []
+        values = [torch.as_tensor(value).detach().float()
+                  for step in steps for value in step.losses.values()]
+        if not values:
+            return None
+        device = max((v.device for v in values), key=str)
+        finite = iter(torch.stack(  # the only time that the GPU is awaited
+            [v.to(device) for v in values]).isfinite().tolist())
+        for step in steps:
+            parts = {name: next(finite) for name in step.losses}
+            if not all(parts.values()):
+                return _explain(runner, step, parts,
+                                step.iter == self._first)
+        return None
+
+    def _see(self, teacher: nn.Module, args: tuple, output) -> None:
+        outputs = [output] if torch.is_tensor(output) else output
+        self._embeds += [embeds.detach() for embeds in outputs]
+
+    def _look_at_teacher(self, runner) -> None:
+        """Warn if it gives one embedding to all images, in the first step."""
+        if self._handle is None:
+            return
+        self._handle.remove()
+        embeds, self._embeds = self._embeds, []
+        if not embeds or sum(map(len, embeds)) < 2:
+            return
+        embeds = torch.cat(embeds).float()  # [N, D]
+        spread = F.normalize(embeds, dim=1).std(0).mean() * embeds.size(1)**.5
+        if embeds.size(1) > 1 and spread < self.spread:
+            kind = 'zero' if not embeds.any() else 'the same'
+            self._warn(runner, 'teacher', (
+                f'The embeddings of the teacher are {kind} for all images, so '
+                'that nothing can be learned from it: check '
+                'model.teacher.checkpoint, its mean, std and norm_mode, and '
+                'the images'))
+
+    def _look_at_images(self, runner, batch) -> None:
+        inputs = batch.get('inputs') if isinstance(batch, dict) else None
+        images = [view if view.dim() == 4 else view[None]
+                  for view in _tensors(inputs) if view.dim() in (3, 4)]
+        if not images:
+            return
+        if all(_one_colour(view) for view in images):
+            fault = 'Each image of this batch has a single colour'
+        elif all(len(view) > 1 and bool((view == view[:1]).all())
+                 for view in images):
+            fault = 'All images of this batch are the same'
+        else:
+            return
+        self._warn(runner, 'images', (
+            f'{fault}, so that nothing can be learned from them: look at the '
+            'files, at how they are decoded (bit depth, transparency), and '
+            'at the pipeline of train_dataloader'))
+
+    def _warn(self, runner, name: str, message: str) -> None:
+        if name not in self._warned:
+            runner.logger.warning(message)
+        self._warned.add(name)
+
+
+def _step(runner, outputs: dict) -> Step:
+    """The losses of a step, and the norm of its gradients if it is known."""
+    losses = {name: value.detach() if torch.is_tensor(value) else value
+              for name, value in outputs.items() if 'loss' in name}
+    norm = runner.message_hub.log_scalars.get('train/grad_norm')
+    if norm is not None and not isinstance(
+            runner.optim_wrapper, AmpOptimWrapper):
+        losses['grad_norm'] = norm.current()
+    return Step(runner.iter, losses)
+
+
+def _weights(network: nn.Module) -> Iterator[Tuple[str, Tensor]]:
+    """Parameters and the statistics of BN: other buffers may be infinite."""
+    yield from network.named_parameters()
+    for name, value in network.named_buffers():
+        if name.rsplit('.', 1)[-1] in STATISTICS:
+            yield name, value
+
+
+def _bad_weight(runner, done: int) -> Optional[str]:
+    """What to say of the first weight that is no number."""
+    names, flags = [], []
+    for name, value in _weights(unwrapped(runner.model)):
+        names.append(name)
+        flags.append(value.detach().isfinite().all())
+    device = max((flag.device for flag in flags), key=str, default=None)
+    finite = [flag.to(device) for flag in flags]
+    if not finite or bool(torch.stack(finite).all()):
+        return None
+    name = names[torch.stack(finite).tolist().index(False)]
+    return (f'after {done} iterations {name} is not finite, though the losses '
+            f'were: the gradients are not. {_remedy(runner)}')
+
+
+def _explain(runner, step: Step, parts: Dict[str, bool],
+             first: bool) -> str:
+    """Name the iteration, the parts of the loss, and what to look at."""
+    bad = [name for name, finite in parts.items() if not finite]
+    good = [name for name, finite in parts.items() if finite]
+    bad = [name for name in bad if name != 'loss'] or bad
+    told = ', '.join(f'{name} is {float(step.losses[name])}' for name in bad)
+    if good:
+        told += f" ({', '.join(good)} {'is' if len(good) == 1 else 'are'} not)"
+    if not first:
+        return (f'iteration {step.iter + 1}: {told}: the training diverges. '
+                f'{_remedy(runner)}')
+    teacher = (', the teacher' if hasattr(unwrapped(runner.model), 'teacher')
+               and any('distill' in name for name in bad) else '')
+    return (f'iteration {step.iter + 1}, the first: {told}, though no weight '
+            f'has changed yet: look at the images{teacher}, and at mean and '
+            'std of the data_preprocessor')
+
+
+def _remedy(runner) -> str:
+    rate = max(lr for rates in runner.optim_wrapper.get_lr().values()
+               for lr in rates)
+    amp = (', train without --amp' if isinstance(
+        runner.optim_wrapper, AmpOptimWrapper) else '')
+    last = runner.message_hub.runtime_info.get('last_ckpt')
+    kept = f'{Path(last).name} is from before' if last else (
+        'No checkpoint is written')
+    return (f'Lower optim_wrapper.optimizer.lr (it is {rate:.3g} now){amp}, '
+            f'or look at the images. {kept}')
+
+
+def _check_preprocessor(preprocessor: Optional[nn.Module]) -> None:
+    for name in ('mean', 'std'):
+        value = getattr(preprocessor, name, None)
+        if torch.is_tensor(value) and not (value.isfinite().all() and (
+                name == 'mean' or (value > 0).all())):
+            raise InputError(
+                f'{name} of the data_preprocessor is '
+                f'{value.flatten().tolist()}: set data_preprocessor.{name} to '
+                + ('numbers' if name == 'mean' else 'numbers above 0'))
+
+
+def _tensors(inputs: Any) -> Iterator[Tensor]:
+    if torch.is_tensor(inputs):
+        yield inputs
+    elif isinstance(inputs, (list, tuple)):
+        for part in inputs:
+            yield from _tensors(part)
+
+
+def _one_colour(images: Tensor) -> bool:
+    """Whether each image [N, C, H, W] is of one colour."""
+    pixels = images.flatten(2)
+    return bool((pixels == pixels[..., :1]).all())

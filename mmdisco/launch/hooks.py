@@ -1,0 +1,25 @@
+from mmengine.config import Config
+
+from .scope import ours
+
+# Of every training, by their names in default_hooks.
+HOOKS = dict(epoch_seed='EpochSeedHook', signals='SignalHook')
+
+
+def add_hooks(cfg: Config) -> None:
+    """Give a config the hooks that every training has, where it names none.
+
+    This project's configs name them. A config that an older version has
+    dumped does not, and one's own may not. ``name=None`` leaves one out.
+
+    Args:
+        cfg (Config): The config, changed in place.
+    """
+    if not cfg.get('default_hooks'):
+        cfg.default_hooks = {}
+    hooks = cfg.default_hooks
+    named = {str(hook.type).rsplit('.', 1)[-1] for hook in (
+        *filter(None, hooks.values()), *(cfg.get('custom_hooks') or ()))}
+    for name, kind in HOOKS.items():
+        if kind not in named:
+            hooks.setdefault(name, dict(type=ours(cfg, kind)))
