@@ -9,12 +9,14 @@ import argparse
 from mmdisco.converters import (
     ARCHS,
     arch_config,
+    check_finite,
     convert,
     fit,
     safe_load,
 )
 from mmdisco.converters.archs import STUDENTS
 from mmdisco.converters.families import SOURCES
+from mmdisco.converters.libraries import VARIANTS
 from mmdisco.converters.report import report, widths_of
 from mmdisco.deploy.network import find_network
 from mmdisco.deploy.save import origin, save_weights
@@ -30,6 +32,10 @@ def parse_args() -> argparse.Namespace:
                         help=f"the network: {', '.join(ARCHS)}")
     parser.add_argument('--source', default='auto', choices=SOURCES,
                         help='family of the file; default: by its keys')
+    parser.add_argument('--variant', default='auto', choices=VARIANTS,
+                        help='of networks that are named alike, the one that '
+                        "pads as TensorFlow ('tf') or not; default: by the "
+                        'family, or what the report says is assumed')
     parser.add_argument('--trust', action='store_true',
                         help='load a file that holds more than weights, '
                         'which may run code that is in it')
@@ -43,7 +49,9 @@ def main() -> None:
     loaded = loaded if isinstance(loaded, dict) else {}
     meta = loaded.get('meta')
     try:
-        conversion = convert(loaded, source=args.source)
+        conversion = convert(loaded, source=args.source,
+                             variant=args.variant)
+        check_finite(conversion.state_dict, 'its weights')
         if isinstance(meta, dict) and 'cfg' in meta:
             # or says that it is another
             network = find_network(meta, args.arch)

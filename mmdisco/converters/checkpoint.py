@@ -16,8 +16,8 @@ def read_conversion(path: str) -> Conversion:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, of no known family, or holds
-            weights of the student that nothing explains.
+        ValueError: If it is no checkpoint, of no known family, holds weights
+            of the student that nothing explains, or that are not finite.
     """
     loaded = safe_load(path)
     try:
@@ -28,6 +28,7 @@ def read_conversion(path: str) -> Conversion:
         raise InputError(
             f"'{path}' ({conversion.family}) has {len(conversion.unexpected)} "
             f'keys that are not known, e.g. {conversion.unexpected[0]}')
+    check_finite(conversion.state_dict, f"'{path}'")
     return conversion
 
 

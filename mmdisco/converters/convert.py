@@ -8,7 +8,8 @@ from mmdisco.errors import InputError
 from .families import FAMILIES, Family
 from .find_head import find_head
 from .libraries import NAMINGS, known_overrides
-from .naming import Naming, to_ours
+from .naming import OURS, Naming, Renamed, Variant, to_ours
+from .wrappers import COUNTER, bare_names
 
 
 class Conversion(NamedTuple):
@@ -22,6 +23,11 @@ class Conversion(NamedTuple):
     neck: Optional[dict]  # config of the head, where its widths are known
     overrides: Mapping  # settings that the backbone needs for these weights
     counters: int  # of batches, which were added
+    taken: str = ''  # which of its encoders this is
+    assumed: str = ''  # what neither keys nor file tell, '' if nothing
+    choices: Sequence[Mapping] = ()  # overrides of all that it may be then
+    meta: Mapping = {}  # what the file says of itself
+    alike: str = ''  # other networks of the same keys
 
     def part(self, name: str) -> Dict[str, Tensor]:
         """The tensors of 'backbone' or 'neck', without that prefix."""
@@ -30,28 +36,49 @@ class Conversion(NamedTuple):
                 if key.startswith(f'{name}.')}
 
 
+class Found(NamedTuple):
+    """The family of a file, and its tensors."""
+    family: Family
+    group: str  # entry of the file that has them; '' is the file itself
+    tensors: Dict[str, Tensor]  # by their bare names
+    keys: Dict[str, str]  # of the file, by bare names
+
+    def key(self, name: str) -> str:
+        """How the file names or would name a tensor."""
+        if name in self.keys:
+            return self.keys[name]
+        like, key = next(iter(self.keys.items()))
+        wrapper = key.removesuffix(like)
+        return wrapper + name if wrapper + like == key else name
+
+
 def _tensors(content) -> Dict[str, Tensor]:
     return {k: v for k, v in content.items()
             if isinstance(k, str) and isinstance(v, Tensor)
             } if isinstance(content, dict) else {}
 
 
-def find_family(loaded: Mapping, source: str) -> Tuple[Family, str, Dict]:
+def find_family(loaded: Mapping, source: str) -> Found:
     """The family of a loaded file, the entry that has it, and its tensors.
 
     Raises:
-        InputError: If it is of none, or of one that can't be taken.
+        InputError: If it is of none, or of one that can't be taken, or two of
+            its tensors are the same but for wrappers.
     """
     for family in FAMILIES:
         if source not in ('auto', family.name):
             continue
         for group in family.groups:
             tensors = _tensors(loaded.get(group) if group else loaded)
-            if any(k.startswith(family.marks) for k in tensors):
+            if not tensors:
+                continue
+            found = Found(family, group, *bare_names(tensors))
+            if any(name.startswith(family.marks) for name in found.tensors):
                 for mark, why in family.refused:
-                    if any(k.startswith(mark) for k in tensors):
-                        raise InputError(f"can't take '{mark}*': {why}")
-                return family, group, tensors
+                    if any(k.startswith(mark) for k in found.tensors):
+                        raise InputError(
+                            f"can't take '{found.key(mark)}*': {why}")
+                return found
     known = 'any that is known here' if source == 'auto' else f"'{source}'"
     raise InputError(f'no checkpoint of {known}: its first keys are '
                      f"{', '.join(map(str, list(loaded)[:3])) or 'none'}")
@@ -66,8 +93,90 @@ def _add_counters(state_dict: Dict[str, Tensor]) -> int:
     return len(added)
 
 
+def _choose(naming: Naming, family: Family, wanted: str
+            ) -> Tuple[Variant, str]:
+    """The variant of a naming, and what was assumed to choose it.
+
+    Raises:
+        InputError: If the wanted one is not among them, or not that of the
+            code which writes such files.
+    """
+    named = {variant.name: variant for variant in naming.variants}
+    fixed = family.variant if family.variant in named else ''
+    if wanted == 'auto':
+        first = naming.variants[0]
+        if fixed or len(named) == 1:
+            return named[fixed] if fixed else first, ''
+        others = ', '.join(f"{v.networks} by --variant {v.name}"
+                           for v in naming.variants[1:])
+        return first, (f'taken for {first.networks}; {others} have the same '
+                       'names: only whoever trained it knows')
+    if wanted not in named or len(named) == 1:
+        known = ' and '.join(f"'{name}'" for name in named if name)
+        raise InputError(
+            f"--variant {wanted} is not for this network of {naming.library}: "
+            f"{f'it has {known}' if known else 'its names have one meaning'}")
+    if fixed and wanted != fixed:
+        raise InputError(f"--variant {wanted} contradicts the code that "
+                         f"writes files of '{family.name}': that is {fixed}")
+    return named[wanted], ''
+
+
+def _tells_network(meta: Mapping) -> bool:
+    return bool({'cfg', 'backbone'} & meta.keys())
+
+
+def _settings(meta: Mapping, own: bool, naming: Naming, renamed: Renamed,
+              family: Family, variant: str) -> Tuple[Mapping, str]:
+    """Overrides of the backbone, and what was assumed."""
+    if not own:
+        chosen, assumed = _choose(naming, family, variant)
+        return chosen.overrides, assumed
+    same = not (renamed.unexpected or renamed.unused)
+    overrides = known_overrides(meta, naming if same else None)
+    told = bool(overrides) or _tells_network(meta)
+    if same and naming.library == OURS and not told:
+        chosen, assumed = _choose(naming, family, variant)
+        return chosen.overrides, assumed
+    if variant != 'auto':
+        raise InputError(f'--variant {variant} is not for this file: ' + (
+            'it tells its settings' if told else 'its names have one meaning'))
+    return overrides, ''
+
+
+def _sort(found: Found, head: Mapping[str, str], longer: Sequence[str]
+          ) -> Tuple[Dict[str, Tensor], Dict[str, List[str]], List[str]]:
+    """Tensors of the backbone, keys that are left out, unexpected names."""
+    backbone, left_out, unexpected = {}, defaultdict(list), list(longer)
+    family = found.family
+    for name, value in found.tensors.items():
+        if name in head or name in unexpected:
+            continue
+        prefix, why = next(((prefix, why) for prefix, why in family.left_out
+                            if name.startswith(prefix)), (None, None))
+        if name == COUNTER:
+            left_out['count of averaged weights'].append(found.key(name))
+        elif name.startswith(family.backbone) and not prefix:
+            backbone[name[len(family.backbone):]] = value
+        elif why:
+            left_out[why].append(found.key(name))
+        else:
+            unexpected.append(name)
+    return backbone, left_out, unexpected
+
+
+def _note_the_rest(loaded: Mapping, found: Found,
+                   left_out: Dict[str, List[str]]) -> None:
+    """Add what is no tensor, and what is beside the weights."""
+    group, kept = found.group, set(found.keys.values())
+    left_out['no tensors'] += [
+        str(k) for k in (loaded[group] if group else loaded) if k not in kept]
+    left_out['entries beside the weights'] += [
+        str(k) for k in loaded if group and k != group]
+
+
 def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
-            source: str = 'auto') -> Conversion:
+            source: str = 'auto', variant: str = 'auto') -> Conversion:
     """Rename a published checkpoint to ``backbone.*`` and ``neck.*``.
 
     Args:
@@ -75,52 +184,53 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
         namings (Sequence[Naming]): Of which one explains the backbone. The
             one that leaves least unexplained is taken. Defaults to all.
         source (str): Name of the family; 'auto' goes by the keys.
+        variant (str): Which of the networks that are named alike it is;
+            'auto' goes by the family, or else takes the first and says so.
 
     Raises:
         InputError: If the file is of no family, or of one that can't be
-            taken, or nothing explains its backbone.
+            taken, or nothing explains its backbone, or it can't be that
+            variant.
     """
-    family, group, tensors = find_family(loaded, source)
+    found = find_family(loaded, source)
+    family, tensors = found.family, found.tensors
+    meta = loaded.get('meta')
+    meta = meta if isinstance(meta, Mapping) else {}
     names, missing, longer, neck = find_head(family, tensors)
-    unexpected = list(longer)
-    left_out, backbone = defaultdict(list), {}
-    for key in tensors:
-        if key in names or key in unexpected:
-            continue
-        prefix, why = next(((prefix, why) for prefix, why in family.left_out
-                            if key.startswith(prefix)), (None, None))
-        if key.startswith(family.backbone) and not prefix:
-            backbone[key[len(family.backbone):]] = tensors[key]
-        elif why:
-            left_out[why].append(key)
-        else:
-            unexpected.append(key)
-    content = loaded[group] if group else loaded
-    left_out['no tensors'] += [str(k) for k in content if k not in tensors]
-    left_out['entries beside the weights'] += [
-        str(k) for k in loaded if group and k != group]
+    backbone, left_out, unexpected = _sort(found, names, longer)
+    _note_the_rest(loaded, found, left_out)
 
     naming, renamed = min(
         ((naming, to_ours(naming, backbone)) for naming in namings),
         key=lambda pair: len(pair[1].unexpected) + pair[1].unused)
-    named_here = family.name in ('mmdisco', 'mmpretrain')
+    named_here = family.name in ('mmdisco', 'mmpretrain', 'mmselfsup')
     # Somebody's own network is none of the tables', and may keep its names.
     own = not named_here and 2 * renamed.unused > len(naming.rows)
-    if own and not family.backbone:
+    if own and not (family.backbone or family.heads):
+        first = next(iter(backbone), 'of none')
         raise InputError('it has no backbone that is known here, its first '
-                         f"key is '{next(iter(backbone))}'")
-    library = 'mmpretrain' if named_here else 'nobody else'
-    overrides = known_overrides(loaded.get('meta')) if named_here else {}
+                         f"key is '{found.key(first)}'")
+    library = OURS if named_here else 'nobody else'
+    if named_here and _tells_network(meta):
+        neck = None  # there
+    if own and variant != 'auto':
+        raise InputError(f'--variant {variant} is not for this file: its '
+                         'network is none that is known here')
+    overrides, assumed = ({}, '') if own else _settings(
+        meta, named_here, naming, renamed, family, variant)
     if not (named_here or own):
-        library, overrides = naming.library, naming.overrides
+        library = naming.library
         backbone = renamed.state_dict
         unexpected += [family.backbone + k for k in renamed.unexpected]
         for key, why in renamed.left_out.items():
-            left_out[why].append(family.backbone + key)
+            left_out[why].append(found.key(family.backbone + key))
     state_dict = {f'backbone.{k}': v for k, v in backbone.items()}
     state_dict.update((ours, tensors[k]) for k, ours in names.items())
     added = _add_counters(state_dict)
     return Conversion(
         family.name, library, state_dict,
-        {why: keys for why, keys in left_out.items() if keys}, list(missing),
-        unexpected, neck, overrides, added)
+        {why: keys for why, keys in left_out.items() if keys},
+        [*map(found.key, missing)], [*map(found.key, unexpected)], neck,
+        overrides, added, family.taken, assumed,
+        [v.overrides for v in naming.variants] if assumed else (), meta,
+        '' if own or named_here else naming.alike)

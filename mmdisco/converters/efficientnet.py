@@ -5,7 +5,7 @@ lukemelas' EfficientNet-PyTorch, which SEED uses, counts all of them through.
 """
 from typing import Iterator, Tuple
 
-from .naming import Naming
+from .naming import OURS, Naming, Variant
 
 # Stages of timm and torchvision -> where their blocks go on here
 _LAYERS = (1, 2, 3, 4, 4, 5, 5)
@@ -67,25 +67,50 @@ def _rows(depths: Tuple[int, ...], ends: Tuple[str, str, str, str], where: str,
     return tuple(rows)
 
 
+# In timm/models/_efficientnet_builder.py BN_EPS_TF_DEFAULT and pad_type 'same'
+# are those of 'tf_*'; in EfficientNet-PyTorch's utils.py batch_norm_epsilon is
+# 1e-3 and get_same_padding_conv2d TensorFlow's, but for PyPI's 0.7.0 (#235).
+_TF_PADDING = dict(type='Conv2dAdaptivePadding')
+_TF_BN = dict(type='BN', eps=1e-3, momentum=.01)
+TF = dict(conv_cfg=_TF_PADDING, norm_cfg=_TF_BN)
+_VARIANTS = (
+    Variant('symmetric', "timm's efficientnet_* (BN eps 1e-5, padding alike "
+            'on both sides)'),
+    Variant('tf', "timm's tf_efficientnet_* (BN eps 1e-3, padding as "
+            'TensorFlow)', TF))
+_VARIANTS_OF_LUKEMELAS = (
+    Variant('tf', 'EfficientNet-PyTorch but 0.7.0 (BN eps 1e-3, padding as '
+            'TensorFlow)', TF),
+    Variant('symmetric', 'EfficientNet-PyTorch 0.7.0 of PyPI (BN eps 1e-3, '
+            'padding alike on both sides)',
+            dict(conv_cfg=None, norm_cfg=_TF_BN)))
+_OUR_VARIANTS = (
+    Variant('symmetric', "this project's (BN eps 1e-5, padding alike on both "
+            'sides)'),
+    Variant('tf', "mmpretrain's own (BN eps 1e-3, padding as TensorFlow)", TF))
+
+
 def efficientnet(*depths: int) -> Tuple[Naming, ...]:
     """Namings of an EfficientNet with so many blocks in its seven stages."""
+    timm, torchvision, lukemelas = (
+        _rows(depths, ('conv_stem', 'bn1', 'conv_head', 'bn2'),
+              'blocks.{stage}.{block}', TIMM_FIRST, TIMM),
+        _rows(depths, ('features.0.0', 'features.0.1', 'features.8.0',
+                       'features.8.1'),
+              'features.{feature}.{block}', _TORCHVISION_FIRST, _TORCHVISION),
+        _rows(depths, ('_conv_stem', '_bn0', '_conv_head', '_bn1'),
+              '_blocks.{number}', _LUKEMELAS_FIRST, _LUKEMELAS))
     return (
-        Naming('timm', _rows(
-            depths, ('conv_stem', 'bn1', 'conv_head', 'bn2'),
-            'blocks.{stage}.{block}', TIMM_FIRST, TIMM),
-            left_out={'classifier': 'classifier'}),
-        Naming('torchvision', _rows(
-            depths, ('features.0.0', 'features.0.1', 'features.8.0',
-                     'features.8.1'),
-            'features.{feature}.{block}', _TORCHVISION_FIRST, _TORCHVISION),
-            left_out={'classifier': 'classifier'}),
-        # SEED's copy is version 0.7.0, which pads both sides alike (0.7.1 does
-        # as TensorFlow) and has TensorFlow's batch norm
-        Naming('EfficientNet-PyTorch', _rows(
-            depths, ('_conv_stem', '_bn0', '_conv_head', '_bn1'),
-            '_blocks.{number}', _LUKEMELAS_FIRST, _LUKEMELAS),
-            left_out={'fc': 'classifier', '_fc': 'classifier'},
-            overrides=dict(norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))))
+        Naming('timm', timm, left_out={'classifier': 'classifier'},
+               variants=_VARIANTS, alike="timm's efficientnet_blur_b0"),
+        # torchvision/models/efficientnet.py: eps 1e-3 from B5 on
+        Naming('torchvision', torchvision,
+               left_out={'classifier': 'classifier'}),
+        Naming('EfficientNet-PyTorch', lukemelas,
+               left_out={'fc': 'classifier', '_fc': 'classifier'},
+               variants=_VARIANTS_OF_LUKEMELAS),
+        Naming(OURS, tuple((ours, ours) for _, ours in timm),
+               variants=_OUR_VARIANTS))
 
 
 EFFICIENTNET_B0 = efficientnet(1, 2, 2, 3, 3, 4, 1)

@@ -10,6 +10,8 @@ _QUEUE = 'queue of keys'
 class Family(NamedTuple):
     """A checkpoint family.
 
+    Keys are those of :func:`~.wrappers.bare_name`.
+
     Args:
         name (str): For ``--source`` and the report.
         groups (tuple): Entries of the file that may hold the tensors; '' is
@@ -22,6 +24,9 @@ class Family(NamedTuple):
         left_out (tuple): Prefixes of what has no place here, and why.
         refused (tuple): Prefixes by which to know what can't be taken, and
             why.
+        taken (str): Which of its encoders that is.
+        variant (str): Of a naming that has several, the one of the code that
+            writes such files; '' if that is not known.
     """
     name: str
     groups: Tuple[str, ...]
@@ -31,61 +36,87 @@ class Family(NamedTuple):
     heads: Tuple[Head, ...] = ()
     left_out: Tuple[Tuple[str, str], ...] = ()
     refused: Tuple[Tuple[str, str], ...] = ()
+    taken: str = 'the only encoder'
+    variant: str = ''
 
 
-_FILE = ('state_dict', '')
+_FILE = ('state_dict', 'model', '')
 # of an algorithm: all that is neither backbone nor neck
 _ALGORITHM = (('encoder_k.', 'momentum encoder'), ('ssl.encoder_k.',
               'momentum encoder'), ('queue', _QUEUE), ('ssl.queue', _QUEUE),
               ('', 'not the student'))
 
+
+def _sequential(encoder: str) -> Family:
+    """Of mmselfsup 0.x, where an encoder is a row of backbone and neck.
+
+    Its algorithms hold both once more as ``backbone`` and ``neck``.
+    """
+    return Family('mmselfsup', _FILE, (f'{encoder}.0.', ), f'{encoder}.0.',
+                  f'{encoder}.1.', left_out=(
+                      ('backbone.', 'the same backbone once more'),
+                      ('neck.', 'the same neck once more'),
+                      ('target_net.', 'momentum encoder'),
+                      ('momentum_encoder.', 'momentum encoder'), *_ALGORITHM),
+                  taken=f'{encoder}, the one that learns by gradients')
+
+
 FAMILIES = (
-    # https://github.com/Yuting-Gao/DisCo-pytorch
-    Family('disco', _FILE, ('module.teacher_encoder_q.', ),
-           'module.encoder_q.', 'module.encoder_q.', heads.MOCO,
-           (('module.encoder_k.', 'momentum encoder'),
-            ('module.teacher_encoder_', 'frozen teacher'),
-            ('module.queue', _QUEUE))),
+    # https://github.com/open-mmlab/mmselfsup, branch 0.x: MoCo, BYOL, MoCo-v3,
+    # SimSiam
+    *map(_sequential, ('encoder_q', 'online_net', 'base_encoder', 'encoder')),
+    # https://github.com/Yuting-Gao/DisCo-pytorch, which has timm's networks
+    # with timm's settings
+    Family('disco', _FILE, ('teacher_encoder_q.', ), 'encoder_q.',
+           'encoder_q.', heads.MOCO,
+           (('encoder_k.', 'momentum encoder'),
+            ('teacher_encoder_', 'frozen teacher'), ('queue', _QUEUE)),
+           taken='encoder_q, the student', variant='symmetric'),
     # https://github.com/facebookresearch/moco, versions 1 and 2
-    Family('moco', _FILE, ('module.encoder_q.', ), 'module.encoder_q.',
-           'module.encoder_q.', heads.MOCO,
-           (('module.encoder_k.', 'momentum encoder'),
-            ('module.queue', _QUEUE))),
+    Family('moco', _FILE, ('encoder_q.', ), 'encoder_q.', 'encoder_q.',
+           heads.MOCO,
+           (('encoder_k.', 'momentum encoder'), ('queue', _QUEUE)),
+           taken='encoder_q, the one that learns by gradients'),
     # https://github.com/facebookresearch/moco-v3
-    Family('mocov3', _FILE, ('module.base_encoder.', ),
-           'module.base_encoder.', 'module.base_encoder.', heads.MOCOV3,
-           (('module.momentum_encoder.', 'momentum encoder'),
-            ('module.predictor.', 'predictor')),
-           (('module.base_encoder.cls_token', "MoCo-v3's ViT-S has 12 heads "
+    Family('mocov3', _FILE, ('base_encoder.', ), 'base_encoder.',
+           'base_encoder.', heads.MOCOV3,
+           (('momentum_encoder.', 'momentum encoder'),
+            ('predictor.', 'predictor')),
+           (('base_encoder.cls_token', "MoCo-v3's ViT-S has 12 heads "
              'of attention and fixed positions, the one here has 6: its '
-             'weights would load and mean something else'), )),
-    # https://github.com/jacobswan1/SEED
-    Family('seed', _FILE, ('module.student.', ), 'module.student.',
-           'module.student.', heads.MOCO,
-           (('module.teacher.', 'frozen teacher'), ('module.queue', _QUEUE),
-            ('module.small_queue', _QUEUE)),
-           (('module.student.features.', "SEED's MobileNetV3 is another "
+             'weights would load and mean something else'), ),
+           'base_encoder, the one that learns by gradients'),
+    # https://github.com/jacobswan1/SEED, whose copy of EfficientNet-PyTorch
+    # (seed/architectures/efficientnet) pads as TensorFlow, though its label
+    # is that of PyPI's 0.7.0, which does not
+    Family('seed', _FILE, ('student.', ), 'student.', 'student.', heads.MOCO,
+           (('teacher.', 'frozen teacher'), ('queue', _QUEUE),
+            ('small_queue', _QUEUE)),
+           (('student.features.', "SEED's MobileNetV3 is another "
              'network: squeeze-and-excitation before the activation, other '
-             'widths of it'), )),
+             'widths of it'),
+            ('student._blocks.22.', "SEED's EfficientNet-B1 pads for images "
+             'of 240 pixels whatever their size, and it was trained at 224: '
+             'there one of its convolutions pads both sides alike and the '
+             'others as TensorFlow does, which no setting here does')),
+           taken='the student', variant='tf'),
     # https://github.com/facebookresearch/dino, of which the momentum encoder,
-    # its 'teacher', is the published model; wrapped by DDP if it has BN
-    *(Family('dino', ('teacher', ), (f'{wrap}backbone.', ),
-             f'{wrap}backbone.', f'{wrap}head.', heads.DINO,
-             ((f'{wrap}head.last_layer.', "prototypes of DINO's loss"), ))
-      for wrap in ('', 'module.')),
+    # its 'teacher', is the published model
+    Family('dino', ('teacher', ), ('backbone.', ), 'backbone.', 'head.',
+           heads.DINO, (('head.last_layer.', "prototypes of DINO's loss"), ),
+           taken='the momentum encoder, which DINO calls teacher'),
     # https://github.com/facebookresearch/swav, with SeLa-v2 and DeepCluster-v2
-    Family('swav', _FILE, ('module.projection_head.', 'module.prototypes.'),
-           'module.', 'module.', heads.SWAV,
-           (('module.prototypes.', 'prototypes'), )),
+    Family('swav', _FILE, ('projection_head.', 'prototypes.'), '', '',
+           heads.SWAV, (('prototypes.', 'prototypes'), )),
     # this project's algorithms, DisCo with its student in ssl; mmpretrain,
     # mmselfsup 1.x, and what is converted
-    *(Family(name, _FILE, (f'{wrap}{ssl}backbone.', ), f'{wrap}{ssl}backbone.',
-             f'{wrap}{ssl}neck.', left_out=_ALGORITHM)
-      for wrap in ('', 'module.')
-      for name, ssl in (('mmdisco', 'ssl.'), ('mmpretrain', ''))),
-    # timm, torchvision and DINO's backbones alone, wrapped by DDP or not
-    Family('backbone', ('state_dict', 'model', ''), ('module.', ), 'module.'),
-    Family('backbone', ('state_dict', 'model', ''), ('', ), ''),
+    *(Family(name, _FILE, (f'{ssl}backbone.', ), f'{ssl}backbone.',
+             f'{ssl}neck.', left_out=_ALGORITHM, taken=taken)
+      for name, ssl, taken in (
+          ('mmdisco', 'ssl.', 'the student'),
+          ('mmpretrain', '', 'its backbone, with its neck if it has one'))),
+    # timm, torchvision and DINO's backbones alone
+    Family('backbone', _FILE, ('', ), ''),
 )
 
 SOURCES = ('auto', *dict.fromkeys(family.name for family in FAMILIES))

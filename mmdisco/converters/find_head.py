@@ -1,8 +1,9 @@
-from typing import Dict, NamedTuple, Optional, Sequence
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 from torch import Tensor
 
 from .families import Family
+from .heads import OURS
 from .naming import split_key
 
 
@@ -22,8 +23,7 @@ def find_head(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
         tensors (dict): All tensors of its group, by their keys.
     """
     if not family.heads:  # none, or under our names
-        return FoundHead({k: 'neck.' + k[len(family.head):] for k in tensors
-                      if family.head and k.startswith(family.head)})
+        return _under_our_names(family, tensors)
     for head in family.heads:
         if family.head + head.mark in tensors:
             break
@@ -44,6 +44,23 @@ def find_head(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
                           for n in names.values())]
     if weights[0] is None or missing:
         return FoundHead(names, missing or [roots[0] + '0.weight'], unexpected)
+    return FoundHead(names, missing, unexpected, head.neck(_widths(weights)))
+
+
+def _under_our_names(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
+    names = {k: 'neck.' + k[len(family.head):] for k in tensors
+             if family.head and k.startswith(family.head)}
+    for head in OURS:
+        weights = [tensors.get(f'{family.head}{path}.weight')
+                   for path, _ in head.rows]
+        layers = {f'neck.{ours}' for _, ours in head.rows}
+        if None not in weights and layers == {
+                name.rpartition('.')[0] for name in names.values()}:
+            return FoundHead(names, neck=head.neck(_widths(weights)))
+    return FoundHead(names)
+
+
+def _widths(weights: Sequence[Optional[Tensor]]) -> Tuple[int, ...]:
+    """Along the head, in to out, by the weights of its linear layers."""
     layers = [w for w in weights if w is not None and w.dim() == 2]
-    widths = (layers[0].shape[1], *(w.shape[0] for w in layers))
-    return FoundHead(names, missing, unexpected, head.neck(widths))
+    return (layers[0].shape[1], *(w.shape[0] for w in layers))

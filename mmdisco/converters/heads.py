@@ -56,3 +56,7 @@ SWAV = (Head('two layers with BN',
 DINO = (Head('three layers to the bottleneck',
              (('mlp.0', 'mlp.0'), ('mlp.2', 'mlp.2'), ('mlp.4', 'mlp.4')),
              _dino, 'mlp.4.weight'), )
+# Under our names, where all settings of the neck follow from its tensors
+OURS = (Head('two layers', (('mlp.0', 'mlp.0'), ('mlp.2', 'mlp.2')), _mocov2,
+             'mlp.2.weight'),
+        Head('one layer', (('fc', 'fc'), ), _linear, 'fc.weight'))

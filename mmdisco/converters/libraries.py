@@ -1,4 +1,4 @@
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ NAMINGS_OF: Dict[str, Tuple[Naming, ...]] = {
     **dict.fromkeys(('xcits', 'xcitt'), XCIT),
 }
 NAMINGS = tuple({id(n): n for of in NAMINGS_OF.values() for n in of}.values())
+VARIANTS = ('auto', 'symmetric', 'tf')
 
 
 def rename_to(library: str, arch: str,
@@ -43,18 +44,27 @@ def rename_to(library: str, arch: str,
     raise InputError(f"{library} has no network like '{arch}': {known} has")
 
 
-def known_overrides(meta) -> Mapping:
+def known_overrides(meta: Mapping, naming: Optional[Naming]) -> Mapping:
     """What a converted file says that its backbone needs.
 
     Only what the tables have is taken, as a config could run anything.
 
     Args:
-        meta: What the file says of itself.
+        meta (dict): What the file says of itself.
+        naming (Naming, optional): That explains the backbone; None if none
+            does.
 
     Raises:
         InputError: If it asks for other settings.
     """
-    told = meta.get('overrides') if isinstance(meta, dict) else None
-    if told and told not in [naming.overrides for naming in NAMINGS]:
-        raise InputError(f'it asks for settings that are not known: {told}')
-    return told or {}
+    asked = meta.get('overrides')
+    if not asked:
+        return {}
+    networks = [of for of in NAMINGS_OF.values() if naming in of]
+    known = [variant.overrides for of in networks or [NAMINGS] for one in of
+             for variant in one.variants]
+    if asked not in known:
+        raise InputError(f'it asks for settings that are not known: {asked}. '
+                         'If it was converted by an earlier version, convert '
+                         'the published file again')
+    return asked

@@ -1,7 +1,7 @@
 """MobileNetV3-Large: six stages in timm, one row of blocks here and in
 torchvision. Blocks with squeeze-and-excitation have one module more."""
-from .efficientnet import TIMM, TIMM_FIRST
-from .naming import Naming
+from .efficientnet import TF, TIMM, TIMM_FIRST
+from .naming import Naming, Variant
 
 _DEPTHS = (1, 2, 3, 4, 2, 3)  # of timm's stages
 _WITH_SE = (4, 5, 6, 11, 12, 13, 14, 15)  # blocks, counted from 1
@@ -42,8 +42,15 @@ def _torchvision() -> tuple:
     return tuple(rows)
 
 
+# timm/models/mobilenetv3.py: bn_eps of BN_EPS_TF_DEFAULT and pad_type 'same'
+# are those of 'tf_*'; torchvision/models/mobilenetv3.py: eps 1e-3.
 MOBILENET_V3 = (
-    Naming('timm', _timm(), left_out={'classifier': 'classifier'}),
+    Naming('timm', _timm(), left_out={'classifier': 'classifier'}, variants=(
+        Variant('symmetric', "timm's mobilenetv3_large_100 (BN eps 1e-5, "
+                'padding alike on both sides)'),
+        Variant('tf', "timm's tf_mobilenetv3_large_100 (BN eps 1e-3, padding "
+                'as TensorFlow)', TF))),
     Naming('torchvision', _torchvision(),
            left_out={'classifier.3': 'classifier'}, linear=('classifier.0', ),
-           overrides=dict(norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))))
+           variants=(Variant('', 'torchvision', dict(norm_cfg=TF['norm_cfg'])),
+                     )))

@@ -4,11 +4,12 @@ from typing import Dict
 from torch import Tensor
 
 from mmdisco.errors import InputError
+from .wrappers import bare_names
 
-# names of mmpretrain's and of this project's algorithms; 0 is the backbone,
-# 1 the neck
-_KEY = re.compile(r'(?:module\.)?(?:ssl\.)?(?:encoder_k|target_net|'
-                  r'momentum_encoder)\.module\.([01])\.(.+)')
+# names of mmpretrain's, mmselfsup's and this project's algorithms; 0 is the
+# backbone, 1 the neck
+_KEY = re.compile(r'(?:ssl\.)?(?:encoder_k|target_net|momentum_encoder)\.'
+                  r'([01])\.(.+)')
 _PARTS = ('backbone', 'neck')
 
 
@@ -25,7 +26,7 @@ def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         ValueError: If there is none.
     """
     found = {}
-    for key, value in state_dict.items():
+    for key, value in bare_names(state_dict)[0].items():
         match = _KEY.fullmatch(key)
         if match:
             found[f'{_PARTS[int(match[1])]}.{match[2]}'] = value

@@ -4,7 +4,21 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 
+OURS = 'mmpretrain'  # whose names this project keeps
 Path = str  # of a module or a parameter: 'blocks.0.attn'
+
+
+class Variant(NamedTuple):
+    """A network among those that a library names alike.
+
+    Args:
+        name (str): For ``--variant``.
+        networks (str): Whose weights these are.
+        overrides (dict): Settings of our backbone that such weights need.
+    """
+    name: str
+    networks: str
+    overrides: Mapping = {}
 
 
 class Naming(NamedTuple):
@@ -18,13 +32,16 @@ class Naming(NamedTuple):
         left_out (dict): Their paths that have no place here, and why.
         linear (tuple): Their paths that are linear layers, where ours are 1x1
             convolutions.
-        overrides (dict): Settings of our backbone that such weights need.
+        variants (tuple): The networks that have these names; where nothing
+            tells which it is, the first is taken, and that is reported.
+        alike (str): Networks that have these names, too, and are others.
     """
     library: str
     rows: Tuple[Tuple[Path, Union[Path, Tuple[Path, ...]]], ...]
     left_out: Mapping[Path, str] = {}
     linear: Tuple[Path, ...] = ()
-    overrides: Mapping = {}
+    variants: Tuple[Variant, ...] = (Variant('', ''), )
+    alike: str = ''
 
 
 class Renamed(NamedTuple):

@@ -6,6 +6,7 @@ from torch.nn.functional import normalize
 
 from mmdisco.errors import InputError
 from .safe_load import safe_load
+from .wrappers import bare_names
 
 # Where a file keeps norms and directions of DINO's last layer: the entry of
 # the file, the ends of both keys. First as DINO publishes it, then ours.
@@ -34,8 +35,7 @@ def read_prototypes(path: str) -> Prototypes:
     loaded = safe_load(path)
     for group, norms, directions in _PLACES:
         content = loaded.get(group) if isinstance(loaded, dict) else None
-        tensors = {k.removeprefix('module.'): v
-                   for k, v in (content or {}).items()}
+        tensors, _ = bare_names(content or {})
         if directions in tensors and norms in tensors:
             rows = normalize(tensors[directions].float(), dim=1)
             center = tensors.get(norms.split('last_layer')[0] + 'center')

@@ -33,6 +33,7 @@ def report(conversion: Conversion, result: Fit, source: Dict[str, str]) -> str:
         f"source      {source['source']} (sha256 {source['sha256']})",
         f'family      {conversion.family}, backbone as {conversion.library} '
         'names it',
+        f'taken       {conversion.taken}',
         f'converted   {len(keys)} tensors: {len(keys) - head} of the backbone, '
         f'{head} of the projection head'
         + (f'; {conversion.counters} counters of batches, which the file has '
@@ -50,6 +51,11 @@ def report(conversion: Conversion, result: Fit, source: Dict[str, str]) -> str:
         'teacher'))
     if conversion.neck and result.neck:
         lines.append(f'neck        {result.neck}')
+    if conversion.assumed:
+        lines.append(f'assumed     {conversion.assumed}')
+    if conversion.alike:
+        lines.append(f'alike       {conversion.alike} have the same keys and '
+                     'are other networks: they can not be taken')
     if conversion.overrides:
         lines.append(f'note        set backbone {dict(conversion.overrides)}: '
                      'these weights were learned so')

@@ -4,7 +4,8 @@ from typing import Dict, Optional
 from torch import nn
 
 from mmdisco.errors import InputError, MissingFileError
-from .checkpoint import check_finite, read_conversion
+from .checkpoint import read_conversion
+from .settings import check_settings
 
 
 def read_teacher(path: str, backbone: nn.Module,
@@ -42,13 +43,6 @@ def read_teacher(path: str, backbone: nn.Module,
             f"teacher file '{path}' ({conversion.family}) has no projection "
             'head: it holds a backbone alone, and DisCo distils the final '
             'embedding. Use the file of the pre-training itself')
-    check_finite(state_dict, f"teacher file '{path}'")
-    eps = conversion.overrides.get('norm_cfg', {}).get('eps')
-    found = {m.eps for m in backbone.modules()
-             if isinstance(m, nn.BatchNorm2d)}
-    if eps is not None and found and found != {eps}:
-        raise InputError(
-            f"teacher file '{path}' was learned with BN eps {eps:g}, the "
-            f'backbone has {", ".join(f"{e:g}" for e in sorted(found))}: set '
-            'model.teacher.backbone.norm_cfg.eps')
+    check_settings(conversion, backbone, f"teacher file '{path}'",
+                   'model.teacher.backbone')
     return state_dict

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmdisco.analysis.flops import multiply_adds
 from mmdisco.paths import configs_root
-from .config_text import read_parts
+from mmdisco.converters.config_text import read_parts
 from .network import deployed
 from .outputs import outputs_of
 from .publish import Published

@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.converters import ARCHS, arch_config
 from mmdisco.errors import InputError
-from .config_text import read_parts
+from mmdisco.converters.config_text import read_parts
 
 # Settings of the training, or of the weights before it.
 _TRAINING = ('init_cfg', 'pretrained', 'checkpoint_path', 'drop_path_rate',

@@ -4,7 +4,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmdisco.converters import load_strictly, read_conversion, safe_load
+from mmdisco.converters import load_strictly, read_conversion, warn_assumed
 from mmdisco.errors import InputError
 from mmdisco.launch import quiet_init
 from .network import Network, find_network
@@ -62,10 +62,9 @@ def load_student(path: str, arch: Optional[str] = None) -> Student:
             of another one than ``arch``, or does not fit it.
     """
     conversion = read_conversion(path)
-    meta = safe_load(path).get('meta')
-    meta = meta if isinstance(meta, Mapping) else {}
+    warn_assumed(conversion, f"'{path}'")
     try:
-        network = find_network(meta, arch)
+        network = find_network(conversion.meta, arch)
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
     network = network._replace(
@@ -73,4 +72,5 @@ def load_student(path: str, arch: Optional[str] = None) -> Student:
         neck=conversion.neck or network.neck)
     backbone = built(network.backbone, conversion.part('backbone'),
                      f"'{path}'")
-    return Student(network, backbone, conversion.part('neck'), meta)
+    return Student(network, backbone, conversion.part('neck'),
+                   conversion.meta)

@@ -3,7 +3,7 @@ from typing import Dict, Optional
 
 from torch import Tensor, nn
 
-from mmdisco.converters import check_finite, read_conversion, sha256_of
+from mmdisco.converters import check_settings, read_conversion, sha256_of
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch.student import RANDOM
 
@@ -39,22 +39,14 @@ class StudentFile:
 
         Raises:
             InputError: If there is no file, its weights are no numbers, or
-                were learned with another epsilon of batch norm.
+                were learned with another epsilon of norms or padding.
         """
         if self.path is None:
             raise InputError('the student has no weights: pass --student '
                              'CKPT, the checkpoint of its pre-training')
         conversion = read_conversion(_existing(self.path))
         weights = conversion.part('backbone')
-        eps = conversion.overrides.get('norm_cfg', {}).get('eps')
-        found = {m.eps for m in backbone.modules()
-                 if isinstance(m, nn.modules.batchnorm._BatchNorm)}
-        if eps is not None and found and found != {eps}:
-            raise InputError(
-                f'{self.name} was learned with BN eps {eps:g}, the backbone '
-                f'has {", ".join(f"{e:g}" for e in sorted(found))}: set '
-                'model.backbone.norm_cfg.eps')
-        check_finite(weights, self.name)
+        check_settings(conversion, backbone, self.name, 'model.backbone')
         self.sha256 = sha256_of(self.path)
         return weights
 

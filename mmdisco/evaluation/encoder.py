@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmdisco.converters import load_strictly, read_conversion, sha256_of
-from mmdisco.deploy.config_text import read_normalisation
+from mmdisco.converters.config_text import read_normalisation
 from mmdisco.deploy.outputs import Pooled
 from mmdisco.deploy.student import built, load_student
 from mmdisco.errors import InputError, MissingFileError

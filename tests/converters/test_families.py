@@ -1,12 +1,19 @@
 """Families beside the goldens: the public networks are written down here."""
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import arch_config, convert, fit, load_strictly
+from mmdisco.converters import (
+    arch_config,
+    convert,
+    fit,
+    load_strictly,
+    rename_to,
+)
 from tests.converters.test_libraries import close, images_for, randomize
 from tests.layouts import DATA, public_content
 
@@ -116,27 +123,65 @@ def test_a_backbone_of_dino_alone(layout, name):
         assert torch.equal(value, whole.state_dict[key]), key
 
 
+def built(conversion, found):
+    """Backbone and neck, in eval mode."""
+    parts = []
+    for part, config in (('backbone', found.backbone), ('neck', found.neck)):
+        parts.append(MODELS.build(config))
+        load_strictly(parts[-1], conversion.part(part), part)
+        parts[-1].eval()
+    return parts
+
+
 def test_an_efficientnet_of_seed():
-    """The numbers are of efficientnet_pytorch 0.7.0, as SEED has it."""
+    """The numbers are of efficientnet_pytorch 0.7.1, which computes what
+    SEED's copy does; that is labelled 0.7.0, but PyPI's 0.7.0 pads otherwise.
+    """
     content, _ = public_content(
         'seed_student_effb0', ('state_dict', 'module.student.'))
     conversion = convert(content)
     found = fit(conversion, arch_config('effb0'))
     assert found.faults == 0
-    assert found.backbone['conv_cfg'] is None
+    assert found.backbone['conv_cfg'] == dict(type='Conv2dAdaptivePadding')
     assert found.backbone['norm_cfg']['eps'] == .001
-    backbone, neck = (MODELS.build(c) for c in (found.backbone, found.neck))
-    load_strictly(backbone, {k[9:]: v for k, v in conversion.state_dict.items()
-                             if k.startswith('backbone.')}, '')
-    load_strictly(neck, {k[5:]: v for k, v in conversion.state_dict.items()
-                         if k.startswith('neck.')}, '')
-    backbone.eval()
+    assert not conversion.assumed  # it is SEED's code that tells
     outputs = np.load(DATA / 'seed_effb0_outputs.npz')
-    images = np.load(DATA / 'layouts_outputs.npz')['input']
+    images = torch.from_numpy(np.load(DATA / 'layouts_outputs.npz')['input'])
+    backbone, neck = built(conversion, found)
     with torch.no_grad():
-        feats = backbone(torch.from_numpy(images))
+        feats = backbone(images)
         close(feats[-1].mean((2, 3)), torch.from_numpy(outputs['pooled']))
         close(neck(feats)[0], torch.from_numpy(outputs['embedding_raw']))
+        # and both are told apart by these numbers
+        other = MODELS.build({**found.backbone, 'conv_cfg': None})
+        load_strictly(other, conversion.part('backbone'), '')
+        other.eval()
+        wrong = other(images)[-1].mean((2, 3)) - torch.from_numpy(
+            outputs['pooled'])
+        assert wrong.norm() > .1 * np.linalg.norm(outputs['pooled'])
+
+
+def test_an_efficientnet_of_seed_is_timms_of_tensorflow():
+    """Which is an independent implementation."""
+    content, counted = public_content(
+        'seed_student_effb0', ('state_dict', 'module.student.'))
+    conversion = convert(content)
+    theirs = timm.create_model('tf_efficientnet_b0', num_classes=0).eval()
+    load_strictly(theirs, rename_to(
+        'timm', 'effb0', conversion.part('backbone')), 'tf_efficientnet_b0')
+    outputs = np.load(DATA / 'seed_effb0_outputs.npz')
+    images = torch.from_numpy(np.load(DATA / 'layouts_outputs.npz')['input'])
+    with torch.no_grad():
+        close(theirs(images), torch.from_numpy(outputs['pooled']))
+
+
+def test_an_efficientnet_b1_of_seed_fits_no_setting():
+    content = dict(state_dict={
+        'module.student._blocks.22._bn1.bias': torch.zeros(1),
+        'module.student._bn1.bias': torch.zeros(1)})
+    with pytest.raises(ValueError, match=r"module\.student\._blocks\.22\.\*': "
+                       r'.*240 pixels'):
+        convert(content)
 
 
 @pytest.mark.parametrize('prefix, root', [

@@ -24,6 +24,8 @@ class MobileNetV3Pooled(MobileNetV3):
         norm_eval (bool): Keep BN in eval mode. Defaults to False.
         init_cfg (dict or list[dict], optional): Initialization config.
             Defaults to None, which stands for kaiming-normal convolutions.
+        conv_cfg (dict, optional): ``dict(type='Conv2dAdaptivePadding')`` pads
+            as TensorFlow does. Defaults to None, both sides alike.
 
     Raises:
         ValueError: If an index or ``frozen_stages`` names no stage.
@@ -34,14 +36,16 @@ class MobileNetV3Pooled(MobileNetV3):
                  norm_cfg: dict = dict(type='BN', eps=1e-5, momentum=.1),
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
-                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None):
+                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+                 conv_cfg: Optional[dict] = None):
         if init_cfg is None:
             init_cfg = [
                 dict(type='Kaiming', layer='Conv2d', nonlinearity='relu'),
                 dict(type='Constant', layer='BatchNorm2d', val=1)
             ]
         super().__init__(
-            'large', norm_cfg=norm_cfg, norm_eval=norm_eval, init_cfg=init_cfg)
+            'large', conv_cfg=conv_cfg, norm_cfg=norm_cfg, norm_eval=norm_eval,
+            init_cfg=init_cfg)
         if not set(out_indices) <= set(range(18)):
             raise ValueError(f'out_indices are 0 to 17, got {out_indices}')
         if frozen_stages not in range(-1, 18):

@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdisco.deploy.config_text import read_parts
+from mmdisco.converters.config_text import read_parts
 from mmdisco.deploy.network import find_network, name_of
 from mmdisco.errors import InputError
 from tests.tools import ROOT

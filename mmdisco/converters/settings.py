@@ -1,0 +1,103 @@
+"""Settings that no tensor tells: a file's against a network's."""
+from inspect import signature
+from typing import List, Mapping, Optional
+
+from mmcv.cnn.bricks import Conv2dAdaptivePadding
+from mmengine.logging import print_log
+from mmpretrain.registry import MODELS
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmdisco.errors import InputError
+from .config_text import read_parts
+from .convert import Conversion
+
+_PADDING = {True: 'padding as TensorFlow', False: 'padding alike on both sides'}
+
+
+def _told(meta: Mapping) -> Mapping:
+    """Backbone's config that a file tells, with the defaults of its class."""
+    backbone = meta.get('backbone')
+    if isinstance(meta.get('cfg'), str):
+        try:
+            backbone = read_parts(meta['cfg']).backbone
+        except InputError:  # of more than plain values: it tells nothing
+            return {}
+    kind = backbone.get('type') if isinstance(backbone, Mapping) else None
+    if not isinstance(kind, str) or kind not in MODELS.module_dict:
+        return {}
+    defaults = signature(MODELS.module_dict[kind]).parameters
+    return {**{name: defaults[name].default
+               for name in ('norm_cfg', 'conv_cfg') if name in defaults},
+            **backbone}
+
+
+def _faults(settings: Mapping, backbone: nn.Module, where: str) -> List[str]:
+    """Where a network has other settings."""
+    faults = []
+    norm = settings.get('norm_cfg')
+    if isinstance(norm, Mapping):
+        batch = 'BN' in str(norm.get('type'))
+        eps = norm.get('eps', 1e-5)
+        found = sorted({m.eps for m in backbone.modules() if isinstance(
+            m, _BatchNorm if batch else nn.LayerNorm)})
+        if found and found != [eps]:
+            faults.append(
+                f"{'BN' if batch else 'LN'} eps {eps:g}, the backbone has "
+                f"{', '.join(f'{e:g}' for e in found)}: set "
+                f'{where}.norm_cfg.eps')
+    if 'conv_cfg' in settings:
+        conv = settings['conv_cfg']
+        kind = conv.get('type') if isinstance(conv, Mapping) else None
+        as_tf = kind == 'Conv2dAdaptivePadding'
+        found = [isinstance(m, Conv2dAdaptivePadding)
+                 for m in backbone.modules() if isinstance(m, nn.Conv2d)]
+        if found and any(found) != as_tf:
+            faults.append(f'{_PADDING[as_tf]}, the backbone has '
+                          f'{_PADDING[not as_tf]}: set {where}.conv_cfg to '
+                          f'{dict(conv) if conv else None}')
+    return faults
+
+
+def check_settings(conversion: Conversion, backbone: nn.Module, name: str,
+                   where: str) -> None:
+    """Refuse weights that were learned with other settings than a network's.
+
+    Epsilons of norms and padding are compared: with others the same tensors
+    are another function. Of a file that may be several networks, one of them
+    has to fit, and a warning says what was assumed.
+
+    Args:
+        conversion (Conversion): Of the file.
+        backbone (nn.Module): That its weights are for.
+        name (str): What the file is, for the message.
+        where (str): Where the backbone's config is, as 'model.backbone'.
+
+    Raises:
+        InputError: If a setting differs, with both values.
+    """
+    choices = conversion.choices or (conversion.overrides, )
+    told = _told(conversion.meta)
+    faults = [_faults({**told, **settings}, backbone, where)
+              for settings in choices]
+    if all(faults):
+        raise InputError(f'{name} was learned with '
+                         f"{'; and with '.join(faults[0])}")
+    warn_assumed(conversion, name, 'as the backbone is set')
+
+
+def warn_assumed(conversion: Conversion, name: str,
+                 how: Optional[str] = None) -> None:
+    """Warn of what neither the keys of a file nor the file itself tell.
+
+    Args:
+        conversion (Conversion): Of the file.
+        name (str): What the file is.
+        how (str, optional): How it is taken, if not as was assumed.
+    """
+    if conversion.assumed:
+        text = conversion.assumed
+        if how:
+            text = f"its names don't tell its network, it is taken {how}; " \
+                f'otherwise it would be {text}'
+        print_log(f'{name}: {text}', 'current', level=30)
