@@ -107,10 +107,11 @@ def _choose(naming: Naming, family: Family, wanted: str
         first = naming.variants[0]
         if fixed or len(named) == 1:
             return named[fixed] if fixed else first, ''
-        others = ', '.join(f"{v.networks} by --variant {v.name}"
-                           for v in naming.variants[1:])
-        return first, (f'taken for {first.networks}; {others} have the same '
-                       'names: only whoever trained it knows')
+        others = '; '.join(
+            f'those of {v.networks} have the same names: convert them by '
+            f'tools/convert_checkpoint.py --variant {v.name}'
+            for v in naming.variants[1:])
+        return first, f'taken for weights of {first.networks}; {others}'
     if wanted not in named or len(named) == 1:
         known = ' and '.join(f"'{name}'" for name in named if name)
         raise InputError(

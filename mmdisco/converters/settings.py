@@ -1,6 +1,7 @@
 """Settings that no tensor tells: a file's against a network's."""
+import logging
 from inspect import signature
-from typing import List, Mapping, Optional
+from typing import List, Mapping
 
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmengine.logging import print_log
@@ -83,21 +84,21 @@ def check_settings(conversion: Conversion, backbone: nn.Module, name: str,
     if all(faults):
         raise InputError(f'{name} was learned with '
                          f"{'; and with '.join(faults[0])}")
-    warn_assumed(conversion, name, 'as the backbone is set')
+    if conversion.assumed:
+        print_log(
+            f'{name}: its names do not tell the padding of its network, nor '
+            'BN eps: it is used with those of the backbone that it is loaded '
+            'into. By itself it would be ' + conversion.assumed, 'current',
+            level=logging.WARNING)
 
 
-def warn_assumed(conversion: Conversion, name: str,
-                 how: Optional[str] = None) -> None:
+def warn_assumed(conversion: Conversion, name: str) -> None:
     """Warn of what neither the keys of a file nor the file itself tell.
 
     Args:
         conversion (Conversion): Of the file.
         name (str): What the file is.
-        how (str, optional): How it is taken, if not as was assumed.
     """
     if conversion.assumed:
-        text = conversion.assumed
-        if how:
-            text = f"its names don't tell its network, it is taken {how}; " \
-                f'otherwise it would be {text}'
-        print_log(f'{name}: {text}', 'current', level=30)
+        print_log(f'{name}: {conversion.assumed}', 'current',
+                  level=logging.WARNING)
