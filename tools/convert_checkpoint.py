@@ -19,7 +19,7 @@ from mmdisco.converters.families import SOURCES
 from mmdisco.converters.libraries import VARIANTS
 from mmdisco.converters.report import report, widths_of
 from mmdisco.deploy.network import find_network
-from mmdisco.deploy.save import origin, save_weights
+from mmdisco.deploy.save import ending_of, origin, save_weights
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 
@@ -44,6 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    ending_of(args.dst)
     arch = arch_config(args.arch)
     loaded = safe_load(args.src, trust=args.trust)
     loaded = loaded if isinstance(loaded, dict) else {}

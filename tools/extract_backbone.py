@@ -5,8 +5,16 @@ init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 """
 import argparse
 
-from mmdisco.converters import momentum_encoder, read_conversion, safe_load
+from mmdisco.converters import (
+    check_finite,
+    momentum_encoder,
+    read_conversion,
+    safe_load,
+    warn_assumed,
+)
 from mmdisco.deploy import origin, save_weights
+from mmdisco.deploy.network import find_network
+from mmdisco.deploy.save import ending_of
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 
@@ -23,22 +31,32 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    ending_of(args.out)
     conversion = read_conversion(args.checkpoint)
     weights = conversion.state_dict
     if args.momentum_encoder:
         loaded = safe_load(args.checkpoint)
         try:
             weights = momentum_encoder(loaded.get('state_dict') or {})
+            check_finite(weights, 'its momentum encoder')
         except InputError as error:
             raise InputError(f"'{args.checkpoint}': {error}") from error
     backbone = {key: value for key, value in weights.items()
                 if key.startswith('backbone.')}
     meta = dict(origin(args.checkpoint),
                 overrides=dict(conversion.overrides))
+    try:  # so that the file tells, too
+        network = find_network(conversion.meta)
+        meta.update(arch=network.arch, backbone={
+            **network.backbone, **conversion.overrides})
+    except InputError:
+        warn_assumed(conversion, f"'{args.checkpoint}'")
     save_weights(args.out, backbone, meta=meta)
     count = sum(v.numel() for v in backbone.values())
+    taken = ('the momentum encoder' if args.momentum_encoder
+             else conversion.taken)
     print(f'{args.out}: {len(backbone)} tensors, {count:,} numbers, from '
-          f"{meta['source']} (sha256 {meta['sha256'][:12]})")
+          f"{meta['source']} (sha256 {meta['sha256'][:12]}); taken: {taken}")
 
 
 if __name__ == '__main__':

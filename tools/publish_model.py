@@ -15,7 +15,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='of a pre-training, or an '
                         'extracted, converted or published file')
     parser.add_argument('out', help='NAME.pth is written as '
-                        'NAME-1a2b3c4d.pth')
+                        'NAME-1a2b3c4d.pth; NAME.safetensors as that format')
     parser.add_argument('--with-neck', action='store_true',
                         help='keep the neck, too: as a teacher it needs it')
     parser.add_argument('--arch', metavar='ARCH', help='the network, if the '
@@ -28,10 +28,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    published = Published(args.checkpoint, args.with_neck, args.arch)
-    path = published.path(args.out)
-    entry = entry_of(published, path, args.size)
-    published.write(path)
+    published = Published(args.checkpoint, args.out, args.with_neck, args.arch)
+    entry = entry_of(published, args.size)
+    published.write()
+    path = published.path
     metafile = path.with_suffix('.metafile.yml')
     with written_whole(metafile) as half:
         half.write_text(entry)

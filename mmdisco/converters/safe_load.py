@@ -1,4 +1,5 @@
 import hashlib
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Dict
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from mmdisco.errors import InputError, MissingFileError
@@ -61,6 +63,24 @@ def _what_it_is(path: str) -> str:
     return 'half a file, or something else under that name'
 
 
+def _is_safetensors(path: str) -> bool:
+    """By its content: the length of a header, which is JSON."""
+    with open(path, 'rb') as file:
+        return file.read(9)[8:] == b'{'
+
+
+def _load_safetensors(path: str) -> Dict:
+    """Tensors by key, or as ``state_dict`` beside what was saved with it."""
+    tensors = load_file(path)
+    with safe_open(path, framework='pt') as file:
+        metadata = file.metadata() or {}
+    try:
+        meta = json.loads(metadata.get('meta', 'null'))
+    except ValueError:  # somebody else's, in words
+        meta = None
+    return tensors if meta is None else dict(state_dict=tensors, meta=meta)
+
+
 def safe_load(path: str, trust: bool = False) -> Dict:
     """Load a checkpoint without running code that it may hold.
 
@@ -69,7 +89,9 @@ def safe_load(path: str, trust: bool = False) -> Dict:
     anything else is refused.
 
     Args:
-        path (str): A file of ``torch.save``, or ``*.safetensors``.
+        path (str): A file of ``torch.save``, or of safetensors. What this
+            project wrote into the metadata of the latter is read, too: then
+            the tensors are in ``state_dict``, as in the former.
         trust (bool): Load whatever it holds, which may run code.
             Defaults to False.
 
@@ -79,9 +101,12 @@ def safe_load(path: str, trust: bool = False) -> Dict:
     """
     if not Path(path).is_file():
         raise MissingFileError(f"checkpoint '{path}' not found")
+    if str(path).lower().endswith('.safetensors') and zipfile.is_zipfile(path):
+        raise InputError(f"'{path}' is a file of torch.save under the name of "
+                         'safetensors: rename it to *.pth, or write it anew')
     try:
-        if str(path).endswith('.safetensors'):
-            return load_file(path)
+        if _is_safetensors(path):
+            return _load_safetensors(path)
         with torch.serialization.safe_globals(_allowed()):
             return torch.load(path, map_location='cpu',
                               weights_only=not trust)

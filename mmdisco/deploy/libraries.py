@@ -2,15 +2,15 @@
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Mapping, Tuple
+from typing import Tuple
 
-import torch
-from torch import Tensor, nn
+from mmcv.cnn.bricks import Conv2dAdaptivePadding
+from torch import nn
 
-from mmdisco.converters import load_strictly, rename_to
+from mmdisco.converters import load_strictly, rename_to, safe_load
 from mmdisco.errors import InputError
 from .export import Reloaded
-from .save import reproducible_bytes
+from .save import ending_of, reproducible_bytes
 from .student import Student
 
 _R50 = ('r50', 'swavr50', 'selar50', 'dcr50')
@@ -38,17 +38,28 @@ def _eps(backbone: nn.Module) -> float:
                  if isinstance(m, nn.BatchNorm2d)), 1e-5)
 
 
-def _timm(arch: str, eps: float) -> Tuple[nn.Module, str]:
+def _pads_as_tensorflow(backbone: nn.Module) -> bool:
+    return any(isinstance(m, Conv2dAdaptivePadding)
+               for m in backbone.modules())
+
+
+def _timm(arch: str, backbone: nn.Module) -> Tuple[nn.Module, str]:
     import timm
-    changed = {} if eps == 1e-5 else dict(bn_eps=eps)
+    as_tf, eps = _pads_as_tensorflow(backbone), _eps(backbone)
+    name = f"{'tf_' if as_tf else ''}{_TIMM[arch]}"
+    changed = {} if eps == (1e-3 if as_tf else 1e-5) else dict(bn_eps=eps)
     build = ''.join(f', {k}={v}' for k, v in changed.items())
-    return (timm.create_model(_TIMM[arch], num_classes=0, **changed),
-            f"timm.create_model('{_TIMM[arch]}', num_classes=0{build})")
+    return (timm.create_model(name, num_classes=0, **changed),
+            f"timm.create_model('{name}', num_classes=0{build})")
 
 
-def _torchvision(arch: str, eps: float) -> Tuple[nn.Module, str]:
+def _torchvision(arch: str, backbone: nn.Module) -> Tuple[nn.Module, str]:
     from torchvision import models
+    if _pads_as_tensorflow(backbone):
+        raise InputError('torchvision has no network that pads as TensorFlow, '
+                         'as this one does: take --format timm')
     name, classifier, default = _TORCHVISION[arch]
+    eps = _eps(backbone)
     layer = partial(nn.BatchNorm2d, eps=eps)
     network = getattr(models, name)(norm_layer=layer)
     owner, _, leaf = classifier.rpartition('.')
@@ -82,13 +93,12 @@ def to_library(library: str, student: Student, path: Path) -> Reloaded:
         raise InputError(f'{library} has no network {kind}, but of '
                          f"{', '.join(names)}")
     weights = rename_to(library, arch, student.backbone.state_dict())
-    path.write_bytes(reproducible_bytes(weights))
+    path.write_bytes(reproducible_bytes(ending_of(path), weights))
     count = sum(p.numel() for p in student.backbone.parameters())
     if find_spec(library) is None:
         return Reloaded(None, count, f'{library} is not installed')
-    network, how = build(arch, _eps(student.backbone))
-    loaded: Mapping[str, Tensor] = torch.load(path, weights_only=True)
-    load_strictly(network, loaded, f"'{path.name}'")
+    network, how = build(arch, student.backbone)
+    load_strictly(network, safe_load(str(path)), f"'{path.name}'")
     network.eval()
     return Reloaded(lambda images: (network(images), ),
                     sum(p.numel() for p in network.parameters()), how)

@@ -30,12 +30,11 @@ def _config_of(student: Student) -> Optional[str]:
     return str(found[0].relative_to(configs_root().parent)) if same else None
 
 
-def entry_of(published: Published, path: Path, size: int = 224) -> str:
+def entry_of(published: Published, size: int = 224) -> str:
     """Write the entry as YAML; what is not known is left out.
 
     Args:
         published (Published): The student.
-        path (Path): Its file.
         size (int): Height and width of the image that FLOPs are for.
             Defaults to 224.
 
@@ -48,7 +47,7 @@ def entry_of(published: Published, path: Path, size: int = 224) -> str:
     epochs = student.meta.get('epoch')
     origin = published.origin
     entry = {
-        'Name': path.stem.rsplit('-', 1)[0],
+        'Name': published.path.stem.rsplit('-', 1)[0],
         'In Collection': student.network.algorithm,
         'Metadata': {key: value for key, value in {
             'Architecture': student.network.arch,
@@ -59,7 +58,7 @@ def entry_of(published: Published, path: Path, size: int = 224) -> str:
             'SHA256': published.sha256,
             'Source': f"{origin['source']}, sha256 {origin['sha256']}",
         }.items() if value is not None},
-        'Weights': path.name,
+        'Weights': published.path.name,
         'Config': _config_of(student),
     }
     known = {key: value for key, value in entry.items() if value is not None}

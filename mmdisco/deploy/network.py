@@ -59,6 +59,14 @@ def check_types(config: Any) -> None:
             check_types(value)
 
 
+def _listed(config: Any) -> Any:
+    """With lists for tuples, which JSON does not know."""
+    if isinstance(config, dict):
+        return {key: _listed(value) for key, value in config.items()}
+    return [*map(_listed, config)] if isinstance(config, (list, tuple)) else (
+        config)
+
+
 def _full(config: Mapping) -> dict:
     """A backbone's config with its defaults, to compare it by."""
     defaults = {
@@ -67,7 +75,7 @@ def _full(config: Mapping) -> dict:
                                      ).parameters.items()
         if value.default is not value.empty
     }
-    full = deployed({**defaults, **config})
+    full = _listed(deployed({**defaults, **config}))
     full.pop('zero_init_residual', None)  # of the initial weights, too
     return full
 

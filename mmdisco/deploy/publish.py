@@ -5,7 +5,7 @@ from typing import Optional
 from torch import nn
 
 from mmdisco.errors import InputError
-from .save import origin, reproducible_bytes, written_whole
+from .save import ending_of, origin, reproducible_bytes, written_whole
 from .student import Student, built, load_student
 
 
@@ -25,16 +25,23 @@ class Published:
 
     Args:
         checkpoint (str): Any file that :func:`load_student` reads.
+        out (str): Where it goes: 'folder/name.pth' gives
+            'folder/name-1a2b3c4d.pth', 'name.safetensors' likewise, and
+            'name' is 'name.pth'.
         with_neck (bool): Keep the neck, without which it can't be a teacher.
             Defaults to False.
         arch (str, optional): Name of the network, if the file does not tell.
 
     Raises:
-        InputError: If the file can't be used, or has no neck that is wanted.
+        InputError: If the file can't be used, or has no neck that is wanted;
+            or ``out`` is a folder, or named as another format.
     """
 
-    def __init__(self, checkpoint: str, with_neck: bool = False,
+    def __init__(self, checkpoint: str, out: str, with_neck: bool = False,
                  arch: Optional[str] = None) -> None:
+        if Path(out).is_dir():
+            raise InputError(f"'{out}' is a folder: name the file to write")
+        ending = ending_of(out) or '.pth'
         self.student = load_student(checkpoint, arch)
         self.origin = origin(checkpoint)
         network = self.student.network
@@ -48,26 +55,16 @@ class Published:
         weights = {f'{part}.{key}': value for part, module in parts.items()
                    for key, value in module.state_dict().items()}
         self.content = reproducible_bytes(
-            weights, meta={**known, **self.origin})
+            ending, weights, meta={**known, **self.origin})
         self.sha256 = hashlib.sha256(self.content).hexdigest()
+        stem = Path(out).name.removesuffix(Path(out).suffix)
+        self.path = Path(out).with_name(f'{stem}-{self.sha256[:8]}{ending}')
 
-    def path(self, out: str) -> Path:
-        """Where it goes: 'folder/name.pth' gives 'folder/name-1a2b3c4d.pth'.
-
-        Raises:
-            InputError: If ``out`` is a folder.
-        """
-        named = Path(out)
-        if named.is_dir():
-            raise InputError(f"'{out}' is a folder: name the file to write")
-        stem = named.name.removesuffix('.pth')
-        return named.with_name(f'{stem}-{self.sha256[:8]}.pth')
-
-    def write(self, path: Path) -> None:
+    def write(self) -> None:
         """Write the file.
 
         Raises:
             InputError: If it can't be written.
         """
-        with written_whole(path) as half:
+        with written_whole(self.path) as half:
             half.write_bytes(self.content)

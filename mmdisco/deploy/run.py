@@ -9,14 +9,31 @@ from .check import TRACED, Agreement, agreements, random_images
 from .export import GRAPHS, Reloaded
 from .libraries import LIBRARIES, to_library
 from .outputs import FeatureMaps, Pooled, outputs_of
-from .save import written_whole
+from .save import ending_of, written_whole
 from .student import Student, load_student
 
 FORMATS = (*GRAPHS, *LIBRARIES)
+_ENDINGS = {'onnx': ('.onnx', ''),
+            'torchscript': ('.pt', '.pth', '.pt2', '.ts', '.torchscript', ''),
+            'exported-program': ('.pt2', '.pt', '.pth', '')}
 
 
 def _count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
+
+
+def _check_ending(out: str, format: str) -> None:
+    """Refuse a name that says another format.
+
+    Raises:
+        InputError: If it does.
+    """
+    if format in LIBRARIES:
+        ending_of(out)
+    elif Path(out).suffix.lower() not in _ENDINGS[format]:
+        raise InputError(
+            f"'{out}' would not be what its ending says: --format {format} "
+            f"writes *{', *'.join(filter(None, _ENDINGS[format]))}")
 
 
 def export_student(checkpoint: str, out: str, format: str,
@@ -40,6 +57,7 @@ def export_student(checkpoint: str, out: str, format: str,
         InputError: If the file can't be used, the format does not fit, or
             what was written is not the same network; nothing is kept then.
     """
+    _check_ending(out, format)
     student = load_student(checkpoint, arch)
     if feature_maps and format in LIBRARIES:
         raise InputError(f'--feature-maps is for graphs; {format} makes maps '

@@ -3,13 +3,13 @@ command, commit, machine, seconds and figures that belong to it."""
 import argparse
 from pathlib import Path
 
-import torch
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.quickstart import load_backbone, score
 from mmdisco.converters import read_conversion, sha256_of
+from mmdisco.deploy import save_weights
 from mmdisco.launch import Job, one_line_errors, read_config
 
 CONFIG = 'configs/quickstart/teacher.py'
@@ -46,8 +46,7 @@ def main() -> None:
         for key, value in read_conversion(
             str(job.checkpoint)).state_dict.items()
     }
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(state_dict=state_dict, meta=meta), args.out)
+    save_weights(args.out, state_dict, meta=meta)
     print(args.out, meta)
 
 
