@@ -1,6 +1,5 @@
 """The entry of a published file in a metafile of OpenMMLab's format."""
 import re
-from pathlib import Path
 from typing import Optional
 
 import torch
@@ -8,8 +7,8 @@ import yaml
 from mmengine.config import Config
 
 from mmdisco.analysis.flops import multiply_adds
-from mmdisco.paths import configs_root
 from mmdisco.converters.config_text import read_parts
+from mmdisco.paths import configs_root
 from .network import deployed
 from .outputs import outputs_of
 from .publish import Published

@@ -6,8 +6,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.converters import ARCHS, arch_config
-from mmdisco.errors import InputError
 from mmdisco.converters.config_text import read_parts
+from mmdisco.errors import InputError
 
 # Settings of the training, or of the weights before it.
 _TRAINING = ('init_cfg', 'pretrained', 'checkpoint_path', 'drop_path_rate',
