@@ -133,10 +133,11 @@ def _settings(meta: Mapping, own: bool, naming: Naming, renamed: Renamed,
     if not own:
         chosen, assumed = _choose(naming, family, variant)
         return chosen.overrides, assumed
-    same = not (renamed.unexpected or renamed.unused)
-    overrides = known_overrides(meta, naming if same else None)
+    known = naming.library == OURS and not (
+        renamed.unexpected or renamed.unused)
+    overrides = known_overrides(meta, naming if known else None)
     told = bool(overrides) or _tells_network(meta)
-    if same and naming.library == OURS and not told:
+    if known and not told:
         chosen, assumed = _choose(naming, family, variant)
         return chosen.overrides, assumed
     if variant != 'auto':

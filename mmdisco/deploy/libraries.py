@@ -10,7 +10,7 @@ from torch import nn
 from mmdisco.converters import load_strictly, rename_to, safe_load
 from mmdisco.errors import InputError
 from .export import Reloaded
-from .save import ending_of, reproducible_bytes
+from .save import reproducible_bytes
 from .student import Student
 
 _R50 = ('r50', 'swavr50', 'selar50', 'dcr50')
@@ -75,13 +75,15 @@ def _torchvision(arch: str, backbone: nn.Module) -> Tuple[nn.Module, str]:
 LIBRARIES = dict(timm=(_TIMM, _timm), torchvision=(_TORCHVISION, _torchvision))
 
 
-def to_library(library: str, student: Student, path: Path) -> Reloaded:
+def to_library(library: str, student: Student, path: Path,
+               ending: str) -> Reloaded:
     """Write a state dict under the names of a library.
 
     Args:
         library (str): 'timm' or 'torchvision'.
         student (Student): The network, of an arch that has a name here.
         path (Path): The file.
+        ending (str): By which its format is chosen, as '.safetensors'.
 
     Raises:
         InputError: If the library has no such network.
@@ -93,7 +95,7 @@ def to_library(library: str, student: Student, path: Path) -> Reloaded:
         raise InputError(f'{library} has no network {kind}, but of '
                          f"{', '.join(names)}")
     weights = rename_to(library, arch, student.backbone.state_dict())
-    path.write_bytes(reproducible_bytes(ending_of(path), weights))
+    path.write_bytes(reproducible_bytes(ending, weights))
     count = sum(p.numel() for p in student.backbone.parameters())
     if find_spec(library) is None:
         return Reloaded(None, count, f'{library} is not installed')

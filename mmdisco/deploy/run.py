@@ -74,7 +74,7 @@ def export_student(checkpoint: str, out: str, format: str,
         if format in GRAPHS:
             reloaded = GRAPHS[format](network, images, half)
         else:
-            reloaded = to_library(format, student, half)
+            reloaded = to_library(format, student, half, ending_of(out))
         kept = _count(network)
         if reloaded.parameters != kept:
             raise InputError(

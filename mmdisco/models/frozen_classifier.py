@@ -5,7 +5,13 @@ from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import check_finite, load_strictly, safe_load, sha256_of
+from mmdisco.converters import (
+    bare_names,
+    check_finite,
+    load_strictly,
+    safe_load,
+    sha256_of,
+)
 from mmdisco.errors import InputError, MissingFileError
 from .host import Part, build
 from .teacher import FrozenTeacher
@@ -35,6 +41,7 @@ def read_classifier(path: str) -> dict:
     if not isinstance(state_dict, dict):
         raise InputError(f"teacher classifier '{path}' has no state_dict: it "
                          'is no checkpoint of a linear evaluation')
+    state_dict, _ = bare_names(state_dict)
     if not any(key.startswith('head.') for key in state_dict):
         first = next(iter(state_dict), 'nothing')
         raise InputError(
