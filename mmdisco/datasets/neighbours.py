@@ -1,3 +1,5 @@
+from typing import Tuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -5,10 +7,45 @@ from torch import Tensor
 from mmdisco.errors import InputError
 
 
+def largest(scores: Tensor, k: int) -> Tuple[Tensor, Tensor]:
+    """The k largest of each row, of equal ones those of the lowest index.
+
+    ``torch.topk`` takes any of equal ones, in any order.
+
+    Args:
+        scores (Tensor): Finite, [n, m].
+        k (int): How many, at most m.
+
+    Returns:
+        tuple[Tensor, Tensor]: Scores, the largest first, and their indices,
+        both [n, k].
+
+    Raises:
+        InputError: If a score is not a number.
+    """
+    best, index = scores.topk(k, dim=1)
+    if bool(best.isnan().any()):  # which topk takes for the largest
+        raise InputError('the features are not finite: extract them anew, '
+                         'from a checkpoint whose weights are')
+    least = best[:, -1:]
+    shared = ((scores >= least).sum(1) > k).nonzero().flatten()
+    if len(shared):  # more are equal to the last one than there is room for
+        rows = scores[shared]
+        above, equal = rows > least[shared], rows == least[shared]
+        room = k - above.sum(1, keepdim=True)
+        taken = above | (equal & (equal.cumsum(1) <= room))
+        index[shared] = taken.nonzero()[:, 1].view(-1, k)
+    index = index.sort(dim=1).values
+    best, order = scores.gather(1, index).sort(
+        dim=1, descending=True, stable=True)
+    return best, index.gather(1, order)
+
+
 def nearest_neighbours(embeds: Tensor, k: int, chunk: int = 256) -> Tensor:
     """Find the nearest others of each image by cosine similarity, exactly.
 
-    An image is left out by its index alone: a copy of it is a neighbour.
+    An image is left out by its index alone: a copy of it is a neighbour. Of
+    equally similar ones that of the lowest index comes first.
 
     Args:
         embeds (Tensor): Embeddings, [N, D], of any norm. It is computed where
@@ -31,5 +68,5 @@ def nearest_neighbours(embeds: Tensor, k: int, chunk: int = 256) -> Tensor:
     for start in range(0, len(unit), chunk):
         similarity = unit[start:start + chunk] @ unit.T  # [n, N]
         similarity.diagonal(start).fill_(-torch.inf)  # with itself
-        nearest.append(similarity.topk(k, dim=1).indices)
+        nearest.append(largest(similarity, k)[1])
     return torch.cat(nearest)

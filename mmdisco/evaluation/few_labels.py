@@ -1,10 +1,11 @@
 """Which training images keep their label."""
 import random
+from typing import Sequence
 
 import torch
 from torch import Tensor
 
-from mmdisco.analysis.subset import class_shares, read_share
+from mmdisco.datasets.shares import class_shares, read_share
 from mmdisco.errors import InputError
 
 
@@ -29,7 +30,7 @@ def rows_per_class(labels: Tensor, num_classes: int, k: int,
         raise InputError(
             f'class {int(counts.argmin())} has {int(counts.min())} training '
             f'images, {k} are wanted of each: take fewer')
-    return _choose(labels, [k] * num_classes, random.Random(seed))
+    return choose_rows(labels, [k] * num_classes, random.Random(seed))
 
 
 def rows_of_share(labels: Tensor, num_classes: int, percent: str,
@@ -55,10 +56,21 @@ def rows_of_share(labels: Tensor, num_classes: int, percent: str,
         raise InputError(
             f'{percent} % of {len(labels)} images leaves class '
             f'{taken.index(0)} without one: take a larger share')
-    return _choose(labels, taken, rng)
+    return choose_rows(labels, taken, rng)
 
 
-def _choose(labels: Tensor, taken, rng: random.Random) -> Tensor:
+def choose_rows(labels: Tensor, taken: Sequence[int],
+                rng: random.Random) -> Tensor:
+    """Choose some images of each class.
+
+    Args:
+        labels (Tensor): Class indices, [M].
+        taken (Sequence[int]): How many of each class.
+        rng (random.Random): Chooses.
+
+    Returns:
+        Tensor: Rows, sorted.
+    """
     order = torch.tensor(rng.sample(range(len(labels)), len(labels)))
     by_class = order[labels[order].argsort(stable=True)]  # [M]
     groups = by_class.split(

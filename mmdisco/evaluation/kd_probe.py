@@ -1,8 +1,8 @@
-from typing import Callable, Dict, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
-import torch
 from torch import Tensor
 
+from .choice import HeldOutScore, best_setting, held_out_score, last_rows
 from .linear import GRID
 from .logistic import fit_classifier
 
@@ -18,7 +18,7 @@ def kd_probe(train_features: Tensor,
     """A linear probe that learns from labels and from a teacher's logits.
 
     Otherwise as :func:`linear_probe`: standardised features, the penalty
-    chosen on the last ``held_out`` training features.
+    chosen on the last ``held_out`` training features by the labels.
 
     Args:
         train_features (Tensor): [M, D].
@@ -33,25 +33,26 @@ def kd_probe(train_features: Tensor,
     Returns:
         dict: ``accuracy`` on the test features and ``validation`` on the held
         out ones, in per cent, and the ``strength`` chosen.
-    """
 
+    Raises:
+        InputError: If a class is only among the last ``held_out``.
+    """
     num_classes = teacher_logits.shape[1]
-    rows = torch.arange(len(train_features))
 
     def objective(logits: Tensor, part: Tensor) -> Tensor:
         return loss(logits, teacher_logits[part].to(logits),
                     train_labels[part])
 
-    def score(fit: Tensor, strength: float, features, labels) -> float:
+    def score(fit: Optional[Tensor], strength: float, features: Tensor,
+              labels: Tensor) -> HeldOutScore:
         probe = fit_classifier(train_features, num_classes, objective,
                                strength, fit)
-        guess = probe.logits(features).argmax(1)
-        return 100 * float((guess == labels).double().mean())
+        return held_out_score(probe.logits(features), labels)
 
-    scores = {strength: score(rows[:-held_out], strength,
-                              train_features[-held_out:],
-                              train_labels[-held_out:]) for strength in grid}
-    best = max(scores, key=scores.get)
+    fit, val = last_rows(train_labels, held_out)
+    scores = {strength: score(fit, strength, train_features[val],
+                              train_labels[val]) for strength in grid}
+    best = best_setting(scores)
     return dict(
-        accuracy=score(rows, best, test_features, test_labels),
-        validation=scores[best], strength=best)
+        accuracy=score(None, best, test_features, test_labels).percent,
+        validation=scores[best].percent, strength=best)

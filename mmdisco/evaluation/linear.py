@@ -1,42 +1,18 @@
 from typing import Dict, Sequence, Tuple
 
-import torch
 from torch import Tensor
 
-from mmdisco.errors import InputError
+from .choice import HeldOutScore, best_setting, held_out_score, last_rows
 from .logistic import LinearClassifier, cross_entropy_of, fit_classifier
 
 # Inverse strengths of the L2 penalty, the same for whatever is compared.
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
 
 
-def held_out_rows(num: int, held_out: int, seed: int) -> Tuple[Tensor, Tensor]:
-    """Split rows at random.
-
-    Args:
-        num (int): How many there are.
-        held_out (int): How many choose the penalty.
-        seed (int): Of the choice.
-
-    Returns:
-        tuple[Tensor, Tensor]: Those that train and those that are held out,
-        both sorted.
-
-    Raises:
-        InputError: If one of them would be empty.
-    """
-    if not 0 < held_out < num:
-        raise InputError(f'{held_out} of {num} training images are held out '
-                         'to choose the penalty: give more images')
-    order = torch.randperm(
-        num, generator=torch.Generator().manual_seed(seed))  # [N]
-    return order[held_out:].sort().values, order[:held_out].sort().values
-
-
 def strength_scores(features: Tensor, labels: Tensor, num_classes: int,
                     fit: Tensor, val: Tensor, grid: Sequence[float],
-                    device: str = 'cpu') -> Dict[float, float]:
-    """Accuracy on held-out features of a probe of the others, by penalty.
+                    device: str = 'cpu') -> Dict[float, HeldOutScore]:
+    """Held-out score for each L2 penalty.
 
     Args:
         features (Tensor): [M, D].
@@ -48,15 +24,15 @@ def strength_scores(features: Tensor, labels: Tensor, num_classes: int,
         device (str): Where it is computed. Defaults to 'cpu'.
 
     Returns:
-        dict: Shares of ``val`` by inverse penalty.
+        dict: Scores of ``val`` by inverse penalty.
     """
     loss = cross_entropy_of(labels, num_classes)
     scores = {}
     for strength in grid:
         probe = fit_classifier(features, num_classes, loss, strength, fit,
                                device)
-        guess = probe.logits(features[val]).argmax(1).cpu()
-        scores[strength] = float((guess == labels[val]).double().mean())
+        scores[strength] = held_out_score(probe.logits(features[val]),
+                                          labels[val])
     return scores
 
 
@@ -69,8 +45,8 @@ def linear_probe(train_features: Tensor,
     """Logistic regression on fixed features, by L-BFGS to convergence.
 
     Features are standardised by the training split. The penalty is chosen on
-    the last ``held_out`` training features; then all of them train, and the
-    test features are read once.
+    the last ``held_out`` training features, by :func:`best_setting`; then all
+    of them train, and the test features are read once.
 
     Args:
         train_features (Tensor): [M, D].
@@ -83,13 +59,16 @@ def linear_probe(train_features: Tensor,
     Returns:
         dict: ``accuracy`` on the test features and ``validation`` on the held
         out ones, in per cent, and the ``strength`` chosen.
+
+    Raises:
+        InputError: If a class is only among the last ``held_out``.
     """
     best, validation = _choose(train_features, train_labels, held_out, grid)
     probe = _fit(train_features, train_labels, best)
     guess = probe.logits(test_features).argmax(1)
     return dict(
         accuracy=100 * float((guess == test_labels).double().mean()),
-        validation=100 * validation,
+        validation=validation,
         strength=best)
 
 
@@ -121,9 +100,8 @@ def _fit(features: Tensor, labels: Tensor,
 
 def _choose(features: Tensor, labels: Tensor, held_out: int,
             grid: Sequence[float]) -> Tuple[float, float]:
-    """The best penalty on the last features, and its share there."""
-    rows = torch.arange(len(features))
+    """The best penalty on the last features, and its per cent there."""
     scores = strength_scores(features, labels, int(labels.max()) + 1,
-                             rows[:-held_out], rows[-held_out:], grid)
-    best = max(scores, key=scores.get)
-    return best, scores[best]
+                             *last_rows(labels, held_out), grid)
+    best = best_setting(scores)
+    return best, scores[best].percent

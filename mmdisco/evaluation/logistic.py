@@ -1,4 +1,4 @@
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from .threads import threads_for
 
 # Standardised features up to this size are kept, of larger ones a chunk.
 KEEP = 2**31
+# The largest slope at the optimum, as a share of that at the start: what is
+# aimed at, and what will do where rounding ends the search before.
+SLOPE, ROUNDED = 1e-6, 1e-4
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -41,9 +44,11 @@ def fit_classifier(features: Tensor,
                    chunk: int = 65536) -> LinearClassifier:
     """Train a linear classifier to convergence, by L-BFGS.
 
-    Of the mean loss over all images and the penalty that scikit-learn's
-    ``LogisticRegression(C=strength)`` has. The problem is convex where the
-    loss is. In double precision.
+    It minimises what scikit-learn's ``LogisticRegression(C=strength)`` does,
+    for two classes, too: with N images, the mean loss plus the squared
+    weights by :math:`1 / (2 \\, strength \\, N)`. Of two classes these are the
+    squares of one weight vector, the difference of the two. The problem is
+    convex where the loss is. In double precision.
 
     Args:
         features (Tensor): [M, D]; they may be memory-mapped.
@@ -62,46 +67,86 @@ def fit_classifier(features: Tensor,
         LinearClassifier: The classifier.
 
     Raises:
-        InputError: If it does not converge.
+        InputError: If features are not finite, or it does not converge.
     """
     rows = torch.arange(len(features)) if rows is None else rows  # [N]
     num, dim = len(rows), features.shape[1]
     mean, std = _moments(features, rows, chunk) if standardise else (
         torch.zeros(dim).double(), torch.ones(dim).double())  # [D] each
 
+    if not bool((mean + std).isfinite().all()):
+        raise InputError('the features are not finite: extract them anew, '
+                         'from a checkpoint whose weights are')
+
     def prepared(part: Tensor) -> Tensor:
         x = (features[part].double() - mean) / std  # [n, D]
         return x.to(device)
 
     parts: List[Tensor] = list(rows.split(chunk))
-    keep = 8 * num * dim <= KEEP
-    kept = [prepared(part) for part in parts] if keep else None
+    kept = ([prepared(part) for part in parts]
+            if 8 * num * dim <= KEEP else None)
 
-    def objective(flat: np.ndarray):
+    def chunks() -> Iterable[Tensor]:
+        return kept or map(prepared, parts)  # [n, D] each
+
+    # two classes have opposite weights, whose squares sum to half of that of
+    # their difference
+    penalty = (2 if num_classes == 2 else 1) / (strength * num)
+
+    def objective(flat: np.ndarray) -> Tuple[float, np.ndarray]:
         found = torch.from_numpy(flat).to(device).view(dim + 1, -1)
         found.requires_grad_()
         total = 0.
-        for i, part in enumerate(parts):
-            x = kept[i] if keep else prepared(part)  # [n, D]
-            value = loss(torch.addmm(found[-1], x, found[:-1]), part)
+        for x, part in zip(chunks(), parts):
+            value = loss(torch.addmm(found[-1], x, in_basis(found[:-1])), part)
             value = value * (len(part) / num)
             value.backward()
             total += value.item()
-        penalty = found[:-1].square().sum() / (2 * strength * num)
-        penalty.backward()
-        return (total + penalty.item(),
+        penalised = in_basis(found[:-1]).square().sum() * (penalty / 2)
+        penalised.backward()
+        return (total + penalised.item(),
                 found.grad.flatten().double().cpu().numpy())
 
     with threads_for(min(num, chunk) * dim * num_classes):
-        found = minimize(
-            objective, np.zeros((dim + 1) * num_classes), jac=True,
-            method='L-BFGS-B', options=dict(maxiter=5000, gtol=1e-5))
-    if not found.success:
+        in_basis = _even_curvature(chunks(), num, dim, num_classes, penalty)
+        start = np.zeros((dim + 1) * num_classes)
+        # no slope at all where features never change
+        steep = max(np.abs(objective(start)[1]).max(), 1e-8)
+        found = minimize(objective, start, jac=True, method='L-BFGS-B',
+                         options=dict(maxiter=5000, maxfun=50000, ftol=0,
+                                      gtol=SLOPE * steep))
+    if not np.abs(found.jac).max() <= ROUNDED * steep:
         raise InputError('the classifier did not converge '
-                         f'({found.message}): are all features finite?')
-    weights = torch.from_numpy(found.x).view(dim + 1, num_classes)
-    return LinearClassifier(*(t.to(device) for t in (
-        weights[:-1], weights[-1], mean, std)))
+                         f'({found.message}): take a stronger penalty')
+    weights = torch.from_numpy(found.x).to(device).view(dim + 1, num_classes)
+    return LinearClassifier(in_basis(weights[:-1]), weights[-1],
+                            mean.to(device), std.to(device))
+
+
+def _even_curvature(chunks: Iterable[Tensor], num: int, dim: int,
+                    num_classes: int, penalty: float) -> Callable:
+    """A basis of the weights in which the loss is curved about evenly.
+
+    L-BFGS takes a third of the steps there. Of fewer images than features it
+    would cost more than it saves.
+
+    Args:
+        chunks (Iterable[Tensor]): The features, centred, [n, D] each.
+        num (int): N.
+        dim (int): D.
+        num_classes (int): C.
+        penalty (float): Of half the squared weights.
+
+    Returns:
+        Callable: From weights in the basis to weights, [D, C].
+    """
+    if num <= dim:
+        return lambda weights: weights
+    covariance = sum(x.T @ x for x in chunks) / num  # [D, D]
+    values, vectors = torch.linalg.eigh(covariance)
+    curvature = values.clamp(min=0) / num_classes + penalty  # at zero
+    basis = vectors * curvature.rsqrt()
+    return lambda weights: basis @ weights
 
 
 def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:

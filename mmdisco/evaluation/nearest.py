@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdisco.datasets.neighbours import largest
 from mmdisco.errors import InputError
 
 
@@ -20,6 +21,9 @@ def nearest(train_features: Tensor,
     ``2 * k`` candidates for each test feature. It is computed where the test
     features are.
 
+    Of equally similar ones that of the lowest index comes first, whatever the
+    chunks are.
+
     Args:
         train_features (Tensor): [M, D], of any norm.
         test_features (Tensor): [N, D], of any norm.
@@ -32,8 +36,9 @@ def nearest(train_features: Tensor,
         training features, both [N, k].
 
     Raises:
-        InputError: If there are fewer than ``k`` training features, or their
-            width is another than that of the test features.
+        InputError: If there are fewer than ``k`` training features, their
+            width is another than that of the test features, or a feature is
+            not finite.
     """
     if len(train_features) < k:
         raise InputError(f'k={k} neighbours of {len(train_features)} training '
@@ -58,7 +63,7 @@ def nearest(train_features: Tensor,
             width = len(test[part]), len(train)
             similarity = memory[:width[0] * width[1]].view(width)  # [n, m]
             torch.mm(test[part], train.T, out=similarity)
-            best, place = similarity.topk(min(k, len(train)), dim=1)
+            best, place = largest(similarity, min(k, len(train)))
             cosine[part], index[part] = _merge(
                 cosine[part], index[part], best, place + first)
     return cosine, index
@@ -66,7 +71,12 @@ def nearest(train_features: Tensor,
 
 def _merge(cosine: Tensor, index: Tensor, best: Tensor,
            place: Tensor) -> Tuple[Tensor, Tensor]:
-    """The k best of those found so far and of a chunk's, [n, k]."""
+    """The k best of those found so far and of a chunk's, [n, k].
+
+    The former are of lower indices, so a stable sort keeps them first.
+    """
     both = torch.cat([cosine, best], 1)  # [n, k + k']
-    top, chosen = both.topk(cosine.shape[1], dim=1)
-    return top, torch.cat([index, place], 1).gather(1, chosen)
+    top, chosen = both.sort(dim=1, descending=True, stable=True)
+    found = torch.cat([index, place], 1).gather(1, chosen)
+    k = cosine.shape[1]
+    return top[:, :k], found[:, :k]

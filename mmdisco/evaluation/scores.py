@@ -8,13 +8,19 @@ from torch import Tensor
 def top_k(scores: Tensor, labels: Tensor, k: int) -> float:
     """Share of images whose class is among the k best scores, in per cent.
 
+    Of equal scores those of the first classes are the best; a score that is
+    not a number is no hit.
+
     Args:
         scores (Tensor): [N, C].
         labels (Tensor): Class indices, [N].
         k (int): With fewer classes, all of them.
     """
-    best = scores.topk(min(k, scores.shape[1]), dim=1).indices  # [N, k]
-    hits = (best == labels[:, None].to(best.device)).any(1)
+    labels = labels.to(scores.device)[:, None]  # [N, 1]
+    own = scores.gather(1, labels)
+    classes = torch.arange(scores.shape[1], device=scores.device)
+    before = ~(scores <= own) | ((scores == own) & (classes < labels))
+    hits = before.sum(1) < min(k, scores.shape[1])
     return 100 * float(hits.double().mean())
 
 

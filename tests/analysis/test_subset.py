@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from mmdisco.analysis.subset import class_shares
 from mmdisco.datasets import LabelledPhotos
+from mmdisco.datasets.shares import class_shares
 from tests.tools import run
 
 

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from mmdisco.evaluation import sgd_probe
 from mmdisco.evaluation.cache import read_features
+from mmdisco.evaluation.choice import held_out_rows
 from mmdisco.evaluation.few_labels import rows_of_share, rows_per_class
-from mmdisco.evaluation.linear import held_out_rows
 from mmdisco.evaluation.protocols.few import _cross_validated
 from tests.evaluation.tiny import (
     MEAN,
@@ -90,7 +90,7 @@ def test_linear(tiny):
     found = evaluated('linear', root, '--held-out', .2, '--strength', .001,
                       .1, '--rates', .5, 2, '--epochs', 20, '--milestones',
                       10, '--sgd-batch-size', 16, '--seed', 2)
-    fit, val = held_out_rows(60, 12, 2)
+    fit, val = held_out_rows(torch.from_numpy(y), 12, 2)
     for strength, share in found['lbfgs']['validation'].items():
         model, scaled = of_logistic_regression(x[fit], y[fit], x[val],
                                                float(strength))

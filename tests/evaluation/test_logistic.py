@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from mmdisco.errors import InputError
 from mmdisco.evaluation import cross_entropy_of, fit_classifier, logistic
 from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.linear import held_out_rows
+from mmdisco.evaluation.choice import held_out_rows
 from mmdisco.evaluation.protocols import by_lbfgs
 from tests.evaluation.test_linear import blobs
 
@@ -98,17 +98,6 @@ def test_a_label_outside_the_classes_is_an_error():
         cross_entropy_of(torch.tensor([0, 3, 1]), 3)
 
 
-def test_rows_are_held_out_by_the_seed():
-    fit, val = held_out_rows(50, 5, 0)
-    assert sorted([*fit.tolist(), *val.tolist()]) == [*range(50)]
-    assert len(val) == 5
-    assert torch.equal(val, held_out_rows(50, 5, 0)[1])
-    assert not torch.equal(val, held_out_rows(50, 5, 1)[1])
-    for held_out in (0, 50):
-        with pytest.raises(InputError, match=f'{held_out} of 50 training'):
-            held_out_rows(50, held_out, 0)
-
-
 def test_the_protocol_chooses_the_penalty_on_what_is_held_out():
     """Of two views of each image, none is on both sides."""
     (x, y), (test_x, test_y) = blobs(150, 5), blobs(80, 6)
@@ -118,7 +107,7 @@ def test_the_protocol_chooses_the_penalty_on_what_is_held_out():
     found = by_lbfgs(Features(views, y, names, {}),
                      Features(test_x[None], test_y, names, {}),
                      held_out=.2, grid=(1e-3, 1e-1), seed=4)
-    fit, val = held_out_rows(150, 30, 4)
+    fit, val = held_out_rows(y, 30, 4)
     scores = {}
     for strength in (1e-3, 1e-1):
         scaler = StandardScaler().fit(views[:, fit].flatten(0, 1))
@@ -133,3 +122,58 @@ def test_the_protocol_chooses_the_penalty_on_what_is_held_out():
         scaler.transform(views.flatten(0, 1)), y.repeat(2))
     assert found['top1'] == pytest.approx(
         100 * model.score(scaler.transform(test_x), test_y), abs=1.3)
+
+
+def generated(num, classes, dim=16):
+    """Features of some classes, of very different spread, and labels."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, classes, num)
+    x = rng.normal(size=(classes, dim))[y] + 2.5 * rng.normal(size=(num, dim))
+    x = x * np.geomspace(1, .1, dim) @ rng.normal(size=(dim, dim))
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+@pytest.mark.parametrize('classes', [2, 3, 100])
+@pytest.mark.parametrize('strength', [1e-4, 1.])
+def test_weights_and_predictions_are_scikit_learns(classes, strength):
+    """Of two classes, too; and where all slopes are small, as of many
+    classes under a strong penalty."""
+    x, y = generated(1500, classes)
+    x, test_x, y = x[:500], x[500:], y[:500]
+    found = fit_classifier(x, classes, cross_entropy_of(y, classes), strength)
+    scaler = StandardScaler().fit(x)
+    model = LogisticRegression(C=strength, tol=1e-9, max_iter=99999).fit(
+        scaler.transform(x), y)
+    weight, bias = found.weight.T.numpy(), found.bias.numpy()
+    if classes == 2:
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    scale = np.abs(model.coef_).max()
+    np.testing.assert_allclose(weight, model.coef_, atol=5e-4 * scale)
+    np.testing.assert_allclose(
+        bias - bias.mean() * (classes > 2),
+        model.intercept_ - model.intercept_.mean() * (classes > 2),
+        atol=1e-3 * max(scale, 1))
+    guess = found.logits(test_x).argmax(1).numpy()
+    assert (guess != model.predict(scaler.transform(test_x))).sum() == 0
+
+
+@pytest.mark.parametrize('value', [0., 3.])
+def test_features_that_never_change_tell_the_shares_of_the_classes(value):
+    y = torch.tensor([0, 0, 1, 2] * 5)
+    found = fit_classifier(torch.full((20, 4), value), 3,
+                           cross_entropy_of(y, 3), 1.)
+    torch.testing.assert_close(
+        found.logits(torch.full((1, 4), value)).softmax(1),
+        torch.tensor([[.5, .25, .25]]), atol=1e-4, rtol=0)
+    even = torch.arange(3).repeat(5)
+    fit_classifier(torch.full((15, 4), value), 3, cross_entropy_of(even, 3),
+                   1.)
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+@pytest.mark.parametrize('num', [4, 50])
+def test_features_that_are_not_finite(bad, num):
+    x, y = blobs(num, 0)
+    x[3, 2] = bad
+    with pytest.raises(InputError, match='not finite'):
+        fit_classifier(x, 3, cross_entropy_of(y, 3), 1.)

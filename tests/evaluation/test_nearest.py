@@ -4,6 +4,7 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
+from mmdisco.datasets.neighbours import nearest_neighbours
 from mmdisco.errors import InputError
 from mmdisco.evaluation import check_labels, knn_scores, nearest
 from mmdisco.evaluation.cache import Features
@@ -103,3 +104,63 @@ def test_what_can_not_be_searched():
             with pytest.raises(InputError, match=expected):
                 by_knn(kept(train, train_labels), kept(train, test_labels),
                        (1, ))
+
+
+def tied_features(num, dim, seed):
+    """Of length 2, with exact products; many are copies."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((num, dim))
+    for row in rows:
+        row[rng.choice(6, 4, replace=False)] = rng.choice([-1, 1], 4)
+    return torch.from_numpy(rows).float()
+
+
+@pytest.mark.parametrize('k', [1, 3, 9, 41])
+@pytest.mark.parametrize('rows, columns', [*CHUNKS, (3, 40), (16, 8)])
+def test_of_equal_cosines_the_lower_index_is_first(rows, columns, k):
+    train, test = tied_features(41, 16, 0), tied_features(17, 16, 1)
+    cosine, index = nearest(train, test, k, rows, columns)
+    for n, query in enumerate(test.tolist()):
+        similar = [sum(a * b for a, b in zip(query, row)) / 4
+                   for row in train.tolist()]
+        best = sorted(range(41), key=lambda i: (-similar[i], i))[:k]
+        assert index[n].tolist() == best
+        assert cosine[n].tolist() == [similar[i] for i in best]
+    own = nearest_neighbours(train, min(k, 40), chunk=rows)
+    for n, query in enumerate(train.tolist()):
+        similar = [sum(a * b for a, b in zip(query, row)) / 4
+                   for row in train.tolist()]
+        best = sorted({*range(41)} - {n}, key=lambda i: (-similar[i], i))
+        assert own[n].tolist() == best[:min(k, 40)]
+
+
+@pytest.mark.parametrize('columns', [2, 5, 16384])
+def test_features_that_are_all_zero_have_the_first_neighbours(columns):
+    _, index = nearest(torch.zeros(11, 3), torch.ones(2, 3), 4,
+                       columns=columns)
+    assert index.tolist() == [[0, 1, 2, 3]] * 2
+
+
+def test_chunks_do_not_decide_between_copies():
+    """Real numbers, each three times, whose classes differ."""
+    train = random_features(40, 12, 0).repeat(3, 1)
+    labels = torch.arange(120) % 7
+    test = random_features(30, 12, 1)
+    expected = knn_scores(train, labels, test, 7, 4)
+    for chunk in (1, 7, 30):
+        found = knn_scores(train, labels, test, 7, 4, chunk=chunk)
+        assert torch.equal(found.argmax(1), expected.argmax(1))
+    for rows, columns in CHUNKS:
+        index = nearest(train, test, 4, rows, columns)[1]
+        assert torch.equal(index, nearest(train, test, 4)[1])
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf')])
+def test_features_that_are_not_finite(bad):
+    train, test = random_features(20, 4, 0), random_features(5, 4, 1)
+    train[7, 2] = bad
+    for search in (lambda: nearest(train, test, 3, columns=6),
+                   lambda: nearest(test, train, 3),
+                   lambda: nearest_neighbours(train, 3)):
+        with pytest.raises(InputError, match='features are not finite'):
+            search()

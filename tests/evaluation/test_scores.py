@@ -121,3 +121,17 @@ def test_the_drawing_is_darkest_on_the_diagonal(tmp_path, classes):
     assert len(dark) and height > 200
     rows, columns = dark[:, 0], dark[:, 1]
     assert np.corrcoef(rows, columns)[0, 1] > .5  # falls to the right
+
+
+def test_ties_and_what_is_not_a_number():
+    """Of equal scores those of the first classes are the best."""
+    nan = float('nan')
+    scores = torch.tensor([[1., 1., 0., 0., 0., 0.], [2., nan, 1., 0., 0., 0.],
+                           [nan] * 6])
+    for k, first, second in ((1, {0}, set()), (2, {0, 1}, {0}),
+                             (3, {0, 1, 2}, {0, 2}), (9, {*range(6)},
+                                                      {0, 2, 3, 4, 5})):
+        for label in range(6):
+            hits = [label in first, label in second, False]
+            assert top_k(scores, torch.full((3, ), label), k) == (
+                pytest.approx(100 * sum(hits) / 3))

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, log_loss
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from mmdisco.errors import InputError
 from mmdisco.evaluation import sgd_probe
 from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.linear import held_out_rows
+from mmdisco.evaluation.choice import held_out_rows
 from mmdisco.evaluation.protocols import by_sgd
 from mmdisco.models import LinearClassifier
 from tests.evaluation.test_nearest import random_features
@@ -174,15 +174,16 @@ def test_the_protocol_chooses_the_rate_on_what_is_held_out():
     test = Features(pixels[None] + .1, data.labels.flip(0), [*'abc'], {})
     rates = (1e-4, 1., 3.)
     found = by_sgd(train, test, rates, .3, **OPTIONS)
-    fit, val = held_out_rows(NUM, 15, SEED)
-    scores = {}
+    fit, val = held_out_rows(data.labels, 15, SEED)
+    scores, losses = {}, {}
     for rate in rates:
         probe = sgd_probe(train.views[:, fit], data.labels[fit], 3, [rate],
                           **OPTIONS)
-        guess = (pixels[val] @ probe.weight[0] + probe.bias[0]).argmax(1)
-        scores[rate] = 100 * accuracy_score(data.labels[val], guess)
+        logits = pixels[val] @ probe.weight[0] + probe.bias[0]
+        scores[rate] = 100 * accuracy_score(data.labels[val], logits.argmax(1))
+        losses[rate] = log_loss(data.labels[val], logits.double().softmax(1))
     assert found['validation'] == pytest.approx(scores)
-    best = max(scores, key=scores.get)
+    best = max(scores, key=lambda rate: (scores[rate], -losses[rate]))
     assert found['rate'] == best and best != 1e-4
     weight, bias = by_torch(train.views, data.labels, best)
     guess = (test.plain @ weight.T + bias).argmax(1)

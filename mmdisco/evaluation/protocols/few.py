@@ -6,6 +6,7 @@ from scipy import stats
 from torch import Tensor
 
 from ..cache import Features
+from ..choice import HeldOutScore, best_setting, folds_of
 from ..few_labels import rows_of_share, rows_per_class
 from ..linear import GRID, strength_scores
 from ..logistic import cross_entropy_of, fit_classifier
@@ -18,7 +19,7 @@ def by_share(train: Features, test: Features, percent: str, repeats: int = 5,
              seed: int = 0, device: str = 'cpu') -> Dict:
     """A linear probe that sees a share of the labels.
 
-    Logistic regression to convergence; its penalty is chosen by
+    Logistic regression to convergence; its penalty is chosen by stratified
     cross-validation among the labelled images, so no other label is used.
 
     Args:
@@ -31,6 +32,9 @@ def by_share(train: Features, test: Features, percent: str, repeats: int = 5,
 
     Returns:
         dict: ``images``, and of :func:`mean_and_interval`.
+
+    Raises:
+        InputError: If the share leaves out a class, or has no class twice.
     """
     classes = len(train.classes)
     loss = cross_entropy_of(train.labels, classes)
@@ -104,15 +108,10 @@ def plus_minus(found: Dict) -> str:
 
 def _cross_validated(train: Features, rows: Tensor, device: str) -> float:
     """The best penalty over folds of some labelled images."""
-    order = rows[torch.randperm(
-        len(rows), generator=torch.Generator().manual_seed(0))]
-    folds = min(FOLDS, len(rows))
-    sums = dict.fromkeys(GRID, 0.)
-    for i in range(folds):
-        val = order[i::folds]
-        fit = order[~torch.isin(order, val)]
+    total = dict.fromkeys(GRID, HeldOutScore(0, 0., 0))
+    for fit, val in folds_of(train.labels, rows, FOLDS, 0):
         scores = strength_scores(train.plain, train.labels,
                                  len(train.classes), fit, val, GRID, device)
-        for strength, share in scores.items():
-            sums[strength] += share * len(val)
-    return max(sums, key=sums.get)
+        total = {strength: total[strength].plus(score)
+                 for strength, score in scores.items()}
+    return best_setting(total)

@@ -4,9 +4,10 @@ import torch
 
 from mmdisco.errors import InputError
 from ..cache import Features
-from ..linear import GRID, held_out_rows, strength_scores
+from ..choice import best_setting, held_out_rows, held_out_score
+from ..linear import GRID, strength_scores
 from ..logistic import cross_entropy_of, fit_classifier
-from ..scores import classifier_scores, top_k
+from ..scores import classifier_scores
 from ..sgd_probe import sgd_probe
 
 # Of SGD, around the paper's 3 and 30.
@@ -21,8 +22,9 @@ def by_lbfgs(train: Features,
              device: str = 'cpu') -> Dict:
     """Logistic regression to convergence, on features that do not change.
 
-    The penalty is chosen on a part of the training images that is held out,
-    then all of them train, and the test images are read once.
+    The penalty is chosen by :func:`best_setting` on a part of the training
+    images that is held out, as evenly over the classes as can be; then all of
+    them train, and the test images are read once.
 
     Args:
         train (Features): All of its views are training images.
@@ -40,18 +42,18 @@ def by_lbfgs(train: Features,
     features = train.views.flatten(0, 1)  # [V * M, D]
     labels = train.labels.repeat(views)
     classes = len(train.classes)
-    fit, val = held_out_rows(num, int(held_out * num), seed)
+    fit, val = held_out_rows(train.labels, int(held_out * num), seed)
     fit = torch.cat([fit + view * num for view in range(views)])
     validation = strength_scores(features, labels, classes, fit, val, grid,
                                  device)
-    best = max(validation, key=validation.get)
+    best = best_setting(validation)
     probe = fit_classifier(features, classes,
                            cross_entropy_of(labels, classes), best,
                            device=device)
     return dict(
         classifier_scores(probe.logits(test.plain), test.labels),
         strength=best, at_edge=_at_edge(best, grid),
-        validation={s: 100 * share for s, share in validation.items()})
+        validation={s: score.percent for s, score in validation.items()})
 
 
 def by_sgd(train: Features,
@@ -67,9 +69,10 @@ def by_sgd(train: Features,
            device: str = 'cpu') -> Dict:
     """The schedule of linear evaluation, on features that do not change.
 
-    Of several rates one is chosen on held-out training images, then all
-    images train. All rates cost one pass each time. With one rate nothing is
-    held out: it is the paper's protocol, but for the crops.
+    Of several rates one is chosen on held-out training images, as by
+    :func:`by_lbfgs`, then all images train. All rates cost one pass each
+    time. With one rate nothing is held out: it is the paper's protocol, but
+    for the crops.
 
     Args:
         train (Features): Epoch e trains on view e mod V.
@@ -89,7 +92,8 @@ def by_sgd(train: Features,
         held-out images by rate, and the ``rate`` chosen.
 
     Raises:
-        InputError: If there is no rate, or no epoch.
+        InputError: If there is no rate, or no epoch; or too few images to
+            hold some out.
     """
     if not rates or epochs < 1:
         raise InputError('SGD wants a rate and an epoch at least: set --rates '
@@ -98,25 +102,25 @@ def by_sgd(train: Features,
     options = dict(epochs=epochs, batch_size=batch_size, gamma=gamma,
                    milestones=milestones, weight_decay=weight_decay,
                    seed=seed, device=device)
-    validation, best = {}, 0
+    validation, best = {}, rates[0]
     if len(rates) > 1:
-        num = train.views.shape[1]
-        fit, val = held_out_rows(num, int(held_out * num), seed)
+        fit, val = held_out_rows(
+            train.labels, int(held_out * len(train.labels)), seed)
         probes = sgd_probe(train.views, train.labels, classes, rates,
                            rows=fit, **options)
         validation = {
-            rate: top_k(probes.logits(train.plain[val].to(device), i),
-                        train.labels[val], 1)
+            rate: held_out_score(
+                probes.logits(train.plain[val].to(device), i),
+                train.labels[val])
             for i, rate in enumerate(rates)}
-        best = [*validation].index(max(validation, key=validation.get))
-    probes = sgd_probe(train.views, train.labels, classes, [rates[best]],
-                       **options)
+        best = best_setting(validation)
+    probes = sgd_probe(train.views, train.labels, classes, [best], **options)
     return dict(
         classifier_scores(probes.logits(test.plain.to(device), 0),
                           test.labels),
-        rate=rates[best],
-        at_edge=_at_edge(rates[best], rates),
-        validation=validation)
+        rate=best,
+        at_edge=_at_edge(best, rates),
+        validation={r: score.percent for r, score in validation.items()})
 
 
 def _at_edge(chosen: float, tried: Sequence[float]) -> bool:
