@@ -11,6 +11,8 @@ from .backbones import (  # noqa: E402
     TrimmedEfficientNet,
     TrimmedMobileNetV3,
 )
+from .class_ap_metric import ClassAPMetric  # noqa: E402
+from .data_check_hook import DetectionDataCheckHook  # noqa: E402
 from .difficult import LearnDifficult  # noqa: E402
 from .precise_bn_hook import DetectionPreciseBNHook  # noqa: E402
 from .res5_head import Res5Head  # noqa: E402
@@ -21,7 +23,9 @@ from .voc_metric import VOCAPMetric  # noqa: E402
 from .wanted import wanted_of  # noqa: E402
 
 __all__ = [
+    'ClassAPMetric',
     'ConcatPipelineSwitchHook',
+    'DetectionDataCheckHook',
     'DetectionPreciseBNHook',
     'DetectionStudentHook',
     'LearnDifficult',

@@ -33,7 +33,8 @@ class DetectionPreciseBNHook(Hook):
 
     Args:
         interval (int): After every so many epochs, or iterations with an
-            ``IterBasedTrainLoop``. Set it to that of the evaluation.
+            ``IterBasedTrainLoop``, and after the last one, as the evaluation.
+            Set it to that of the evaluation: with another one, a warning.
         num_batches (int): Batches of each rank. Defaults to 200, as
             detectron2's.
 
@@ -51,17 +52,28 @@ class DetectionPreciseBNHook(Hook):
         self.interval = interval
         self.num_batches = num_batches
 
+    def before_train(self, runner) -> None:
+        """Warn of evaluations that would see other statistics."""
+        every = getattr(runner.train_loop, 'val_interval', self.interval)
+        if runner.val_loop is not None and every % self.interval:
+            runner.logger.warning(
+                f'DetectionPreciseBNHook: interval {self.interval}, but '
+                f'train_cfg.val_interval {every}: some evaluations see the '
+                'running statistics; set both alike')
+
     def after_train_epoch(self, runner) -> None:
         """With a loop by epochs."""
-        if not _by_iterations(runner) and self.every_n_epochs(
-                runner, self.interval):
+        if not _by_iterations(runner) and (
+                self.every_n_epochs(runner, self.interval)
+                or self.is_last_train_epoch(runner)):
             self._measure(runner)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None,
                          outputs=None) -> None:
         """With a loop by iterations."""
-        if _by_iterations(runner) and self.every_n_train_iters(
-                runner, self.interval):
+        if _by_iterations(runner) and (
+                self.every_n_train_iters(runner, self.interval)
+                or self.is_last_train_iter(runner)):
             self._measure(runner)
 
     @torch.no_grad()

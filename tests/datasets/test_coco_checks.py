@@ -3,6 +3,8 @@ import json
 import runpy
 import shutil
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from itertools import accumulate
 from time import process_time
 
@@ -458,23 +460,25 @@ def test_checking_takes_about_as_long_as_reading():
     assert process_time() - read < 3 * (read - start)
 
 
-def test_the_tool_takes_what_the_detector_needs(coco, monkeypatch, capsys):
-    def tool(*options):
-        monkeypatch.setattr(sys, 'argv', [
-            'prepare_coco.py', '--root', str(coco), '--counts', 'any',
-            *options])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(ROOT / 'tools/prepare_coco.py'),
-                           run_name='__main__')
-        return stop.value.code, capsys.readouterr().out
+def call_tool(monkeypatch, root, *options):
+    """Exit code and output of the tool, in this process."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', [
+        'prepare_coco.py', '--root', str(root), '--counts', 'any', *options])
+    with redirect_stdout(StringIO()) as out, pytest.raises(
+            SystemExit) as stop:
+        runpy.run_path('tools/prepare_coco.py', run_name='__main__')
+    return stop.value.code, out.getvalue()
 
+
+def test_the_tool_takes_what_the_detector_needs(coco, monkeypatch):
     classes = names_of(coco, VAL)
-    code, out = tool('--classes', *classes)
+    code, out = call_tool(monkeypatch, coco, '--classes', *classes)
     assert code == 0 and out.count(': good') == 2
-    code, out = tool('--classes', *reversed(classes))
+    code, out = call_tool(monkeypatch, coco, '--classes', *reversed(classes))
     assert code == 1 and 'in another order' in out
     edit(coco, without('annotations', 'segmentation'))
-    code, out = tool()
+    code, out = call_tool(monkeypatch, coco)
     assert code == 0 and out.count('has boxes alone') == 2
-    code, out = tool('--masks', 'yes')
+    code, out = call_tool(monkeypatch, coco, '--masks', 'yes')
     assert code == 1 and 'has no segmentation' in out

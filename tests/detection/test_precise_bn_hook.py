@@ -97,14 +97,27 @@ def test_training_goes_on_as_it_would_without(tmp_path, scope, workers):
     assert len(plain.trained) == 5 and precise.trained == plain.trained
     for a, b in zip(plain.norm.parameters(), precise.norm.parameters()):
         assert torch.equal(a, b)
-    # after iterations 2 and 4: a mean over the first three batches
+    # after iterations 2 and 4, and the last one, as the evaluation: a mean over
+    # the first three batches
     first = torch.tensor(plain.trained[:3])
     expected = first.mean(1).mean().item(), first.var(1).mean().item()
-    for number in (1, 3):
+    for number in (1, 3, 4):
         assert keep.statistics[number] == pytest.approx(expected, rel=1e-5)
     assert precise.norm.momentum == .1
-    assert precise.norm.running_mean.item() == pytest.approx(
-        .9 * expected[0] + .1 * sum(plain.trained[4]) / 4, rel=1e-5)
+    assert keep.statistics[2][0] == pytest.approx(
+        .9 * expected[0] + .1 * sum(plain.trained[2]) / 4, rel=1e-5)
+
+
+def test_evaluations_between_are_a_warning():
+    logger = MagicMock()
+    for every, val_loop, count in ((6, 1, 0), (3, 1, 0), (4, None, 0),
+                                   (4, 1, 1)):
+        DetectionPreciseBNHook(3).before_train(SimpleNamespace(
+            train_loop=SimpleNamespace(val_interval=every), logger=logger,
+            val_loop=val_loop))
+        assert logger.warning.call_count == count
+    assert 'interval 3, but train_cfg.val_interval 4' in (
+        logger.warning.call_args.args[0])
 
 
 def test_a_loop_by_epochs(tmp_path, scope):

@@ -8,6 +8,7 @@ custom_hooks = [
     dict(type='mmpretrain.ThroughputHook'),
     # as detectron2 before it evaluates
     dict(type='DetectionPreciseBNHook', interval=12000, num_batches=200),
+    dict(type='DetectionDataCheckHook'),
 ]
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=6000))
 log_processor = dict(by_epoch=False)

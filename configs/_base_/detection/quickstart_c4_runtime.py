@@ -6,6 +6,7 @@ custom_hooks = [
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
     dict(type='DetectionPreciseBNHook', interval=6, num_batches=50),
+    dict(type='DetectionDataCheckHook'),
 ]
 # of 2000 images in batches of 8, it logs the last iterations of an epoch, too
 default_hooks = dict(logger=dict(interval=25))

@@ -18,6 +18,7 @@ checkpoint = None  # of mmdet's backbone
 student_hook = dict(type='DetectionStudentHook', checkpoint=None)
 custom_hooks = [
     student_hook,
+    dict(type='DetectionDataCheckHook'),
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
     *_base_.custom_hooks,

@@ -24,6 +24,7 @@ custom_hooks = [
     student_hook,
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
+    dict(type='DetectionDataCheckHook'),
 ]
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 

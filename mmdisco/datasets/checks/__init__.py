@@ -1,9 +1,12 @@
 from .archives import COCO_FOLDERS, unpack
+from .categories import check_categories, similar
 from .coco import COCO_COUNTS, Wanted, check_coco
+from .coco_file import check_content
 from .report import Report
 from .voc import VOC_CLASSES, VOC_COUNTS, check_voc
 
 __all__ = [
     'COCO_COUNTS', 'COCO_FOLDERS', 'Report', 'VOC_CLASSES', 'VOC_COUNTS',
-    'Wanted', 'check_coco', 'check_voc', 'unpack'
+    'Wanted', 'check_categories', 'check_coco', 'check_content', 'check_voc',
+    'similar', 'unpack'
 ]

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import check_whole
+from ..data_check_hook import DetectionDataCheckHook
 from .keep import KeepDetections
 
 
@@ -56,5 +57,8 @@ def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]
     keep = KeepDetections(ids)
     runner.register_hook(keep)
+    if not any(isinstance(hook, DetectionDataCheckHook)
+               for hook in runner.hooks):
+        runner.register_hook(DetectionDataCheckHook())
     metrics = runner.test()
     return Tested(metrics, dataset, chosen, [keep.samples[i] for i in ids])

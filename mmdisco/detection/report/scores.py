@@ -32,8 +32,9 @@ def scores_of(metrics: Dict[str, float], classes: Sequence[str]) -> dict:
     if not report:
         raise InputError('the detector found nothing in any image: is the '
                          'checkpoint of a trained detector?')
-    report['other'] = {key: float(value) for key, value in metrics.items()
-                       if key.split('/')[0] not in report}
+    report['other'] = {
+        key: None if math.isnan(value) else float(value)
+        for key, value in metrics.items() if key.split('/')[0] not in report}
     return report
 
 

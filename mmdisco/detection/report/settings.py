@@ -19,7 +19,7 @@ ITEMS = {
 def measure_by_coco(cfg: Config) -> None:
     """Have a config's test measure by COCO's definition, by class and size.
 
-    One ``CocoMetric`` each for boxes and, where the config measures them,
+    One ``ClassAPMetric`` each for boxes and, where the config measures them,
     masks takes the place of its own; its other metrics stay. Where it names
     no annotation file, as for sets of VOC's format, the ground truth is that
     of the data set: sizes are then those of boxes, and what the set calls
@@ -44,10 +44,12 @@ def measure_by_coco(cfg: Config) -> None:
         pack['meta_keys'] = tuple(dict.fromkeys(
             [*keys, 'img_id', 'img_path', 'ori_shape', 'instances']))
     metrics = _list(cfg.get('test_evaluator'))
-    own = [metric for metric in metrics if _name(metric) == 'CocoMetric']
+    own = [metric for metric in metrics
+           if _name(metric) in ('CocoMetric', 'ClassAPMetric')]
     kinds = [k for m in own for k in _list(m.get('metric', 'bbox'))]
     cfg.test_evaluator = [m for m in metrics if m not in own] + [
-        dict(type='mmdet.CocoMetric', metric=kind, classwise=True, prefix=kind,
+        dict(type='mmdet.ClassAPMetric', metric=kind, classwise=True,
+             prefix=kind,
              ann_file=next((m.get('ann_file') for m in own), None),
              proposal_nums=(1, 10, 100), metric_items=list(ITEMS))
         for kind in ('bbox', 'segm') if kind == 'bbox' or kind in kinds
