@@ -10,8 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from mmdisco.converters import safe_load
-from mmdisco.engine import QueueCheckHook, check_labels
+from mmdisco.engine import QueueCheckHook, check_labels, guard_weights
 from mmdisco.launch import (
     LEVELS,
     ConfigOptions,
@@ -25,12 +24,12 @@ from mmdisco.launch import (
     is_detector,
     leave_group,
     local_rank,
-    newest_checkpoint,
     one_line_errors,
     ours,
     prepare_dist,
     read_config,
     scale_lr,
+    set_start,
     set_up_loader,
     shrink,
     shrink_detection,
@@ -84,8 +83,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def merge_args(cfg: Config, args: argparse.Namespace) -> None:
-    """Carry the command line over to the config, as mmpretrain does."""
+def merge_args(cfg: Config, args: argparse.Namespace) -> List[str]:
+    """Carry the command line over to the config; what the log must say."""
     cfg.launcher = args.launcher
     runs = Path('work_dirs', 'smoke') if args.smoke else Path('work_dirs')
     cfg.work_dir = args.work_dir or (
@@ -102,18 +101,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         else:
             cfg.optim_wrapper.type = ours(cfg, 'BF16OptimWrapper')
             cfg.optim_wrapper.pop('loss_scale', None)  # bf16 needs none
-    # resume=True of a config without a file means the newest, too
-    resume = args.resume or (
-        cfg.get('resume') and not cfg.get('load_from') and 'auto')
-    if resume:
-        checkpoint = (newest_checkpoint(cfg.work_dir)
-                      if resume == 'auto' else resume)
-        if checkpoint is not None:
-            safe_load(checkpoint)  # or says what is wrong with it
-        cfg.resume = checkpoint is not None
-        cfg.load_from = checkpoint
-    elif cfg.get('load_from') and '://' not in cfg.load_from:
-        safe_load(cfg.load_from)
+    notes = set_start(cfg, args.resume)
     if not args.smoke and not cfg.get('smoke'):  # which makes one
         check_student(cfg)
     cfg.setdefault('auto_scale_lr', dict(base_batch_size=256, enable=False))
@@ -122,6 +110,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         set_up_loader(cfg, name, not args.no_pin_memory,
                       not args.no_persistent_workers)
+    return notes
 
 
 def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
@@ -142,14 +131,13 @@ def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
     apply_overrides(cfg, args.cfg_options)
     check_config(cfg, ('model', 'train_cfg', 'train_dataloader',
                        'optim_wrapper'))
-    merge_args(cfg, args)
+    notes = merge_args(cfg, args)
     check_folder(cfg.work_dir, '--work-dir')
     add_hooks(cfg)
     prepare_dist(cfg, args.launcher)
     # of the launcher; mmengine makes the process group for CUDA later
     world_size = int(os.environ.get('WORLD_SIZE', os.environ.get(
         'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
-    notes = []
     if not cfg.get('smoke'):  # what was dumped by one has been checked
         notes += check_schedule(cfg)
     if args.smoke or cfg.get('smoke'):
@@ -167,6 +155,7 @@ def main() -> None:
     cfg, notes = configure(parse_args())
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
+    guard_weights(runner)
     # one for each weight of a momentum encoder
     runner.logger.addFilter(lambda record: (
         'is skipped since its requires_grad' not in record.getMessage()))

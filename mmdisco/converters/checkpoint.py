@@ -19,7 +19,20 @@ def read_conversion(path: str) -> Conversion:
         ValueError: If it is no checkpoint, of no known family, holds weights
             of the student that nothing explains, or that are not finite.
     """
-    loaded = safe_load(path)
+    return explain(safe_load(path), path)
+
+
+def explain(loaded: Mapping, path: str) -> Conversion:
+    """Rename what was read from a file; its name is for the message.
+
+    Args:
+        loaded (dict): The content of the file.
+        path (str): Its name.
+
+    Raises:
+        ValueError: If it is of no known family, or holds weights of the
+            student that nothing explains.
+    """
     try:
         conversion = convert(loaded if isinstance(loaded, dict) else {})
     except InputError as error:
@@ -53,6 +66,31 @@ def misfits(state_dict: Mapping, own: Mapping) -> List[str]:
     return found
 
 
+def check_fit(own: Mapping, state_dict: Mapping, name: str) -> None:
+    """Compare tensors of a file with those of a network.
+
+    Args:
+        own (dict): Those of the network.
+        state_dict (dict): Those of the file, all of them and no others.
+        name (str): What these are, for the message.
+
+    Raises:
+        InputError: If a key is missing or left over, or of another shape or
+            kind.
+    """
+    missing = [k for k in own if k not in state_dict]
+    unexpected = [k for k in state_dict if k not in own]
+    misfit = misfits(state_dict, own)
+    faults = [
+        f'{len(keys)} {what}, e.g. {keys[0]}'
+        for what, keys in (('missing', missing), ('unexpected', unexpected),
+                           ('of another shape or kind', misfit)) if keys
+    ]
+    if faults:
+        raise InputError(f'{name} does not fit this architecture: '
+                         f"{'; '.join(faults)}")
+
+
 def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
     """Load weights or explain what does not fit.
 
@@ -65,18 +103,7 @@ def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
         ValueError: If a key is missing or left over, or of another shape or
             kind.
     """
-    own = module.state_dict()
-    missing = [k for k in own if k not in state_dict]
-    unexpected = [k for k in state_dict if k not in own]
-    misfit = misfits(state_dict, own)
-    faults = [
-        f'{len(keys)} {what}, e.g. {keys[0]}'
-        for what, keys in (('missing', missing), ('unexpected', unexpected),
-                           ('of another shape or kind', misfit)) if keys
-    ]
-    if faults:
-        raise InputError(f'{name} does not fit this architecture: '
-                         f"{'; '.join(faults)}")
+    check_fit(module.state_dict(), state_dict, name)
     try:
         module.load_state_dict(state_dict)
     except RuntimeError as error:  # sparse or quantized tensors, say

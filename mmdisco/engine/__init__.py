@@ -2,7 +2,9 @@ from .atomic_backend import AtomicBackend
 from .bf16_optim_wrapper import BF16OptimWrapper
 from .fast_runner import FastRunner
 from .gloo_ddp import GlooDistributedDataParallel
+from .guard import guard_weights
 from .hooks import (
+    AccumulationHook,
     BestAndLastHook,
     ClipGradHook,
     CollapseHook,
@@ -10,6 +12,7 @@ from .hooks import (
     FeatureQualityHook,
     FreezeGradHook,
     LateLogHook,
+    LoadFromHook,
     MomentumHook,
     MomentumTempHook,
     OnlineKNNHook,
@@ -17,6 +20,7 @@ from .hooks import (
     OptimizerLayoutHook,
     QueueCheckHook,
     ResumeCheckHook,
+    ResumeConfigHook,
     SignalHook,
     StepShareHook,
     StudentHook,
@@ -30,12 +34,13 @@ from .larc import LARC
 from .prefetch import CudaPrefetcher, PrefetchHook
 
 __all__ = [
-    'AtomicBackend', 'BF16OptimWrapper', 'BestAndLastHook', 'ClipGradHook',
-    'CollapseHook', 'CudaPrefetcher', 'EpochSeedHook', 'FastRunner',
-    'FeatureQualityHook', 'FreezeGradHook', 'GlooDistributedDataParallel',
-    'LARC', 'LateLogHook', 'MomentumHook', 'MomentumTempHook',
-    'OnlineKNNHook', 'OnlineProbeHook', 'OptimizerLayoutHook',
-    'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook', 'SignalHook',
-    'StepShareHook', 'StudentHook', 'SwAVQueueHook', 'TeacherHook',
-    'TeacherKNNHook', 'ThroughputHook', 'check_labels'
+    'AccumulationHook', 'AtomicBackend', 'BF16OptimWrapper', 'BestAndLastHook',
+    'ClipGradHook', 'CollapseHook', 'CudaPrefetcher', 'EpochSeedHook',
+    'FastRunner', 'FeatureQualityHook', 'FreezeGradHook',
+    'GlooDistributedDataParallel', 'LARC', 'LateLogHook', 'LoadFromHook',
+    'MomentumHook', 'MomentumTempHook', 'OnlineKNNHook', 'OnlineProbeHook',
+    'OptimizerLayoutHook', 'PrefetchHook', 'QueueCheckHook', 'ResumeCheckHook',
+    'ResumeConfigHook', 'SignalHook', 'StepShareHook', 'StudentHook',
+    'SwAVQueueHook', 'TeacherHook', 'TeacherKNNHook', 'ThroughputHook',
+    'check_labels', 'guard_weights'
 ]

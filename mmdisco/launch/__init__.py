@@ -9,7 +9,7 @@ from .options import ConfigOptions
 from .overrides import apply_overrides, read_config
 from .queue import fit_queue
 from .quiet import quiet_init
-from .resume import newest_checkpoint
+from .resume import newest_checkpoint, set_start
 from .scale_lr import scale_lr
 from .schedule import check_schedule, unreached
 from .scope import is_detector, ours
@@ -24,6 +24,6 @@ __all__ = [
     'check_schedule', 'check_whole', 'fit_queue', 'init_processes',
     'is_detector', 'leave_group', 'local_rank', 'newest_checkpoint',
     'one_line_errors', 'ours', 'prepare_dist', 'quiet_init', 'read_config',
-    'run_jobs', 'scalars', 'scale_lr', 'set_up_loader', 'shrink',
+    'run_jobs', 'scalars', 'scale_lr', 'set_start', 'set_up_loader', 'shrink',
     'shrink_detection', 'unreached'
 ]

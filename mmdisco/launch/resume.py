@@ -1,21 +1,105 @@
+import re
 from pathlib import Path
-from typing import Optional
+from typing import List, Optional
+
+from mmengine.config import Config
+
+from mmdisco.converters import safe_load
+
+TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 
 
-def newest_checkpoint(work_dir: str) -> Optional[str]:
-    """The newest checkpoint of a run that exists.
+def set_start(cfg: Config, resume: Optional[str]) -> List[str]:
+    """Set what a training begins with: a checkpoint, weights, or neither.
+
+    A run that can't be resumed yet begins with the config's ``load_from``, so
+    that a job script may always pass ``--resume``.
+
+    Args:
+        cfg (Config): The config, with its ``work_dir``; ``resume``,
+            ``load_from`` and, of a resumed run without one, ``seed`` are set.
+        resume (str, optional): A checkpoint; 'auto' is the newest one. None
+            leaves it to ``cfg.resume``.
+
+    Returns:
+        list[str]: What the log must say.
+
+    Raises:
+        InputError: If the file that is asked for is not a checkpoint.
+    """
+    load_from = cfg.get('load_from')
+    if resume is None and cfg.get('resume'):
+        resume = load_from or 'auto'
+    checkpoint, notes = resume, []
+    if resume == 'auto':
+        checkpoint = newest_checkpoint(*checkpoints_of(cfg))
+        if checkpoint is None and cfg.get('resume'):
+            checkpoint = load_from  # of the config of a resumed run
+        if checkpoint is None:
+            notes.append(
+                f"--resume: there is no checkpoint in '{cfg.work_dir}' yet, "
+                'the run begins' +
+                (f" with load_from='{load_from}'" if load_from else ''))
+    cfg.resume = checkpoint is not None
+    cfg.load_from = checkpoint or load_from
+    if cfg.load_from and '://' not in cfg.load_from:
+        loaded = safe_load(cfg.load_from)  # or says what is wrong with it
+        if cfg.resume and isinstance(loaded, dict):
+            _keep_seed(cfg, loaded.get('meta') or {})
+    return notes
+
+
+def checkpoints_of(cfg: Config) -> tuple:
+    """Folder and names of a run's checkpoints.
+
+    Args:
+        cfg (Config): The config, with its ``work_dir``.
+    """
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    folder = Path(cfg.work_dir)
+    if hook.get('out_dir'):  # where CheckpointHook makes a folder of that name
+        folder = Path(hook.out_dir, folder.name)
+    template = hook.get('filename_tmpl')
+    return folder, (template, ) if template else TEMPLATES
+
+
+def newest_checkpoint(folder: str,
+                      templates: tuple = TEMPLATES) -> Optional[str]:
+    """The checkpoint of a run with most iterations.
 
     mmengine goes by the file ``last_checkpoint``, which names a missing one
     if a run was killed between removing an old file and writing the new one.
+    Other files beside the checkpoints, as ``epoch_1_student.pth`` and
+    ``best_knn_top1_epoch_1.pth``, are passed over. Where a folder has
+    checkpoints by epochs and by iterations, the files say which of the two
+    newest ones is further.
 
     Args:
-        work_dir (str): Folder of the run.
+        folder (str): Folder of the run.
+        templates (tuple[str]): Names of checkpoints, with ``{}`` for the
+            number. Defaults to those of mmengine.
 
     Returns:
         str or None: The file, None if there is none yet.
     """
-    files = [*Path(work_dir).glob('epoch_*.pth'),
-             *Path(work_dir).glob('iter_*.pth')]
-    if not files:
-        return None
-    return str(max(files, key=lambda file: int(file.stem.split('_')[-1])))
+    newest = []
+    for template in templates:
+        name = re.compile(r'(\d+)'.join(map(re.escape, template.split('{}'))))
+        numbered = [(int(match[1]), str(file))
+                    for file in Path(folder).glob('*')
+                    if (match := name.fullmatch(file.name)) and file.is_file()]
+        newest += [max(numbered)[1]] if numbered else []
+    if len(newest) < 2:
+        return newest[0] if newest else None
+    return max(newest, key=_iterations)
+
+
+def _iterations(path: str) -> int:
+    return (safe_load(path).get('meta') or {}).get('iter', 0)
+
+
+def _keep_seed(cfg: Config, meta: dict) -> None:
+    """A seed that was drawn goes on, of the sampler, too."""
+    cfg.setdefault('randomness', dict())
+    if cfg.randomness.get('seed') is None and meta.get('seed') is not None:
+        cfg.randomness.seed = meta['seed']

@@ -17,6 +17,7 @@ from .losses import (
 )
 from .necks import DINONeck, RetroNeck, SimRegNeck
 from .preprocessors import BatchViews, DeviceViews
+from .pretrained_init import StrictPretrainedInit
 from .tap import StudentTap
 from .teacher import FrozenTeacher
 from .testbeds import (
@@ -37,5 +38,5 @@ __all__ = [
     'LastBlocksViT', 'LeanMoCo', 'LinearClassifier', 'MobileNetV3Pooled',
     'MomentumStudent', 'PlainStudent',
     'QueueSwAVLoss', 'RKDLoss', 'RetroNeck', 'SEEDLoss', 'SimRegLoss',
-    'SimRegNeck', 'StudentTap'
+    'SimRegNeck', 'StrictPretrainedInit', 'StudentTap'
 ]

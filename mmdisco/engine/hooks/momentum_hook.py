@@ -34,8 +34,9 @@ class MomentumHook(Hook):
     def before_train_iter(self, runner, batch_idx: int,
                           data_batch=None) -> None:
         """Set the value by which the last step is taken over."""
-        done = max(runner.iter - 1, 0) / runner.max_iters
-        stepped = runner.iter % runner.optim_wrapper._accumulative_counts == 0
+        done = min(max(runner.iter - 1, 0) / runner.max_iters, 1)
+        wrapper = runner.optim_wrapper
+        stepped = wrapper._inner_count % wrapper._accumulative_counts == 0
         for module, begin in self._begins.items():
             module.momentum = stepped * (self.end + (begin - self.end) * (
                 1 + cos(pi * done)) / 2)

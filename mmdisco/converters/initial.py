@@ -1,0 +1,170 @@
+from collections import Counter
+from typing import Dict, List, NamedTuple, Optional
+
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.models import BaseClassifier, BaseSelfSupervisor
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+from .checkpoint import check_eps, check_finite, check_fit, explain, misfits
+from .convert import Conversion
+from .momentum import encoder_source
+from .safe_load import safe_load, sha256_of
+
+# of what a file holds beside weights
+_NO_WEIGHTS = ('no tensors', 'entries beside the weights')
+
+
+class InitialWeights(NamedTuple):
+    """The weights that a model begins with, out of a file."""
+    tensors: Dict[str, Tensor]  # by the model's names
+    report: str  # one line: what was loaded, left out, and is as initialised
+
+
+def read_anywhere(path: str) -> Dict:
+    """Read a local file safely, or what mmengine finds under a URL.
+
+    Args:
+        path (str): A file, or a URL as ``https://`` or ``torchvision://``.
+
+    Raises:
+        MissingFileError: If there is no such file.
+        InputError: If it is not a checkpoint, or can't be downloaded.
+    """
+    if '://' not in path:
+        return safe_load(path)
+    try:
+        return CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"'{path}' can't be downloaded ({error}): download "
+                         'it, and give the file') from error
+
+
+def initial_weights(model: nn.Module, path: str,
+                    prefix: Optional[str] = None) -> InitialWeights:
+    """Choose from a file what a model begins with; all of it, or raise.
+
+    - The whole model of the same config: every tensor.
+    - A student, of any layout of :mod:`.families`: the backbone, and the
+      projection head where file and model have one. A momentum encoder
+      follows its student. Queues, predictors and prototypes begin as they are
+      initialised, and the report names them.
+    - Of a network of another kind, as a detector: the whole or, from a file
+      of a backbone alone, the backbone.
+
+    Args:
+        model (nn.Module): An algorithm, a classifier, a detector, or a
+            backbone. It is not changed.
+        path (str): The file, or a URL.
+        prefix (str, optional): Take the tensors below this prefix of the
+            file's names, which have to be all of the model's. Defaults to
+            None.
+
+    Raises:
+        InputError: If a tensor of the file has no place and no family tells
+            why, a part of the model is not in the file as a whole, shapes
+            differ, or a value is not finite.
+    """
+    name = f"'{path}'"
+    loaded = read_anywhere(path)
+    own, content = model.state_dict(), _content(loaded)
+    check_finite(content, name)
+    below = _below(content, prefix, name)
+    if below.keys() == own.keys() and not misfits(below, own):
+        return InitialWeights(below, _loaded(path, len(own), 'all'))
+    try:
+        conversion = explain(loaded, path)
+    except InputError:
+        if prefix is None:
+            raise
+        check_fit(own, below, f"{name}, below '{prefix}',")
+        raise
+    student = getattr(model, 'ssl', model)
+    if isinstance(student, (BaseSelfSupervisor, BaseClassifier)):
+        return _of_student(model, student, conversion, path)
+    parts = {key.split('.')[0] for key in conversion.state_dict}
+    if hasattr(model, 'backbone'):
+        if 'not the student' in conversion.left_out or parts != {'backbone'}:
+            check_fit(own, below, name)
+        return _of_student(model, model, conversion, path)
+    weights = conversion.part('backbone')
+    check_eps(conversion, model, name)
+    check_fit(own, weights, name)
+    return InitialWeights(weights, _loaded(path, len(own), 'the backbone'))
+
+
+def _content(loaded: Dict) -> Dict[str, Tensor]:
+    if not isinstance(loaded, dict):
+        return {}
+    inner = next((loaded[group] for group in ('state_dict', 'model')
+                  if isinstance(loaded.get(group), dict)), loaded)
+    return {key: value for key, value in inner.items()
+            if isinstance(value, Tensor)}
+
+
+def _below(content: Dict[str, Tensor], prefix: Optional[str],
+           name: str) -> Dict[str, Tensor]:
+    if prefix is None:
+        return content
+    prefix = f"{prefix.rstrip('.')}."
+    below = {key.removeprefix(prefix): value
+             for key, value in content.items() if key.startswith(prefix)}
+    if not below:
+        tops = list(dict.fromkeys(key.split('.')[0] for key in content))
+        raise InputError(f"{name} has nothing below the prefix '{prefix}': "
+                         f"its names begin with {', '.join(tops[:5])}")
+    return below
+
+
+def _of_student(model: nn.Module, student: nn.Module, conversion: Conversion,
+                path: str) -> InitialWeights:
+    name = f"'{path}'"
+    own = model.state_dict()
+    scope = '' if student is model else 'ssl.'
+    check_eps(conversion, student.backbone, name)
+    tensors: Dict[str, Tensor] = {}
+    taken, left_out = [], dict(conversion.left_out)
+    for part in ('backbone', 'neck'):
+        weights = conversion.part(part)
+        module = getattr(student, part, None)
+        if part == 'neck' and (module is None or not module.state_dict()):
+            left_out.update({'projection head': weights} if weights else {})
+            continue
+        if part == 'neck' and not weights:
+            continue
+        try:
+            check_fit(module.state_dict(), weights, f'the {part} of {name}')
+        except InputError as error:
+            if part == 'backbone':
+                raise
+            raise InputError(
+                f'{error}: to begin with the backbone alone, take it out by '
+                'tools/extract_backbone.py, and load that file') from error
+        taken.append(part)
+        tensors.update((f'{scope}{part}.{key}', value)
+                       for key, value in weights.items())
+    follow = {key: tensors[source] for key, source in (
+        (key, encoder_source(key)) for key in own) if source in tensors}
+    line = _loaded(path, len(tensors), ' and '.join(taken))
+    if follow:
+        line += f'; {len(follow)} of the momentum encoder follow'
+    left = [f'{len(keys)} {why}' for why, keys in left_out.items()
+            if why not in _NO_WEIGHTS]
+    if left:
+        line += f"; left out: {', '.join(left)}"
+    initial = [key for key in own if key not in tensors and key not in follow]
+    if initial:
+        line += f'; as initialised: {_counts(initial)}'
+    return InitialWeights({**tensors, **follow}, line)
+
+
+def _loaded(path: str, count: int, what: str) -> str:
+    digest = '' if '://' in path else f' (sha256 {sha256_of(path)[:12]})'
+    return f"loaded {count}/{count} tensors of {what} from '{path}'{digest}"
+
+
+def _counts(keys: List[str]) -> str:
+    """Tensors by the modules that they are of."""
+    modules = Counter('.'.join(key.split('.')[:2 if key.startswith('ssl.')
+                                              else 1]) for key in keys)
+    return ', '.join(f'{top} ({count})' for top, count in modules.items())

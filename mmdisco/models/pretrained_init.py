@@ -1,0 +1,38 @@
+from mmengine.logging import print_log
+from mmengine.model import PretrainedInit, update_init_info
+from mmpretrain.registry import WEIGHT_INITIALIZERS
+from torch import nn
+
+from mmdisco.converters import initial_weights, load_strictly
+
+
+@WEIGHT_INITIALIZERS.register_module(name='Pretrained')
+class StrictPretrainedInit(PretrainedInit):
+    """``init_cfg=dict(type='Pretrained', checkpoint=…, prefix=…)``, strictly.
+
+    mmengine's initialiser, whose name it takes in mmpretrain's scope and in
+    that of detectors, loads what fits by name and shape and leaves the rest
+    random. Here every tensor is loaded, or the run stops
+    (:func:`mmdisco.converters.initial_weights`).
+
+    Args:
+        checkpoint (str): The file, or a URL.
+        prefix (str, optional): Take what is below it, as 'backbone.'.
+            Defaults to None, any layout that
+            ``tools/convert_checkpoint.py`` knows.
+        map_location (str): Not used: weights go where the module is.
+    """
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights of a module.
+
+        Raises:
+            InputError: If the file does not fit.
+        """
+        initial = initial_weights(module, self.checkpoint, self.prefix)
+        load_strictly(module, {**module.state_dict(), **initial.tensors},
+                      f"init_cfg of {type(module).__name__}")
+        print_log(f'{type(module).__name__}: {initial.report}',
+                  logger='current')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=self._get_init_info())
