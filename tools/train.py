@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', nargs='?', const='auto',
         help='resume from this checkpoint, or without a value from the newest '
-        'one in the work dir')
+        'one in the work dir; begin, if there is none yet')
     parser.add_argument(
         '--student', metavar='CKPT',
         help='checkpoint whose backbone is evaluated or transferred, for '

@@ -70,27 +70,32 @@ def initial_weights(model: nn.Module, path: str,
     own, content = model.state_dict(), _content(loaded)
     check_finite(content, name)
     below = _below(content, prefix, name)
-    if below.keys() == own.keys() and not misfits(below, own):
-        return InitialWeights(below, _loaded(path, len(own), 'all'))
+    whole = below.keys() == own.keys() and not misfits(below, own)
+    student = getattr(model, 'ssl', model)
+    backbone = getattr(student, 'backbone', student)
+    if prefix is not None and not whole:
+        check_fit(own, below, f"{name}, below '{prefix}',")
     try:
         conversion = explain(loaded, path)
     except InputError:
-        if prefix is None:
+        if not whole:
+            if below.keys() & own.keys():
+                check_fit(own, below, name)
             raise
-        check_fit(own, below, f"{name}, below '{prefix}',")
-        raise
-    student = getattr(model, 'ssl', model)
-    if isinstance(student, (BaseSelfSupervisor, BaseClassifier)):
-        return _of_student(model, student, conversion, path)
-    parts = {key.split('.')[0] for key in conversion.state_dict}
-    if hasattr(model, 'backbone'):
-        if 'not the student' in conversion.left_out or parts != {'backbone'}:
-            check_fit(own, below, name)
-        return _of_student(model, model, conversion, path)
-    weights = conversion.part('backbone')
-    check_eps(conversion, model, name)
-    check_fit(own, weights, name)
-    return InitialWeights(weights, _loaded(path, len(own), 'the backbone'))
+        return InitialWeights(below, _loaded(path, len(own), 'all'))
+    check_eps(conversion, backbone, name)
+    if whole:
+        return InitialWeights(below, _loaded(path, len(own), 'all'))
+    if backbone is model:
+        weights = conversion.part('backbone')
+        check_fit(own, weights, name)
+        return InitialWeights(weights, _loaded(path, len(own), 'the backbone'))
+    alone = {key.split('.')[0] for key in conversion.state_dict} == {
+        'backbone'} and 'not the student' not in conversion.left_out
+    if not alone and not isinstance(
+            student, (BaseSelfSupervisor, BaseClassifier)):
+        check_fit(own, below, name)
+    return _of_student(model, student, conversion, path)
 
 
 def _content(loaded: Dict) -> Dict[str, Tensor]:

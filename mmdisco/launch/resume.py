@@ -1,6 +1,6 @@
 import re
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Union
 
 from mmengine.config import Config
 
@@ -63,7 +63,7 @@ def checkpoints_of(cfg: Config) -> tuple:
     return folder, (template, ) if template else TEMPLATES
 
 
-def newest_checkpoint(folder: str,
+def newest_checkpoint(folder: Union[str, Path],
                       templates: tuple = TEMPLATES) -> Optional[str]:
     """The checkpoint of a run with most iterations.
 
@@ -75,7 +75,7 @@ def newest_checkpoint(folder: str,
     newest ones is further.
 
     Args:
-        folder (str): Folder of the run.
+        folder (str or Path): Folder of the run.
         templates (tuple[str]): Names of checkpoints, with ``{}`` for the
             number. Defaults to those of mmengine.
 

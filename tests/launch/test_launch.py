@@ -7,7 +7,6 @@ from mmdisco.errors import InputError
 from mmdisco.launch import (
     Job,
     fit_queue,
-    newest_checkpoint,
     one_line_errors,
     run_jobs,
 )
@@ -38,14 +37,6 @@ def test_too_few_images_for_a_batch_are_an_error(tmp_path):
     photo_tiles(tmp_path, 3)
     with pytest.raises(ValueError, match='3 images are too few .* batch of 4'):
         fit_queue(photos_config(tmp_path), 1)
-
-
-def test_the_newest_checkpoint_is_one_that_exists(tmp_path):
-    assert newest_checkpoint(str(tmp_path)) is None
-    for name in ('epoch_2.pth', 'epoch_10.pth', 'epoch_9.pth'):
-        (tmp_path / name).touch()
-    (tmp_path / 'last_checkpoint').write_text('epoch_11.pth')  # never written
-    assert newest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_10.pth')
 
 
 def test_tiles_are_different_parts_of_real_photographs(tmp_path):

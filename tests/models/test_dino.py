@@ -124,7 +124,8 @@ def test_the_schedules_equal_the_public_code():
     ema.momentum_encoder.momentum = .004
     hook.before_train(runner)
     seen = []
-    runner.optim_wrapper = SimpleNamespace(_accumulative_counts=1)
+    wrapper = runner.optim_wrapper = SimpleNamespace(
+        _accumulative_counts=1, _inner_count=0)
     for step in range(epochs * iters):
         runner.iter = step + 1  # what the next iteration begins with
         hook.before_train_iter(runner, 0)
@@ -138,12 +139,16 @@ def test_the_schedules_equal_the_public_code():
     for column, key in zip(zip(*seen), ('lr_like', 'momentum', 'wd')):
         close(column, golden[f'sched/{key}'], rtol=1e-4, atol=1e-9)
     # it moves once for each step of the optimizer
-    runner.optim_wrapper._accumulative_counts = 3
+    wrapper._accumulative_counts = 3
     moves = []
     for runner.iter in range(1, 8):
+        wrapper._inner_count = runner.iter
         hook.before_train_iter(runner, 0)
         moves.append(ema.momentum_encoder.momentum > 0)
     assert moves == [False, False, True, False, False, True, False]
+    wrapper._inner_count, runner.iter = 0, 2 * runner.max_iters
+    hook.before_train_iter(runner, 0)  # a cosine would be at its start again
+    assert ema.momentum_encoder.momentum == 0
     hook.after_train(runner)
     assert ema.momentum_encoder.momentum == .004
 

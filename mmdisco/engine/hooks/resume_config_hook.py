@@ -34,6 +34,10 @@ class ResumeConfigHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Note the settings that a later run is compared with."""
         checkpoint['meta'][_KEY] = _settings(runner)
+        # OneCycleLR's state has a function, which is not read back safely
+        for state in checkpoint.get('param_schedulers', ()):
+            for key in [key for key in state if callable(state[key])]:
+                del state[key]
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Fit the checkpoint to the config before mmengine takes it up.
@@ -157,7 +161,8 @@ def _differences(runner, checkpoint: dict) -> List[str]:
 
 
 def _other_schedules(saved: Optional[list], schedulers: list) -> List[str]:
-    states = [scheduler.state_dict() for scheduler in schedulers]
+    states = [{key: value for key, value in scheduler.state_dict().items()
+               if not callable(value)} for scheduler in schedulers]
     if [state.keys() for state in saved or []] != [
             state.keys() for state in states]:
         return [f'{0 if saved is None else len(saved)} -> {len(states)} '
