@@ -6,10 +6,11 @@ from mmpretrain.models import BaseClassifier, BaseSelfSupervisor
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
-from .checkpoint import check_eps, check_finite, check_fit, explain, misfits
+from .checkpoint import check_finite, check_fit, explain, misfits
 from .convert import Conversion
 from .momentum import encoder_source
 from .safe_load import safe_load, sha256_of
+from .settings import check_settings
 
 # of what a file holds beside weights
 _NO_WEIGHTS = ('no tensors', 'entries beside the weights')
@@ -83,7 +84,7 @@ def initial_weights(model: nn.Module, path: str,
                 check_fit(own, below, name)
             raise
         return InitialWeights(below, _loaded(path, len(own), 'all'))
-    check_eps(conversion, backbone, name)
+    check_settings(conversion, backbone, name, 'model.backbone')
     if whole:
         return InitialWeights(below, _loaded(path, len(own), 'all'))
     if backbone is model:
@@ -104,7 +105,7 @@ def _content(loaded: Dict) -> Dict[str, Tensor]:
     inner = next((loaded[group] for group in ('state_dict', 'model')
                   if isinstance(loaded.get(group), dict)), loaded)
     return {key: value for key, value in inner.items()
-            if isinstance(value, Tensor)}
+            if isinstance(value, Tensor) and isinstance(key, str)}
 
 
 def _below(content: Dict[str, Tensor], prefix: Optional[str],
@@ -126,7 +127,6 @@ def _of_student(model: nn.Module, student: nn.Module, conversion: Conversion,
     name = f"'{path}'"
     own = model.state_dict()
     scope = '' if student is model else 'ssl.'
-    check_eps(conversion, student.backbone, name)
     tensors: Dict[str, Tensor] = {}
     taken, left_out = [], dict(conversion.left_out)
     for part in ('backbone', 'neck'):

@@ -6,7 +6,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mmdisco.converters import initial_weights, sha256_of
-from mmdisco.converters.libraries import NAMINGS
 from mmdisco.errors import InputError
 from mmdisco.models import DisCo, FrozenTeacher
 from tests.models.test_tap import BACKBONE, BN_MLP, MLP, TESTBEDS
@@ -252,12 +251,11 @@ def test_a_whole_algorithm_by_init_cfg(tmp_path):
 
 
 def test_another_epsilon_of_batch_norm_is_refused(tmp_path):
-    overrides = next(naming.overrides for naming in NAMINGS
-                     if 'norm_cfg' in naming.overrides)
-    path = save(tmp_path / 'a.pth', build().state_dict(),
-                meta=dict(overrides=overrides))
+    text = ("model = dict(type='MoCo', backbone=dict(type='ResNet', depth=18, "
+            "norm_cfg=dict(type='BN', eps=0.001)))")
+    path = save(tmp_path / 'a.pth', build().state_dict(), meta=dict(cfg=text))
     for name in ('MoCo', 'SimCLR'):  # the whole, and its backbone
-        with pytest.raises(InputError, match='BN eps .* has 1e-05'):
+        with pytest.raises(InputError, match='BN eps 0.001, .* has 1e-05'):
             initial_weights(build(name), path)
 
 
