@@ -13,7 +13,8 @@ from mmdisco.errors import InputError, MissingFileError
 _SAID = dict(weights='another checkpoint', data='other images',
              views='another number of views', seed='other random views',
              transform='another transform',
-             normalisation='another normalisation', dtype='another precision')
+             normalisation='another normalisation', dtype='another precision',
+             decoder='images that an older version decoded')
 
 
 class Features(NamedTuple):

@@ -23,8 +23,12 @@ def draw_confusion(counts: Sequence[Sequence[int]], classes: Sequence[str],
     axes = figure.subplots()
     shown = axes.imshow(shares, vmin=0, vmax=100, cmap='Blues')
     if len(classes) <= NAMED:
-        axes.set_xticks(range(len(classes)), classes, rotation=90)
-        axes.set_yticks(range(len(classes)), classes)
+        # names of folders: no formulas, and perhaps no Unicode
+        names = [str(name).encode(errors='replace').decode()
+                 for name in classes]
+        axes.set_xticks(range(len(names)), names, rotation=90,
+                        parse_math=False)
+        axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set(xlabel='guess', ylabel='class')
     figure.colorbar(shown, ax=axes, label='% of the class')
     path.parent.mkdir(parents=True, exist_ok=True)

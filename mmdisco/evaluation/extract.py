@@ -24,6 +24,9 @@ from .encoder import Encoder
 from .sources import Source
 from .views import Crop, ImageViews, batch_of
 
+# Counts up when images are decoded to other pixels.
+DECODER = 2
+
 
 def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
               seed: int, dtype: str) -> dict:
@@ -34,7 +37,7 @@ def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
         normalisation=list(encoder.normalisation), data=source.fingerprint(),
         root=source.root, split=source.split, num=len(source),
         classes=source.classes, transform=drawn, views=views,
-        seed=seed if views else None, dtype=dtype)
+        seed=seed if views else None, dtype=dtype, decoder=DECODER)
 
 
 def embed(encoder: Encoder,
@@ -167,6 +170,12 @@ def _extract(encoder: Encoder, source: Source, images: List[ImageViews],
                         f'features of images {int(rows[0])} to '
                         f'{int(rows[-1])} are not finite in {dtype}: check '
                         'the checkpoint, or take --dtype float32')
+                lost = np.linalg.norm(block - features, axis=1)
+                if (lost > .01 * np.linalg.norm(features, axis=1)).any():
+                    raise InputError(
+                        f'features of images {int(rows[0])} to '
+                        f'{int(rows[-1])} are too small for {dtype}, which '
+                        'loses more than 1 % of one: take --dtype float32')
                 row = number * len(source) + int(rows[0])
                 file.seek(begin + row * dim * block.itemsize)
                 file.write(block.tobytes())

@@ -40,9 +40,7 @@ def nearest(train_features: Tensor,
             width is another than that of the test features, or a feature is
             not finite.
     """
-    if len(train_features) < k:
-        raise InputError(f'k={k} neighbours of {len(train_features)} training '
-                         'features: take a smaller k')
+    check_neighbours(k, len(train_features))
     if train_features.shape[1] != test_features.shape[1]:
         raise InputError(
             f'training features are {train_features.shape[1]}-d, test '
@@ -67,6 +65,21 @@ def nearest(train_features: Tensor,
             cosine[part], index[part] = _merge(
                 cosine[part], index[part], best, place + first)
     return cosine, index
+
+
+def check_neighbours(k: int, num: int) -> None:
+    """Refuse to look for more neighbours than there are.
+
+    Args:
+        k (int): How many are looked for.
+        num (int): Training features.
+
+    Raises:
+        InputError: If there are fewer.
+    """
+    if num < k:
+        raise InputError(f'k={k} neighbours of {num} training features: take '
+                         'a smaller k')
 
 
 def _merge(cosine: Tensor, index: Tensor, best: Tensor,

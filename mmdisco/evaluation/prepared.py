@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import Callable, Iterator, List, NamedTuple
 
 import torch
 from mmengine.dist import is_main_process, master_only
@@ -15,7 +15,8 @@ from mmdisco.launch import init_processes
 from .cache import Features
 from .encoder import open_encoder
 from .extract import extract_split, header_of
-from .sources import check_pair, open_source
+from .sources import Source, check_pair, copies, open_source
+from .sources.source import spread
 from .views import DEFAULTS, Crop
 
 
@@ -56,15 +57,23 @@ def encoder_of(args: argparse.Namespace):
     return encoder.to(device), device
 
 
-def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
+def prepare(args: argparse.Namespace,
+            check: Callable[[Source], object],
+            views: int = 0) -> Prepared:
     """Features of both splits, extracted or found.
 
     Args:
         args (Namespace): Of :func:`eval_parser`.
+        check (Callable): Raises an :class:`InputError` if a protocol can't do
+            with these training images, before any is embedded.
         views (int): Random views of the training images. Defaults to 0.
+
+    Raises:
+        InputError: If data, model or what is kept can't be used.
     """
     sources = [open_source(args.data, split) for split in ('train', 'test')]
     check_pair(*sources)
+    check(sources[0])
     if args.out and Path(args.out).is_dir():
         raise InputError(f"'{args.out}' is a folder: name the report to write")
     encoder, device = encoder_of(args)
@@ -84,6 +93,8 @@ def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
         say(f'{source.split}: {len(source)} images of {len(source.classes)} '
             f'classes, {features.plain.shape[1]}-d features '
             f"{'found in' if before else 'written to'} {folder}")
+    for note in _doubts(sources, found):
+        say(f'warning: {note}')
     about = dict(
         model=args.model, sha256=encoder.sha256, data=args.data,
         images=[len(source) for source in sources],
@@ -92,6 +103,24 @@ def prepare(args: argparse.Namespace, views: int = 0) -> Prepared:
         normalisation=list(encoder.normalisation), views=views,
         seed=args.seed, seconds_of_features=time.perf_counter() - start)
     return Prepared(*found, device, about)
+
+
+def _doubts(sources: List[Source], found: List[Features]) -> Iterator[str]:
+    """What makes scores of these images doubtful."""
+    number = copies(*sources)
+    if number:
+        yield (f'{number} of the test images (at most 64 were looked at) are '
+               'training images, too: a score by them tells little of other '
+               'images')
+    num = len(sources[1])
+    if num < 100:
+        yield (f'there are {num} test images: each is {100 / num:.2g} % of a '
+               'score')
+    for source, features in zip(sources, found):
+        some = features.plain[[*spread(len(source))]].float()  # [n, D]
+        if len(some) > 1 and bool((some == some[0]).all()):
+            yield (f'the features of the {source.split} images are all the '
+                   'same: check the checkpoint and --mean and --std')
 
 
 def _folder(args: argparse.Namespace, headers: List[dict]) -> Path:

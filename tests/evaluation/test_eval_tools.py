@@ -208,6 +208,18 @@ def test_fewer_images_than_wanted(tiny, fails, tmp_path):
         fails, tiny, 'linear', '--held-out', .001, *features)
 
 
+def test_fewer_images_than_wanted_are_told_before_the_work(tiny, fails,
+                                                           tmp_path):
+    """Nothing is embedded, nor even loaded."""
+    for tool, words in (('knn', ['--k', 61]), ('few_shot', ['--k', 40]),
+                        ('semi', ['--percent', 1]),
+                        ('linear', ['--held-out', .001])):
+        refused(fails, tiny, tool, *words, '--features', tmp_path / 'none')
+        assert 'file' not in refused(fails, tiny, tool, *words,
+                                     model='nowhere.pth')
+    assert not (tmp_path / 'none').exists()
+
+
 def test_data_that_can_not_be_evaluated(tiny, fails, tmp_path):
     assert "'nowhere' not found" in refused(fails, tiny, 'knn',
                                             data='nowhere')
@@ -231,7 +243,7 @@ def test_models_that_can_not_be_evaluated(tiny, fails, tmp_path):
     assert f"'{tmp_path}/junk.pth'" in refused(
         fails, tiny, 'linear', model=tmp_path / 'junk.pth')
     assert "but --arch says 'r18'" in refused(
-        fails, tiny, 'semi', '--arch', 'r18')
+        fails, tiny, 'semi', '--arch', 'r18', '--percent', 20)
     assert 'is a checkpoint: --checkpoint is for' in refused(
         fails, tiny, 'few_shot', '--checkpoint', tiny[0] / 'model.pth')
     assert '--mean and --std go together' in refused(

@@ -135,3 +135,10 @@ def test_ties_and_what_is_not_a_number():
             hits = [label in first, label in second, False]
             assert top_k(scores, torch.full((3, ), label), k) == (
                 pytest.approx(100 * sum(hits) / 3))
+
+
+def test_names_of_classes_are_no_formulas(tmp_path):
+    draw_confusion([[1, 0], [0, 1]], ['a$_$b$', 'c\udcff'],
+                   tmp_path / 'names.png')
+    with Image.open(tmp_path / 'names.png') as image:
+        image.load()

@@ -1,6 +1,7 @@
 """A classifier of a few images of each class, on kept features."""
 from mmengine.dist import is_main_process
 
+from mmdisco.evaluation.few_labels import rows_per_class
 from mmdisco.evaluation.options import eval_parser, whole
 from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import by_few_shots, plus_minus
@@ -18,7 +19,8 @@ def parse_args():
 
 def main() -> None:
     args = parse_args()
-    ready = prepare(args)
+    ready = prepare(args, check=lambda train: rows_per_class(
+        train.labels, len(train.classes), max(args.k), args.seed))
     main_process = is_main_process()
     leave_group()  # nobody waits for the rest
     if not main_process:

@@ -1,4 +1,5 @@
 """kNN accuracy of a frozen backbone, at several k and temperatures at once."""
+from mmdisco.evaluation.nearest import check_neighbours
 from mmdisco.evaluation.options import eval_parser, positive, whole
 from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import KS, TEMPERATURES, by_knn
@@ -7,8 +8,9 @@ from mmdisco.launch import leave_group, one_line_errors
 
 def parse_args():
     parser = eval_parser(__doc__)
-    parser.add_argument('--k', type=whole, nargs='+', default=KS,
-                        help=f'neighbours; default: {" ".join(map(str, KS))}')
+    parser.add_argument('--k', type=whole, nargs='+', help='neighbours; '
+                        f'default: {" ".join(map(str, KS))}, as far as there '
+                        'are so many training images')
     parser.add_argument(
         '--temperature', type=positive, nargs='+', default=TEMPERATURES,
         help=f'default: {" ".join(map(str, TEMPERATURES))}')
@@ -17,8 +19,10 @@ def parse_args():
 
 def main() -> None:
     args = parse_args()
-    ready = prepare(args)
-    scores = by_knn(ready.train, ready.test, args.k, args.temperature,
+    ready = prepare(args, check=lambda train: check_neighbours(
+        max(args.k or [1]), len(train)))
+    ks = args.k or [k for k in KS if k <= len(ready.train.labels)]
+    scores = by_knn(ready.train, ready.test, ks, args.temperature,
                     ready.device)
     for (k, temperature), found in scores.items():
         say(f"k = {k}, T = {temperature}: {found['top1']:.2f} top-1, "

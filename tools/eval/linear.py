@@ -4,10 +4,13 @@ That is not the linear evaluation of papers, which draws new crops of each image
 in each epoch (configs/benchmarks/linear_*.py): compare its numbers with each
 other. --views brings the two closer.
 """
+import argparse
 import time
 
 from mmengine.dist import is_main_process
+from torch import Tensor
 
+from mmdisco.evaluation.choice import held_out_rows
 from mmdisco.evaluation.confusion import draw_confusion
 from mmdisco.evaluation.linear import GRID
 from mmdisco.evaluation.options import (
@@ -49,9 +52,16 @@ def parse_args():
     return parser.parse_args()
 
 
+def check_held_out(labels: Tensor, args: argparse.Namespace) -> None:
+    """Find too few training images before their features are extracted."""
+    if 'lbfgs' in args.by or len(args.rates) > 1:
+        held_out_rows(labels, int(args.held_out * len(labels)), args.seed)
+
+
 def main() -> None:
     args = parse_args()
-    ready = prepare(args, args.views)
+    ready = prepare(args, check=lambda train: check_held_out(
+        train.labels, args), views=args.views)
     main_process = is_main_process()
     leave_group()  # nobody waits for the rest
     if not main_process:

@@ -9,7 +9,7 @@ from mmdisco.launch import leave_group, one_line_errors
 
 def main() -> None:
     args = eval_parser(__doc__).parse_args()
-    ready = prepare(args)
+    ready = prepare(args, check=len)
     main_process = is_main_process()
     leave_group()  # nobody waits for the rest
     if not main_process:

@@ -3,7 +3,7 @@ from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.options import eval_parser, whole
 from mmdisco.evaluation.prepared import prepare, report, say
-from mmdisco.evaluation.protocols import by_share, plus_minus
+from mmdisco.evaluation.protocols import by_share, check_shares, plus_minus
 from mmdisco.launch import leave_group, one_line_errors
 
 
@@ -18,7 +18,8 @@ def parse_args():
 
 def main() -> None:
     args = parse_args()
-    ready = prepare(args)
+    ready = prepare(args, check=lambda train: check_shares(
+        train.labels, len(train.classes), args.percent))
     main_process = is_main_process()
     leave_group()  # nobody waits for the rest
     if not main_process:

@@ -6,6 +6,7 @@ from mmpretrain.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
+from mmdisco.engine.splits import check_splits
 from mmdisco.errors import InputError
 from .features import gather_rows
 from .labels import innermost, labels_of
@@ -104,7 +105,8 @@ def draw_samples(own: Dataset, train: Optional[dict], test: Optional[dict],
         tuple[Sample, Sample] or None: None if ``own`` has no labels.
 
     Raises:
-        InputError: If a data set given has no labels, or too few images.
+        InputError: If a data set given has no labels, too few images, or
+            other classes than the other.
     """
     if train is None:
         dataset = innermost(own)
@@ -116,7 +118,7 @@ def draw_samples(own: Dataset, train: Optional[dict], test: Optional[dict],
         parts = [(dataset, labels, indices[num_test:]),
                  (dataset, labels, indices[:num_test])]
     else:
-        parts = []
+        parts, labelled = [], []
         for name, config, size in zip(('train', 'test'), (train, test), sizes):
             dataset = DATASETS.build(config)
             labels = labels_of(dataset)
@@ -124,7 +126,9 @@ def draw_samples(own: Dataset, train: Optional[dict], test: Optional[dict],
                 raise InputError(f'{name} of OnlineKNNHook: '
                                  f'{type(dataset).__name__} has no labels: '
                                  'take LabelledPhotos, or leave out the hook')
+            labelled += [dataset, labels]
             parts.append(
                 (dataset, labels, balanced_indices(labels, size, seed)))
+        check_splits(*labelled)
     first, second = (Sample(*part, batch_size, num_workers) for part in parts)
     return first, second

@@ -1,4 +1,4 @@
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +45,23 @@ def by_share(train: Features, test: Features, percent: str, repeats: int = 5,
         probe = fit_classifier(train.plain, classes, loss, best, rows, device)
         scores.append(top_k(probe.logits(test.plain), test.labels, 1))
     return dict(images=len(rows), **mean_and_interval(scores))
+
+
+def check_shares(labels: Tensor, num_classes: int,
+                 percents: Sequence[str]) -> None:
+    """Find shares that :func:`by_share` can't take.
+
+    Args:
+        labels (Tensor): Class indices, [M].
+        num_classes (int): Number of classes.
+        percents (Sequence[str]): Of the labels.
+
+    Raises:
+        InputError: If one leaves out a class, or has no class twice.
+    """
+    for percent in percents:
+        rows = rows_of_share(labels, num_classes, percent, 0)
+        next(folds_of(labels, rows, FOLDS, 0))
 
 
 def by_few_shots(train: Features, test: Features, k: int, repeats: int = 20,

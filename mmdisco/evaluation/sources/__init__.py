@@ -1,6 +1,9 @@
 from .folder import open_photos
 from .opening import open_source
-from .pair import check_pair
+from .pair import Split, check_classes, check_pair, copies
 from .source import Source
 
-__all__ = ['Source', 'check_pair', 'open_photos', 'open_source']
+__all__ = [
+    'Source', 'Split', 'check_classes', 'check_pair', 'copies', 'open_photos',
+    'open_source'
+]

@@ -1,0 +1,92 @@
+"""Whether data sets of training and validation fit each other."""
+import filecmp
+import os
+from typing import Dict, Optional, Set
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mmdisco.errors import InputError
+from mmdisco.evaluation.sources import Split, check_classes
+from mmdisco.evaluation.sources.source import spread
+
+LOOKED_AT = 20000  # images of a list whose folders and labels are compared
+
+
+def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
+                 val_labels: Tensor) -> None:
+    """Refuse data sets of a classifier whose scores would mean nothing.
+
+    Args:
+        train (Dataset): What is learned from.
+        train_labels (Tensor): Its class indices, [M].
+        val (Dataset): What is scored.
+        val_labels (Tensor): Its class indices, [N].
+
+    Raises:
+        InputError: As :func:`check_classes`; or if a folder of both has one
+            label in training and another in validation, as by a list.
+    """
+    named = [_classes(data) for data in (train, val)]
+    if not all(named):  # a list has the labels of images without folders
+        named = [named[0] or named[1]] * 2
+    check_classes(
+        Split(f"train images of '{_root(train)}'", named[0], train_labels),
+        Split(f"val images of '{_root(val)}'", named[1], val_labels))
+    sides = [_labels_by_folder(data) for data in (train, val)]
+    for folder in sorted(sides[0].keys() & sides[1].keys()):
+        ours, theirs = sides[0][folder], sides[1][folder]
+        if ours != theirs:
+            raise InputError(
+                f"images in a folder '{folder}' have label {min(ours)} in "
+                f'train and {min(theirs - ours or theirs)} in val: number the '
+                'classes of both lists in the same way')
+
+
+def copies(train: Dataset, val: Dataset) -> int:
+    """How many validation files are training files, too.
+
+    Looked at are at most 64, evenly spaced, which must have the same path
+    below both folders, and the same content.
+
+    Args:
+        train (Dataset): Of mmpretrain's ``CustomDataset``, else none is.
+        val (Dataset): The same.
+    """
+    if not (getattr(train, 'img_prefix', '') and getattr(val, 'img_prefix',
+                                                         '')):
+        return 0
+    number = 0
+    for i in spread(len(val)):
+        path = val.get_data_info(i)['img_path']
+        other = os.path.join(train.img_prefix,
+                             os.path.relpath(path, val.img_prefix))
+        number += (os.path.isfile(other) and os.path.isfile(path)
+                   and filecmp.cmp(path, other, shallow=False))
+    return number
+
+
+def _root(dataset: Dataset) -> str:
+    return (getattr(dataset, 'img_prefix', '') or getattr(
+        dataset, 'data_root', '') or type(dataset).__name__)
+
+
+def _classes(dataset: Dataset) -> Optional[list]:
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    return [*map(str, classes)] if classes else None
+
+
+def _labels_by_folder(dataset: Dataset) -> Dict[str, Set[int]]:
+    """Labels of the images in each folder, by its name."""
+    if not getattr(dataset, 'img_prefix', ''):
+        return {}
+    if not dataset.ann_file:
+        return {name: {i} for i, name in enumerate(_classes(dataset) or ())}
+    found: Dict[str, Set[int]] = {}
+    for i in range(0, len(dataset), max(1, -(-len(dataset) // LOOKED_AT))):
+        info = dataset.get_data_info(i)
+        path = os.path.relpath(info['img_path'], dataset.img_prefix)
+        if os.sep in path:
+            found.setdefault(path.split(os.sep)[0], set()).add(
+                int(info['gt_label']))
+    return found
