@@ -83,6 +83,7 @@ def test_random_numbers_depend_on_seed_and_epoch():
     assert torch.equal(draw(0, 3), draw(0, 3))
     assert not torch.equal(draw(0, 3), draw(0, 4))
     assert not torch.equal(draw(0, 3), draw(1, 3))
+    draw(2**32 - 1, 3)  # the highest seed
 
 
 def test_throughput_is_of_all_ranks():

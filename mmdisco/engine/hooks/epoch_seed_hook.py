@@ -70,8 +70,8 @@ class EpochSeedHook(Hook):
     def before_train_epoch(self, runner) -> None:
         """Seed python, numpy and torch, and the images of this epoch."""
         rank = get_rank()
-        set_random_seed(
-            runner.seed + 100_003 * runner.epoch + 1_009 * rank)
+        set_random_seed((  # numpy's have 32 bits
+            runner.seed + 100_003 * runner.epoch + 1_009 * rank) % 2**32)
         if self._batches is not None:
             self._batches.begin(
                 (runner.seed, runner.epoch, rank),
