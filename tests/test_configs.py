@@ -254,7 +254,7 @@ def check_other_comparator(cfg, method, student, doc):
         assert dataset.type == 'Bags'
         # the member's view is made as the anchor's are
         assert [t.type for t in dataset.member_pipeline] == [
-            'LoadImageFromFile', *(t.type for t in cfg.view_pipeline),
+            'LoadPhoto', *(t.type for t in cfg.view_pipeline),
             'PackInputs']
 
 

@@ -1,6 +1,7 @@
 """Write features of a folder of photos, at any depth, with their names.
 
-Photos that can't be read are skipped, and listed in OUT.skipped.txt.
+Photos that can't be read are skipped, and listed in OUT.skipped.txt. The last
+line counts all files of the folder.
 """
 import argparse
 import shutil
@@ -31,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     check_out(args.out)
-    photos = SkippingPhotos(args.photos)
+    photos = SkippingPhotos(args.photos, args.background)
     crop = crop_of(args, photos.kind)
     encoder, _ = encoder_of(args)
     scratch = args.out.with_name(f'half.{args.out.name}.features')
@@ -49,10 +50,11 @@ def main() -> None:
                 model=encoder.name, sha256=encoder.sha256,
                 normalisation=encoder.normalisation,
                 transform=dict(resize=crop.resize, crop=crop.crop,
-                               interpolation=crop.interpolation),
+                               interpolation=crop.interpolation,
+                               background=args.background),
                 photos=args.photos, skipped=len(found.skipped)))
-            say(f'{len(found.names)} images, {found.features.shape[1]}-d, '
-                f'{len(found.skipped)} skipped: {args.out}')
+            say(f'{len(found.names)} images, {found.features.shape[1]}-d, of '
+                f'{photos.counts()}: {args.out}')
     finally:
         if is_main_process():
             shutil.rmtree(scratch, ignore_errors=True)

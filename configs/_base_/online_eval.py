@@ -5,7 +5,7 @@
 #   _base_ = ['../disco/r50_r18.py', '../_base_/online_eval.py']
 #   default_hooks = dict(**_base_.online_hooks)
 online_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadPhoto'),
     dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),

@@ -8,6 +8,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor
 
 from mmdisco.datasets import nearest_neighbours
+from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
 from mmdisco.models.tap import unwrap
 
@@ -28,8 +29,9 @@ def plain_images(cfg: Config) -> dict:
         dataset = dataset.dataset
     if 'pipeline' not in dataset:
         return dataset
+    background = dataset.pipeline[0].get('background', WHITE)
     pipeline = [
-        dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+        dict(type='LoadPhoto', background=background),
         dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
         dict(type='CenterCrop', crop_size=224),
     ]

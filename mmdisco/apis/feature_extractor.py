@@ -1,10 +1,11 @@
 from pathlib import Path
-from typing import Optional, Sequence, Union
+from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
 from mmdisco.evaluation.encoder import open_encoder
 from mmdisco.evaluation.extract import embed
@@ -36,6 +37,8 @@ class FeatureExtractor:
         interpolation (str): 'bilinear' or 'bicubic', antialiased. Defaults to
             'bilinear'.
         batch_size (int): Images at once. Defaults to 64.
+        background (tuple[int, int, int]): Colour below what is transparent,
+            in RGB. Defaults to white.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -59,7 +62,8 @@ class FeatureExtractor:
                  resize: int = 256,
                  crop: int = 224,
                  interpolation: str = 'bilinear',
-                 batch_size: int = 64) -> None:
+                 batch_size: int = 64,
+                 background: Tuple[int, int, int] = WHITE) -> None:
         for name, value in dict(resize=resize, crop=crop,
                                 batch_size=batch_size).items():
             if not isinstance(value, int) or value < 1:
@@ -73,6 +77,7 @@ class FeatureExtractor:
                              f"one of {', '.join(INTERPOLATIONS)}")
         self.crop = Crop(resize, crop, interpolation)
         self.batch_size = batch_size
+        self.background = tuple(background)
         encoder = open_encoder(
             str(model), None if checkpoint is None else str(checkpoint), arch)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
@@ -102,7 +107,7 @@ class FeatureExtractor:
         """
         if not isinstance(images, (list, tuple)):
             images = [images]
-        return self._embed(GivenImages(images))
+        return self._embed(GivenImages(images, self.background))
 
     def extract_folder(self, path: Union[str, Path]) -> Extracted:
         """Embed the photos of a folder, at any depth.
@@ -116,13 +121,14 @@ class FeatureExtractor:
         Returns:
             Extracted: ``names``, paths below the folder in sorted order;
             their ``features``, float32, [N, D]; and the names that were
-            ``skipped``, with a warning, as they can't be read.
+            ``skipped``, with a warning, as they can't be read. One line of
+            the log counts all files.
 
         Raises:
             MissingFileError: If there is no such folder.
             InputError: If it holds no image, or none that can be read.
         """
-        photos = SkippingPhotos(str(path))
+        photos = SkippingPhotos(str(path), self.background)
         return photos.extracted(
             self._embed(photos, available_cores(), 'photos'))
 

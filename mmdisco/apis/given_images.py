@@ -1,9 +1,10 @@
 from pathlib import Path
-from typing import Sequence, Union
+from typing import Sequence, Tuple, Union
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from mmdisco.datasets.decode import WHITE, to_rgb
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.evaluation.sources import Source
 
@@ -16,6 +17,8 @@ class GivenImages(Source):
     Args:
         images (Sequence[ImageInput]): At least one. An array is uint8 in RGB,
             [H, W, 3]: not BGR, as mmcv and OpenCV read images.
+        background (tuple[int, int, int]): Colour below what is transparent,
+            in RGB. Defaults to white.
 
     Raises:
         MissingFileError: If there is no such file.
@@ -24,18 +27,21 @@ class GivenImages(Source):
 
     kind = 'given'
 
-    def __init__(self, images: Sequence[ImageInput]) -> None:
+    def __init__(self,
+                 images: Sequence[ImageInput],
+                 background: Tuple[int, int, int] = WHITE) -> None:
         if not images:
             raise InputError('no images: the list is empty')
         super().__init__('', '', [*map(str, range(len(images)))], None)
         self.images = images
+        self.background = background
         for index in range(len(images)):
             self._check(index)
 
     def load(self, index: int) -> Image.Image:
         image = self.images[index]
         if isinstance(image, Image.Image):
-            return ImageOps.exif_transpose(image)  # a copy: it is closed then
+            return to_rgb(image, self.background)  # it stays open
         if isinstance(image, np.ndarray):
             return Image.fromarray(image)
         return Image.open(Path(image).expanduser())

@@ -1,5 +1,5 @@
 import logging
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Tuple
 
 import numpy as np
 import torch
@@ -7,6 +7,7 @@ from mmengine.dist import all_reduce
 from mmengine.logging import print_log
 from PIL import Image
 
+from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import Source, open_photos
 
@@ -17,7 +18,7 @@ class Extracted(NamedTuple):
     """Features of the photos of a folder."""
     names: List[str]  # paths below the folder, sorted
     features: np.ndarray  # [N, D], in that order
-    skipped: List[str]  # names of those that can't be read
+    skipped: List[str]  # names of those that can't be read, sorted
 
 
 class SkippingPhotos(Source):
@@ -28,6 +29,8 @@ class SkippingPhotos(Source):
 
     Args:
         root (str): The folder; photos at any depth.
+        background (tuple[int, int, int]): Colour below what is transparent,
+            in RGB. Defaults to white.
 
     Raises:
         MissingFileError: If there is no such folder.
@@ -36,8 +39,12 @@ class SkippingPhotos(Source):
 
     kind = 'photos'
 
-    def __init__(self, root: str) -> None:
+    def __init__(self,
+                 root: str,
+                 background: Tuple[int, int, int] = WHITE) -> None:
         self.photos = open_photos(root)
+        self.photos.background = self.background = tuple(background)
+        self.tally = self.photos.tally
         super().__init__(root, '', self.photos.names, None)
         self.sizes = self.photos.sizes
         for name in self.names:
@@ -66,8 +73,9 @@ class SkippingPhotos(Source):
             InputError: If no image is left.
         """
         readable = self.unreadable.numpy() == 0
+        others = self.tally.unread  # formats that can't be read
         if readable.all():
-            return Extracted([*self.names], features, [])
+            return Extracted([*self.names], features, sorted(others))
         if not readable.any():
             raise InputError(f'none of the {len(self)} images in '
                              f"'{self.root}' can be read")
@@ -79,7 +87,16 @@ class SkippingPhotos(Source):
             f"can't be read: {told}{f' and {more} more' if more > 0 else ''}",
             logger='current', level=logging.WARNING)
         names = [self.names[i] for i in np.flatnonzero(readable)]
-        return Extracted(names, features[readable], skipped)
+        return Extracted(names, features[readable], sorted(skipped + others))
+
+    def counts(self) -> str:
+        """All files, of which so many are skipped, by reason, in words."""
+        unreadable = int(self.unreadable.sum())
+        reasons = [f"{unreadable} can't be read"] if unreadable else []
+        reasons += filter(None, [self.tally.reasons()])
+        skipped = unreadable + self.tally.left_out.total()
+        return (f'{self.tally.found} files, {skipped} skipped' +
+                (f" ({', '.join(reasons)})" if reasons else ''))
 
     def share(self) -> None:
         """Tell all processes of a group what each could not read."""

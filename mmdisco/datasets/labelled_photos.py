@@ -1,15 +1,19 @@
+import logging
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
-from mmpretrain.datasets.custom import get_samples
 from mmpretrain.registry import DATASETS
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from mmdisco.errors import InputError, MissingFileError
+from .listing import EXTENSIONS, class_folders, list_images
 from .photos import Photos
+from .transforms.load_photo import other_loader
+
+FLAT = 'outside class folders'
 
 
 @DATASETS.register_module()
@@ -17,7 +21,9 @@ class LabelledPhotos(CustomDataset):
     """A folder of class folders, labelled by their names in sorted order.
 
     The labels are those of torchvision's ``ImageFolder`` and, of ImageNet,
-    mmpretrain's. Folders whose name begins with a dot are no classes.
+    mmpretrain's. Hidden folders are not classes. One line of the log counts
+    the files that were found, taken and, by reason, left out:
+    :mod:`mmdisco.datasets.listing`.
 
     An image that can't be read is an error, not skipped as by
     :class:`Photos`: a score of other images than told is none.
@@ -57,15 +63,15 @@ class LabelledPhotos(CustomDataset):
             ann_file = str(Path(data_root, ann_file).expanduser())
         self.num_classes = num_classes
         self.num_images = num_images
-        with os.scandir(folder) as entries:
-            classes = sorted(e.name for e in entries
-                             if e.is_dir() and not e.name.startswith('.'))
         super().__init__(
             data_prefix=str(folder),
             ann_file=ann_file,
-            metainfo=dict(classes=tuple(classes)),
-            extensions=IMG_EXTENSIONS,
+            metainfo=dict(classes=tuple(class_folders(str(folder)))),
+            extensions=EXTENSIONS,
             pipeline=pipeline)
+        if other_loader(pipeline):
+            print_log(other_loader(pipeline), logger='current',
+                      level=logging.WARNING)
 
     def load_data_list(self) -> List[dict]:
         """``img_path`` and ``gt_label`` of each, by the folders or the list."""
@@ -97,14 +103,18 @@ class LabelledPhotos(CustomDataset):
                              'put a whole one in its place') from error
 
     def _in_folders(self) -> List[Tuple[str, int]]:
-        samples, empty = get_samples(
-            self.img_prefix, self._labels, is_valid_file=self.is_valid_file)
+        labels = self._labels
+        names, tally = list_images(self.img_prefix)
+        paths = [name.split('/', 1) for name in names if '/' in name]
+        tally.drop(len(names) - len(paths), FLAT)
+        tally.log(self.img_prefix)
+        empty = {*labels} - {path[0] for path in paths}
         if empty:
             raise InputError(
                 f"'{self.img_prefix}' has class folders without an image, "
                 f"{len(empty)} of {len(self.CLASSES)}, e.g. '{min(empty)}': "
-                f"fill or remove them ({' '.join(IMG_EXTENSIONS)})")
-        return samples
+                f"fill or remove them ({' '.join(EXTENSIONS)})")
+        return [('/'.join(path), labels[path[0]]) for path in sorted(paths)]
 
     def _listed(self) -> List[Tuple[str, int]]:
         if not Path(self.ann_file).is_file():

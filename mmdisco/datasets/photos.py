@@ -7,22 +7,32 @@ from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
+from PIL import Image
 
 from mmdisco.errors import InputError, MissingFileError
+from .decode import to_rgb
+from .listing import EXTENSIONS, list_images
+from .transforms.load_photo import other_loader
 
 
 @DATASETS.register_module()
 class Photos(CustomDataset):
     """A folder of images: any depth, no annotation file, no labels.
 
-    An image that can't be read is skipped: another one takes its place, and
-    one warning names the file and counts those skipped so far.
+    One line of the log counts the files that were found, taken and, by reason,
+    left out: :mod:`mmdisco.datasets.listing`. An image that can't be read is
+    skipped later: another one takes its place, and one warning names the file
+    and counts those skipped so far.
 
     Args:
         data_root (str): The folder. Defaults to ''.
         data_prefix (str): Folder below ``data_root``. Defaults to ''.
-        extensions (Sequence[str]): Of the files taken, in any case.
+        extensions (Sequence[str]): Of the files taken, in any case. Defaults
+            to those of the formats that Pillow reads.
         pipeline (Sequence[dict]): Transforms. Defaults to ().
+
+    Attributes:
+        tally (Tally): Counts of the files.
 
     Raises:
         MissingFileError: If there is no such folder.
@@ -32,9 +42,7 @@ class Photos(CustomDataset):
     def __init__(self,
                  data_root: str = '',
                  data_prefix: str = '',
-                 extensions: Sequence[str] = ('.jpg', '.jpeg', '.png', '.ppm',
-                                              '.bmp', '.pgm', '.tif', '.tiff',
-                                              '.webp'),
+                 extensions: Sequence[str] = EXTENSIONS,
                  pipeline: Sequence[dict] = ()) -> None:
         folder = Path(data_root, data_prefix).expanduser()
         if not folder.is_dir():
@@ -45,17 +53,23 @@ class Photos(CustomDataset):
             with_label=False,
             extensions=extensions,
             pipeline=pipeline)
+        if other_loader(pipeline):
+            print_log(other_loader(pipeline), logger='current',
+                      level=logging.WARNING)
         # shared, so that the workers count together
         self._unreadable = torch.zeros(
             len(self), dtype=torch.bool).share_memory_()
 
     def _find_samples(self) -> list:
-        try:
-            return super()._find_samples()
-        except RuntimeError as error:
+        names, self.tally = list_images(self.img_prefix, self.extensions)
+        if not names:
+            reasons = self.tally.reasons()
             raise InputError(
                 f"image folder '{self.img_prefix}' holds no image "
-                f"({' '.join(sorted(self.extensions))})") from error
+                f"({' '.join(sorted(self.extensions))})" +
+                (f'; left out: {reasons}' if reasons else ''))
+        self.tally.log(self.img_prefix)
+        return names
 
     def prepare_data(self, index: int) -> Optional[dict]:
         """Load one image; None if it can't be read.
@@ -90,10 +104,9 @@ class Photos(CustomDataset):
 
     @staticmethod
     def _is_readable(path: str) -> bool:
-        from PIL import Image
         try:
             with Image.open(path) as image:
-                image.load()
+                to_rgb(image)
         except Exception:
             return False
         return True

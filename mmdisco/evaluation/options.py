@@ -2,6 +2,7 @@
 import argparse
 
 from mmdisco.converters import ARCHS
+from mmdisco.datasets.decode import WHITE
 
 
 def whole(text: str) -> int:
@@ -15,6 +16,13 @@ def count(text: str) -> int:
     """A number from 0, of an option."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is no number from 0")
+    return int(text)
+
+
+def colour(text: str) -> int:
+    """A channel of 8 bits, of an option."""
+    if not text.isdecimal() or int(text) > 255:
+        raise argparse.ArgumentTypeError(f"'{text}' is not from 0 to 255")
     return int(text)
 
 
@@ -87,6 +95,9 @@ def add_images(parser: argparse.ArgumentParser) -> None:
                         'the middle. Default: 224, of IDX files none')
     parser.add_argument('--interpolation', choices=['bilinear', 'bicubic'],
                         help='default: bilinear, of CIFAR bicubic')
+    parser.add_argument('--background', type=colour, nargs=3, default=WHITE,
+                        metavar=('R', 'G', 'B'), help='below what is '
+                        'transparent, 0 to 255. Default: white')
     parser.add_argument('--dtype', choices=['float32', 'float16'],
                         default='float32', help='of kept features')
     parser.add_argument('--batch-size', type=whole, default=256,

@@ -72,6 +72,8 @@ def prepare(args: argparse.Namespace,
         InputError: If data, model or what is kept can't be used.
     """
     sources = [open_source(args.data, split) for split in ('train', 'test')]
+    for source in sources:
+        source.background = tuple(args.background)
     check_pair(*sources)
     check(sources[0])
     if args.out and Path(args.out).is_dir():

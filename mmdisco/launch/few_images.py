@@ -54,7 +54,7 @@ def few_images(loader: dict, images: int, folder: Path) -> str:
         dataset.pop('split', None)
     elif 'CIFAR' in kind:  # whose images need no loading, labels below 10
         dataset.update(type='LabelledPhotos', pipeline=[
-            dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+            dict(type='LoadPhoto'),
             *dataset.pipeline])
         for key in ('split', 'download'):
             dataset.pop(key, None)

@@ -4,6 +4,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
+from mmdisco.datasets.transforms.load_photo import is_mmcvs_loader
 from mmdisco.errors import InputError
 from mmdisco.paths import configs_root
 from .hardware import (
@@ -132,11 +133,16 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
     dataset = cfg.train_dataloader.dataset
     own = any('data_preprocessor' in part for part in (
         cfg.model, cfg.model.get('ssl', {})))
+    load, *views = dataset.get('pipeline') or [{}]
+    fast.train_pipeline[0].update({
+        key: load[key] for key in ('background', 'backend_args')
+        if key in load})
     found = cfg.get('data_preprocessor'), dataset.get('pipeline')
     if not own and found == (fast.data_preprocessor, fast.train_pipeline):
         return True  # of a dumped config
-    if own or found != (reference.data_preprocessor,
-                        reference.train_pipeline):
+    if (own or found[0] != reference.data_preprocessor
+            or views != reference.train_pipeline[1:]
+            or not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load))):
         return False
     cfg.data_preprocessor = fast.data_preprocessor
     dataset.pipeline = fast.train_pipeline

@@ -53,7 +53,9 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
                    '--batch-size', 4, '--workers', 0)
         told = done.stdout.splitlines()
         dim = len(expected[0])
-        assert told[-1] == f'7 images, {dim}-d, 2 skipped: {out}'
+        assert told[-1] == (
+            f"7 images, {dim}-d, of 9 files, 2 skipped (2 can't be read): "
+            f'{out}')
         assert "can't be read: '00.jpg', 'b-c/00.png'" in done.stdout
         listed = out.with_name(f'{out.name}.skipped.txt').read_text()
         assert listed.split() == BAD
@@ -85,7 +87,7 @@ def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
                      LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
                      MASTER_PORT=str(free_port))),
             range(2))]
-    assert [each.stdout.count(' skipped: ') for each in done] == [1, 0]
+    assert [each.stdout.count(' 2 skipped ') for each in done] == [1, 0]
     for name in ('names', 'features', 'header'):
         with np.load(one) as ours, np.load(two) as theirs:
             assert ours[name].tobytes() == theirs[name].tobytes()
@@ -103,7 +105,7 @@ def test_a_run_replaces_what_another_left(ready, tmp_path):
     (scratch / 'all').mkdir(parents=True)
     done = run('python', TOOL, model, tmp_path / 'photos', '--out', out,
                *SIZES, '--workers', 0, '--dtype', 'float16')
-    assert ', 0 skipped: ' in done.stdout.splitlines()[-1]
+    assert ', of 3 files, 0 skipped: ' in done.stdout.splitlines()[-1]
     assert np.load(out).dtype == np.float16 and len(np.load(out)) == 3
     assert {path.name for path in tmp_path.iterdir()} == {
         'photos', 'features.npy', 'features.npy.names.txt'}

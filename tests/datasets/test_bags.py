@@ -18,7 +18,7 @@ from tests.tools import ROOT, one_line, run
 QUICKSTART = ROOT / 'configs' / 'quickstart'
 BINGO = QUICKSTART / 'comparators' / 'bingo.py'
 DEMO = str(ROOT / 'demo' / 'fashion_mnist')
-LOAD = dict(type='LoadImageFromFile', imdecode_backend='pillow')
+LOAD = dict(type='LoadPhoto')
 PACK = dict(type='PackInputs')
 
 

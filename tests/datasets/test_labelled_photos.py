@@ -14,7 +14,7 @@ from mmdisco.launch.few_images import few_images, photo_tiles
 from tests.tools import ROOT
 
 PIPELINE = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadPhoto'),
     dict(type='PackInputs')
 ]
 # in no order, and sorted neither by case nor by number

@@ -8,7 +8,7 @@ from PIL import Image
 from mmdisco.datasets import Photos
 
 PIPELINE = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadPhoto'),
     dict(type='PackInputs')
 ]
 

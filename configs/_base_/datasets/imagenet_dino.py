@@ -56,8 +56,8 @@ small_pipeline = [
     dict(**blur, prob=.5),
 ]
 train_pipeline = [
-    # pillow raises on a truncated file, where OpenCV fills it with grey
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    # the pixels that evaluation sees; it raises on a truncated file
+    dict(type='LoadPhoto'),
     dict(
         type='MultiView',
         num_views=[1, 1, 8],

@@ -11,8 +11,8 @@ data_preprocessor = dict(
     to_rgb=True)
 
 train_pipeline = [
-    # pillow finds a truncated file, which OpenCV fills with grey
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    # the pixels of the other tools; it finds a truncated file
+    dict(type='LoadPhoto'),
     dict(
         type='RandomResizedCrop',
         scale=224,
@@ -22,7 +22,7 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadPhoto'),
     dict(type='ResizeEdge', scale=256, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),

@@ -3,7 +3,7 @@
 _base_ = './imagenet_linear.py'
 
 test_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='LoadPhoto'),
     dict(
         type='ResizeEdge',
         scale=256,

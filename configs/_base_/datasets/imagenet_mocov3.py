@@ -48,8 +48,8 @@ second_pipeline = [
     dict(type='RandomFlip', prob=.5),
 ]
 train_pipeline = [
-    # pillow raises on a truncated file, where OpenCV fills it with grey
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    # the pixels that evaluation sees; it raises on a truncated file
+    dict(type='LoadPhoto'),
     dict(
         type='MultiView',
         num_views=[1, 1],

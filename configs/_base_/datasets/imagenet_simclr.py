@@ -37,8 +37,8 @@ view_pipeline = [
         prob=.5),
 ]
 train_pipeline = [
-    # pillow raises on a truncated file, where OpenCV fills it with grey
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    # the pixels that evaluation sees; it raises on a truncated file
+    dict(type='LoadPhoto'),
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),
     dict(type='PackInputs'),
 ]

@@ -1,6 +1,6 @@
 # mmdet's RTMDet-tiny on COCO 2017 at 640 x 640: its neck, head, augmentation
 # and schedule (8 GPUs, 32 images each), for a student's backbone. Images are
-# normalised as the student's. The runtime is as runtime.py, but mmdet's hooks
+# loaded and normalised as the student's. The runtime is as runtime.py, but mmdet's hooks
 # come behind.
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 
@@ -15,13 +15,21 @@ model = dict(
     backbone=dict(_delete_=True))
 checkpoint = None  # of mmdet's backbone
 
+train_pipeline = [dict(type='LoadPhoto'), *_base_.train_pipeline[1:]]
+last_pipeline = [dict(type='LoadPhoto'), *_base_.train_pipeline_stage2[1:]]
+test_pipeline = [dict(type='LoadPhoto'), *_base_.test_pipeline[1:]]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+
 student_hook = dict(type='DetectionStudentHook', checkpoint=None)
 custom_hooks = [
     student_hook,
     dict(type='DetectionDataCheckHook'),
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
-    *_base_.custom_hooks,
+    *_base_.custom_hooks[:-1],
+    dict(_base_.custom_hooks[-1], switch_pipeline=last_pipeline),
 ]
 default_hooks = dict(checkpoint=dict(backend_args=dict(backend='atomic')))
 randomness = dict(seed=None, deterministic=False)

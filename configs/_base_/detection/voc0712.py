@@ -3,14 +3,14 @@
 # .95; COCO's definition is told beside it.
 data_root = 'data/VOCdevkit/'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadPhoto'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(1000, 600), keep_ratio=True),
     dict(type='RandomFlip', prob=.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadPhoto'),
     dict(type='Resize', scale=(1000, 600), keep_ratio=True),
     # after Resize: boxes stay in pixels of the original image
     dict(type='LoadAnnotations', with_bbox=True),

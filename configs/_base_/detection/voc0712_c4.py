@@ -5,7 +5,7 @@
 # .95; COCO's definition is told beside it.
 data_root = 'data/VOCdevkit/'
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadPhoto'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='LearnDifficult'),
     dict(
@@ -16,7 +16,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadPhoto'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     # after Resize: boxes stay in pixels of the original image
     dict(type='LoadAnnotations', with_bbox=True),

@@ -4,6 +4,7 @@ from typing import List, NamedTuple, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
+from mmdisco.datasets.decode import to_rgb
 from .garments import Garments
 
 MOST = 4  # objects in an image
@@ -56,7 +57,7 @@ class Scenes:
     def __init__(self, garments: Garments, photos: Sequence[Path], size: int,
                  key: Sequence[int]) -> None:
         self.garments = garments
-        self.photos = [(path.name, Image.open(path).convert('RGB'))
+        self.photos = [(path.name, to_rgb(Image.open(path)))
                        for path in photos]
         self.size = size
         self.key = key

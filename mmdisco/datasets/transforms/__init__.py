@@ -1,9 +1,10 @@
 from .blur_kernel import pil_gaussian_kernel
 from .load_crops import LoadCrops
+from .load_photo import LoadPhoto
 from .photometric_views import PhotometricViews
 from .view_recipe import ViewParams, ViewRecipe, build_recipes
 
 __all__ = [
-    'LoadCrops', 'PhotometricViews', 'ViewParams', 'ViewRecipe',
+    'LoadCrops', 'LoadPhoto', 'PhotometricViews', 'ViewParams', 'ViewRecipe',
     'build_recipes', 'pil_gaussian_kernel'
 ]

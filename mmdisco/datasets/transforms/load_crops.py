@@ -1,7 +1,6 @@
 import io
 from typing import Optional, Sequence, Tuple
 
-import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -11,6 +10,7 @@ from PIL import ExifTags, Image
 from torchvision.transforms import RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
+from mmdisco.datasets.decode import WHITE, to_rgb
 from mmdisco.errors import InputError
 from .decode_jpeg import decode_jpeg
 
@@ -36,11 +36,14 @@ class LoadCrops(BaseTransform):
             Defaults to (3 / 4, 4 / 3).
         scaled_decoding (bool): Whether to decode at a reduced size where
             allowed. Defaults to True.
+        background (tuple[int, int, int]): Colour below what is transparent,
+            in RGB. Defaults to white.
         backend_args (dict, optional): Of mmengine's file backend.
 
     Raises:
-        InputError: If a number is out of range. When called, what PIL raises
-            if it can't read the whole file.
+        InputError: If a number is out of range. When called, what
+            :func:`~mmdisco.datasets.decode.to_rgb` raises if it can't read
+            the whole file.
     """
 
     def __init__(self,
@@ -49,6 +52,7 @@ class LoadCrops(BaseTransform):
                  scale: Tuple[float, float] = (.2, 1.),
                  ratio: Tuple[float, float] = (3 / 4, 4 / 3),
                  scaled_decoding: bool = True,
+                 background: Tuple[int, int, int] = WHITE,
                  backend_args: Optional[dict] = None) -> None:
         if size < 1 or num_views < 1:
             raise InputError(f'size={size}, num_views={num_views}: positive '
@@ -63,6 +67,7 @@ class LoadCrops(BaseTransform):
         self.scale = list(scale)
         self.ratio = list(ratio)
         self.scaled_decoding = scaled_decoding
+        self.background = tuple(background)
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
@@ -80,9 +85,8 @@ class LoadCrops(BaseTransform):
         plain = (image.format == 'JPEG' and image.mode == 'RGB'
                  and image.getexif().get(ORIENTATION, 1) == 1)
         if not plain:
-            pixels = mmcv.imfrombytes(
-                content, channel_order='rgb', backend='pillow')
-            image = Image.fromarray(pixels)
+            image = to_rgb(image, self.background)
+            pixels = np.array(image)
         width, height = image.size
         boxes = [
             RandomResizedCrop.get_params(image, self.scale, self.ratio)

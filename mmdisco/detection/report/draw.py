@@ -7,7 +7,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from mmcv import imread
 from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
@@ -36,7 +35,7 @@ def draw_detections(dataset: BaseDataset, chosen: Sequence[int],
         axis.set_axis_off()
     pairs = axes.reshape(-1, 2)  # two images a row
     for index, sample, (left, right) in zip(chosen, samples, pairs):
-        image = imread(sample.img_path, channel_order='rgb')
+        image = _as_loaded(dataset, sample.img_path)
         found = sample.pred_instances
         with_masks = 'masks' in found
         info = dict(dataset.get_data_info(index), ori_shape=sample.ori_shape)
@@ -52,6 +51,14 @@ def draw_detections(dataset: BaseDataset, chosen: Sequence[int],
               found.bboxes, found.labels, dataset.metainfo['classes'],
               masks=found.masks if with_masks else None, scores=found.scores)
     figure.savefig(path, dpi=110)
+
+
+def _as_loaded(dataset: BaseDataset, path: str) -> np.ndarray:
+    """The pixels that the detector is given, in RGB, [H, W, 3]."""
+    while not hasattr(dataset, 'pipeline'):  # a concatenation
+        dataset = dataset.datasets[0]
+    load = dataset.pipeline.transforms[0]
+    return load(dict(img_path=path))['img'][..., ::-1].astype(np.uint8)
 
 
 def _draw(axis: Axes, title: str, image: np.ndarray, boxes: np.ndarray,

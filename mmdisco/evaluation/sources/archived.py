@@ -1,19 +1,7 @@
 from typing import Collection, Iterable, List, NamedTuple
 
-from torchvision.datasets.folder import IMG_EXTENSIONS
-
+from mmdisco.datasets.listing import EXTENSIONS
 from mmdisco.errors import InputError
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a folder's data set would pass over a file of this path."""
-    return any(part.startswith('.')
-               for part in (name.split('/')[0], name.rpartition('/')[2]))
-
-
-def is_image(name: str) -> bool:
-    """Whether a folder's data set would take a file of this path."""
-    return name.lower().endswith(IMG_EXTENSIONS) and not is_hidden(name)
 
 
 class Labelled(NamedTuple):
@@ -46,7 +34,7 @@ def by_class(names: Iterable[str],
     if flat or not names:
         found = f"has '{flat[0]}'" if flat else 'has no image'
         raise InputError(f"'{where}' {found}: its images should be named "
-                         f"'class/name.jpg' ({' '.join(IMG_EXTENSIONS)})")
+                         f"'class/name.jpg' ({' '.join(EXTENSIONS)})")
     owners = [name.split('/', 1)[0] for name in names]
     classes = sorted({*owners, *folders})
     empty = sorted({*folders} - {*owners})

@@ -1,7 +1,7 @@
-import os
 from pathlib import Path
 from typing import List, NamedTuple
 
+from mmdisco.datasets.listing import class_folders, is_hidden
 from .cifar import CIFAR
 
 # 'val' first: ImageNet's 'test' has no labels
@@ -60,12 +60,11 @@ def _in_folders(folder: Path, name: str) -> List[Found]:
         if (path.suffix and path.is_file()) or (path / 'data.mdb').is_file():
             found.append(Found('lmdb', f"LMDB '{path.name}'", [path]))
     for pattern in (f'{name}-*.tar', f'{name}/*.tar', f'{name}.tar'):
-        shards = sorted(folder.glob(pattern))
+        shards = sorted(path for path in folder.glob(pattern)
+                        if not is_hidden(path.name))
         if shards:
             found.append(Found('tar', f"'{pattern}'", shards))
-    if (folder / name).is_dir():
-        with os.scandir(folder / name) as entries:
-            if any(e.is_dir() and not e.name.startswith('.') for e in entries):
-                found.append(Found('folder', f"class folders in '{name}'",
-                                   [folder / name]))
+    if (folder / name).is_dir() and class_folders(str(folder / name)):
+        found.append(Found('folder', f"class folders in '{name}'",
+                           [folder / name]))
     return found

@@ -5,6 +5,7 @@ from typing import List, Optional
 from PIL import Image
 
 from mmdisco.datasets import LabelledPhotos, Photos
+from mmdisco.datasets.listing import Tally
 from mmdisco.errors import MissingFileError
 from .source import Source, spread
 
@@ -19,6 +20,7 @@ class FolderSource(Source):
         names (List[str]): Paths below it.
         labels (List[int], optional): Of each image.
         classes (List[str]): Names of the labels. Defaults to ().
+        tally (Tally, optional): Counts of the files, of photos.
     """
 
     kind = 'folder'
@@ -29,9 +31,11 @@ class FolderSource(Source):
                  folder: str,
                  names: List[str],
                  labels: Optional[List[int]],
-                 classes: List[str] = ()) -> None:
+                 classes: List[str] = (),
+                 tally: Optional[Tally] = None) -> None:
         super().__init__(root, split, names, labels, classes)
         self.folder = folder
+        self.tally = tally
         self.sizes = [os.path.getsize(os.path.join(folder, names[i]))
                       for i in spread(len(names))]
 
@@ -82,7 +86,8 @@ def open_photos(root: str) -> FolderSource:
         raise MissingFileError(f"folder of photos '{folder}' not found")
     data = Photos(str(folder))
     infos = [data.get_data_info(i) for i in range(len(data))]
-    return FolderSource(root, '', str(folder), _below(folder, infos), None)
+    return FolderSource(root, '', str(folder), _below(folder, infos), None,
+                        tally=data.tally)
 
 
 def _below(folder: Path, infos: List[dict]) -> List[str]:

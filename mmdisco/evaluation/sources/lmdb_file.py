@@ -6,8 +6,9 @@ from typing import List
 
 from PIL import Image
 
+from mmdisco.datasets.listing import Tally
 from mmdisco.errors import InputError
-from .archived import by_class, is_image
+from .archived import by_class
 from .source import Source, spread
 
 
@@ -66,7 +67,7 @@ def open_lmdb(root: str, split: str, path: Path) -> LMDBSource:
         path (Path): The database, a folder with ``data.mdb`` or a file.
 
     Returns:
-        LMDBSource: Sorted by class and name; other keys are passed over.
+        LMDBSource: Sorted by class and name; other keys are left out.
 
     Raises:
         InputError: If the package ``lmdb`` is missing, the database damaged
@@ -84,7 +85,10 @@ def open_lmdb(root: str, split: str, path: Path) -> LMDBSource:
         with environment.begin() as transaction:
             keys = [key.decode(errors='surrogateescape') for key
                     in transaction.cursor().iternext(values=False)]
-        found = by_class(filter(is_image, keys), str(path))
+        tally = Tally()
+        names = [*filter(tally.takes, keys)]
+        tally.log(str(path))
+        found = by_class(names, str(path))
         return LMDBSource(root, split, str(path), *found)
     except lmdb.Error as error:
         raise InputError(f"'{path}' is no readable LMDB ({error}): make it "

@@ -1,11 +1,12 @@
 import hashlib
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmdisco.datasets.decode import VERSION, WHITE, to_rgb
 from mmdisco.errors import InputError
 
 
@@ -36,9 +37,12 @@ class Source(Dataset):
             :func:`spread` images of a folder or LMDB, as a stat of a million
             files takes minutes on a network drive; shape and checksum of
             what is in memory.
+        background (tuple[int, int, int]): Colour below what is transparent,
+            in RGB; white, unless it is set.
     """
 
     kind = ''
+    background: Tuple[int, int, int] = WHITE
     sizes: Sequence[int] = ()
 
     def __init__(self,
@@ -67,7 +71,7 @@ class Source(Dataset):
         return len(self.names)
 
     def __getitem__(self, index: int) -> Image.Image:
-        """One image in RGB, upright by its EXIF tag as in training.
+        """One image in RGB, upright: the pixels that training sees.
 
         Raises:
             InputError: If it can't be read.
@@ -75,21 +79,23 @@ class Source(Dataset):
         where = self.where(index)
         try:
             with self.load(index) as image:
-                return ImageOps.exif_transpose(image).convert('RGB')
+                return to_rgb(image, self.background)
         except InputError:
             raise
         except Exception as error:  # any decoder has exceptions of its own
             reason = ' '.join(str(error).split())  # in one line
-            raise InputError(f"image {where} can't be read ({reason}): put a "
-                             'whole one in its place') from error
+            raise InputError(f"image {where} can't be read ({reason}): replace "
+                             'or remove it') from error
 
     def fingerprint(self) -> str:
-        """SHA-256 of kind, split, names in order, labels and sizes.
+        """SHA-256 of kind, split, names in order, labels, sizes and decoding.
 
         It does not depend on where the images are. An image replaced in a
         folder may go unseen.
         """
-        digest = hashlib.sha256(f'{self.kind}\0{self.split}\0'.encode())
+        decoding = VERSION, *self.background
+        digest = hashlib.sha256(
+            f'{self.kind}\0{self.split}\0{decoding}\0'.encode())
         digest.update('\0'.join(self.names).encode(errors='surrogateescape'))
         for numbers in (self.labels, self.sizes):
             numbers = torch.as_tensor(

@@ -6,8 +6,9 @@ from typing import BinaryIO, Dict, List, Optional, Sequence
 
 from PIL import Image
 
+from mmdisco.datasets.listing import HIDING, Tally, why_left_out
 from mmdisco.errors import InputError
-from .archived import by_class, is_hidden, is_image
+from .archived import by_class
 from .numbered import numbered_classes
 from .source import Source
 from .tar_index import Member, read_index
@@ -71,18 +72,19 @@ def open_tar(root: str, split: str, shards: Sequence[Path],
             don't fit.
     """
     images, labels, folders = {}, {}, set()
+    tally = Tally()
     for shard in shards:
         for entry, member in read_index(shard):
             name = entry.name
-            if is_hidden(name):
-                continue
+            hidden = why_left_out(name) == HIDING
             if entry.isdir():
-                folders.add(name.split('/')[0])
-            elif name.endswith('.cls'):
+                folders |= set() if hidden else {name.split('/')[0]}
+            elif name.endswith('.cls') and not hidden:
                 labels[f'{shard.name}/{name[:-4]}'] = _label(name, member)
-            elif is_image(name):
+            elif tally.takes(name):
                 images[f'{shard.name}/{name}'] = member
     where = str(shards[0]) + (' ...' if len(shards) > 1 else '')
+    tally.log(where)
     if labels:
         images = dict(sorted(images.items()))
         numbers = _paired(images, labels, where)

@@ -1,0 +1,129 @@
+from typing import Tuple, Union
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+WHITE = (255, 255, 255)
+# Of what unusual images become: features of another version are extracted
+# anew.
+VERSION = 2
+TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
+UNSIGNED = 1  # a sample format
+WHITE_IS_ZERO = 0  # a photometric interpretation
+LEAST = 1 / 16  # of its range that the brightest value of an image must reach
+
+
+def to_rgb(image: Image.Image,
+           background: Tuple[int, int, int] = WHITE) -> Image.Image:
+    """Convert an image of any kind to upright RGB of 8 bits.
+
+    Training, fast views, evaluation and detectors all read images through
+    this function, so they see the same pixels:
+
+    - the first frame, turned as its EXIF or XMP orientation says;
+    - what is transparent is laid on ``background``: by an alpha channel, a
+      palette with transparent colours, or the one transparent colour that a
+      PNG or GIF may name;
+    - 16-bit grey values keep their upper byte, as those of 16-bit colour do
+      in Pillow and OpenCV: 65535 is white; in a TIFF of 12 bits 4095 is;
+    - 32-bit integers keep it, too: white is the largest number of the type,
+      as it is of 16 bits with a sign;
+    - floats are black at 0 and white at 1;
+    - CMYK, YCbCr, HSV, palettes and 1-bit images are converted by Pillow, LAB
+      by LittleCMS. ICC profiles are not applied.
+
+    Args:
+        image (Image.Image): As opened, not changed.
+        background (tuple[int, int, int]): Colour below what is transparent,
+            in RGB. Defaults to white.
+
+    Returns:
+        Image.Image: A new one, of mode RGB.
+
+    Raises:
+        ValueError: If values are negative, not finite, floats above 1, or in
+            so small a part of the range that the image would be black.
+            Whatever Pillow raises if the file can't be read, cut short, for
+            example.
+    """
+    key = _transparent_colour(image)
+    upright = ImageOps.exif_transpose(image)  # a copy, which lost TIFF's tags
+    if key is not None:
+        upright.info['transparency'] = key
+    if upright.mode[0] in 'IF':
+        upright = _eight_bits(upright, image)
+    if upright.mode == 'La':
+        upright = upright.convert('LA')
+    if _is_transparent(upright):
+        colours = upright.convert('RGBA')
+        upright = Image.new('RGB', colours.size, tuple(background))
+        upright.paste(colours, mask=colours.getchannel('A'))
+    elif upright.mode == 'LAB':
+        upright = ImageCms.profileToProfile(
+            upright, ImageCms.createProfile('LAB'),
+            ImageCms.createProfile('sRGB'), outputMode='RGB')
+    return upright if upright.mode == 'RGB' else upright.convert('RGB')
+
+
+def _transparent_colour(image: Image.Image) -> Union[int, tuple, bytes, None]:
+    """The one that a PNG names, in the bits that its pixels will have.
+
+    Pillow scales the pixels, but not the colour. What the file has is known
+    as long as it is not loaded.
+    """
+    key = image.info.get('transparency')
+    stored = image.tile[0][3] if getattr(image, 'tile', None) else ''
+    if key is not None and stored in ('L;2', 'L;4'):
+        return key * 255 // (2**int(stored[2:]) - 1)
+    if key is not None and stored == 'RGB;16B':
+        return tuple(channel >> 8 for channel in key)
+    return key
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if image.mode == 'P' and image.palette.mode.endswith('A'):
+        return True
+    return (image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa')
+            or 'transparency' in image.info)
+
+
+def _eight_bits(upright: Image.Image, opened: Image.Image) -> Image.Image:
+    """Grey values of more bits, scaled by the range of their type."""
+    tags = getattr(opened, 'tag_v2', {})  # of TIFF
+    bits = tags.get(TIFF_BITS, (None, ))[0]
+    values = np.asarray(upright)  # [H, W]
+    if upright.mode.startswith('I;16'):
+        depth = 12 if bits == 12 else 16
+    elif upright.mode == 'I' and opened.format in ('PNG', 'PPM'):
+        depth = 16
+    elif upright.mode == 'I' and bits == 32 and (
+            tags.get(TIFF_SAMPLE_FORMAT, (UNSIGNED, ))[0] == UNSIGNED):
+        depth, values = 32, values.view(np.uint32)
+    elif upright.mode == 'I':  # with a sign
+        depth = 15 if bits == 16 else 31
+    else:
+        depth = None  # floats
+    _check_range(values, 1 if depth is None else 2**depth - 1)
+    if depth is None:
+        grey = np.rint(values * 255).astype(np.uint8)
+    else:
+        grey = (values >> depth - 8).astype(np.uint8)
+    if tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow's, up to 8 bits
+        grey = 255 - grey
+    key = upright.info.get('transparency')
+    if key is None:
+        return Image.fromarray(grey)
+    alpha = np.where(values == key, 0, 255).astype(np.uint8)
+    return Image.merge('LA', [*map(Image.fromarray, (grey, alpha))])
+
+
+def _check_range(values: np.ndarray, top: int) -> None:
+    low, high = values.min(), values.max()  # which pass NaN on
+    found = f'its values are from {low:g} to {high:g}'
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f'{found}, not all of them are numbers')
+    if low < 0 or high > top:
+        raise ValueError(f'{found}, should be from 0 to {top}')
+    if 0 < high <= top * LEAST:
+        raise ValueError(f'{found}, where white is {top}: it would be black; '
+                         'scale it, or save it in 8 bits')
