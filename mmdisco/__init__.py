@@ -40,6 +40,9 @@ def _check_versions() -> None:
 _check_versions()
 
 from . import datasets, engine, models  # noqa: E402,F401
+from .errors import InputError, MissingFileError  # noqa: E402
 from .zoo import get_model, list_models  # noqa: E402
 
-__all__ = ['__version__', 'get_model', 'list_models']
+__all__ = [
+    'InputError', 'MissingFileError', '__version__', 'get_model', 'list_models'
+]

@@ -21,10 +21,10 @@ UNREAD = ('.jxl', '.svg', '.psd', '.dng', '.raw', '.cr2', '.cr3', '.nef',
 # names begin with a dot: .ipynb_checkpoints, .thumbnails, .Trash-1000.
 HIDDEN = {'__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN',
           'System Volume Information', 'lost+found'}
-HIDING = 'hidden or in hidden folders'
-LINKS = 'links to folders that are read already'
-BROKEN = 'links to nothing'
-FORBIDDEN = 'folders that may not be read'
+HIDING = 'hidden'
+LINKS = 'linked twice or in a loop'
+BROKEN = 'linked to nothing'
+FORBIDDEN = 'without permission'
 NOT_IMAGES = 'not images'
 
 if 'avif' in features.modules and features.check('avif'):

@@ -33,7 +33,7 @@ def get_model(name: str,
         class token of transformers.
 
     Raises:
-        ValueError: If there is no such model, no file of it is published, a
+        InputError: If there is no such model, no file of it is published, a
             teacher is wanted without weights, or the file does not fit.
     """
     entry = find(name)

@@ -21,7 +21,7 @@ TAKEN = ['a/1.jpg', 'a/2.JPEG', 'a/deep/3.Png', 'a/not.hidden.gif',
          'a/5.avif', 'b/6.jfif', 'b/7.JPE', 'b/8.jp2', 'b/9.tiff',
          'b/_MACOSX/10.webp', 'b/c.d/11.mpo']
 LEFT_OUT = {
-    'hidden or in hidden folders': [
+    'hidden': [
         'a/.ipynb_checkpoints/1-checkpoint.jpg', 'a/.thumbnails/x/2.png',
         'a/deep/.Trash-1000/files/3.png', '__MACOSX/a/._1.jpg', 'a/._1.jpg',
         'b/@eaDir/6.jfif/thumb.jpg', '$RECYCLE.BIN/old.jpg', '.cache/z.txt',
@@ -112,9 +112,8 @@ def test_training_and_features_take_them(tmp_path, lines):
     photos.unreadable[3] = 1
     left = total - len(TAKEN) + 1
     assert photos.counts() == (
-        f"{total} files, {left} skipped (1 can't be read, 9 hidden or in "
-        'hidden folders, 5 not images, 2 HEIC (needs pillow-heif), 1 JXL '
-        '(not read))')
+        f"{total} files, {left} skipped (1 can't be read, 9 hidden, "
+        '5 not images, 2 HEIC (needs pillow-heif), 1 JXL (not read))')
     assert photos.extracted(np.zeros((len(TAKEN), 2))).skipped == sorted([
         photos.names[3], *LEFT_OUT['HEIC (needs pillow-heif)'],
         *LEFT_OUT['JXL (not read)']])
@@ -159,13 +158,13 @@ def test_link_loops_are_walked_once(tmp_path, lines):
         (root / link).symlink_to(target)
     names, tally = list_images(str(root))
     assert names == ['a/1.png', 'b/2.png']
-    assert tally.left_out == {'links to folders that are read already': 5,
-                              'links to nothing': 2}
+    assert tally.left_out == {'linked twice or in a loop': 5,
+                              'linked to nothing': 2}
     assert tally.found == 9
     # class folders: 'all' is none
     source = open_source(str(tmp_path / 'data'))
     assert source.classes == ['a', 'b'] and source.names == names
-    assert 'left out: 5 links to folders' in lines()[0]
+    assert 'left out: 5 linked twice or in a loop' in lines()[0]
 
 
 def test_links_elsewhere_are_followed(tmp_path):
@@ -192,7 +191,7 @@ def test_a_folder_is_taken_in_its_own_place_before_a_links(tmp_path):
         (tmp_path / link).symlink_to(tmp_path.parent / 'other')
     names, tally = list_images(str(tmp_path))
     assert names == ['m/1.png', 'x/2.png']
-    assert tally.left_out == {'links to folders that are read already': 3}
+    assert tally.left_out == {'linked twice or in a loop': 3}
 
 
 def test_many_links_among_folders_take_no_time(tmp_path):
@@ -217,7 +216,7 @@ def test_a_folder_that_may_not_be_read_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'scandir', refuse)  # root may read all
     names, tally = list_images(str(tmp_path))
     assert names == ['a/1.png']
-    assert tally.left_out == {'folders that may not be read': 1}
+    assert tally.left_out == {'without permission': 1}
 
 
 def test_no_file_is_asked_for_more_than_its_name(tmp_path, monkeypatch):
