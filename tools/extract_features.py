@@ -50,8 +50,8 @@ def main() -> None:
                 model=encoder.name, sha256=encoder.sha256,
                 normalisation=encoder.normalisation,
                 transform=dict(resize=crop.resize, crop=crop.crop,
-                               interpolation=crop.interpolation,
-                               background=args.background),
+                               interpolation=crop.interpolation),
+                background=args.background,
                 photos=args.photos, skipped=len(found.skipped)))
             say(f'{len(found.names)} images, {found.features.shape[1]}-d, of '
                 f'{photos.counts()}: {args.out}')

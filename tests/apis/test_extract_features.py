@@ -68,6 +68,7 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
             assert len(header['sha256']) == 64 and header['skipped'] == 2
             assert header['transform'] == dict(
                 resize=40, crop=32, interpolation='bilinear')
+            assert header['background'] == [255, 255, 255]
         files = {path.name for path in out.parent.iterdir()}
         assert files == {out.name, f'{out.name}.skipped.txt'} | (
             {f'{out.name}.names.txt'} if suffix == 'npy' else set())

@@ -60,6 +60,26 @@ def test_auto_computes_in_bf16_where_the_hardware_does(hardware, monkeypatch):
     assert 'dtype' not in cfg.model.teacher
 
 
+def test_fast_views_keep_what_the_loader_was_told(hardware):
+    """And take the place of mmcv's loader in configs that have it."""
+    for load, kept in (
+            (dict(type='LoadPhoto', background=[0, 0, 9]),
+             dict(background=[0, 0, 9])),
+            (dict(type='LoadPhoto'), {}),
+            (dict(type='LoadImageFromFile', imdecode_backend='pillow'), {})):
+        cfg = read_config(ROOT)
+        pipeline = cfg.train_dataloader.dataset.pipeline
+        pipeline[0] = load
+        for _ in range(2):  # then as of a dumped config
+            assert 'fast views' in apply_speed(cfg, 'auto')[0]
+            first = cfg.train_dataloader.dataset.pipeline[0]
+            assert first == dict(type='LoadCrops', size=224, num_views=2,
+                                 scale=(.2, 1.), **kept)
+    cfg = read_config(ROOT)
+    cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
+    assert 'fast views' not in apply_speed(cfg, 'auto')[0]  # by OpenCV
+
+
 def test_views_that_are_not_mocov2s_stay(hardware):
     cfg = read_config(ROOT)
     cfg.train_dataloader.dataset.pipeline[1].transforms[0][0].scale = 192
