@@ -124,6 +124,8 @@ def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
     for key, value in state_dict.items():
         if not value.is_floating_point():
             continue
+        if value.dtype.itemsize == 1:  # torch compares no floats of 8 bits
+            value = value.float()
         if not value.isfinite().all():
             raise InputError(f'{name}: {key} is not finite')
         if key.endswith('running_var') and (value < 0).any():

@@ -233,6 +233,7 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
         family.name, library, state_dict,
         {why: keys for why, keys in left_out.items() if keys},
         [*map(found.key, missing)], [*map(found.key, unexpected)], neck,
-        overrides, added, family.taken, assumed,
+        overrides, added, family.taken + (
+            f" in '{found.group}'" if found.group else ''), assumed,
         [v.overrides for v in naming.variants] if assumed else (), meta,
         '' if own or named_here else naming.alike)

@@ -36,11 +36,12 @@ class Family(NamedTuple):
     heads: Tuple[Head, ...] = ()
     left_out: Tuple[Tuple[str, str], ...] = ()
     refused: Tuple[Tuple[str, str], ...] = ()
-    taken: str = 'the only encoder'
+    taken: str = 'the backbone'
     variant: str = ''
 
 
-_FILE = ('state_dict', 'model', '')
+# as trainers name it; 'module' is DeepSpeed's
+_FILE = ('state_dict', 'model', 'model_state_dict', 'module', '')
 # of an algorithm: all that is neither backbone nor neck
 _ALGORITHM = (('encoder_k.', 'momentum encoder'), ('ssl.encoder_k.',
               'momentum encoder'), ('queue', _QUEUE), ('ssl.queue', _QUEUE),
@@ -107,7 +108,8 @@ FAMILIES = (
            taken='the momentum encoder, which DINO calls teacher'),
     # https://github.com/facebookresearch/swav, with SeLa-v2 and DeepCluster-v2
     Family('swav', _FILE, ('projection_head.', 'prototypes.'), '', '',
-           heads.SWAV, (('prototypes.', 'prototypes'), )),
+           heads.SWAV, (('prototypes.', 'prototypes'), ),
+           taken='its only encoder'),
     # this project's algorithms, DisCo with its student in ssl; mmpretrain,
     # mmselfsup 1.x, and what is converted
     *(Family(name, _FILE, (f'{ssl}backbone.', ), f'{ssl}backbone.',

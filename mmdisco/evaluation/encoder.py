@@ -7,7 +7,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from mmdisco.converters import load_strictly, read_conversion, sha256_of
+from mmdisco.converters import (
+    check_settings,
+    load_strictly,
+    read_conversion,
+    sha256_of,
+)
 from mmdisco.converters.config_text import read_normalisation
 from mmdisco.deploy.outputs import Pooled
 from mmdisco.deploy.student import built, load_student
@@ -120,9 +125,11 @@ def _of_mmpretrain(name: str, checkpoint: Optional[str]
             'mmdisco.zoo.list_models() and mmpretrain.list_models()')
     found = get_other(name, pretrained=not checkpoint)
     if checkpoint:  # mmpretrain would load what fits, and leave the rest
-        load_strictly(found.backbone,
-                      read_conversion(checkpoint).part('backbone'),
+        conversion = read_conversion(checkpoint)
+        load_strictly(found.backbone, conversion.part('backbone'),
                       f"'{checkpoint}'")
+        check_settings(conversion, found.backbone, f"'{checkpoint}'",
+                       f"{name}'s backbone")
     processor = found.data_preprocessor
     if not getattr(processor, '_channel_conversion', True):
         raise InputError(f"'{name}' takes BGR images; here they are RGB")
@@ -143,9 +150,10 @@ def _of_config(config: str, checkpoint: Optional[str]
     if backbone is None:
         raise InputError(f"config '{config}' has no model.backbone")
     conversion = read_conversion(checkpoint)
-    return built(
-        {**backbone, **conversion.overrides}, conversion.part('backbone'),
-        f"'{checkpoint}'"), _normalisation_of(cfg)
+    network = built({**backbone, **conversion.overrides},
+                    conversion.part('backbone'), f"'{checkpoint}'")
+    check_settings(conversion, network, f"'{checkpoint}'", 'model.backbone')
+    return network, _normalisation_of(cfg)
 
 
 def _digest(network: nn.Module) -> str:

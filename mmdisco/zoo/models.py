@@ -6,7 +6,11 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import load_strictly, read_conversion
+from mmdisco.converters import (
+    check_settings,
+    load_strictly,
+    read_conversion,
+)
 from mmdisco.errors import InputError
 from mmdisco.launch.quiet import quiet_init
 from .download import check_file, fetch
@@ -56,6 +60,8 @@ def get_model(name: str,
         conversion = read_conversion(path)
         model = MODELS.build({**backbone, **conversion.overrides})
         load_strictly(model, conversion.part('backbone'), f"'{path}'")
+        check_settings(conversion, model, f"'{path}'",
+                       f'{entry.config}: backbone')
     model.eval()
     return model
 

@@ -92,3 +92,19 @@ def test_weights_that_nothing_explains_are_refused(tmp_path):
     torch.save(dict(state_dict=known | {'module.gate': torch.ones(2)}), path)
     with pytest.raises(ValueError, match=r"1 keys .* module.gate"):
         read_conversion(str(path))
+
+
+@pytest.mark.parametrize('dtype', [
+    torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn,
+    torch.float8_e5m2])
+def test_weights_of_any_precision_are_checked(tmp_path, dtype):
+    path = tmp_path / 'weights.pth'
+    weights = torch.tensor([1., -2., .5]).to(dtype)
+    torch.save({'backbone.weight': weights}, path)
+    found = read_conversion(str(path)).state_dict['backbone.weight']
+    assert found.dtype == dtype and found.float().tolist() == [1., -2., .5]
+    torch.save({'backbone.weight': torch.tensor([1., torch.nan]).to(dtype)},
+               path)
+    with pytest.raises(ValueError, match="weights.pth': backbone.weight is "
+                       'not finite'):
+        read_conversion(str(path))

@@ -18,6 +18,8 @@ from mmdisco.converters import (
 from mmdisco.deploy import load_student
 from mmdisco.engine.student_file import StudentFile
 from mmdisco.errors import InputError
+from mmdisco.evaluation.encoder import open_encoder
+from mmdisco.zoo import get_model
 from tests.converters.test_libraries import feature
 from tests.layouts import filled, public_content
 
@@ -218,3 +220,16 @@ def test_exported_names_of_both_variants():
     state = effnet(**TF).state_dict()
     timm.create_model('tf_efficientnet_b0', num_classes=0).load_state_dict(
         rename_to('timm', 'effb0', state))
+
+
+def test_a_model_of_the_zoo_has_the_settings_of_its_file(tmp_path):
+    """A published file tells its network, but not as overrides."""
+    network = effnet(**TF)
+    path = save(tmp_path / 'published.pth', network, arch='effb0',
+                backbone=dict(type='EfficientNet', arch='b0', **TF))
+    for load in (lambda: get_model('r50_effb0', path),
+                 lambda: open_encoder('configs/disco/r50_effb0.py', path)):
+        with pytest.raises(InputError, match='BN eps 0.001, the backbone has '
+                           '1e-05.*padding as TensorFlow, the backbone has'):
+            load()
+    assert open_encoder(path).pooled

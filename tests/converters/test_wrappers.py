@@ -175,7 +175,8 @@ def test_seed_and_dino_without_and_with_wrappers(tmp_path):
             f'{prefix}student.fc.0.weight': torch.zeros(16, 512),
             f'{prefix}student.fc.2.weight': torch.zeros(8, 16),
             f'{prefix}teacher.conv1.weight': torch.zeros(1)}))
-        assert (seed.family, seed.taken) == ('seed', 'the student')
+        assert (seed.family, seed.taken) == (
+            'seed', "the student in 'state_dict'")
         head = {f'{prefix}head.last_layer.weight_g': torch.ones(3, 1),
                 f'{prefix}head.last_layer.weight_v': torch.ones(3, 4)}
         content = dict(teacher={
@@ -187,3 +188,17 @@ def test_seed_and_dino_without_and_with_wrappers(tmp_path):
         torch.save(content, tmp_path / 'dino.pth')
         rows = read_prototypes(str(tmp_path / 'dino.pth')).prototypes
         assert torch.equal(rows, torch.full((3, 4), .5))
+
+
+@pytest.mark.parametrize('entry', [
+    'state_dict', 'model', 'model_state_dict', 'module'])
+def test_entries_of_trainers(entry, moco):
+    """The entry that was taken is named, and others beside it are."""
+    weights = {f'module.{k}': v for k, v in moco.state_dict().items()}
+    conversion = convert({entry: weights, 'state_dict_ema': {
+        k: v + 1 for k, v in weights.items()}, 'epoch': 3})
+    assert conversion.taken.endswith(f"in '{entry}'")
+    assert torch.equal(conversion.part('backbone')['conv1.weight'],
+                       moco.encoder_q.conv1.weight)
+    assert conversion.left_out['entries beside the weights'] == [
+        'state_dict_ema', 'epoch']

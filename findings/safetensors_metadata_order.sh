@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# safetensors 0.8.0 writes metadata of more than one entry in another order in
+# each process: the same tensors and the same metadata give files of different
+# sha256. Tensors are sorted, and one entry or none is reproducible. A name that
+# holds the hash of its file, as in OpenMMLab's model zoos, or a cache by hash,
+# never agrees with a file that is written again.
+#
+# Seen with safetensors 0.8.0:
+#   metadata of 0 entries: 1 sha256 of 8 processes
+#   metadata of 1 entries: 1 sha256 of 8 processes
+#   metadata of 5 entries: 8 sha256 of 8 processes
+# Exits with 1 if the files are equal, 2 if something else fails.
+set -u
+T=$(mktemp -d)
+trap 'rm -rf "$T"' EXIT
+python3 -m venv "$T/venv" || exit 2
+"$T/venv/bin/pip" install -q safetensors==0.8.0 numpy || exit 2
+cat > "$T/write.py" <<'P'
+import hashlib
+import sys
+
+import numpy
+from safetensors.numpy import save
+
+metadata = {name: name for name in 'abcde'[:int(sys.argv[1])]}
+data = save({'weight': numpy.ones((2, 3), numpy.float32)}, metadata or None)
+print(hashlib.sha256(data).hexdigest())
+P
+for n in 0 1 5; do
+    for _ in 1 2 3 4 5 6 7 8; do
+        "$T/venv/bin/python" "$T/write.py" $n || exit 2
+    done | sort -u | wc -l > "$T/count$n" || exit 2
+    echo "metadata of $n entries: $(tr -d ' ' < "$T/count$n") sha256 of 8 processes"
+done
+[ "$(tr -d ' ' < "$T/count0")" = 1 ] && [ "$(tr -d ' ' < "$T/count1")" = 1 ] || exit 2
+[ "$(tr -d ' ' < "$T/count5")" -gt 1 ]
