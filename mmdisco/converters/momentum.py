@@ -31,7 +31,8 @@ def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         if match:
             found[f'{_PARTS[int(match[2])]}.{match[3]}'] = value
     if not found:
-        raise InputError('there is no momentum encoder in it')
+        raise InputError('there is no momentum encoder in it, of those that '
+                         'this project, mmpretrain and mmselfsup save')
     return found
 
 
