@@ -4,6 +4,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from torch.utils.data import DataLoader
 
 from mmdisco.engine import (
     AtomicBackend,
@@ -21,7 +22,7 @@ from mmdisco.models import CompRessLoss, SEEDLoss
 def queue_runner(images, batch, world_size, queue_len, wrap=True):
     ssl = model = torch.nn.Module()
     ssl.queue_len = queue_len
-    loader = SimpleNamespace(dataset=range(images), batch_size=batch)
+    loader = DataLoader(range(images), batch_size=batch, drop_last=True)
     if wrap:
         model = torch.nn.Module()
         model.ssl = ssl
