@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from mmdisco.errors import InputError
 from .online import innermost, labels_of
-from .splits import check_splits, copies
+from .splits import check_list, check_splits, copies
 
 
 def check_labels(runner: Runner) -> None:
@@ -42,6 +42,8 @@ def check_labels(runner: Runner) -> None:
                 f'{int(labels.max()) + 1} classes, but the head knows '
                 f'{classes}: set model.head.num_classes to '
                 f'{int(labels.max()) + 1}')
+    for dataset, _ in found:
+        check_list(dataset)
     if len(found) == 2:
         (train, train_labels), (val, val_labels) = found
         check_splits(train, train_labels, val, val_labels)

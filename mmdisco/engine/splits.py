@@ -1,6 +1,7 @@
 """Whether data sets of training and validation fit each other."""
 import filecmp
 import os
+from collections import Counter
 from typing import Dict, Optional, Set
 
 from torch import Tensor
@@ -41,6 +42,41 @@ def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
                 f"images in a folder '{folder}' have label {min(ours)} in "
                 f'train and {min(theirs - ours or theirs)} in val: number the '
                 'classes of both lists in the same way')
+
+
+def check_list(dataset: Dataset) -> None:
+    """Find what is wrong with a list of images before an epoch meets it.
+
+    Args:
+        dataset (Dataset): Others than mmpretrain's ``CustomDataset`` with an
+            ``ann_file`` are passed over, and images that are not on disk.
+
+    Raises:
+        InputError: If an image is listed twice, or does not exist.
+    """
+    name = getattr(dataset, 'ann_file', '')
+    if not name or not os.path.isdir(getattr(dataset, 'img_prefix', '')):
+        return
+    paths = [os.path.normpath(dataset.get_data_info(i)['img_path'])
+             for i in range(len(dataset))]
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise InputError(f"'{name}' lists {len(twice)} images more than once, "
+                         f"e.g. '{twice[0]}': list each once")
+    # a look at each file would take minutes on a network drive
+    there: Dict[str, Set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, file = os.path.split(path)
+        if folder not in there:
+            there[folder] = ({*os.listdir(folder)} if os.path.isdir(folder)
+                             else set())
+        if file not in there[folder]:
+            missing.append(path)
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} images that '{name}' lists do "
+            f"not exist, e.g. '{missing[0]}': give them, or another list")
 
 
 def copies(train: Dataset, val: Dataset) -> int:

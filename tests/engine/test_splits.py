@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmdisco.datasets import LabelledPhotos
 from mmdisco.engine.online import draw_samples, labels_of
-from mmdisco.engine.splits import check_splits, copies
+from mmdisco.engine.splits import check_list, check_splits, copies
 from mmdisco.errors import InputError
 
 COUNT = iter(range(10**6))
@@ -77,6 +77,25 @@ def test_lists(tmp_path):
     few = listed(tmp_path, 'few.txt', classes[:2])
     assert "no image of 1 of 3 classes, e.g. 'c'" in refused(
         *opened(tmp_path, few))
+
+
+def test_a_list_of_what_does_not_exist_or_is_there_twice(tmp_path):
+    photos(tmp_path / 'train', 'ab')
+    photos(tmp_path / 'val', 'ab')
+    lines = ['a/0.png', 'b/0.png', 'b/1.png']
+    for more, expected in (
+            ([], None),
+            (['b/2.png', 'a/none/0.png 0'], '2 of 5 images that '),
+            (['b/./1.png', 'a/1.png'], ' lists 1 images more than once')):
+        train, val = opened(tmp_path, listed(tmp_path, 'l.txt', lines + more))
+        check_list(val)
+        if expected is None:
+            check_list(train)
+            continue
+        with pytest.raises(InputError) as caught:
+            check_list(train)
+        assert expected in str(caught.value)
+        assert str(tmp_path / 'l.txt') in str(caught.value)
 
 
 def test_images_without_folders_by_a_list(tmp_path):
