@@ -14,8 +14,10 @@ from mmdisco.launch import (
     ConfigOptions,
     apply_overrides,
     check_config,
+    check_detection_files,
     check_folder,
     check_whole,
+    is_detector,
     leave_group,
     one_line_errors,
     prepare_dist,
@@ -84,6 +86,8 @@ def main() -> None:
     check_folder(cfg.work_dir, '--work-dir')
     set_up_loader(cfg, 'test_dataloader', not args.no_pin_memory)
     prepare_dist(cfg, args.launcher)
+    if is_detector(cfg):
+        check_detection_files(cfg, 'test')
     runner = Runner.from_cfg(cfg)
     check_whole(runner.model, args.checkpoint)
     if args.out and args.out_item == 'pred':

@@ -18,6 +18,7 @@ from mmdisco.launch import (
     apply_overrides,
     apply_speed,
     check_config,
+    check_detection_files,
     check_folder,
     check_schedule,
     fit_queue,
@@ -153,6 +154,8 @@ def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
 
 def main() -> None:
     cfg, notes = configure(parse_args())
+    if is_detector(cfg):
+        check_detection_files(cfg, 'train', 'val')
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
     guard_weights(runner)

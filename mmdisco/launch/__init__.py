@@ -1,5 +1,6 @@
 from .checks import check_config, check_folder
 from .cores import available_cores
+from .detection_files import check_detection_files
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
 from .hooks import add_hooks
@@ -20,9 +21,10 @@ from .whole import check_whole
 
 __all__ = [
     'LEVELS', 'ConfigOptions', 'Job', 'add_hooks', 'apply_overrides',
-    'apply_speed', 'available_cores', 'check_config', 'check_folder',
-    'check_schedule', 'check_whole', 'fit_queue', 'init_processes',
-    'is_detector', 'leave_group', 'local_rank', 'newest_checkpoint',
+    'apply_speed', 'available_cores', 'check_config',
+    'check_detection_files', 'check_folder', 'check_schedule', 'check_whole',
+    'fit_queue', 'init_processes', 'is_detector', 'leave_group', 'local_rank',
+    'newest_checkpoint',
     'one_line_errors', 'ours', 'prepare_dist', 'quiet_init', 'read_config',
     'run_jobs', 'scalars', 'scale_lr', 'set_start', 'set_up_loader', 'shrink',
     'shrink_detection', 'unreached'
