@@ -13,8 +13,7 @@ from mmdisco.errors import InputError, MissingFileError
 _SAID = dict(weights='another checkpoint', data='other images',
              views='another number of views', seed='other random views',
              transform='another transform',
-             normalisation='another normalisation', dtype='another precision',
-             decoder='images that an older version decoded')
+             normalisation='another normalisation', dtype='another precision')
 
 
 class Features(NamedTuple):

@@ -24,9 +24,6 @@ from .encoder import Encoder
 from .sources import Source
 from .views import Crop, ImageViews, batch_of
 
-# Counts up when images are decoded to other pixels.
-DECODER = 2
-
 
 def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
               seed: int, dtype: str) -> dict:
@@ -37,7 +34,7 @@ def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
         normalisation=list(encoder.normalisation), data=source.fingerprint(),
         root=source.root, split=source.split, num=len(source),
         classes=source.classes, transform=drawn, views=views,
-        seed=seed if views else None, dtype=dtype, decoder=DECODER)
+        seed=seed if views else None, dtype=dtype)
 
 
 def embed(encoder: Encoder,
