@@ -113,7 +113,8 @@ def test_throughput_forgets_after_its_window():
 @pytest.mark.parametrize('change, words', [
     (lambda c: c['state_dict'].pop('weight'), "'weight'"),
     (lambda c: c['state_dict'].update(more=torch.zeros(1)), "'more'"),
-    (lambda c: c['state_dict'].update(bias=torch.zeros(9)), "'bias'"),
+    (lambda c: c['state_dict'].update(bias=torch.zeros(9)),
+     r"'bias' \(\[9\] in the file, \[3\] in the model\)"),
     (lambda c: c.pop('optimizer'), 'no optimizer'),
     (lambda c: c['meta'].pop('epoch'), 'no epoch'),
 ])
@@ -126,7 +127,7 @@ def test_a_checkpoint_of_another_model_is_not_resumed(change, words):
     change(saved)
     with pytest.raises(ValueError, match=words):
         ResumeCheckHook().after_load_checkpoint(runner, saved)
-    runner._resume = False  # load_from may be loose
+    runner._resume = False  # LoadFromHook is for load_from
     ResumeCheckHook().after_load_checkpoint(runner, saved)
 
 

@@ -2,6 +2,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
+from mmdisco.converters.checkpoint import misfits
 from mmdisco.errors import InputError
 
 
@@ -32,12 +33,13 @@ class ResumeCheckHook(Hook):
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         own, saved = model.state_dict(), checkpoint['state_dict']
-        faults = [key for key in {**own, **saved}
-                  if key not in own or key not in saved
-                  or own[key].shape != saved[key].shape]
+        other = misfits(saved, own)
+        faults = [f"'{key}'" for key in {**own, **saved}
+                  if key not in own or key not in saved] + [
+            "'{}' {}".format(*text.split(' ', 1)) for text in other]
         if faults:
             raise InputError(
                 f'the checkpoint is of another model: {len(faults)} tensors '
-                f'are missing, left over or of another shape, e.g. '
-                f"'{faults[0]}'. Resume with the config that it is from, or "
+                'are missing, left over or of another shape, e.g. '
+                f'{faults[0]}. Resume with the config that it is from, or '
                 'start in another --work-dir')

@@ -199,6 +199,7 @@ def _find_best(runner, checkpoint: dict) -> None:
     here = {folder.resolve() for folder in folders}
     if Path(runner._load_from or runner.work_dir, '..').resolve() not in here:
         known.pop('keep_ckpt_ids', None)
+        checkpoint['message_hub']['resumed_keys'].pop('keep_ckpt_ids', None)
     for key in [key for key in known if key.startswith('best_ckpt')]:
         path = Path(known[key] or '')
         if path.parent.resolve() not in here:
