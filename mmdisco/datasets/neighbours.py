@@ -23,12 +23,13 @@ def largest(scores: Tensor, k: int) -> Tuple[Tensor, Tensor]:
     Raises:
         InputError: If a score is not a number.
     """
-    best, index = scores.topk(k, dim=1)
+    more, places = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    best, index = more[:, :k], places[:, :k]
     if bool(best.isnan().any()):  # which topk takes for the largest
         raise InputError('the features are not finite: extract them anew, '
                          'from a checkpoint whose weights are')
     least = best[:, -1:]
-    shared = ((scores >= least).sum(1) > k).nonzero().flatten()
+    shared = (more[:, k:] == least).any(1).nonzero().flatten()
     if len(shared):  # more are equal to the last one than there is room for
         rows = scores[shared]
         above, equal = rows > least[shared], rows == least[shared]
