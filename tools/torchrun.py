@@ -1,6 +1,7 @@
-"""torchrun, without its traceback: each rank has told its error already."""
+"""torchrun, without its tracebacks: each rank prints its error already."""
 import sys
 
+from torch.distributed import DistNetworkError
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
 
@@ -9,6 +10,10 @@ if __name__ == '__main__':
         main()
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        print(f'rank {rank} stopped first, exit code {failure.exitcode}',
-              file=sys.stderr)
-        sys.exit(1)
+        sys.exit(f'rank {rank} stopped first, exit code {failure.exitcode}')
+    except DistNetworkError as error:
+        reason = str(error).split('\n')[0]
+        sys.exit(f'error: {reason}: set PORT to one that no other run uses, as '
+                 'PORT=29501, and MASTER_ADDR to the first node')
+    except ValueError as error:  # e.g. of the number of GPUs
+        sys.exit(f'error: {error}')

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from numbers import Integral, Number
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Tuple, Union
 
 from mmengine.config import Config
 
@@ -41,6 +41,18 @@ class _Range(NamedTuple):
         return ' or '.join([text, *(repr(o) for o in self.besides)])
 
 
+class _OneOf(NamedTuple):
+    """Values that a setting takes."""
+    values: tuple
+    words: str
+
+    def takes(self, value: Any) -> bool:
+        return value in self.values
+
+    def __str__(self) -> str:
+        return self.words
+
+
 _COUNT, _FROM_0 = _Range(1, whole=True), _Range(0, whole=True)
 _POSITIVE, _NOT_NEGATIVE = _Range(0, above=True), _Range(0)
 _SHARE, _BELOW_1 = _Range(0, 1), _Range(0, 1, below=True)
@@ -48,7 +60,11 @@ _EVERY = _Range(1, whole=True, besides=(-1, ))
 
 # Settings by their dotted names, where * is any part of one; the first row
 # that fits holds.
-_NUMBERS = {
+_SETTINGS = {
+    'log_level': _OneOf(('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
+                        'DEBUG, INFO, WARNING, ERROR or CRITICAL'),
+    'optim_wrapper.clip_grad': _OneOf((None, ), 'None or a dict, as '
+                                      'dict(max_norm=1.)'),
     '*_dataloader.batch_size': _COUNT,
     '*_dataloader.num_workers': _FROM_0,
     '*_dataloader.prefetch_factor': _Range(1, whole=True, besides=(None, )),
@@ -113,7 +129,8 @@ _NUMBERS = {
     '*.pipeline.*.crop_size': _COUNT,
 }
 # Dicts that nothing works without, if a config has them.
-_NEEDED = ('model.ssl', 'model.teacher', 'model.distill', 'model.backbone',
+_NEEDED = ('data_preprocessor', 'model.ssl', 'model.teacher',
+           'model.distill', 'model.backbone',
            'train_dataloader.dataset', 'val_dataloader.dataset',
            'test_dataloader.dataset', 'optim_wrapper.optimizer')
 # Whether they hold one dict or several, each has a type.
@@ -138,8 +155,9 @@ def check_config(cfg: Config, parts: Tuple[str, ...]) -> None:
 
     Raises:
         InputError: If one is missing, a number is out of its range, a hook or
-            scheduler is not a dict, a visual back end lacks its package, or
-            the top classes are more than all.
+            scheduler is not a dict, a visual back end lacks its package, the
+            top classes are more than all, or the best checkpoint is to be
+            chosen by a score that there is not.
     """
     for name in parts:
         if not isinstance(cfg.get(name), dict):
@@ -156,9 +174,10 @@ def check_config(cfg: Config, parts: Tuple[str, ...]) -> None:
     _check_packages(cfg)
     for split in ('val', 'test'):
         _check_top(cfg, f'{split}_evaluator')
+    _check_best(cfg)
 
 
-def range_of(name: str) -> Optional[_Range]:
+def range_of(name: str) -> Union[_Range, _OneOf, None]:
     """What a setting may be.
 
     Args:
@@ -169,7 +188,7 @@ def range_of(name: str) -> Optional[_Range]:
     while parts[-1].isdigit():
         parts.pop()
     name = '.'.join(parts)
-    return next((allowed for pattern, allowed in _NUMBERS.items()
+    return next((allowed for pattern, allowed in _SETTINGS.items()
                  if fnmatchcase(name, pattern)), None)
 
 
@@ -227,6 +246,22 @@ def _check_top(cfg: Config, name: str) -> None:
             raise InputError(
                 f'{name} counts hits among the {most} best classes, but '
                 f'model.head.num_classes is {classes}: set {name}.topk=1')
+
+
+def _check_best(cfg: Config) -> None:
+    """mmengine looks for the score when the first epoch is over."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    metrics = several(cfg.get('val_evaluator'))
+    if not metrics or any(not isinstance(metric, dict) or metric.get('type')
+                          != 'Accuracy' for metric in metrics):
+        return  # of others the names are not known here
+    known = [f'accuracy/top{k}' for metric in metrics
+             for k in several(metric.get('topk', 1))]
+    for name in several(hook.get('save_best')):
+        if name not in ('auto', *known):
+            raise InputError(
+                f"default_hooks.checkpoint.save_best is '{name}', but the "
+                f'evaluation gives {" and ".join(known)}')
 
 
 def check_folder(path: str, option: str) -> None:

@@ -9,8 +9,10 @@ from mmengine.dist import init_dist
 from mmdisco.errors import InputError
 from .scope import ours
 
-# The variable by which each launcher tells its processes apart.
-_RANK = dict(pytorch='RANK', slurm='SLURM_PROCID')
+# The variables that each launcher gives its processes.
+_GIVEN = dict(
+    pytorch=('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'))
 
 
 def local_rank() -> int:
@@ -58,11 +60,14 @@ def init_processes(launcher: str) -> None:
 
 def _init_without_cuda(launcher: str) -> bool:
     """Make a gloo group, if there is a launcher and no CUDA."""
-    if _RANK.get(launcher, 'PATH') not in os.environ:
+    missing = [name for name in _GIVEN.get(launcher, ())
+               if name not in os.environ]
+    if missing:
         tool = dict(pytorch='dist', slurm='slurm')[launcher]
         raise InputError(f'--launcher {launcher} is for processes that it '
-                         f'has started: use tools/{tool}_train.sh, or '
-                         f'{tool}_eval.sh for tools/eval')
+                         f'has started ({", ".join(missing)} not set): use '
+                         f'tools/{tool}_train.sh, or {tool}_eval.sh for '
+                         'tools/eval')
     if launcher == 'none' or torch.cuda.is_available():
         return False
     if launcher == 'slurm':

@@ -11,7 +11,21 @@ from .dist import local_rank
 
 # What mmengine says of a misspelt type or argument in a config.
 _TYPOS = ('unexpected keyword argument', 'is not in the',
-          'required positional argument', 'syntax errors in config')
+          'required positional argument', 'syntax errors in config',
+          'Cannot infer the rule for key')
+# What PyTorch says when the system has refused something, and what it means.
+_SYSTEM = {
+    r'Bus error|bus error|shared memory \(shm\)':
+        'a worker of the loader found no shared memory: enlarge /dev/shm (for '
+        'Docker, --shm-size=8g or --ipc=host), or set '
+        'train_dataloader.num_workers=0',
+    r'DataLoader worker \(pid.* (exited unexpectedly|is killed by signal)':
+        'a worker of the loader was killed, most likely for want of memory: '
+        'lower train_dataloader.num_workers or batch_size',
+    r'EADDRINUSE|address already in use':
+        'another run uses the port: set PORT to a free one, as PORT=29501 '
+        'bash tools/dist_train.sh; for Slurm, MASTER_PORT',
+}
 # Seconds that ranks of a node may differ in meeting the same fault.
 _PATIENCE = 30
 
@@ -29,10 +43,15 @@ def one_line_errors():
         yield
     except InputError as error:
         message = str(error)
-    except (TypeError, KeyError, SyntaxError) as error:
+    except (TypeError, KeyError, ValueError, SyntaxError) as error:
         if not any(typo in str(error) for typo in _TYPOS):
             raise
         message = f'the config does not fit: {error}'
+    except RuntimeError as error:
+        message = next((says for words, says in _SYSTEM.items()
+                        if re.search(words, str(error))), None)
+        if message is None:
+            raise
     except KeyboardInterrupt:
         print('interrupted: what is done is kept', file=sys.stderr)
         sys.exit(130)

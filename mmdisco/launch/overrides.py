@@ -24,6 +24,10 @@ _COPIED = dict(
     train_pipeline='train_dataloader.dataset.pipeline',
     view_pipeline='train_dataloader.dataset.pipeline.1.transforms.0')
 
+# Hooks that mmengine adds, unless the config sets them to None.
+_DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger',
+                  'param_scheduler', 'checkpoint'}
+
 # Keys that mmengine takes in dicts whose class does not tell them.
 _TAKEN = {
     'optim_wrapper': {'type', 'constructor', 'paramwise_cfg', 'clip_grad',
@@ -32,13 +36,11 @@ _TAKEN = {
     'param_scheduler': {'convert_to_iter_based'},
     'train_dataloader': {'pin_memory', 'prefetch_factor', 'timeout',
                          'persistent_workers', 'num_batch_per_epoch'},
+    'default_hooks': _DEFAULT_HOOKS,
     'dist_cfg': {'timeout'},
     'randomness': {'diff_rank_seed'},
     'adapter': {'in_features', 'out_features', 'bias'},
 }
-# Hooks that mmengine adds, unless the config sets them to None.
-_DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger',
-                  'param_scheduler', 'checkpoint'}
 # What mmengine does not take None for.
 _EMPTY = dict(default_hooks={}, env_cfg={}, randomness=dict(seed=None))
 # Dicts with free keys.
@@ -125,7 +127,7 @@ def _leave_out(cfg: Config, options: dict) -> None:
     """Remove what is set to None, which means 'without it'.
 
     mmengine does so for its own default hooks alone; here for all of them,
-    and for entries of lists.
+    for entries of lists, and for an evaluation of which a part is None.
     """
     holders = [_node(cfg, key.split('.')[:-1]) for key in options]
     for name in ('custom_hooks', 'param_scheduler'):
@@ -136,6 +138,11 @@ def _leave_out(cfg: Config, options: dict) -> None:
     for name, default in _EMPTY.items():
         if cfg.get(name, default) is None:
             cfg[name] = default.copy()
+    for split in ('val', 'test'):
+        names = [f'{split}_{part}' for part in ('cfg', 'dataloader',
+                                                'evaluator')]
+        if any(cfg.get(name, '') is None for name in names):
+            cfg.update(dict.fromkeys(names))
     hooks = cfg.get('default_hooks', {})
     for name in [name for name, hook in hooks.items() if hook is None]:
         if name not in _DEFAULT_HOOKS:  # which mmengine adds otherwise

@@ -3,7 +3,12 @@ import pytest
 from mmengine.config import Config
 
 from mmdisco.errors import InputError
-from mmdisco.launch import apply_overrides, check_config, read_config
+from mmdisco.launch import (
+    apply_overrides,
+    check_config,
+    check_folder,
+    read_config,
+)
 from mmdisco.launch.checks import range_of
 from tests.tools import ROOT
 
@@ -100,7 +105,45 @@ def test_none_leaves_out():
     assert 'online_knn' not in cfg.default_hooks
 
 
-def test_entries_of_tuples_are_set(tmp_path):
+@pytest.mark.parametrize('part', ['cfg', 'dataloader', 'evaluator'])
+def test_an_evaluation_is_off_as_a_whole(part):
+    cfg = checked({f'val_{part}': None}, LINEAR)
+    assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (
+        None, None, None)
+    assert cfg.test_evaluator is not None
+
+
+def test_the_best_is_chosen_by_a_score_that_there_is():
+    name = 'default_hooks.checkpoint.save_best'
+    for best in ('auto', 'accuracy/top1', None):
+        checked({name: best}, LINEAR)
+    for options in ({name: 'top1'}, {name: 'accuracy/top5',
+                                     'val_evaluator.topk': 1}):
+        with pytest.raises(InputError, match='evaluation gives accuracy/top1'):
+            checked(options, LINEAR)
+
+
+@pytest.mark.parametrize('key, refused, taken', [
+    ('log_level', ('LOUD', 3), ('DEBUG', )),
+    ('optim_wrapper.clip_grad', (3, True), (None, dict(max_norm=1.)))])
+def test_values_are_among_those_that_there_are(key, refused, taken):
+    for value in refused:
+        with pytest.raises(InputError, match=f'^{key} is .* must be '):
+            checked({key: value})
+    for value in taken:
+        checked({key: value})
+
+
+@pytest.mark.parametrize('below', ['', 'a', 'a/b'])
+def test_a_folder_is_no_file(tmp_path, below):
+    (tmp_path / 'file').touch()
+    check_folder(str(tmp_path / 'new' / below), '--work-dir')
+    with pytest.raises(InputError, match="file' is a file, not a folder: "
+                       'choose another --work-dir'):
+        check_folder(str(tmp_path / 'file' / below), '--work-dir')
+
+
+def test_entries_of_tuples_are_set():
     key = 'train_dataloader.dataset.pipeline.1.transforms.0.0'
     cfg = checked({f'{key}.crop_ratio_range.0': .5})
     crop = cfg.train_dataloader.dataset.pipeline[1].transforms[0][0]
@@ -108,7 +151,7 @@ def test_entries_of_tuples_are_set(tmp_path):
 
 
 @pytest.mark.parametrize('classes, topk, fits', [
-    (3, (1, 5), False), (5, (1, 5), True), (3, 1, True), (3, 3, True),
+    (3, (1, 5), False), (5, (1, 5), True), (3, 1, True), (3, (1, 3), True),
     (4, 5, False)])
 def test_top_classes_are_among_all(classes, topk, fits):
     options = {'model.head.num_classes': classes, 'val_evaluator.topk': topk,

@@ -1,6 +1,10 @@
+import os
+import signal
+
 import pytest
 from mmengine.config import Config
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from mmdisco.datasets import Photos
 from mmdisco.errors import InputError
@@ -57,6 +61,40 @@ def test_one_line_for_what_the_user_can_mend(capsys):
     assert "keyword argument 'lrr'" in capsys.readouterr().err
     with pytest.raises(TypeError, match='a defect'), one_line_errors():
         raise TypeError('a defect')
+
+
+@pytest.mark.parametrize('fault, line', [
+    ('DataLoader worker (pid 7) is killed by signal: Killed. ', 'num_workers'),
+    ('DataLoader worker (pid(s) 7, 8) exited unexpectedly', 'num_workers'),
+    ('DataLoader worker (pid 7) is killed by signal: Bus error. It is '
+     'possible that', '/dev/shm'),
+    ('unable to write to file </torch_1>: No space: shared memory (shm)',
+     '/dev/shm'),
+    ('code: -98, name: EADDRINUSE, message: address already in use', 'PORT'),
+])
+def test_what_the_system_refuses_is_one_line(capsys, fault, line):
+    with pytest.raises(SystemExit), one_line_errors():
+        raise RuntimeError(fault)
+    said = capsys.readouterr().err
+    assert said.startswith('error: ') and line in said
+    assert said.count('\n') == 1
+
+
+def test_a_worker_that_is_killed_is_one_line(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        list(DataLoader(Dies(), num_workers=1))
+    assert capsys.readouterr().err.endswith(
+        'error: a worker of the loader was killed, most likely for want of '
+        'memory: lower train_dataloader.num_workers or batch_size\n')
+
+
+class Dies(Dataset):
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize('variables, wait, line', [

@@ -14,8 +14,8 @@ class QueueCheckHook(Hook):
 
     A queue longer than the data set holds keys of the query's own image, and
     one that is not a multiple of the global batch can't be filled (MoCo
-    stops with an assertion when it reaches the end), nor by a smaller batch
-    at the end of each epoch. Queues of distillation losses wrap around, and
+    stops with an assertion when it reaches the end), nor can it if the last
+    batch of an epoch is smaller. Queues of distillation losses wrap around, and
     need only be short enough.
     """
 
@@ -55,12 +55,12 @@ class QueueCheckHook(Hook):
             raise InputError(
                 f'a queue of {length} keys is no multiple of the global batch '
                 f'of {batch}: set {prefix}queue_len to {fitting or batch}')
-        last = _last_batch(loader) * runner.world_size
-        if last and length % last:
+        last = _last_batch(loader)
+        if last:  # after which no batch fits the end of the queue
             raise InputError(
-                f'the last batch of an epoch has {last} of {batch} images, of '
-                f'which a queue of {length} keys is no multiple: set '
-                'train_dataloader.drop_last=True')
+                f'the last batch of an epoch has {last} images, not '
+                f'{batch // runner.world_size}, and a queue takes whole '
+                'batches: set train_dataloader.drop_last=True')
 
 
 def _last_batch(loader: DataLoader) -> int:

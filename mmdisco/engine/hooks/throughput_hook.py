@@ -7,7 +7,8 @@ class ThroughputHook(Hook):
     """Logs ``images_per_s``, images per second of all ranks.
 
     It comes from the time that mmengine's ``IterTimerHook`` measures, over
-    the iterations since the last multiple of ``window``.
+    the iterations since the last multiple of ``window``; without that hook
+    there is none.
 
     Args:
         window (int): Iterations. Defaults to 100.
@@ -26,6 +27,8 @@ class ThroughputHook(Hook):
                          outputs=None) -> None:
         """Update the value of the log."""
         hub = runner.message_hub
+        if 'train/time' not in hub.log_scalars:
+            return
         self.seconds += hub.get_scalar('train/time').current()
         loader = runner.train_dataloader
         # a batch sampler of one's own knows the size, the loader does not
