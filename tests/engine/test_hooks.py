@@ -3,6 +3,7 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.logging import MessageHub
 from torch.utils.data import DataLoader
 
@@ -19,10 +20,11 @@ from mmdisco.engine import (
 from mmdisco.models import CompRessLoss, SEEDLoss
 
 
-def queue_runner(images, batch, world_size, queue_len, wrap=True):
+def queue_runner(images, batch, world_size, queue_len, wrap=True,
+                 drop_last=True):
     ssl = model = torch.nn.Module()
     ssl.queue_len = queue_len
-    loader = DataLoader(range(images), batch_size=batch, drop_last=True)
+    loader = DataLoader(range(images), batch_size=batch, drop_last=drop_last)
     if wrap:
         model = torch.nn.Module()
         model.ssl = ssl
@@ -49,6 +51,21 @@ def test_a_queue_that_fits_passes():
     runner.model.distill = torch.nn.ModuleList([SEEDLoss(8, queue_len=99)])
     QueueCheckHook().before_train(runner)
     assert runner.train_dataloader.batch_size == 4
+
+
+def test_a_smaller_last_batch_does_not_fit_a_queue():
+    """Even if it divides the queue: the next batches do not end with it."""
+    QueueCheckHook().before_train(queue_runner(
+        96, 4, 1, 96, drop_last=False))  # whole batches only
+    for images in (97, 98):
+        with pytest.raises(ValueError, match=f'last batch of an epoch has '
+                           f'{images - 96} images, not 4.*drop_last=True'):
+            QueueCheckHook().before_train(queue_runner(
+                images, 4, 1, 96, drop_last=False))
+    runner = queue_runner(97, 4, 1, 96)
+    runner.train_dataloader = DataLoader(
+        range(97), batch_size=4, sampler=InfiniteSampler(range(97)))
+    QueueCheckHook().before_train(runner)  # whose batches are whole
 
 
 def test_a_queue_of_a_loss_is_no_longer_than_the_data_set():
