@@ -123,7 +123,7 @@ def test_all_protocols_score_a_student_once(tmp_path, tool):
     tiny.checkpoint(runs / 'mocov2' / 'seed0' / 'epoch_1.pth', seed=5)
     data, labels = tmp_path / 'data', []
     data.mkdir()
-    for split, name, num in (('train', 'train', 330), ('test', 't10k', 40)):
+    for split, name, num in (('train', 'train', 700), ('test', 't10k', 40)):
         whole = IDXImages(str(ROOT / 'demo/fashion_mnist'), split)
         rows = (whole.labels < 3).nonzero().flatten()[:num]
         labels.append(whole.labels[rows])

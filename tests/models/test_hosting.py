@@ -44,7 +44,7 @@ QUICK_OR_SLOW = [name if name in QUICK else
                  pytest.param(name, marks=pytest.mark.slow) for name in EACH]
 
 
-def setup(name, lr=.01, **wrapper):
+def setup(name, lr=.01, batch_size=BATCH, **wrapper):
     """A tiny model, its optimizer, and two batches that it sees in turn."""
     model, sizes = build_tiny(f'configs/{name}.py')
     optimizer = (dict(type='AdamW', lr=2e-3) if 'dino' in name
@@ -52,7 +52,7 @@ def setup(name, lr=.01, **wrapper):
     wrapper = build_optim_wrapper(
         model, {'type': 'OptimWrapper', 'optimizer': optimizer, **wrapper})
     generator = torch.Generator().manual_seed(0)
-    batches = [photo_views(sizes, BATCH, generator) for _ in range(2)]
+    batches = [photo_views(sizes, batch_size, generator) for _ in range(2)]
     model.train()
     if 'dino' in name:  # whose loss rises until the centre is found
         with torch.no_grad():
@@ -201,8 +201,10 @@ def _rank(rank, port, path):
         'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     ends = {}
     for name in RANKED:
-        model, wrapper, batches = setup(name)
-        views = [[v[rank * 2:rank * 2 + 2] for v in b] for b in batches]
+        # standardised over two images, embeddings are but plus or minus one
+        size = 2 * BATCH if 'barlowtwins' in name else BATCH
+        model, wrapper, batches = setup(name, batch_size=size)
+        views = [[v.chunk(2)[rank] for v in b] for b in batches]
         logged = train(MMDistributedDataParallel(model), wrapper, views)
         weights = torch.cat([p.flatten() for p in model.parameters()])
         ends[name] = (logged, weights.detach())

@@ -25,12 +25,15 @@ test_dataloader = val_dataloader
 student_hook = dict(type='DetectionStudentHook', checkpoint=None)
 custom_hooks = [
     student_hook,
-    dict(type='DetectionDataCheckHook'),
     dict(type='mmpretrain.ResumeCheckHook'),
     dict(type='mmpretrain.ThroughputHook'),
+    dict(type='DetectionDataCheckHook'),
     *_base_.custom_hooks[:-1],
     dict(_base_.custom_hooks[-1], switch_pipeline=last_pipeline),
 ]
-default_hooks = dict(checkpoint=dict(backend_args=dict(backend='atomic')))
+default_hooks = dict(
+    checkpoint=dict(backend_args=dict(backend='atomic')),
+    epoch_seed=dict(type='mmpretrain.EpochSeedHook'),
+    signals=dict(type='mmpretrain.SignalHook'))
 randomness = dict(seed=None, deterministic=False)
 auto_scale_lr = dict(base_batch_size=256)
