@@ -15,6 +15,7 @@ from mmdisco.converters import (
     safe_load,
 )
 from mmdisco.converters.archs import STUDENTS
+from mmdisco.converters.config_text import kept_normalisation
 from mmdisco.converters.families import SOURCES
 from mmdisco.converters.libraries import VARIANTS
 from mmdisco.converters.report import report, widths_of
@@ -73,7 +74,8 @@ def main() -> None:
     save_weights(args.dst, conversion.state_dict, meta=dict(
         **source, arch=args.arch, family=conversion.family,
         backbone=result.backbone, neck=result.neck,
-        overrides=dict(conversion.overrides), widths=widths_of(conversion)))
+        overrides=dict(conversion.overrides), widths=widths_of(conversion),
+        **kept_normalisation(conversion.meta)))
     print(f'wrote       {args.dst}')
 
 

@@ -12,6 +12,7 @@ from mmdisco.converters import (
     safe_load,
     warn_assumed,
 )
+from mmdisco.converters.config_text import kept_normalisation
 from mmdisco.deploy import origin, save_weights
 from mmdisco.deploy.network import find_network
 from mmdisco.deploy.save import ending_of
@@ -44,7 +45,8 @@ def main() -> None:
     backbone = {key: value for key, value in weights.items()
                 if key.startswith('backbone.')}
     meta = dict(origin(args.checkpoint),
-                overrides=dict(conversion.overrides))
+                overrides=dict(conversion.overrides),
+                **kept_normalisation(conversion.meta))
     try:  # so that the file tells, too
         network = find_network(conversion.meta)
         meta.update(arch=network.arch, backbone={

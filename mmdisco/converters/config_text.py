@@ -1,6 +1,7 @@
 """Networks out of the text of a config, of which nothing is run."""
 import ast
-from typing import Any, NamedTuple, Optional, Tuple
+import math
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from mmdisco.errors import InputError
 
@@ -51,6 +52,53 @@ def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
              or _member(_assigned(text, 'model'), 'data_preprocessor'))
     mean, std = _member(found, 'mean'), _member(found, 'std')
     return (_value(mean), _value(std)) if mean and std else None
+
+
+def normalisation_of(meta: Mapping) -> Optional[Tuple[list, list]]:
+    """Means and deviations of the images that weights were learned from.
+
+    Args:
+        meta (dict): What a checkpoint says of itself: ``cfg``, the text of its
+            config, or ``normalisation``, which extracted, published and
+            converted files keep of it.
+
+    Returns:
+        tuple[list, list] or None: Three of each, of 0 to 255; None if it says
+        nothing.
+
+    Raises:
+        InputError: If they are not plain numbers.
+    """
+    if isinstance(meta.get('cfg'), str):
+        return read_normalisation(meta['cfg'])
+    kept = meta.get('normalisation')
+    if kept is None:
+        return None
+    if not (isinstance(kept, (list, tuple)) and len(kept) == 2
+            and all(isinstance(part, (list, tuple)) and len(part) in (1, 3)
+                    for part in kept)
+            and all(isinstance(value, (int, float)) and math.isfinite(value)
+                    for part in kept for value in part)
+            and min(kept[1]) > 0):
+        raise InputError(f'its normalisation is {kept}, not means and '
+                         'deviations of RGB: write the file anew')
+    return [*kept[0]], [*kept[1]]
+
+
+def kept_normalisation(meta: Mapping) -> dict:
+    """What a file made of a checkpoint keeps of its normalisation.
+
+    Args:
+        meta (dict): Of the checkpoint.
+
+    Returns:
+        dict: ``normalisation``, or nothing if the checkpoint does not say it.
+    """
+    try:
+        found = normalisation_of(meta)
+    except InputError:  # of more than plain values
+        found = None
+    return {} if found is None else dict(normalisation=[*map(list, found)])
 
 
 def _assigned(text: str, name: str) -> Optional[ast.AST]:

@@ -4,6 +4,7 @@ from typing import Optional
 
 from torch import nn
 
+from mmdisco.converters.config_text import kept_normalisation
 from mmdisco.errors import InputError
 from .save import ending_of, origin, reproducible_bytes, written_whole
 from .student import Student, built, load_student
@@ -47,7 +48,8 @@ class Published:
         network = self.student.network
         parts = dict(backbone=self.student.backbone)
         meta = dict(arch=network.arch, algorithm=network.algorithm,
-                    backbone=network.backbone)
+                    backbone=network.backbone,
+                    **kept_normalisation(self.student.meta))
         if with_neck:
             parts['neck'] = _neck(self.student, checkpoint)
             meta['neck'] = network.neck

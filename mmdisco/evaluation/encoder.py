@@ -13,7 +13,7 @@ from mmdisco.converters import (
     read_conversion,
     sha256_of,
 )
-from mmdisco.converters.config_text import read_normalisation
+from mmdisco.converters.config_text import normalisation_of
 from mmdisco.deploy.outputs import Pooled
 from mmdisco.deploy.student import built, load_student
 from mmdisco.errors import InputError, MissingFileError
@@ -74,8 +74,8 @@ def open_encoder(model: str,
             is named; without, a named model's are downloaded.
         arch (str, optional): Network of a checkpoint that does not tell.
         normalisation (tuple[list, list], optional): Means and deviations of
-            RGB, 0 to 255. Defaults to None: those of the config, or of the
-            config within the checkpoint; ImageNet's if there is none.
+            RGB, 0 to 255. Defaults to None: those of the config, or those that
+            the checkpoint says; ImageNet's if there are none.
 
     Returns:
         Encoder: In eval mode, without gradients.
@@ -98,8 +98,10 @@ def open_encoder(model: str,
         checkpoint = model
         student = load_student(model, arch)
         backbone = student.backbone
-        if isinstance(student.meta.get('cfg'), str):
-            told = read_normalisation(student.meta['cfg'])
+        try:
+            told = normalisation_of(student.meta)
+        except InputError as error:
+            raise InputError(f"'{model}': {error}") from error
     elif model in list_models():
         entry = find(model)
         found = get_model(model, checkpoint or True)

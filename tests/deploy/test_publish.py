@@ -54,6 +54,7 @@ def test_a_student_is_published_alone(run, tmp_path, monkeypatch, capsys):
     assert saved['meta'] == dict(
         arch='r18', algorithm='DisCo', source='epoch_7.pth',
         sha256=sha256_of(path), mmdisco_version=__version__,
+        normalisation=[[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]],
         backbone=dict(type='ResNet', depth=18, zero_init_residual=False))
 
     entry = (tmp_path / 'a' / f'tiny-{digits[:8]}.metafile.yml').read_text()

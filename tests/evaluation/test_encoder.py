@@ -66,13 +66,41 @@ def test_what_the_user_says_of_the_normalisation_counts(ours):
 
 
 def test_an_extracted_backbone(ours, tmp_path):
-    """A config can tell the network and the normalisation for it."""
+    """It keeps network and normalisation, and a config may give them, too."""
     path, backbone = ours
+    for name in ('backbone.pth', 'backbone.safetensors'):
+        out = tmp_path / name
+        run('python', 'tools/extract_backbone.py', path, out)
+        check(open_encoder(str(CONFIG), str(out)), backbone, QUICKSTART, out)
+        check(open_encoder(str(out)), backbone, QUICKSTART, out)
+
+
+def test_a_published_student_keeps_its_normalisation(ours, tmp_path):
+    path, backbone = ours
+    run('python', 'tools/publish_model.py', path, tmp_path / 'student.pth')
+    [out] = tmp_path.glob('student-*.pth')
+    check(open_encoder(str(out)), backbone, QUICKSTART, out)
+
+
+def test_an_extracted_backbone_of_an_unknown_network(r18, tmp_path):
+    path, _ = r18
     out = tmp_path / 'backbone.pth'
     run('python', 'tools/extract_backbone.py', path, out)
-    check(open_encoder(str(CONFIG), str(out)), backbone, QUICKSTART, out)
     with pytest.raises(InputError, match='does not tell .* add --arch'):
         open_encoder(str(out))
+
+
+@pytest.mark.parametrize('kept', ['rgb', [1, 2], [[1, 2], [3, 4]],
+                                  [[0, 0, 0], [1, 1, 0]],
+                                  [[0, 0, float('nan')], [1, 1, 1]]])
+def test_a_normalisation_that_is_not_one(ours, tmp_path, kept):
+    content = torch.load(ours[0], weights_only=True)
+    path = tmp_path / 'odd.pth'
+    torch.save(dict(content, meta=dict(
+        backbone=Config.fromfile(CONFIG).model.backbone.to_dict(),
+        normalisation=kept)), path)
+    with pytest.raises(InputError, match="odd.pth': its normalisation is"):
+        open_encoder(str(path))
 
 
 @pytest.fixture(scope='module')
