@@ -13,6 +13,7 @@ from mmdisco.errors import InputError
 from .config_text import read_parts
 from .convert import Conversion
 
+_NORMS = {'BN': _BatchNorm, 'LN': nn.LayerNorm}
 _PADDING = {True: 'padding as TensorFlow', False: 'padding alike on both sides'}
 
 
@@ -37,14 +38,16 @@ def _faults(settings: Mapping, backbone: nn.Module, where: str) -> List[str]:
     """Where a network has other settings."""
     faults = []
     norm = settings.get('norm_cfg')
-    if isinstance(norm, Mapping):
-        batch = 'BN' in str(norm.get('type'))
+    kind = str(norm.get('type')) if isinstance(norm, Mapping) else ''
+    name = next((name for name in _NORMS if name in kind), '')
+    if name:
         eps = norm.get('eps', 1e-5)
-        found = sorted({m.eps for m in backbone.modules() if isinstance(
-            m, _BatchNorm if batch else nn.LayerNorm)})
-        if found and found != [eps]:
+        found = sorted({m.eps for m in backbone.modules()
+                        if isinstance(m, _NORMS[name])})
+        # a network may have norms of its own besides, as Swin between stages
+        if found and eps not in found:
             faults.append(
-                f"{'BN' if batch else 'LN'} eps {eps:g}, the backbone has "
+                f'{name} eps {eps:g}, the backbone has '
                 f"{', '.join(f'{e:g}' for e in found)}: set "
                 f'{where}.norm_cfg.eps')
     if 'conv_cfg' in settings:

@@ -233,3 +233,17 @@ def test_a_model_of_the_zoo_has_the_settings_of_its_file(tmp_path):
                            '1e-05.*padding as TensorFlow, the backbone has'):
             load()
     assert open_encoder(path).pooled
+
+
+@pytest.mark.parametrize('backbone', [
+    dict(type='SwinTransformer', norm_cfg=dict(type='LN', eps=1e-6)),
+    dict(type='ResNet', depth=18, norm_cfg=dict(type='GN', num_groups=8)),
+    dict(type='ConvNeXt')], ids=lambda backbone: backbone['type'])
+def test_a_network_fits_the_config_that_built_it(backbone):
+    """Swin has norms of another eps between its stages, whatever is set."""
+    init_default_scope('mmpretrain')
+    network = MODELS.build(backbone)
+    state_dict = {f'backbone.{k}': v for k, v in network.state_dict().items()}
+    conversion = convert(dict(state_dict=state_dict,
+                              meta=dict(backbone=backbone)))
+    check_settings(conversion, network, 'it', 'model.backbone')
