@@ -25,7 +25,7 @@ HIDING = 'hidden'
 LINKS = 'linked twice or in a loop'
 BROKEN = 'linked to nothing'
 FORBIDDEN = 'without permission'
-NOT_IMAGES = 'not images'
+NOT_IMAGES = 'with another ending'
 
 if 'avif' in features.modules and features.check('avif'):
     EXTENSIONS += ('.avif', )
@@ -159,7 +159,11 @@ def list_images(folder: str,
                 tally.left_out[LINKS] += 1
                 continue
         path = os.path.join(folder, below)
-        about = os.stat(path)
+        try:
+            about = os.stat(path)
+        except PermissionError:  # of the folder above
+            tally.left_out[FORBIDDEN] += 1
+            continue
         if (about.st_dev, about.st_ino) in seen:
             tally.left_out[LINKS] += 1
             continue

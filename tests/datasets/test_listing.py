@@ -30,8 +30,9 @@ LEFT_OUT = {
         'a/.DS_Store'],
     'HEIC (needs pillow-heif)': ['a/IMG_0001.HEIC', 'b/IMG_0002.heic'],
     'JXL (not read)': ['b/new.jxl'],
-    'not images': ['a/notes.txt', 'b/Thumbs.db', 'b/labels.json', 'b/jpg',
-                   'b/a.jpg.part']}
+    'with another ending': [
+        'a/notes.txt', 'b/Thumbs.db', 'b/labels.json', 'b/jpg',
+        'b/a.jpg.part']}
 
 
 def content():
@@ -115,7 +116,7 @@ def test_training_and_features_take_them(tmp_path, lines):
     left = total - len(TAKEN) + 1
     assert photos.counts() == (
         f"{total} files, {left} skipped (1 can't be read, 9 hidden, "
-        '5 not images, 2 HEIC (needs pillow-heif), 1 JXL (not read))')
+        '5 with another ending, 2 HEIC (needs pillow-heif), 1 JXL (not read))')
     assert photos.extracted(np.zeros((len(TAKEN), 2))).skipped == sorted([
         photos.names[3], *LEFT_OUT['HEIC (needs pillow-heif)'],
         *LEFT_OUT['JXL (not read)']])
@@ -206,16 +207,18 @@ def test_many_links_among_folders_take_no_time(tmp_path):
     assert len(names) == 12 and tally.found == 12 + 144
 
 
-def test_a_folder_that_may_not_be_read_is_counted(tmp_path, monkeypatch):
+@pytest.mark.parametrize('call', ['scandir', 'stat'])
+def test_a_folder_that_may_not_be_read_is_counted(tmp_path, monkeypatch, call):
+    """Itself, or the one that it is in."""
     touch(tmp_path, 'a/1.png', 'closed/2.png')
-    scandir = os.scandir
+    real = getattr(os, call)
 
-    def refuse(path):
+    def refuse(path, **options):
         if os.fspath(path).rstrip('/').endswith('closed'):
             raise PermissionError(13, 'Permission denied', path)
-        return scandir(path)
+        return real(path, **options)
 
-    monkeypatch.setattr(os, 'scandir', refuse)  # root may read all
+    monkeypatch.setattr(os, call, refuse)  # root may read all
     names, tally = list_images(str(tmp_path))
     assert names == ['a/1.png']
     assert tally.left_out == {'without permission': 1}
@@ -236,7 +239,7 @@ def test_pictures_outside_class_folders_are_counted(tmp_path, lines):
     touch(tmp_path, 'a/1.png', '2.png', '3.png', 'notes.txt')
     assert len(LabelledPhotos(str(tmp_path))) == 1
     assert counts(lines()[0]) == (
-        4, 1, {'outside class folders': 2, 'not images': 1})
+        4, 1, {'outside class folders': 2, 'with another ending': 1})
 
 
 def test_what_was_left_out_is_said_of_an_empty_folder(tmp_path):
