@@ -1,3 +1,4 @@
+import re
 from typing import Tuple, Union
 
 import numpy as np
@@ -63,6 +64,18 @@ def to_rgb(image: Image.Image,
             upright, ImageCms.createProfile('LAB'),
             ImageCms.createProfile('sRGB'), outputMode='RGB')
     return upright if upright.mode == 'RGB' else upright.convert('RGB')
+
+
+def reason_of(error: Exception, name: str) -> str:
+    """Why an image can't be read, in one line that goes beside its name.
+
+    Args:
+        error (Exception): Of a decoder. Of bytes in memory Pillow names the
+            object, not the file.
+        name (str): The image in quotes, which need not be named again.
+    """
+    text = re.sub(r'<_io\.BytesIO object at 0x[0-9a-f]+>', '', str(error))
+    return ' '.join(text.replace(name, '').split()) or type(error).__name__
 
 
 def _transparent_colour(image: Image.Image) -> Union[int, tuple, bytes, None]:

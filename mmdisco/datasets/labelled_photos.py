@@ -9,6 +9,7 @@ from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
 from mmdisco.errors import InputError, MissingFileError
+from .decode import reason_of
 from .listing import EXTENSIONS, class_folders, list_images
 from .photos import Photos
 from .transforms.load_photo import other_loader
@@ -98,9 +99,10 @@ class LabelledPhotos(CustomDataset):
             path = self.get_data_info(index)['img_path']
             if Photos._is_readable(path):
                 raise
-            reason = ' '.join(str(error).split())  # in one line
-            raise InputError(f"image '{path}' can't be read ({reason}): "
-                             'put a whole one in its place') from error
+            name = f"'{path}'"
+            raise InputError(
+                f"image {name} can't be read ({reason_of(error, name)}): "
+                'replace or remove it') from error
 
     def _in_folders(self) -> List[Tuple[str, int]]:
         labels = self._labels

@@ -10,7 +10,7 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from mmdisco.errors import InputError, MissingFileError
-from .decode import to_rgb
+from .decode import reason_of, to_rgb
 from .listing import EXTENSIONS, list_images
 from .transforms.load_photo import other_loader
 
@@ -88,12 +88,13 @@ class Photos(CustomDataset):
                 raise
             if not self._unreadable[index]:
                 self._unreadable[index] = True
+                name = f"'{path}'"
                 # mmengine's loggers of other ranks say errors only
                 level = logging.ERROR if get_rank() else logging.WARNING
                 print_log(
-                    f"Skip '{path}', not a readable image "
+                    f'Skip {name}, not a readable image '
                     f'({int(self._unreadable.sum())} of {len(self)} skipped '
-                    f'so far): {error}',
+                    f'so far): {reason_of(error, name)}',
                     logger='current',
                     level=level)
             if self._unreadable.all():

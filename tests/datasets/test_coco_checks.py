@@ -416,7 +416,7 @@ def test_images_cut_short_are_found_if_all_are_opened(coco):
     path = coco / 'val2017/000000000001.jpg'
     path.write_bytes(path.read_bytes()[:-300])
     [fault] = check_coco(coco, 'any', images=True).faults
-    assert "000001.jpg' is no readable image: image file is trunc" in fault
+    assert "000001.jpg' is not a readable image: image file is trunc" in fault
 
 
 def test_a_sample_of_headers_is_spread_over_the_split(coco, monkeypatch):

@@ -255,3 +255,28 @@ def test_a_loaded_image_of_a_caller_is_read_too():
         for i in range(2):
             assert (np.asarray(given[i]) == TABLE['16 bits white.tif'][1]
                     ).all()
+
+
+def test_a_reason_names_no_object_in_memory(tmp_path, caplog, monkeypatch):
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'handlers', [caplog.handler])
+    write(tmp_path, {'junk.jpg': b'junk'})
+    folder = str(tmp_path / 'folder/train')
+    reasons = []
+    for kind in ('folder', 'tar', 'lmdb'):
+        with pytest.raises(InputError) as error:
+            open_source(str(tmp_path / kind))[0]
+        reasons.append(str(error.value))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        for load in (LOAD, CROP):
+            with pytest.raises(InputError) as error:
+                LabelledPhotos(folder, pipeline=[load, PACK])[0]
+            reasons.append(str(error.value))
+            photos = Photos(folder, pipeline=[load, PACK])
+            with pytest.raises(InputError, match='none of the 1 images'):
+                photos.prepare_data(0)
+    reasons += [line for line in caplog.messages if 'Skip' in line]
+    assert len(reasons) == 7
+    for line in reasons:
+        assert 'cannot identify image file' in line, line
+        assert 'BytesIO' not in line and line.count('junk.jpg') == 1, line

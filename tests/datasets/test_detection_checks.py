@@ -135,7 +135,7 @@ def replace_box(text):
     (lambda root: change(root / XML, '<difficult>0', '<difficult>'),
      "object 1 has difficult ''"),
     (lambda root: (root / 'VOC2007/JPEGImages/000002.jpg').write_text('?'),
-     "VOC2007/JPEGImages/000002.jpg' is no readable image: cannot identify"),
+     "VOC2007/JPEGImages/000002.jpg' is not a readable image: cannot identify"),
 ])
 def test_each_fault_of_voc_is_one_line(voc, damage, words):
     damage(voc)
@@ -231,7 +231,7 @@ def first(key, name, value):
     (first('annotations', 'segmentation', []),
      'annotation 1 has no segmentation'),
     (lambda root: (root / 'val2017/000000000001.jpg').write_text('?'),
-     "val2017/000000000001.jpg' is no readable image: cannot identify"),
+     "val2017/000000000001.jpg' is not a readable image: cannot identify"),
 ])
 def test_each_fault_of_coco_is_one_line(coco, damage, words):
     damage(coco)

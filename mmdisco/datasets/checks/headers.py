@@ -7,6 +7,7 @@ from typing import List, Optional, Sequence, Tuple
 import cv2
 from PIL import Image, UnidentifiedImageError
 
+from mmdisco.datasets.decode import reason_of
 from mmdisco.launch import available_cores
 from .files import with_bar
 from .report import Report
@@ -82,5 +83,5 @@ def size_of(path: Path) -> Size:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    reason = ' '.join(str(error).replace(f"'{path}'", '').split())
-    return f"'{path}' is no readable image: {reason}"
+    name = f"'{path}'"
+    return f'{name} is not a readable image: {reason_of(error, name)}'

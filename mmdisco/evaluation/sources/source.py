@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmdisco.datasets.decode import VERSION, WHITE, to_rgb
+from mmdisco.datasets.decode import VERSION, WHITE, reason_of, to_rgb
 from mmdisco.errors import InputError
 
 
@@ -83,9 +83,9 @@ class Source(Dataset):
         except InputError:
             raise
         except Exception as error:  # any decoder has exceptions of its own
-            reason = ' '.join(str(error).split())  # in one line
-            raise InputError(f"image {where} can't be read ({reason}): replace "
-                             'or remove it') from error
+            raise InputError(
+                f"image {where} can't be read ({reason_of(error, where)}): "
+                'replace or remove it') from error
 
     def fingerprint(self) -> str:
         """SHA-256 of kind, split, names in order, labels, sizes and decoding.
