@@ -2,10 +2,9 @@
 # efficientnet_pytorch 0.7.0 and 0.7.1 load the same state dict, key by key, and
 # compute different functions. Static padding (from_name's default) of 0.7.0
 # adds the larger half on both sides, pad_w - pad_w // 2; 0.7.1 pads as
-# TensorFlow does, pad_w // 2 before. The file tells neither version nor
-# padding. 0.7.0 with
-# image_size=None pads as 0.7.1, so within one version the training's image
-# size decides, too.
+# TensorFlow does, pad_w // 2 before. The file has neither version nor padding.
+# 0.7.0 with image_size=None pads as 0.7.1, so within one version the training's
+# image size decides, too.
 #
 # Seen with torch 2.13.0, relative difference of pooled features at 224 pixels,
 # of weights that are drawn so that a shifted pixel is seen:
