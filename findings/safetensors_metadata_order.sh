@@ -10,11 +10,11 @@
 #   metadata of 1 entries: 1 sha256 of 8 processes
 #   metadata of 5 entries: 8 sha256 of 8 processes
 # Exits with 1 if the files are equal, 2 if something else fails.
-set -u
+set -uo pipefail
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
 python3 -m venv "$T/venv" || exit 2
-"$T/venv/bin/pip" install -q safetensors==0.8.0 numpy || exit 2
+"$T/venv/bin/pip" install -q safetensors==0.8.0 numpy==2.2.6 || exit 2
 cat > "$T/write.py" <<'P'
 import hashlib
 import sys
