@@ -30,7 +30,7 @@ def test_keys_of_the_config_and_of_its_classes_can_be_set(cfg):
         'model.ssl.backbone.frozen_stages': 3,
         'param_scheduler.0.eta_min': .01,
         'default_hooks.checkpoint.interval': 5,
-        'train_dataloader.dataset.pipeline.0.color_type': 'grayscale',
+        'train_dataloader.dataset.pipeline.0.background': [0, 0, 0],
         'data_preprocessor.to_rgb': False,
         'find_unused_parameters': True})
     assert not cfg.data_preprocessor.to_rgb
