@@ -10,7 +10,8 @@ def add_hooks(cfg: Config) -> None:
     """Give a config the hooks that every training has, where it names none.
 
     This project's configs name them. A config that an older version has
-    dumped does not, and one's own may not. ``name=None`` leaves one out.
+    dumped does not, and one's own may not. ``default_hooks.NAME=None`` on the
+    command line leaves one out (``hooks_left_out`` of the config).
 
     Args:
         cfg (Config): The config, changed in place.
@@ -21,5 +22,5 @@ def add_hooks(cfg: Config) -> None:
     named = {str(hook.type).rsplit('.', 1)[-1] for hook in (
         *filter(None, hooks.values()), *(cfg.get('custom_hooks') or ()))}
     for name, kind in HOOKS.items():
-        if kind not in named:
+        if kind not in named and name not in cfg.get('hooks_left_out', ()):
             hooks.setdefault(name, dict(type=ours(cfg, kind)))

@@ -144,9 +144,12 @@ def _leave_out(cfg: Config, options: dict) -> None:
         if any(cfg.get(name, '') is None for name in names):
             cfg.update(dict.fromkeys(names))
     hooks = cfg.get('default_hooks', {})
-    for name in [name for name, hook in hooks.items() if hook is None]:
-        if name not in _DEFAULT_HOOKS:  # which mmengine adds otherwise
-            hooks.pop(name)
+    without = [name for name, hook in hooks.items()
+               if hook is None and name not in _DEFAULT_HOOKS]
+    for name in without:  # mmengine takes None for its own alone
+        hooks.pop(name)
+    if without:  # a dumped config leaves them out, too
+        cfg.hooks_left_out = sorted({*cfg.get('hooks_left_out', ()), *without})
 
 
 def _node(cfg: Config, path: List[str]) -> Any:

@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from mmdisco.launch import add_hooks
+from mmdisco.launch import add_hooks, apply_overrides, read_config
 from mmdisco.launch.hooks import HOOKS
 from tests.tools import ROOT
 
@@ -26,11 +26,25 @@ def test_configs_name_them_and_older_ones_get_them(config):
             assert cfg.default_hooks[name].type == scope + kind
 
 
-def test_hooks_that_are_named_or_left_out_stay_so():
-    cfg = Config(dict(default_hooks=dict(signals=None), custom_hooks=[
+def test_hooks_that_are_named_stay_so():
+    cfg = Config(dict(custom_hooks=[
         dict(type='mmpretrain.EpochSeedHook', without_workers=False)]))
     add_hooks(cfg)
-    assert cfg.default_hooks == dict(signals=None)
+    assert [*cfg.default_hooks] == ['signals']
     cfg = Config(dict())
     add_hooks(cfg)
     assert set(cfg.default_hooks) == set(HOOKS)
+
+
+def test_hooks_that_are_left_out_stay_so(tmp_path):
+    cfg = read_config(str(ROOT / 'configs/disco/r50_r18.py'))
+    apply_overrides(cfg, {'default_hooks.signals': None,
+                          'default_hooks.logger': None})
+    add_hooks(cfg)
+    assert 'signals' not in cfg.default_hooks
+    assert 'epoch_seed' in cfg.default_hooks
+    cfg.dump(tmp_path / 'dumped.py')
+    again = read_config(str(tmp_path / 'dumped.py'))
+    apply_overrides(again, {'default_hooks.epoch_seed': None})
+    add_hooks(again)
+    assert not {'signals', 'epoch_seed'} & {*again.default_hooks}
