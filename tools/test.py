@@ -77,7 +77,7 @@ def main() -> None:
             '--data FOLDER')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
-    check_config(cfg, ('model', 'test_dataloader'))
+    check_config(cfg, ('model', 'test_dataloader'), 'test')
     cfg.launcher = args.launcher
     # the config of a resumed run says resume
     cfg.load_from, cfg.resume = args.checkpoint, False

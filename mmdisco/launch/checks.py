@@ -75,7 +75,9 @@ _SETTINGS = {
     'train_cfg.val_interval': _COUNT,
     'train_cfg.val_begin': _FROM_0,
     'optim_wrapper.accumulative_counts': _COUNT,
-    'optim_wrapper.clip_grad.max_norm': _POSITIVE,
+    # infinite: the norm is logged, and nothing clipped
+    'optim_wrapper.clip_grad.max_norm': _Range(
+        0, above=True, besides=(math.inf, )),
     'optim_wrapper.optimizer.lr': _POSITIVE,
     'optim_wrapper.optimizer.weight_decay': _NOT_NEGATIVE,
     'optim_wrapper.optimizer.momentum': _BELOW_1,
@@ -89,11 +91,11 @@ _SETTINGS = {
     'param_scheduler*.gamma': _POSITIVE,
     'param_scheduler*.begin': _FROM_0,
     'param_scheduler*.end': _COUNT,
-    'param_scheduler*.T_max': _COUNT,
+    'param_scheduler*.T_max': _Range(1, whole=True, besides=(None, )),
     'param_scheduler*.step_size': _COUNT,
     'param_scheduler*.milestones': _COUNT,
-    'param_scheduler*.eta_min': _NOT_NEGATIVE,
-    'param_scheduler*.eta_min_ratio': _NOT_NEGATIVE,
+    'param_scheduler*.eta_min': _Range(0, besides=(None, )),
+    'param_scheduler*.eta_min_ratio': _Range(0, besides=(None, )),
     'randomness.seed': _Range(0, 2**32 - 1, whole=True, besides=(None, )),
     # images are divided by it
     '*data_preprocessor.std': _Range(0, above=True, besides=(None, )),
@@ -110,14 +112,16 @@ _SETTINGS = {
     'model*base_momentum': _SHARE,
     'model*.norm_cfg.eps': _POSITIVE,
     'model*.drop_path_rate': _BELOW_1,
-    'model*.num_classes': _COUNT,
-    'model*_channels': _COUNT,
+    'model*head*.num_classes': _COUNT,
+    'model*.in_channels': _COUNT,
+    'model*.out_channels': _COUNT,
+    'model*_channels': _Range(0, whole=True, besides=(None, )),
     'model*.feat_dim': _COUNT,
     'model*.num_prototypes': _COUNT,
     'default_hooks.online_knn.interval': _FROM_0,
     'default_hooks.checkpoint.max_keep_ckpts': _EVERY,
     'default_hooks.*.interval': _EVERY,
-    'custom_hooks.*.interval': _COUNT,
+    'custom_hooks.*.interval': _EVERY,
     'custom_hooks.*.window': _COUNT,
     'custom_hooks.*.iters': _FROM_0,
     'custom_hooks.*.epochs': _FROM_0,
@@ -126,7 +130,7 @@ _SETTINGS = {
     'log_processor.window_size': _COUNT,
     '*_evaluator*.topk': _COUNT,
     '*.pipeline.*.prob': _SHARE,
-    '*.pipeline.*.crop_size': _COUNT,
+    '*.pipeline.*.crop_size': _POSITIVE,  # mmdet's may be a share
 }
 # Dicts that nothing works without, if a config has them.
 _NEEDED = ('data_preprocessor', 'model.ssl', 'model.teacher',
@@ -146,12 +150,14 @@ _PACKAGES = dict(
     AimVisBackend=('aim', ))
 
 
-def check_config(cfg: Config, parts: Tuple[str, ...]) -> None:
+def check_config(cfg: Config, parts: Tuple[str, ...],
+                 split: str = 'val') -> None:
     """Refuse what would stop a run later, or make it a run in vain.
 
     Args:
         cfg (Config): The config, with what the command line says.
         parts (tuple[str]): Names of dicts that the run cannot do without.
+        split (str): What is evaluated, 'val' or 'test'. Defaults to 'val'.
 
     Raises:
         InputError: If one is missing, a number is out of its range, a hook or
@@ -172,9 +178,9 @@ def check_config(cfg: Config, parts: Tuple[str, ...]) -> None:
     for name in _LISTS:
         _check_dicts(cfg, name)
     _check_packages(cfg)
-    for split in ('val', 'test'):
-        _check_top(cfg, f'{split}_evaluator')
-    _check_best(cfg)
+    _check_top(cfg, f'{split}_evaluator')
+    if split == 'val':
+        _check_best(cfg)
 
 
 def range_of(name: str) -> Union[_Range, _OneOf, None]:

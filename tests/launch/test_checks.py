@@ -35,8 +35,8 @@ def checked(options, config=MOCO):
     ('optim_wrapper.optimizer.momentum', (-.1, 1), (0, .9)),
     ('optim_wrapper.optimizer.weight_decay', (-1e-4, ), (0, .4)),
     ('optim_wrapper.accumulative_counts', (0, 1.5), (1, 8)),
-    ('param_scheduler.0.T_max', (0, ), (1, )),
-    ('param_scheduler.0.eta_min', (-1, ), (0, 1e-6)),
+    ('param_scheduler.0.T_max', (0, ), (1, None)),
+    ('param_scheduler.0.eta_min', (-1, ), (0, 1e-6, None)),
     ('randomness.seed', (-1, 2**32, .5, True), (0, None, 2**32 - 1)),
     ('data_preprocessor.std.0', (0, -1, True, float('nan')), (90, .1)),
     ('data_preprocessor.std', ([1., 0., 1.], ), ([1., 2., 3.], )),
@@ -70,6 +70,19 @@ def test_the_first_row_that_fits_holds():
     assert not range_of('default_hooks.checkpoint.interval').takes(0)
     assert range_of('train_dataloader.dataset.num_classes') is None
     assert range_of('model.train_cfg.rpn.pos_weight') is None
+
+
+@pytest.mark.parametrize('name, value', [
+    ('model.backbone.stem_channels', None),  # mmpretrain's default
+    ('model.backbone.num_classes', -1),  # VGG's, for none
+    ('model.bbox_head.corner_emb_channels', 0),  # CentripetalNet's
+    ('train_dataloader.dataset.pipeline.2.crop_size', .5),  # a share
+    ('optim_wrapper.clip_grad.max_norm', float('inf')),
+    ('custom_hooks.0.interval', -1),  # a CheckpointHook's, of the best alone
+])
+def test_values_that_have_a_meaning_are_taken(name, value):
+    allowed = range_of(name)
+    assert allowed is None or allowed.takes(value)
 
 
 @pytest.mark.parametrize('options, words', [
@@ -162,6 +175,15 @@ def test_top_classes_are_among_all(classes, topk, fits):
     with pytest.raises(InputError, match='val_evaluator counts hits among the '
                        f'5 .* is {classes}: set val_evaluator.topk=1'):
         checked(options, LINEAR)
+
+
+def test_only_what_is_evaluated_is_compared_with_the_classes():
+    cfg = read_config(LINEAR)
+    apply_overrides(cfg, {'model.head.num_classes': 3,
+                          'val_evaluator.topk': 1, 'test_evaluator.topk': 5})
+    check_config(cfg, PARTS)
+    with pytest.raises(InputError, match='test_evaluator counts hits among '):
+        check_config(cfg, ('model', ), 'test')
 
 
 @pytest.mark.parametrize('backend, package', [
