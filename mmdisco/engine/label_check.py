@@ -1,12 +1,11 @@
 from typing import List, Tuple
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmdisco.errors import InputError
-from .online import innermost, labels_of
+from .online import innermost, labels_of, unwrapped
 from .splits import check_list, check_splits, copies
 
 
@@ -24,9 +23,8 @@ def check_labels(runner: Runner) -> None:
         InputError: If a label is beyond the head's classes, or a score by
             these images would mean nothing.
     """
-    model = runner.model
-    model = model.module if is_model_wrapper(model) else model
-    classes = getattr(getattr(model, 'head', None), 'num_classes', None)
+    head = getattr(unwrapped(runner.model), 'head', None)
+    classes = getattr(head, 'num_classes', None)
     if not classes:
         return
     found: List[Tuple[Dataset, Tensor]] = []
@@ -36,14 +34,13 @@ def check_labels(runner: Runner) -> None:
         labels = None if dataset is None else labels_of(innermost(dataset))
         if labels is not None and len(labels) and labels.dim() == 1:
             found.append((innermost(dataset), labels))
+            check_list(found[-1][0], repeats=split == 'train')
         if labels is not None and len(labels) and int(labels.max()) >= classes:
             raise InputError(
                 f'the images of {split}_dataloader are of '
                 f'{int(labels.max()) + 1} classes, but the head knows '
                 f'{classes}: set model.head.num_classes to '
                 f'{int(labels.max()) + 1}')
-    for dataset, _ in found:
-        check_list(dataset)
     if len(found) == 2:
         (train, train_labels), (val, val_labels) = found
         check_splits(train, train_labels, val, val_labels)

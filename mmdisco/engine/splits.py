@@ -7,6 +7,7 @@ from typing import Dict, Optional, Set
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmdisco.datasets import LabelledPhotos
 from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import Split, check_classes
 from mmdisco.evaluation.sources.source import spread
@@ -26,7 +27,8 @@ def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
 
     Raises:
         InputError: As :func:`check_classes`; or if a folder of both has one
-            label in training and another in validation, as by a list.
+            label in training and another in validation, as by a list. Folders
+            whose images have several labels are passed over.
     """
     named = [_classes(data) for data in (train, val)]
     if not all(named):  # a list has the labels of images without folders
@@ -39,17 +41,19 @@ def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
         ours, theirs = sides[0][folder], sides[1][folder]
         if ours != theirs:
             raise InputError(
-                f"images in a folder '{folder}' have label {min(ours)} in "
-                f'train and {min(theirs - ours or theirs)} in val: number the '
-                'classes of both lists in the same way')
+                f"images in a folder '{folder}' have label {ours} in train "
+                f'and {theirs} in val: number the classes of both lists in '
+                'the same way')
 
 
-def check_list(dataset: Dataset) -> None:
+def check_list(dataset: Dataset, repeats: bool = False) -> None:
     """Find what is wrong with a list of images before an epoch meets it.
 
     Args:
         dataset (Dataset): Others than mmpretrain's ``CustomDataset`` with an
             ``ann_file`` are passed over, and images that are not on disk.
+        repeats (bool): Whether an image may be listed more than once with the
+            same label, as to weigh classes in training. Defaults to False.
 
     Raises:
         InputError: If an image is listed twice, or does not exist.
@@ -57,12 +61,15 @@ def check_list(dataset: Dataset) -> None:
     name = getattr(dataset, 'ann_file', '')
     if not name or not os.path.isdir(getattr(dataset, 'img_prefix', '')):
         return
-    paths = [os.path.normpath(dataset.get_data_info(i)['img_path'])
-             for i in range(len(dataset))]
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    pairs = [(os.path.normpath(info['img_path']), info.get('gt_label'))
+             for info in infos]
+    paths = [path for path, _ in ({*pairs} if repeats else pairs)]
     twice = [path for path, count in Counter(paths).items() if count > 1]
     if twice:
-        raise InputError(f"'{name}' lists {len(twice)} images more than once, "
-                         f"e.g. '{twice[0]}': list each once")
+        how = 'with several labels' if repeats else 'more than once'
+        raise InputError(f"'{name}' lists {len(twice)} images {how}, e.g. "
+                         f"'{min(twice)}': list each once")
     # a look at each file would take minutes on a network drive
     there: Dict[str, Set[str]] = {}
     missing = []
@@ -109,15 +116,20 @@ def _root(dataset: Dataset) -> str:
 
 def _classes(dataset: Dataset) -> Optional[list]:
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if isinstance(dataset, LabelledPhotos) and dataset.ann_file:
+        # named by its folders, which a list need not take for classes
+        labels = _labels_by_folder(dataset)
+        if not labels or len({*labels.values()}) < len(labels):
+            return None
     return [*map(str, classes)] if classes else None
 
 
-def _labels_by_folder(dataset: Dataset) -> Dict[str, Set[int]]:
-    """Labels of the images in each folder, by its name."""
+def _labels_by_folder(dataset: Dataset) -> Dict[str, int]:
+    """The label of each folder, if the images of each have but one."""
     if not getattr(dataset, 'img_prefix', ''):
         return {}
     if not dataset.ann_file:
-        return {name: {i} for i, name in enumerate(_classes(dataset) or ())}
+        return {name: i for i, name in enumerate(_classes(dataset) or ())}
     found: Dict[str, Set[int]] = {}
     for i in range(0, len(dataset), max(1, -(-len(dataset) // LOOKED_AT))):
         info = dataset.get_data_info(i)
@@ -125,4 +137,6 @@ def _labels_by_folder(dataset: Dataset) -> Dict[str, Set[int]]:
         if os.sep in path:
             found.setdefault(path.split(os.sep)[0], set()).add(
                 int(info['gt_label']))
-    return found
+    if any(len(labels) > 1 for labels in found.values()):
+        return {}  # they are not classes
+    return {name: min(labels) for name, labels in found.items()}

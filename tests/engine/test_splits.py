@@ -98,6 +98,34 @@ def test_a_list_of_what_does_not_exist_or_is_there_twice(tmp_path):
         assert str(tmp_path / 'l.txt') in str(caught.value)
 
 
+def test_a_training_list_may_repeat_an_image_with_its_label(tmp_path):
+    photos(tmp_path / 'train', 'ab')
+    photos(tmp_path / 'val', 'ab')
+    lines = ['a/0.png 0', 'b/0.png 1', 'b/0.png 1']
+    train, _ = opened(tmp_path, listed(tmp_path, 'l.txt', lines))
+    check_list(train, repeats=True)
+    train, _ = opened(tmp_path, listed(tmp_path, 'l.txt', [
+        *lines, 'a/0.png 1']))
+    with pytest.raises(InputError, match=" lists 1 images with several labels, "
+                       "e.g. '.*/train/a/0.png': list each once"):
+        check_list(train, repeats=True)
+
+
+@pytest.mark.parametrize('train, val', [
+    ((0, 1, 2, 0, 1, 2), (0, 1, 1, 0, 1, 0)),  # any label in either folder
+    ((0, 0, 0, 0, 1, 1), (0, 0, 0, 0, 1, 1)),  # three folders of two classes
+])
+def test_folders_need_not_be_the_classes_of_a_list(tmp_path, train, val):
+    lists = []
+    for split, labels in (('train', train), ('val', val)):
+        photos(tmp_path / split, 'abc')
+        paths = sorted((tmp_path / split).glob('*/*'))
+        lines = [f'{path.relative_to(tmp_path / split)} {label}'
+                 for path, label in zip(paths, labels)]
+        lists.append(listed(tmp_path, f'{split}.txt', lines))
+    check(*opened(tmp_path, *lists))
+
+
 def test_images_without_folders_by_a_list(tmp_path):
     """As ImageNet's val."""
     photos(tmp_path / 'train', 'abc')
