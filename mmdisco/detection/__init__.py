@@ -7,6 +7,9 @@ from .requirements import check_detection
 
 check_detection()
 
+from mmdet.registry import WEIGHT_INITIALIZERS  # noqa: E402
+
+from mmdisco.models import StrictPretrainedInit  # noqa: E402
 from .backbones import (  # noqa: E402
     TrimmedEfficientNet,
     TrimmedMobileNetV3,
@@ -21,6 +24,9 @@ from .student_hook import DetectionStudentHook  # noqa: E402
 from .switch_hook import ConcatPipelineSwitchHook  # noqa: E402
 from .voc_metric import VOCAPMetric  # noqa: E402
 from .wanted import wanted_of  # noqa: E402
+
+WEIGHT_INITIALIZERS.register_module(
+    name='Pretrained', module=StrictPretrainedInit)
 
 __all__ = [
     'ClassAPMetric',

@@ -10,8 +10,8 @@ from mmdisco.converters import initial_weights, load_strictly
 class StrictPretrainedInit(PretrainedInit):
     """``init_cfg=dict(type='Pretrained', checkpoint=…, prefix=…)``, strictly.
 
-    mmengine's initialiser, whose name it takes in mmpretrain's scope and in
-    that of detectors, loads what fits by name and shape and leaves the rest
+    It takes the name of mmengine's initialiser in mmpretrain's scope and, by
+    :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name and shape and leaves the rest
     random. Here every tensor is loaded, or the run stops
     (:func:`mmdisco.converters.initial_weights`).
 
