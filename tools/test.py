@@ -89,7 +89,7 @@ def main() -> None:
     if is_detector(cfg):
         check_detection_files(cfg, 'test')
     runner = Runner.from_cfg(cfg)
-    check_whole(runner.model, args.checkpoint)
+    check_whole(runner, args.checkpoint)
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     metrics = runner.test()

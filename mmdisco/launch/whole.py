@@ -1,18 +1,22 @@
-from mmengine.model import is_model_wrapper
-from torch import nn
+from typing import Dict
 
-from mmdisco.converters import load_strictly, safe_load
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mmdisco.converters import bare_names, load_strictly, safe_load
 from mmdisco.errors import InputError
 
 
-def check_whole(model: nn.Module, path: str) -> None:
-    """Refuse to test with a checkpoint of other weights than the model's.
+def check_whole(runner: Runner, path: str) -> None:
+    """Load a checkpoint for a test; refuse one of other weights.
 
     mmengine would test what the file does not hold with random weights, after
-    a warning.
+    a warning. Names of the file may have wrappers
+    (:mod:`mmdisco.converters.wrappers`), which mmengine would not load.
 
     Args:
-        model (nn.Module): The whole model, or its wrapper.
+        runner (Runner): Of the whole model, before its ``test``.
         path (str): The checkpoint.
 
     Raises:
@@ -23,9 +27,26 @@ def check_whole(model: nn.Module, path: str) -> None:
     if not isinstance(loaded, dict) or 'state_dict' not in loaded:
         raise InputError(f"checkpoint '{path}' has no state_dict: take one "
                          'that tools/train.py has written with this config')
+    model, saved = runner.model, loaded['state_dict']
+    model = model.module if is_model_wrapper(model) else model
     try:
-        load_strictly(model.module if is_model_wrapper(model) else model,
-                      loaded['state_dict'], f"checkpoint '{path}'")
+        state_dict = _by_names_of(model, saved)
+        load_strictly(model, state_dict, f"checkpoint '{path}'")
     except InputError as error:
         raise InputError(f'{error}: take one of the whole model, as '
                          'tools/train.py writes with this config') from error
+    if state_dict.keys() != saved.keys():
+        runner._has_loaded = True
+        runner.logger.info(f"Loaded '{path}', by names without wrappers")
+
+
+def _by_names_of(model: nn.Module,
+                 saved: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Tensors of a file by the model's names; either may have wrappers."""
+    own = model.state_dict()
+    if saved.keys() == own.keys():
+        return saved
+    tensors, names = bare_names(saved)[0], bare_names(own)[1]
+    if tensors.keys() != names.keys():
+        return saved  # so that errors name its keys
+    return {names[name]: value for name, value in tensors.items()}

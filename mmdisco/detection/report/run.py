@@ -51,7 +51,7 @@ def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
     dataset = runner.test_loop.dataloader.dataset
     if not len(dataset):
         raise InputError('the test set has no images')
-    check_whole(runner.model, checkpoint)
+    check_whole(runner, checkpoint)
     chosen = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
     chosen = [int(index) for index in chosen.round()]
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]

@@ -1,0 +1,36 @@
+"""What tools/test.py loads is all of the model, or refused."""
+import logging
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.model import ExponentialMovingAverage
+from torch import nn
+
+from mmdisco.errors import InputError
+from mmdisco.launch import check_whole
+
+
+def network():
+    model = nn.Module()
+    model.backbone = nn.Linear(3, 3)
+    model.average = ExponentialMovingAverage(nn.Linear(2, 2))  # a wrapper
+    return model
+
+
+@pytest.mark.parametrize('prefix', [
+    '', 'module.', '_orig_mod.', 'module._orig_mod.'])
+def test_wrapped_names_are_loaded(tmp_path, prefix):
+    saved, model = network(), network()
+    path = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict={f'{prefix}{key}': value for key, value in
+                                saved.state_dict().items()}), path)
+    runner = SimpleNamespace(model=model, logger=logging.getLogger('whole'),
+                             _has_loaded=False)
+    check_whole(runner, path)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, saved.state_dict()[key]), key
+    assert runner._has_loaded == bool(prefix)  # else mmengine loads it
+    model.more = nn.Linear(1, 1)
+    with pytest.raises(InputError, match='take one of the whole model'):
+        check_whole(runner, path)
