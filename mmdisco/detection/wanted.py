@@ -5,6 +5,7 @@ from mmengine.config import Config
 
 from mmdisco.datasets.checks import Wanted
 from mmdisco.errors import InputError
+from mmdisco.launch.detection_files import classes_of
 from mmdisco.launch.overrides import datasets_of
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -41,7 +42,7 @@ def wanted_of(cfg: Config) -> Wanted:
 
 
 def _classes(dataset: dict) -> Tuple[str, ...]:
-    classes = (dataset.get('metainfo') or {}).get('classes')
+    classes = classes_of(dataset)
     if classes is None:
         classes = DATASETS.get(dataset['type']).METAINFO['classes']
     return tuple(classes)

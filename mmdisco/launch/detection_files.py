@@ -1,26 +1,30 @@
 from pathlib import Path
+from typing import Optional, Tuple
 
 from mmengine.config import Config
+from mmengine.fileio import list_from_file
 
-from mmdisco.errors import MissingFileError
+from mmdisco.errors import InputError, MissingFileError
 from .checks import several
 from .overrides import datasets_of
 
 
 def check_detection_files(cfg: Config, *splits: str) -> None:
-    """Refuse a detector's config whose annotation files are not there.
+    """Refuse annotation files or classes that no data set can be built of.
 
     Args:
-        cfg (Config): The config.
+        cfg (Config): The config of a detector.
         splits (str): Of 'train', 'val' and 'test'.
 
     Raises:
         MissingFileError: If a file of a data set or evaluator is missing.
+        InputError: If classes are a text.
     """
     for split in splits:
         for dataset in datasets_of(cfg.get(f'{split}_dataloader')):
             _check(dataset.get('ann_file'), dataset.get('data_root') or '',
                    f'{split}_dataloader')
+            classes_of(dataset)
         for metric in several(cfg.get(f'{split}_evaluator')):
             _check(metric.get('ann_file'), '', f'{split}_evaluator')
 
@@ -30,3 +34,22 @@ def _check(file, root: str, name: str) -> None:
         raise MissingFileError(
             f"no annotations '{Path(root, file)}' of {name}: put them there, "
             'or name the folder of the data: --cfg-options data_root=FOLDER')
+
+
+def classes_of(dataset: dict) -> Optional[Tuple[str, ...]]:
+    """Names of classes that the config of a data set gives; None if none.
+
+    Args:
+        dataset (dict): Its ``metainfo.classes`` is a list, or a file of lines.
+
+    Raises:
+        InputError: If it is another text, which mmengine takes for a sequence
+            of letters.
+    """
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    if isinstance(classes, str):
+        if not Path(classes).is_file():
+            raise InputError(f"metainfo.classes is the text '{classes}': write "
+                             f"('{classes}', ) for a single class")
+        classes = list_from_file(classes)
+    return None if classes is None else tuple(classes)

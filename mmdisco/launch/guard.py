@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+import traceback
 from contextlib import contextmanager
 
 from mmdisco.errors import InputError
@@ -26,6 +27,8 @@ _SYSTEM = {
         'another run uses the port: set PORT to a free one, as PORT=29501 '
         'bash tools/dist_train.sh; for Slurm, MASTER_PORT',
 }
+# Where mmengine stores a data set's images, which fails if there are none.
+_STORE = '_serialize_data'
 # Seconds that ranks of a node may differ in meeting the same fault.
 _PATIENCE = 30
 
@@ -44,9 +47,14 @@ def one_line_errors():
     except InputError as error:
         message = str(error)
     except (TypeError, KeyError, ValueError, SyntaxError) as error:
-        if not any(typo in str(error) for typo in _TYPOS):
+        calls = traceback.extract_tb(error.__traceback__)
+        if any(call.name == _STORE for call in calls):
+            message = ('a data set of the config has no image left: look at '
+                       'its ann_file, data_prefix, classes and filter_cfg')
+        elif any(typo in str(error) for typo in _TYPOS):
+            message = f'the config does not fit: {error}'
+        else:
             raise
-        message = f'the config does not fit: {error}'
     except RuntimeError as error:
         message = next((says for words, says in _SYSTEM.items()
                         if re.search(words, str(error))), None)

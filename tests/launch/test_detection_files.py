@@ -4,8 +4,9 @@ import shutil
 import pytest
 from mmengine.config import Config
 
-from mmdisco.errors import MissingFileError
+from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import check_detection_files
+from mmdisco.launch.detection_files import classes_of
 
 
 @pytest.fixture
@@ -47,4 +48,18 @@ def test_so_is_that_of_an_evaluator(cfg, tmp_path):
     cfg.val_dataloader.dataset.data_root = str(
         shutil.move(tmp_path / 'a', tmp_path / 'b'))
     with pytest.raises(MissingFileError, match='a/val.json. of val_evaluator'):
+        check_detection_files(cfg, 'val')
+
+
+def test_classes_are_names_or_a_file_of_them(cfg, tmp_path):
+    dataset = cfg.val_dataloader.dataset
+    assert classes_of(dataset) is None
+    (tmp_path / 'names.txt').write_text('bag\nankle boot\n')
+    for given, names in ((['bag'], ('bag', )), (
+            str(tmp_path / 'names.txt'), ('bag', 'ankle boot'))):
+        dataset.metainfo = dict(classes=given)
+        assert classes_of(dataset) == names
+        check_detection_files(cfg, 'val')
+    dataset.metainfo = dict(classes='bag')
+    with pytest.raises(InputError, match=r"the text 'bag': write \('bag', \)"):
         check_detection_files(cfg, 'val')

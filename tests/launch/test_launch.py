@@ -3,6 +3,7 @@ import signal
 
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
@@ -78,6 +79,13 @@ def test_what_the_system_refuses_is_one_line(capsys, fault, line):
     said = capsys.readouterr().err
     assert said.startswith('error: ') and line in said
     assert said.count('\n') == 1
+
+
+def test_a_data_set_without_an_image_is_one_line(capsys):
+    with pytest.raises(SystemExit), one_line_errors():
+        BaseDataset(lazy_init=True)._serialize_data()
+    assert capsys.readouterr().err.startswith(
+        'error: a data set of the config has no image left: look at its ')
 
 
 def test_a_worker_that_is_killed_is_one_line(capsys):
