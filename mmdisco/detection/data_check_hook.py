@@ -12,7 +12,6 @@ from mmdet.registry import HOOKS
 from mmengine.dataset import BaseDataset
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from mmdisco.datasets.checks import (
     Report,
@@ -20,6 +19,7 @@ from mmdisco.datasets.checks import (
     check_content,
     similar,
 )
+from mmdisco.engine.online import unwrapped
 from mmdisco.errors import InputError
 
 _HEAD = re.compile(r'(.*\.)?(bbox|mask)_head(\.\d+)?')
@@ -69,8 +69,7 @@ class DetectionDataCheckHook(Hook):
             raise InputError(fault[0])
 
     def _check(self, runner, train, loops: list) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         sets = [('test' if train is None else 'val', loop.dataloader.dataset)
                 for loop in loops]
         if train is not None:

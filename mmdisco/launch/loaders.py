@@ -1,5 +1,6 @@
 import torch
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
 from .scope import is_detector
 
@@ -30,3 +31,12 @@ def set_up_loader(cfg: Config, name: str, pin_memory: bool = True,
         loader.persistent_workers = False
     if workers == 0:
         loader.pop('prefetch_factor', None)
+
+
+def batch_size_of(loader: DataLoader) -> int:
+    """Images of a batch of one rank.
+
+    A loader with a batch sampler of its own, as detectors have, does not know
+    it.
+    """
+    return loader.batch_size or loader.batch_sampler.batch_size

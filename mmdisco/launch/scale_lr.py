@@ -2,6 +2,7 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from mmdisco.errors import InputError
+from .loaders import batch_size_of
 
 
 def scale_lr(runner: Runner) -> None:
@@ -30,8 +31,7 @@ def scale_lr(runner: Runner) -> None:
     runner.auto_scale_lr = dict(settings, enable=False)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     several = isinstance(runner.optim_wrapper, OptimWrapperDict)
-    loader = runner.train_dataloader
-    batch = loader.batch_size or loader.batch_sampler.batch_size
+    batch = batch_size_of(runner.train_dataloader)
     for wrapper in (runner.optim_wrapper.values() if several else
                     [runner.optim_wrapper]):
         accumulated = wrapper._accumulative_counts

@@ -11,8 +11,8 @@ class StrictPretrainedInit(PretrainedInit):
     """``init_cfg=dict(type='Pretrained', checkpoint=…, prefix=…)``, strictly.
 
     It takes the name of mmengine's initialiser in mmpretrain's scope and, by
-    :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name and shape and leaves the rest
-    random. Here every tensor is loaded, or the run stops
+    :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name
+    and shape and leaves the rest random. Here every tensor is loaded, or the run stops
     (:func:`mmdisco.converters.initial_weights`).
 
     Args:

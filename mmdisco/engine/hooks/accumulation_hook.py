@@ -3,9 +3,10 @@ from typing import Dict, Optional
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch import Tensor
+
+from mmdisco.engine.online import unwrapped
 
 _KEY = 'accumulated_gradients'
 
@@ -70,7 +71,7 @@ class AccumulationHook(Hook):
         if not count:
             return
         if saved and (saved['count'], saved['of']) == (count, counts):
-            for name, parameter in _unwrapped(runner).named_parameters():
+            for name, parameter in unwrapped(runner.model).named_parameters():
                 if name in saved['gradients']:
                     parameter.grad = torch.empty_like(parameter).copy_(
                         saved['gradients'][name])
@@ -93,14 +94,9 @@ class AccumulationHook(Hook):
                 or wrapper._inner_count == wrapper._max_counts):
             return
         self._count = wrapper._inner_count
-        for name, parameter in _unwrapped(runner).named_parameters():
+        for name, parameter in unwrapped(runner.model).named_parameters():
             if parameter.requires_grad:
                 grad = (torch.zeros_like(parameter) if parameter.grad is None
                         else parameter.grad.detach().clone())
                 all_reduce(grad, 'mean')
                 self._gathered[name] = grad.cpu()
-
-
-def _unwrapped(runner) -> torch.nn.Module:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model

@@ -12,6 +12,7 @@ from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader, get_worker_info
 
 from mmdisco.engine.online import same_random_states
+from mmdisco.launch.loaders import batch_size_of
 
 
 @HOOKS.register_module()
@@ -183,4 +184,4 @@ def _place(loop: IterBasedTrainLoop) -> int:
     loader = loop.dataloader
     skips = (hasattr(loop.dataloader_iterator, 'skip_iter')
              and hasattr(loader.sampler, 'skip'))
-    return loop.iter * loader.batch_size if skips else 0
+    return loop.iter * batch_size_of(loader) if skips else 0

@@ -1,8 +1,8 @@
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmdisco.converters import initial_weights, load_strictly
+from mmdisco.engine.online import unwrapped
 
 
 @HOOKS.register_module()
@@ -31,8 +31,7 @@ class LoadFromHook(Hook):
         """
         if self._path is None:
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         initial = initial_weights(model, self._path)
         state_dict = {**model.state_dict(), **initial.tensors}
         load_strictly(model, state_dict, f"load_from='{self._path}'")

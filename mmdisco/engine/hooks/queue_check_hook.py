@@ -1,10 +1,11 @@
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
+from mmdisco.engine.online import unwrapped
 from mmdisco.errors import InputError
+from mmdisco.launch.loaders import batch_size_of
 from mmdisco.models.losses.feature_queue import FeatureQueue
 
 
@@ -27,15 +28,13 @@ class QueueCheckHook(Hook):
         """
         images = len(runner.train_dataloader.dataset)
         loader = runner.train_dataloader
-        batch = runner.world_size * (
-            loader.batch_size or loader.batch_sampler.batch_size)
+        batch = runner.world_size * batch_size_of(loader)
         if images < batch:
             raise InputError(
                 f'{images} images are too few for one batch of {batch} '
                 f'({runner.world_size} ranks): lower '
                 'train_dataloader.batch_size, or add images')
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         prefix = 'model.ssl.' if hasattr(model, 'ssl') else 'model.'
         for name, module in model.named_modules():
             if isinstance(module, FeatureQueue) and len(module.rows) > images:

@@ -9,6 +9,7 @@ from mmpretrain.registry import HOOKS
 from mmdisco.engine.online import unwrapped
 from mmdisco.engine.schedule_at import COUNTED, schedule_at
 from mmdisco.errors import InputError
+from mmdisco.launch.loaders import batch_size_of
 
 _KEY = 'settings'
 # of optimizers: how they compute, not what
@@ -84,7 +85,7 @@ def _settings(runner) -> dict:
         loop=type(loop).__name__,
         **length,
         epoch_length=len(loader),
-        batch_size=loader.batch_size or loader.batch_sampler.batch_size,
+        batch_size=batch_size_of(loader),
         ranks=runner.world_size,
         accumulative_counts=runner.optim_wrapper._accumulative_counts)
 

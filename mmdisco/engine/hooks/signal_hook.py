@@ -173,7 +173,9 @@ class SignalHook(Hook):
 
     def _see(self, teacher: nn.Module, args: tuple, output) -> None:
         outputs = [output] if torch.is_tensor(output) else output
-        self._embeds += [embeds.detach() for embeds in outputs]
+        # a teacher of one's own may give anything
+        self._embeds += [embeds.detach() for embeds in outputs
+                         if torch.is_tensor(embeds) and embeds.dim() == 2]
 
     def _look_at_teacher(self, runner) -> None:
         """Warn if it gives one embedding to all images, in the first step."""
@@ -257,15 +259,15 @@ def _explain(runner, step: Step, parts: Dict[str, bool],
     bad = [name for name, finite in parts.items() if not finite]
     good = [name for name, finite in parts.items() if finite]
     bad = [name for name in bad if name != 'loss'] or bad
-    told = ', '.join(f'{name} is {float(step.losses[name])}' for name in bad)
+    text = ', '.join(f'{name} is {float(step.losses[name])}' for name in bad)
     if good:
-        told += f" ({', '.join(good)} {'is' if len(good) == 1 else 'are'} not)"
+        text += f" ({', '.join(good)} {'is' if len(good) == 1 else 'are'} not)"
     if not first:
-        return (f'iteration {step.iter + 1}: {told}: the training diverges. '
+        return (f'iteration {step.iter + 1}: {text}: the training diverges. '
                 f'{_remedy(runner)}')
     teacher = (', the teacher' if hasattr(unwrapped(runner.model), 'teacher')
                and any('distill' in name for name in bad) else '')
-    return (f'iteration {step.iter + 1}, the first: {told}, though no weight '
+    return (f'iteration {step.iter + 1}, the first: {text}, though no weight '
             f'has changed yet: look at the images{teacher}, and at mean and '
             'std of the data_preprocessor')
 

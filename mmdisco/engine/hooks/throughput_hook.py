@@ -1,6 +1,8 @@
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
+from mmdisco.launch.loaders import batch_size_of
+
 
 @HOOKS.register_module()
 class ThroughputHook(Hook):
@@ -30,10 +32,8 @@ class ThroughputHook(Hook):
         if 'train/time' not in hub.log_scalars:
             return
         self.seconds += hub.get_scalar('train/time').current()
-        loader = runner.train_dataloader
-        # a batch sampler of one's own knows the size, the loader does not
-        batch = loader.batch_size or loader.batch_sampler.batch_size
-        self.images += batch * runner.world_size
+        self.images += batch_size_of(
+            runner.train_dataloader) * runner.world_size
         hub.update_scalar('train/images_per_s',
                           self.images / max(self.seconds, 1e-9))
         if self.every_n_train_iters(runner, self.window):
