@@ -12,8 +12,8 @@ class StrictPretrainedInit(PretrainedInit):
 
     It takes the name of mmengine's initialiser in mmpretrain's scope and, by
     :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name
-    and shape and leaves the rest random. Here every tensor is loaded, or the run stops
-    (:func:`mmdisco.converters.initial_weights`).
+    and shape and leaves the rest random. Here every tensor is loaded, or the
+    run stops (:func:`mmdisco.converters.initial_weights`).
 
     Args:
         checkpoint (str): The file, or a URL.
