@@ -1,5 +1,5 @@
 from collections import Counter
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import BaseClassifier, BaseSelfSupervisor
@@ -52,6 +52,8 @@ def initial_weights(model: nn.Module, path: str,
       initialised, and the report names them.
     - Of a network of another kind, as a detector: the whole or, from a file
       of a backbone alone, the backbone.
+    - Of a backbone: all of it. Parts that it does not have, as a classifier
+      or the last stage of a ResNet, are left out, and the report names them.
 
     Args:
         model (nn.Module): An algorithm, a classifier, a detector, or a
@@ -71,9 +73,12 @@ def initial_weights(model: nn.Module, path: str,
     own, content = model.state_dict(), _content(loaded)
     check_finite(content, name)
     below = _below(content, prefix, name)
-    whole = below.keys() == own.keys() and not misfits(below, own)
     student = getattr(model, 'ssl', model)
     backbone = getattr(student, 'backbone', student)
+    beside = ''
+    if backbone is model:
+        below, beside = _parts_of(own, below)
+    whole = below.keys() == own.keys() and not misfits(below, own)
     if prefix is not None and not whole:
         check_fit(own, below, f"{name}, below '{prefix}',")
     try:
@@ -83,14 +88,15 @@ def initial_weights(model: nn.Module, path: str,
             if below.keys() & own.keys():
                 check_fit(own, below, name)
             raise
-        return InitialWeights(below, _loaded(path, len(own), 'all'))
+        return InitialWeights(below, _loaded(path, len(own), 'all') + beside)
     check_settings(conversion, backbone, name, 'model.backbone')
     if whole:
-        return InitialWeights(below, _loaded(path, len(own), 'all'))
+        return InitialWeights(below, _loaded(path, len(own), 'all') + beside)
     if backbone is model:
-        weights = conversion.part('backbone')
+        weights, beside = _parts_of(own, conversion.part('backbone'))
         check_fit(own, weights, name)
-        return InitialWeights(weights, _loaded(path, len(own), 'the backbone'))
+        return InitialWeights(
+            weights, _loaded(path, len(own), 'the backbone') + beside)
     alone = {key.split('.')[0] for key in conversion.state_dict} == {
         'backbone'} and 'not the student' not in conversion.left_out
     if not alone and not isinstance(
@@ -120,6 +126,20 @@ def _below(content: Dict[str, Tensor], prefix: Optional[str],
         raise InputError(f"{name} has nothing below the prefix '{prefix}': "
                          f"its names begin with {', '.join(tops[:5])}")
     return below
+
+
+def _parts_of(own: Dict[str, Tensor],
+              weights: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], str]:
+    """Leave out whole parts that a backbone does not have.
+
+    As the last stage of a ResNet, of which a C4 detector's backbone has
+    three. Blocks of a stage that it has are not left out.
+    """
+    parts = {key.split('.')[0] for key in own}
+    kept = {key: value for key, value in weights.items()
+            if key.split('.')[0] in parts}
+    left = [key for key in weights if key not in kept]
+    return kept, f'; left out: {_counts(left)}' if left and kept else ''
 
 
 def _of_student(model: nn.Module, student: nn.Module, conversion: Conversion,

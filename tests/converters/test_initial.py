@@ -262,3 +262,31 @@ def test_another_epsilon_of_batch_norm_is_refused(tmp_path):
 def test_a_url_is_read_by_its_scheme(tmp_path):
     with pytest.raises(InputError, match='download it, and give the file'):
         initial_weights(build(), 'http://127.0.0.1:9/none.pth')
+
+
+@pytest.mark.parametrize('prefix', [None, 'backbone.'])
+def test_a_backbone_of_three_stages_leaves_the_fourth_out(tmp_path, prefix):
+    whole = MODELS.build(dict(BACKBONE, out_indices=(3, )))
+    path = tmp_path / 'whole.pth'
+    torch.save(dict(state_dict={f'backbone.{key}': value for key, value
+                                in whole.state_dict().items()}), path)
+    part = MODELS.build(dict(
+        BACKBONE, num_stages=3, out_indices=(2, ), strides=(1, 2, 2),
+        dilations=(1, 1, 1)))
+    initial = initial_weights(part, str(path), prefix)
+    left = len(whole.state_dict()) - len(part.state_dict())
+    assert initial.report.endswith(f'; left out: layer4 ({left})')
+    assert initial.tensors.keys() == part.state_dict().keys()
+    for key, value in initial.tensors.items():
+        assert torch.equal(value, whole.state_dict()[key])
+
+
+@pytest.mark.parametrize('prefix', [None, 'backbone.'])
+def test_a_shallower_backbone_does_not_take_part_of_a_deeper_one(
+        tmp_path, prefix):
+    deep = MODELS.build(dict(BACKBONE, depth=34))
+    path = tmp_path / 'deep.pth'
+    torch.save(dict(state_dict={f'backbone.{key}': value for key, value
+                                in deep.state_dict().items()}), path)
+    with pytest.raises(InputError, match='unexpected, e.g. layer1.2'):
+        initial_weights(MODELS.build(BACKBONE), str(path), prefix)

@@ -116,7 +116,7 @@ EVALUATION = {
                  'has the box 5 5 0 9: of no width'),
     'negative width': (first('annotations', bbox=[9, 5, -4, 9]),
                        'has the box 9 5 -4 9: of no width'),
-    'corners': (corners, ", which leaves the image of 64x64: COCO's are"),
+    'corners': (corners, "leaves the image of 64x64: COCO's are"),
     'of two images': (lambda c: c['images'][0].update(
         id=str(c['images'][0]['id'])), 'the ids of images are both numbers'),
 }
@@ -141,6 +141,49 @@ def test_what_stops_or_spoils_the_evaluation_is_a_fault(coco, name):
         assert score < .99 or len(kept) < len(truth['annotations'])
     except (KeyError, TypeError, ValueError):
         pass
+
+
+@pytest.mark.parametrize('box, fault', [
+    ([30, 40, 60, 20], False),  # 34 of its 60 columns are inside
+    ([40, 40, 60, 20], True)])
+def test_a_box_that_leaves_its_image_is_a_fault_if_no_more_is_inside(
+        coco, box, fault):
+    edit(coco, first('annotations', bbox=box, area=1200), VAL)
+    x, y, width, height = box
+    inside = (min(x + width, 64) - x) / width
+    assert (inside < .5) == fault
+    report = check_coco(coco, counts='any')
+    if fault:
+        assert ('more than half leaves the image of 64x64'
+                in report.faults[0])
+    else:
+        assert not report.faults
+        assert f"'{coco / VAL}': 1 of " in report.warnings[0]
+        assert average_precision(coco, json.loads(
+            (coco / VAL).read_text())) == pytest.approx(1)
+
+
+def test_boxes_that_leave_their_image_as_corners_do_are_a_fault():
+    """Each is more than half inside, and there are too many to be chance."""
+    boxes = [[8, 8, 60, 60]] * 2 + [[4, 4, 8, 8]] * 18
+    content = dict(
+        images=[dict(id=1, width=64, height=64)],
+        categories=[dict(id=1, name='a')],
+        annotations=[dict(id=i, image_id=1, category_id=1, bbox=box,
+                          area=box[2] * box[3], iscrowd=0)
+                     for i, box in enumerate(boxes, 1)])
+    report = Report()
+    check_content(report, 'a.json', content, True)
+    assert report.faults == [
+        "a.json: 2 of 20 boxes leave their image by more than 2 pixels: "
+        "COCO's are left, top, width and height, not corners"]
+    content['annotations'] = content['annotations'][1:]
+    content['annotations'] += [
+        dict(content['annotations'][-1], id=i) for i in range(21, 24)]
+    report = Report()
+    check_content(report, 'a.json', content, True)
+    assert not report.faults
+    assert '1 of 22 boxes leave' in report.warnings[0]
 
 
 def test_ignore_is_a_fault_where_it_is_evaluated(coco):

@@ -6,6 +6,8 @@ from .masks import left_out_polygons, mask_fault
 from .report import Report
 
 SLACK = 2  # pixels by which rounding may move a box out of its image
+_FEW = .05  # share of boxes that may leave their image and are not corners
+_HINT = ": COCO's are left, top, width and height, not corners"
 _LARGEST = 1e10  # area beyond which pycocotools ignores an object
 
 
@@ -62,6 +64,7 @@ def check_content(report: Report, path: str, content: dict,
             f'{number} can be learned: mmdet leaves out those of no area, '
             'under a pixel wide or high, or of a crowd'
             for number, count in kept.items() if there[number] and not count)
+    _check_leaving(report, path, odd, len(objects))
     for (kind, text), count in odd.items():
         getattr(report, kind).append(f'{path}: {count} {text}')
 
@@ -126,11 +129,12 @@ def _object(entry: dict, sizes: dict, kept: dict, evaluated: bool,
     size = sizes[image]
     if size and not (-SLACK <= x and x + width <= size[0] + SLACK
                      and -SLACK <= y and y + height <= size[1] + SLACK):
-        corners = x < width <= size[0] and y < height <= size[1]
-        return (f'has the box {_text(box)}, which leaves the image of '
-                f'{size[0]:g}x{size[1]:g}' + (
-                    ": COCO's are left, top, width and height, not corners"
-                    if corners else ''))
+        if _inside(box, size) < .5:
+            return (f'has the box {_text(box)}, of which more than half '
+                    f'leaves the image of {size[0]:g}x{size[1]:g}{_HINT}')
+        odd['leaving', 'in all'] += 1
+        if x < width <= size[0] and y < height <= size[1]:
+            odd['leaving', 'fit as corners'] += 1
     if evaluated and not 0 <= area <= _LARGEST:
         return f'has the area {area:g}: pycocotools would ignore it'
     if masks:
@@ -160,6 +164,29 @@ def _object(entry: dict, sizes: dict, kept: dict, evaluated: bool,
         odd['warnings', 'objects have a larger area than their box: the AP of '
             'small, medium and large ones is not what it says'] += 1
     return None
+
+
+def _inside(box: list, size: tuple) -> float:
+    """Share of a box that is inside its image."""
+    return math.prod(
+        max(min(start + side, end) - max(start, 0), 0) / max(side, 1e-9)
+        for start, side, end in zip(box[:2], box[2:], size))
+
+
+def _check_leaving(report: Report, path: str, odd: Counter,
+                   objects: int) -> None:
+    """A few boxes leave their image in many a set; many do as corners."""
+    leaving = odd.pop(('leaving', 'in all'), 0)
+    corners = odd.pop(('leaving', 'fit as corners'), 0)
+    if not leaving:
+        return
+    text = (f'{path}: {leaving} of {objects} boxes leave their image by more '
+            f'than {SLACK} pixels')
+    if corners == leaving and leaving > _FEW * objects:
+        report.faults.append(text + _HINT)
+    else:
+        report.warnings.append(f'{text}: training cuts them off, and the '
+                               'evaluation measures them as they are')
 
 
 def _text(box: list) -> str:
