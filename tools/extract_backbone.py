@@ -47,7 +47,7 @@ def main() -> None:
     meta = dict(origin(args.checkpoint),
                 overrides=dict(conversion.overrides),
                 **kept_normalisation(conversion.meta))
-    try:  # so that the file tells, too
+    try:  # so that the file names its network, too
         network = find_network(conversion.meta)
         meta.update(arch=network.arch, backbone={
             **network.backbone, **conversion.overrides})

@@ -15,7 +15,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # draws of seed, epoch, rank and image alone, with any workers
     epoch_seed=dict(type='EpochSeedHook'),
-    # stops where losses or weights are no numbers, before a checkpoint
+    # stops where losses or weights are not finite, before a checkpoint
     signals=dict(type='SignalHook'))
 custom_hooks = [
     dict(type='QueueCheckHook'),

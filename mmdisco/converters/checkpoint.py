@@ -16,7 +16,7 @@ def read_conversion(path: str) -> Conversion:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, of no known family, holds weights
+        ValueError: If it is not a checkpoint, of no known family, holds weights
             of the student that nothing explains, or that are not finite.
     """
     return explain(safe_load(path), path)

@@ -24,7 +24,7 @@ class Conversion(NamedTuple):
     overrides: Mapping  # settings that the backbone needs for these weights
     counters: int  # of batches, which were added
     taken: str = ''  # which of its encoders this is
-    assumed: str = ''  # what neither keys nor file tell, '' if nothing
+    assumed: str = ''  # what neither keys nor file show, '' if nothing
     choices: Sequence[Mapping] = ()  # overrides of all that it may be then
     meta: Mapping = {}  # what the file says of itself
     alike: str = ''  # other networks of the same keys
@@ -123,7 +123,7 @@ def _choose(naming: Naming, family: Family, wanted: str
     return named[wanted], ''
 
 
-def _tells_network(meta: Mapping) -> bool:
+def _states_network(meta: Mapping) -> bool:
     return bool({'cfg', 'backbone'} & meta.keys())
 
 
@@ -136,13 +136,14 @@ def _settings(meta: Mapping, own: bool, naming: Naming, renamed: Renamed,
     known = naming.library == OURS and not (
         renamed.unexpected or renamed.unused)
     overrides = known_overrides(meta, naming if known else None)
-    told = bool(overrides) or _tells_network(meta)
-    if known and not told:
+    stated = bool(overrides) or _states_network(meta)
+    if known and not stated:
         chosen, assumed = _choose(naming, family, variant)
         return chosen.overrides, assumed
     if variant != 'auto':
         raise InputError(f'--variant {variant} is not for this file: ' + (
-            'it tells its settings' if told else 'its names have one meaning'))
+            'it states its settings' if stated else
+            'its names have one meaning'))
     return overrides, ''
 
 
@@ -169,7 +170,7 @@ def _sort(found: Found, head: Mapping[str, str], longer: Sequence[str]
 
 def _note_the_rest(loaded: Mapping, found: Found,
                    left_out: Dict[str, List[str]]) -> None:
-    """Add what is no tensor, and what is beside the weights."""
+    """Add what is not a tensor, and what is beside the weights."""
     group, kept = found.group, set(found.keys.values())
     left_out['no tensors'] += [
         str(k) for k in (loaded[group] if group else loaded) if k not in kept]
@@ -213,7 +214,7 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
         raise InputError('it has no backbone that is known here, its first '
                          f"key is '{found.key(first)}'")
     library = OURS if named_here else 'nobody else'
-    if named_here and _tells_network(meta):
+    if named_here and _states_network(meta):
         neck = None  # there
     if own and variant != 'auto':
         raise InputError(f'--variant {variant} is not for this file: its '

@@ -64,7 +64,7 @@ def initial_weights(model: nn.Module, path: str,
             None.
 
     Raises:
-        InputError: If a tensor of the file has no place and no family tells
+        InputError: If a tensor of the file has no place and no family says
             why, a part of the model is not in the file as a whole, shapes
             differ, or a value is not finite.
     """

@@ -33,7 +33,7 @@ class Naming(NamedTuple):
         linear (tuple): Their paths that are linear layers, where ours are 1x1
             convolutions.
         variants (tuple): The networks that have these names; where nothing
-            tells which it is, the first is taken, and that is reported.
+            shows which it is, the first is taken, and that is reported.
         alike (str): Networks that have these names, too, and are others.
     """
     library: str

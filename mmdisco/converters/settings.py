@@ -1,4 +1,4 @@
-"""Settings that no tensor tells: a file's against a network's."""
+"""Settings that no tensor shows: a file's against a network's."""
 import logging
 from inspect import signature
 from typing import List, Mapping
@@ -17,13 +17,13 @@ _NORMS = {'BN': _BatchNorm, 'LN': nn.LayerNorm}
 _PADDING = {True: 'padding as TensorFlow', False: 'padding alike on both sides'}
 
 
-def _told(meta: Mapping) -> Mapping:
-    """Backbone's config that a file tells, with the defaults of its class."""
+def _stated(meta: Mapping) -> Mapping:
+    """Backbone's config that a file holds, with the defaults of its class."""
     backbone = meta.get('backbone')
     if isinstance(meta.get('cfg'), str):
         try:
             backbone = read_parts(meta['cfg']).backbone
-        except InputError:  # of more than plain values: it tells nothing
+        except InputError:  # of more than plain values: unknown
             return {}
     kind = backbone.get('type') if isinstance(backbone, Mapping) else None
     if not isinstance(kind, str) or kind not in MODELS.module_dict:
@@ -81,22 +81,22 @@ def check_settings(conversion: Conversion, backbone: nn.Module, name: str,
         InputError: If a setting differs, with both values.
     """
     choices = conversion.choices or (conversion.overrides, )
-    told = _told(conversion.meta)
-    faults = [_faults({**told, **settings}, backbone, where)
+    stated = _stated(conversion.meta)
+    faults = [_faults({**stated, **settings}, backbone, where)
               for settings in choices]
     if all(faults):
         raise InputError(f'{name} was learned with '
                          f"{'; and with '.join(faults[0])}")
     if conversion.assumed:
         print_log(
-            f'{name}: its names do not tell the padding of its network, nor '
+            f'{name}: its names do not show the padding of its network, nor '
             'BN eps: it is used with those of the backbone that it is loaded '
             'into. By itself it would be ' + conversion.assumed, 'current',
             level=logging.WARNING)
 
 
 def warn_assumed(conversion: Conversion, name: str) -> None:
-    """Warn of what neither the keys of a file nor the file itself tell.
+    """Warn of what neither the keys of a file nor the file itself show.
 
     Args:
         conversion (Conversion): Of the file.

@@ -56,7 +56,7 @@ SAFETENSORS = '.safetensors'
 
 
 def ending_of(path: Union[str, Path]) -> str:
-    """The ending that tells the format of a file of weights.
+    """The ending that names the format of a file of weights.
 
     Raises:
         InputError: If it is that of another format.
@@ -96,7 +96,7 @@ def reproducible_bytes(ending: str, state_dict: Mapping[str, Tensor],
         buffer = io.BytesIO()
         torch.save(dict(state_dict=own, **content) if content else own, buffer)
         return buffer.getvalue()
-    # sparse or quantized tensors, or a value that is no JSON
+    # sparse or quantized tensors, or a value that JSON lacks
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(f"a file of weights *{ending} can not hold it: "
                          f'{error}') from error

@@ -49,5 +49,5 @@ def check_labels(runner: Runner) -> None:
         if number:
             runner.logger.warning(
                 f'{number} of the validation images (at most 64 were looked '
-                'at) are training images, too: a score by them tells little '
+                'at) are training images, too: a score by them says little '
                 'of other images')

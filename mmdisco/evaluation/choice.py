@@ -46,7 +46,7 @@ def best_setting(scores: Dict[float, HeldOutScore]) -> float:
 
     Of those that are equal, the one with the lowest cross-entropy: few images
     are classified alike under most penalties, and the strongest would only
-    tell the largest class. Then the first.
+    predict the largest class. Then the first.
 
     Args:
         scores (dict[float, HeldOutScore]): By setting.

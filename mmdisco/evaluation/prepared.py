@@ -112,7 +112,7 @@ def _doubts(sources: List[Source], found: List[Features]) -> Iterator[str]:
     number = copies(*sources)
     if number:
         yield (f'{number} of the test images (at most 64 were looked at) are '
-               'training images, too: a score by them tells little of other '
+               'training images, too: a score by them says little of other '
                'images')
     num = len(sources[1])
     if num < 100:

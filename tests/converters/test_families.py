@@ -144,7 +144,7 @@ def test_an_efficientnet_of_seed():
     assert found.faults == 0
     assert found.backbone['conv_cfg'] == dict(type='Conv2dAdaptivePadding')
     assert found.backbone['norm_cfg']['eps'] == .001
-    assert not conversion.assumed  # it is SEED's code that tells
+    assert not conversion.assumed  # SEED's code shows it
     outputs = np.load(DATA / 'seed_effb0_outputs.npz')
     images = torch.from_numpy(np.load(DATA / 'layouts_outputs.npz')['input'])
     backbone, neck = built(conversion, found)
@@ -152,7 +152,7 @@ def test_an_efficientnet_of_seed():
         feats = backbone(images)
         close(feats[-1].mean((2, 3)), torch.from_numpy(outputs['pooled']))
         close(neck(feats)[0], torch.from_numpy(outputs['embedding_raw']))
-        # and both are told apart by these numbers
+        # and both are distinguished by these numbers
         other = MODELS.build({**found.backbone, 'conv_cfg': None})
         load_strictly(other, conversion.part('backbone'), '')
         other.eval()

@@ -1,4 +1,4 @@
-"""Settings that no tensor tells: padding, and epsilons of norms."""
+"""Settings that no tensor shows: padding, and epsilons of norms."""
 import pytest
 import timm
 import torch
@@ -127,14 +127,14 @@ def save(path, network, **meta):
 
 
 def test_an_efficientnet_of_mmpretrain_is_one_of_two(tmp_path):
-    """Its own pads as TensorFlow; a file that tells is believed."""
+    """Its own pads as TensorFlow; a file that states it is believed."""
     bare = save(tmp_path / 'bare.pth', effnet())
     conversion = read_conversion(bare)
     assert "mmpretrain's own" in conversion.assumed
-    told = dict(type='EfficientNet', arch='b0')
-    for meta in (dict(backbone=told),
-                 dict(cfg=f'model = dict(backbone={told})')):
-        path = save(tmp_path / 'told.pth', effnet(), **meta)
+    stated = dict(type='EfficientNet', arch='b0')
+    for meta in (dict(backbone=stated),
+                 dict(cfg=f'model = dict(backbone={stated})')):
+        path = save(tmp_path / 'stated.pth', effnet(), **meta)
         student = load_student(path)
         assert read_conversion(path).assumed == ''
         assert student.network.arch is None  # not effb0, which pads otherwise
@@ -157,14 +157,14 @@ def readers(path, network):
     (dict(PLAIN, **{'conv_cfg': TF['conv_cfg']}), 'norm_cfg.eps'),
     (TF, '')])
 def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
-    """Whether SEED's code tells them, or the config in the file."""
+    """Whether SEED's code shows them, or the config in the file."""
     init_default_scope('mmpretrain')
     seed = tmp_path / 'seed.pth'
     content, _ = public_content('seed_student_effb0', ('', ''))
     torch.save(content, seed)
-    told = dict(type='EfficientNet', arch='b0')
+    stated = dict(type='EfficientNet', arch='b0')
     trained = save(tmp_path / 'trained.pth', effnet(),
-                   cfg=f"model = dict(type='MoCo', backbone={told})")
+                   cfg=f"model = dict(type='MoCo', backbone={stated})")
     network = effnet(**own)
     for path in (str(seed), trained):
         for read in readers(path, network):
@@ -186,7 +186,7 @@ def test_of_a_file_that_may_be_both_either_is_taken(tmp_path, monkeypatch):
     for padding in (TF, dict(TF, conv_cfg=None)):
         for read in readers(str(path), effnet(**padding)):
             read()
-            assert 'names do not tell the padding' in lines.pop()
+            assert 'names do not show the padding' in lines.pop()
     load_student(str(path), 'effb0')
     assert '0.7.0 of PyPI' in lines.pop() and not lines
     for read in readers(str(path), effnet(**PLAIN)):
@@ -223,7 +223,7 @@ def test_exported_names_of_both_variants():
 
 
 def test_a_model_of_the_zoo_has_the_settings_of_its_file(tmp_path):
-    """A published file tells its network, but not as overrides."""
+    """A published file names its network, but not as overrides."""
     network = effnet(**TF)
     path = save(tmp_path / 'published.pth', network, arch='effb0',
                 backbone=dict(type='EfficientNet', arch='b0', **TF))

@@ -102,7 +102,7 @@ EVALUATION = {
     'all ids from 0': (each('annotations', id=lambda o: o['id'] - 1),
                        'an annotation has the id 0'),
     'texts for ids': (each('annotations', id=lambda o: f"a{o['id']}"),
-                      "annotation 'a1' has an id that is no whole number"),
+                      "annotation 'a1' has an id that is not a whole number"),
     'no iscrowd': (without('annotations', 'iscrowd'),
                    'annotation 1 has iscrowd None, not 0 or 1'),
     'iscrowd in words': (first('annotations', iscrowd='0'),
@@ -258,22 +258,22 @@ def test_what_only_an_evaluation_needs_is_no_fault_of_training(coco):
     (first('annotations', segmentation=[[1, 2, 3, 4]]), None,
      'annotation 1 has a polygon of 4 numbers'),
     (first('annotations', segmentation=[1, 2, 3, 4]), None,
-     'annotation 1 has a segmentation that is no list of lists'),
+     'annotation 1 has a segmentation that is not a list of lists'),
     (first('annotations', segmentation=[[1, 2, 3, 4]]), False, None),
     (first('annotations', segmentation=[[1, 2, 9, 2, 9]]), None,
      'annotation 1 has no polygon of three points'),
     (first('annotations', segmentation=[[1, 2, 9, 2, float('nan'), 9]]), None,
      'annotation 1 has a polygon with a number that is not finite'),
     (first('annotations', segmentation=[['1', '2', '9', '2', '9', '9']]), None,
-     'is no list of lists of numbers'),
+     'is not a list of lists of numbers'),
     (first('annotations', segmentation=dict(size=[32, 32], counts=[1024])),
      None, 'has a mask of the size [32, 32], in an image of [64, 64]'),
     (first('annotations', segmentation=dict(size=[64, 64], counts=[4000])),
      None, 'has run lengths of 4000 pixels, in an image of 4096'),
     (first('annotations', segmentation=dict(size=[64, 64], counts='?? ')),
-     None, 'has run lengths that are no counts'),
+     None, 'has run lengths that are not counts'),
     (first('annotations', segmentation=dict(size=[64, 64])), None,
-     'has run lengths that are no counts'),
+     'has run lengths that are not counts'),
     (each('images', width=64.), None, 'image 1 has the size (64.0, 64)'),
     (each('images', width=64.), False, None),
 ])
@@ -480,7 +480,7 @@ def test_a_file_that_pycocotools_cant_read_is_a_fault(coco):
     (coco / VAL).write_bytes(b'\xef\xbb\xbf' + (coco / VAL).read_bytes())
     with pytest.raises(ValueError):
         COCO(str(coco / VAL))
-    assert "val2017.json' is no JSON: " in check_coco(coco, 'any').faults[0]
+    assert "val2017.json' is not JSON: " in check_coco(coco, 'any').faults[0]
 
 
 def test_checking_takes_about_as_long_as_reading():

@@ -96,8 +96,8 @@ def replace_box(text):
 
 
 @pytest.mark.parametrize('damage, words', [
-    (lambda root: change(root / XML, '</size>', ''), f"{XML}' is no XML: "),
-    (lambda root: (root / XML).write_bytes(b''), f"{XML}' is no XML: no elem"),
+    (lambda root: change(root / XML, '</size>', ''), f"{XML}' is not XML: "),
+    (lambda root: (root / XML).write_bytes(b''), f"{XML}' is not XML: no elem"),
     (lambda root: (root / XML).unlink(), f"no annotation '*{XML}'"),
     (lambda root: (root / 'VOC2007/JPEGImages/000001.jpg').unlink(),
      "no image '*VOC2007/JPEGImages/000001.jpg'"),
@@ -205,7 +205,7 @@ def first(key, name, value):
 
 
 @pytest.mark.parametrize('damage, words', [
-    (lambda root: change(root / JSON, '{', '{{'), f"{JSON}' is no JSON: "),
+    (lambda root: change(root / JSON, '{', '{{'), f"{JSON}' is not JSON: "),
     (lambda root: (root / JSON).write_text('[1]'), 'has no list of images'),
     (lambda root: change_json(root, lambda c: c.pop('categories')),
      'has no list of categories'),

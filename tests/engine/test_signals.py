@@ -1,4 +1,4 @@
-"""Losses and weights that are no numbers stop a run; constant signals warn."""
+"""Losses and weights that are not finite stop a run; constant signals warn."""
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 

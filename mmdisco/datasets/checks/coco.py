@@ -112,7 +112,7 @@ def _content(path: Path, faults: List[str]) -> Optional[dict]:
         # pycocotools reads it as text, which must not begin with a mark
         content = json.loads(path.read_text('utf-8'))
     except (ValueError, OSError) as error:
-        faults.append(f"'{path}' is no JSON: {error}")
+        faults.append(f"'{path}' is not JSON: {error}")
         return None
     for key in ('images', 'annotations', 'categories'):
         found = content.get(key) if isinstance(content, dict) else None

@@ -93,8 +93,8 @@ def _ids(content: dict, evaluated: bool) -> Iterator[str]:
                        'count from 1')
             elif isinstance(number, str) or (
                     what == 'category' and not isinstance(number, int)):
-                yield (f'{what} {number!r} has an id that is no whole number, '
-                       'at which the evaluation would stop')
+                yield (f'{what} {number!r} has an id that is not a whole '
+                       'number, at which the evaluation would stop')
                 break  # as those that follow
         if len(kinds) > 1:
             yield f'the ids of {key} are both numbers and texts'

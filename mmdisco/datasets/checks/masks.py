@@ -29,7 +29,7 @@ def _polygons(mask: list) -> Optional[str]:
         lengths = [len(polygon) for polygon in mask]
         finite = all(math.isfinite(sum(polygon)) for polygon in mask)
     except (TypeError, OverflowError):
-        return 'has a segmentation that is no list of lists of numbers'
+        return 'has a segmentation that is not a list of lists of numbers'
     if not finite:
         return 'has a polygon with a number that is not finite'
     # pycocotools takes the first one's length for the kind of all
@@ -52,7 +52,7 @@ def _run_lengths(mask: dict, width: int, height: int) -> Optional[str]:
         runs = counts if isinstance(counts, list) else None
     if runs is None or not all(
             isinstance(run, int) and run >= 0 for run in runs):
-        return 'has run lengths that are no counts of pixels'
+        return 'has run lengths that are not counts of pixels'
     if sum(runs) != width * height:
         return (f'has run lengths of {sum(runs)} pixels, in an image of '
                 f'{width * height}')

@@ -131,13 +131,13 @@ class _Annotation:
                odd: Counter) -> Iterator[str]:
         """What mmdet stops at or leaves out.
 
-        The classes of its objects go to ``found``, what is no fault to
+        The classes of its objects go to ``found``, what is not a fault to
         ``odd``, by kind and text.
         """
         try:
             root = ET.parse(self.path).getroot()
         except (ET.ParseError, OSError, ValueError, LookupError) as error:
-            yield f"'{self.path}' is no XML: {error}"
+            yield f"'{self.path}' is not XML: {error}"
             return
         if root.find('size') is None:  # mmdet then asks the image
             size = size_of(self.image)
@@ -171,8 +171,8 @@ def _object(entry: ET.Element, classes: Sequence[str], size: Size,
     width, height = (side or math.inf for side in size)
     # not a number compares as False
     if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
-        told = ' '.join(f'{x:g}' for x in box)
-        yield f'has the box {told} in an image of {width:g}x{height:g}'
+        text = ' '.join(f'{x:g}' for x in box)
+        yield f'has the box {text} in an image of {width:g}x{height:g}'
     elif min(box[:2]) < 1:
         odd['warnings', "objects begin at 0, where VOC's boxes count from 1: "
             'mmdet subtracts 1, and theirs are a pixel off'] += 1

@@ -25,7 +25,7 @@ class Step(NamedTuple):
 
 @HOOKS.register_module()
 class SignalHook(Hook):
-    """Stops a training whose losses or weights are no numbers.
+    """Stops a training whose losses or weights are not finite.
 
     Before any checkpoint is written with them, on all ranks at once, and with
     the iteration, the part of the loss, and what to look at. Losses are read
@@ -37,7 +37,7 @@ class SignalHook(Hook):
 
     It warns where a signal is constant, in the first iteration and at every
     ``look_interval``: images of one colour, or all alike, and a teacher that
-    gives all of them the same embedding; and where a score is no number.
+    gives all of them the same embedding; and where a score is not finite.
 
     Args:
         interval (int): Iterations from one reading to the next. Defaults to
@@ -66,7 +66,7 @@ class SignalHook(Hook):
 
         Raises:
             InputError: If images would be divided by zero, or a weight of
-                student or teacher is no number.
+                student or teacher is not finite.
         """
         model = unwrapped(runner.model)
         _check_preprocessor(getattr(model, 'data_preprocessor', None))
@@ -92,7 +92,7 @@ class SignalHook(Hook):
         """Note the losses; read them, and look at the images, if it is time.
 
         Raises:
-            InputError: If one is no number, on any rank.
+            InputError: If one is not finite, on any rank.
         """
         self._clean, self._done = False, runner.iter + 1
         self._steps.append(_step(runner, outputs or {}))
@@ -126,7 +126,7 @@ class SignalHook(Hook):
     def after_val_epoch(self,
                         runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Warn of scores that are no numbers."""
+        """Warn of scores that are not finite."""
         for name, value in (metrics or {}).items():
             if isinstance(value, float) and not abs(value) < float('inf'):
                 self._warn(runner, name, f'{name} is {value}: the scores of '
@@ -155,7 +155,7 @@ class SignalHook(Hook):
         raise InputError(where + fault)
 
     def _bad_loss(self, runner) -> Optional[str]:
-        """What to say of the first step with a loss that is no number."""
+        """What to say of the first step with a loss that is not finite."""
         steps, self._steps = self._steps, []
         values = [torch.as_tensor(value).detach().float()
                   for step in steps for value in step.losses.values()]
@@ -239,7 +239,7 @@ def _weights(network: nn.Module) -> Iterator[Tuple[str, Tensor]]:
 
 
 def _bad_weight(runner, done: int) -> Optional[str]:
-    """What to say of the first weight that is no number."""
+    """What to say of the first weight that is not finite."""
     names, flags = [], []
     for name, value in _weights(unwrapped(runner.model)):
         names.append(name)
