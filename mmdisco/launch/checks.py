@@ -139,6 +139,11 @@ _NEEDED = ('data_preprocessor', 'model.ssl', 'model.teacher',
            'test_dataloader.dataset', 'optim_wrapper.optimizer')
 # Whether they hold one dict or several, each has a type.
 _LISTS = ('custom_hooks', 'param_scheduler', 'visualizer.vis_backends')
+# Scores of a pre-training, by the hooks that give them.
+_ONLINE = dict(
+    OnlineKNNHook=('knn_top1', ),
+    OnlineProbeHook=('probe_top1', ),
+    FeatureQualityHook=('rank_me', 'uniformity', 'alignment'))
 # Python packages of mmengine's visual back ends: any of a row's will do.
 _PACKAGES = dict(
     TensorboardVisBackend=('tensorboardX', 'tensorboard'),
@@ -256,13 +261,22 @@ def _check_top(cfg: Config, name: str) -> None:
 
 def _check_best(cfg: Config) -> None:
     """mmengine looks for the score when the first epoch is over."""
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    hooks = cfg.get('default_hooks') or {}
+    hook = hooks.get('checkpoint') or {}
     metrics = several(cfg.get('val_evaluator'))
-    if not metrics or any(not isinstance(metric, dict) or metric.get('type')
-                          != 'Accuracy' for metric in metrics):
+    if metrics and any(not isinstance(metric, dict) or metric.get('type')
+                       != 'Accuracy' for metric in metrics):
         return  # of others the names are not known here
     known = [f'accuracy/top{k}' for metric in metrics
              for k in several(metric.get('topk', 1))]
+    if not metrics:
+        online = {entry['type'] for entry in (
+            *filter(None, hooks.values()), *several(cfg.get('custom_hooks')))
+            if entry.get('interval') != 0}
+        if 'OnlineKNNHook' not in online:
+            return  # nothing is evaluated
+        known = [name for kind, names in _ONLINE.items() if kind in online
+                 for name in names]
     for name in several(hook.get('save_best')):
         if name not in ('auto', *known):
             raise InputError(

@@ -136,6 +136,18 @@ def test_the_best_is_chosen_by_a_score_that_there_is():
             checked(options, LINEAR)
 
 
+def test_the_best_of_a_pre_training_is_chosen_by_an_online_score():
+    name = 'default_hooks.checkpoint.save_best'
+    quickstart = str(ROOT / 'configs/quickstart/mocov2.py')
+    for best in ('auto', 'knn_top1', None):
+        checked({name: best}, quickstart)
+    for best in ('accuracy/top1', 'knn_top'):
+        with pytest.raises(InputError, match='evaluation gives knn_top1'):
+            checked({name: best}, quickstart)
+    checked({name: 'accuracy/top1',  # of no evaluation at all
+             'default_hooks.online_knn.interval': 0}, quickstart)
+
+
 @pytest.mark.parametrize('key, refused, taken', [
     ('log_level', ('LOUD', 3), ('DEBUG', )),
     ('optim_wrapper.clip_grad', (3, True), (None, dict(max_norm=1.)))])

@@ -24,16 +24,19 @@ def main() -> None:
     ks = args.k or [k for k in KS if k <= len(ready.train.labels)]
     scores = by_knn(ready.train, ready.test, ks, args.temperature,
                     ready.device)
+    # of five classes or fewer, each is among the best five
+    five = len(ready.about['classes']) > 5
     for (k, temperature), found in scores.items():
-        say(f"k = {k}, T = {temperature}: {found['top1']:.2f} top-1, "
-            f"{found['top5']:.2f} top-5")
+        say(f"k = {k}, T = {temperature}: {found['top1']:.2f} top-1" +
+            (f", {found['top5']:.2f} top-5" if five else ''))
     k, temperature = (20, .07) if (20, .07) in scores else [*scores][0]
     found = scores[k, temperature]
     rows = [dict(k=k, temperature=t, **score)
             for (k, t), score in scores.items()]
     report(args, 'knn', dict(ready.about, scores=rows),
            f"{args.model}: kNN (k = {k}, T = {temperature}) "
-           f"{found['top1']:.2f} % top-1, {found['top5']:.2f} % top-5")
+           f"{found['top1']:.2f} % top-1" +
+           (f", {found['top5']:.2f} % top-5" if five else ''))
 
 
 if __name__ == '__main__':

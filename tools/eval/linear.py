@@ -82,12 +82,15 @@ def main() -> None:
         found['sgd']['seconds'] = time.perf_counter() - start
         told.append(('sgd', 'SGD', f"rate {found['sgd']['rate']:g}"))
     parts = []
+    # of five classes or fewer, each is among the best five
+    five = len(ready.about['classes']) > 5
     for key, name, chosen in told:
         score = found[key]
-        say(f"{name} ({chosen}): {score['top1']:.2f} top-1, "
-            f"{score['top5']:.2f} top-5, {score['mean_class']:.2f} mean of "
-            f"the classes; calibration error {score['calibration_error']:.2f} "
-            f"%, {score['nll']:.4f} nats")
+        say(f"{name} ({chosen}): {score['top1']:.2f} top-1, " +
+            (f"{score['top5']:.2f} top-5, " if five else '') +
+            f"{score['mean_class']:.2f} mean of the classes; "
+            f"calibration error {score['calibration_error']:.2f} %, "
+            f"{score['nll']:.4f} nats")
         if score['at_edge']:
             say(f'{name}: {chosen} is the edge of what was tried: widen it')
         parts.append(f"{score['top1']:.2f} % by {name}")
