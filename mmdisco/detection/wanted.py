@@ -33,11 +33,11 @@ def wanted_of(cfg: Config) -> Wanted:
                 f'the classes of {found[0][0]} and {name} differ: '
                 f'{_differing(found[0][1], classes)}: set metainfo.classes of '
                 'both')
-    masks = any(node.get('with_mask') for node in _dicts(
+    masks = any(node.get('with_mask') for node in dicts_in(
         cfg.get('train_dataloader'))) or any(
             node.get('metric') == 'segm' or 'segm' in (node.get('metric') or ())
             for key in ('val_evaluator', 'test_evaluator')
-            for node in _dicts(cfg.get(key)))
+            for node in dicts_in(cfg.get(key)))
     return Wanted(found[0][1], masks)
 
 
@@ -55,10 +55,11 @@ def _differing(left: Sequence[str], right: Sequence[str]) -> str:
     return f'{len(left)} and {len(right)}'
 
 
-def _dicts(node: Any) -> Iterator[dict]:
+def dicts_in(node: Any) -> Iterator[dict]:
+    """All dicts in nested dicts and lists, itself included."""
     if isinstance(node, dict):
         yield node
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for child in node:
-            yield from _dicts(child)
+            yield from dicts_in(child)

@@ -1,8 +1,9 @@
-from typing import Any, Iterator, List
+from typing import Any, List
 
 from mmdet.datasets.transforms import PackDetInputs
 from mmengine.config import Config
 
+from mmdisco.detection.wanted import dicts_in
 from mmdisco.errors import InputError
 
 # mmdet's names of the twelve places of COCOeval.stats. They are for its
@@ -34,7 +35,7 @@ def measure_by_coco(cfg: Config) -> None:
     if cfg.get('test_dataloader') is None:
         raise InputError('the config has no test_dataloader: name the config '
                          'of a detector')
-    packs = [step for step in _dicts(cfg.test_dataloader.dataset)
+    packs = [step for step in dicts_in(cfg.test_dataloader.dataset)
              if _name(step) == 'PackDetInputs']
     if not packs:
         raise InputError('the test pipeline has no PackDetInputs: name the '
@@ -66,12 +67,3 @@ def _name(node: dict) -> str:
     """Class that a config dict is for, whatever way it is written."""
     kind = node.get('type')
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
-
-
-def _dicts(node: Any) -> Iterator[dict]:
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _dicts(child)
