@@ -42,7 +42,8 @@ def read_anywhere(path: str) -> Dict:
 
 
 def initial_weights(model: nn.Module, path: str,
-                    prefix: Optional[str] = None) -> InitialWeights:
+                    prefix: Optional[str] = None,
+                    parts: bool = False) -> InitialWeights:
     """Choose from a file what a model begins with; all of it, or raise.
 
     - The whole model of the same config: every tensor.
@@ -52,8 +53,7 @@ def initial_weights(model: nn.Module, path: str,
       initialised, and the report names them.
     - Of a network of another kind, as a detector: the whole or, from a file
       of a backbone alone, the backbone.
-    - Of a backbone: all of it. Parts that it does not have, as a classifier
-      or the last stage of a ResNet, are left out, and the report names them.
+    - Of a backbone: all of it.
 
     Args:
         model (nn.Module): An algorithm, a classifier, a detector, or a
@@ -62,6 +62,9 @@ def initial_weights(model: nn.Module, path: str,
         prefix (str, optional): Take the tensors below this prefix of the
             file's names, which have to be all of the model's. Defaults to
             None.
+        parts (bool): Whether whole parts of the file that a backbone does not
+            have, as the last stage of a ResNet, may be left out; the report
+            names them. Defaults to False.
 
     Raises:
         InputError: If a tensor of the file has no place and no family says
@@ -76,7 +79,7 @@ def initial_weights(model: nn.Module, path: str,
     student = getattr(model, 'ssl', model)
     backbone = getattr(student, 'backbone', student)
     beside = ''
-    if backbone is model:
+    if backbone is model and parts:
         below, beside = _parts_of(own, below)
     whole = below.keys() == own.keys() and not misfits(below, own)
     if prefix is not None and not whole:
@@ -93,7 +96,9 @@ def initial_weights(model: nn.Module, path: str,
     if whole:
         return InitialWeights(below, _loaded(path, len(own), 'all') + beside)
     if backbone is model:
-        weights, beside = _parts_of(own, conversion.part('backbone'))
+        weights = conversion.part('backbone')
+        if parts:
+            weights, beside = _parts_of(own, weights)
         check_fit(own, weights, name)
         return InitialWeights(
             weights, _loaded(path, len(own), 'the backbone') + beside)

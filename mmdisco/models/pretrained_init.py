@@ -13,7 +13,9 @@ class StrictPretrainedInit(PretrainedInit):
     It takes the name of mmengine's initialiser in mmpretrain's scope and, by
     :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name
     and shape and leaves the rest random. Here every tensor is loaded, or the
-    run stops (:func:`mmdisco.converters.initial_weights`).
+    run stops (:func:`mmdisco.converters.initial_weights`). Only whole parts
+    of the file that the module does not have, as the last stage of a ResNet
+    in a C4 detector, are left out, and the log names them.
 
     Args:
         checkpoint (str): The file, or a URL.
@@ -29,7 +31,8 @@ class StrictPretrainedInit(PretrainedInit):
         Raises:
             InputError: If the file does not fit.
         """
-        initial = initial_weights(module, self.checkpoint, self.prefix)
+        initial = initial_weights(module, self.checkpoint, self.prefix,
+                                  parts=True)
         load_strictly(module, {**module.state_dict(), **initial.tensors},
                       f"init_cfg of {type(module).__name__}")
         print_log(f'{type(module).__name__}: {initial.report}',

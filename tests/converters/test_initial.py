@@ -273,12 +273,14 @@ def test_a_backbone_of_three_stages_leaves_the_fourth_out(tmp_path, prefix):
     part = MODELS.build(dict(
         BACKBONE, num_stages=3, out_indices=(2, ), strides=(1, 2, 2),
         dilations=(1, 1, 1)))
-    initial = initial_weights(part, str(path), prefix)
+    initial = initial_weights(part, str(path), prefix, parts=True)
     left = len(whole.state_dict()) - len(part.state_dict())
     assert initial.report.endswith(f'; left out: layer4 ({left})')
     assert initial.tensors.keys() == part.state_dict().keys()
     for key, value in initial.tensors.items():
         assert torch.equal(value, whole.state_dict()[key])
+    with pytest.raises(InputError, match='unexpected, e.g. layer4'):
+        initial_weights(part, str(path), prefix)
 
 
 @pytest.mark.parametrize('prefix', [None, 'backbone.'])
@@ -289,4 +291,4 @@ def test_a_shallower_backbone_does_not_take_part_of_a_deeper_one(
     torch.save(dict(state_dict={f'backbone.{key}': value for key, value
                                 in deep.state_dict().items()}), path)
     with pytest.raises(InputError, match='unexpected, e.g. layer1.2'):
-        initial_weights(MODELS.build(BACKBONE), str(path), prefix)
+        initial_weights(MODELS.build(BACKBONE), str(path), prefix, parts=True)
