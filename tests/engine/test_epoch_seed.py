@@ -164,8 +164,9 @@ def test_an_image_that_comes_twice_in_an_epoch_is_drawn_anew(tmp_path):
     assert len(draws[:, 1:].unique()) == draws[:, 1:].numel()
 
 
-@pytest.mark.parametrize('sampler', ['InfiniteSampler', 'DefaultSampler'])
-@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('sampler, workers', [
+    ('InfiniteSampler', 0), ('InfiniteSampler', 2), ('DefaultSampler', 0),
+    pytest.param('DefaultSampler', 2, marks=pytest.mark.slow)])
 def test_loops_of_iterations(sampler, workers, tmp_path, monkeypatch):
     """Over three passes; resumed within the second."""
     monkeypatch.setattr('time.sleep', lambda _: None)  # between passes
@@ -192,7 +193,8 @@ def test_without_workers_the_main_process_goes_on(tmp_path):
     assert not torch.equal(drawn(in_main), drawn(apart))
 
 
-@pytest.mark.parametrize('config', ['mocov2', 'mocov2_fast'])
+@pytest.mark.parametrize('config', [
+    pytest.param('mocov2', marks=pytest.mark.slow), 'mocov2_fast'])
 def test_views_of_photos(config, tmp_path):
     """Batches of the configs' pipelines, by their digests."""
     cfg = Config.fromfile(
