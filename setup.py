@@ -22,8 +22,12 @@ class BuildPy(build_py):
             return
         mim = Path(self.build_lib) / 'mmdisco' / '.mim'
         for name in ('configs', 'tools', 'demo/teacher'):
-            shutil.copytree(ROOT / name, mim / name, dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(
+                ROOT / name,
+                mim / name,
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns('__pycache__'),
+            )
         shutil.copy(ROOT / 'model-index.yml', mim)
 
 
@@ -44,6 +48,6 @@ setup(
     install_requires=required('runtime'),
     extras_require={
         name: required(name)
-        for name in ('mminstall', 'detection', 'export', 'optional', 'tests',
-                     'docs')
-    })
+        for name in ('mminstall', 'detection', 'export', 'optional', 'tests', 'docs')
+    },
+)

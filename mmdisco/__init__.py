@@ -3,6 +3,7 @@
 Importing ``mmdisco`` registers everything in mmpretrain's registries, so a
 config needs no more than ``custom_imports = dict(imports=['mmdisco'])``.
 """
+
 from importlib import import_module
 
 from .version import __version__
@@ -34,7 +35,8 @@ def _check_versions() -> None:
             raise ImportError(f'mmdisco needs {name}: {how}') from error
         if not digit_version(low) <= digit_version(found) < digit_version(high):
             raise ImportError(
-                f'mmdisco needs {name} >={low}, <{high}, found {found}: {how}')
+                f'mmdisco needs {name} >={low}, <{high}, found {found}: {how}'
+            )
 
 
 _check_versions()
@@ -43,6 +45,4 @@ from . import datasets, engine, models  # noqa: E402,F401
 from .errors import InputError, MissingFileError  # noqa: E402
 from .zoo import get_model, list_models  # noqa: E402
 
-__all__ = [
-    'InputError', 'MissingFileError', '__version__', 'get_model', 'list_models'
-]
+__all__ = ['InputError', 'MissingFileError', '__version__', 'get_model', 'list_models']

@@ -28,12 +28,14 @@ PORTS = cycle([*range(10000 + FIRST, 30000), *range(10000, 10000 + FIRST)])
 def pytest_cmdline_main(config):
     """The whole suite is run by two processes, if pytest-xdist is there."""
     option = config.option
-    if (config.pluginmanager.hasplugin('xdist')
-            and 'PYTEST_XDIST_WORKER' not in os.environ
-            and option.numprocesses is None and not option.usepdb
-            and (os.cpu_count() or 1) > 1
-            and [Path(arg).resolve() for arg in config.args]
-            == [ROOT / 'tests']):
+    if (
+        config.pluginmanager.hasplugin('xdist')
+        and 'PYTEST_XDIST_WORKER' not in os.environ
+        and option.numprocesses is None
+        and not option.usepdb
+        and (os.cpu_count() or 1) > 1
+        and [Path(arg).resolve() for arg in config.args] == [ROOT / 'tests']
+    ):
         option.numprocesses = 2
         option.dist = 'worksteal'
 

@@ -1,4 +1,5 @@
 """Files in the public checkpoint layouts, filled by the goldens' recipe."""
+
 import json
 import zlib
 from argparse import Namespace
@@ -19,21 +20,22 @@ def filled(key, shape, dtype, gain, se_gain):
         return torch.zeros(shape, dtype=torch.long)
     if leaf == 'running_var':
         return torch.from_numpy(
-            np.asarray(.5 + random.random_sample(shape), np.float32))
+            np.asarray(0.5 + random.random_sample(shape), np.float32)
+        )
     if leaf == 'weight_g':
         return torch.ones(shape)
     value = random.standard_normal(shape)
     if leaf in ('pos_embed', 'cls_token'):
-        value *= .5
+        value *= 0.5
     elif leaf == 'temperature':
-        value = 1 + .1 * value
+        value = 1 + 0.1 * value
     elif leaf != 'running_mean' and len(shape) >= 2:
         se = '.se.' in key or '_se_' in key
         value *= np.sqrt((se_gain if se else gain) / np.prod(shape[1:]))
     elif leaf == 'weight' or leaf.startswith('gamma'):
-        value = 1 + .1 * value
+        value = 1 + 0.1 * value
     else:
-        value *= .1
+        value *= 0.1
     return torch.from_numpy(np.asarray(value, np.float32))
 
 
@@ -58,7 +60,8 @@ def public_content(name, counts):
         for key, shape, dtype in group['entries']:
             if (path, True) == (counts[0], key.startswith(counts[1])):
                 tensors[key] = counted[key] = filled(
-                    key, shape, dtype, layout['gain'], layout['se_gain'])
+                    key, shape, dtype, layout['gain'], layout['se_gain']
+                )
             else:
                 tensors[key] = _blank(shape, dtype)
         content.update({path: tensors} if path else tensors)
@@ -66,7 +69,7 @@ def public_content(name, counts):
     if 'epoch' in stored:
         content.update(epoch=200, optimizer=dict(state={}, param_groups=[]))
     if 'args' in stored:
-        content.update(args=Namespace(lr=.03, arch='vit_small'))
+        content.update(args=Namespace(lr=0.03, arch='vit_small'))
     return content, counted
 
 

@@ -1,13 +1,13 @@
 """torchvision's MoCo-v2 views of one image, as released, and statistics."""
+
 import numpy as np
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 from torchvision import transforms as T
 from torchvision.transforms import functional as F
 
-PARTS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation,
-         F.adjust_hue)
-QUANTILES = (.05, .25, .5, .75, .95)
+PARTS = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def photograph(size):
@@ -17,15 +17,17 @@ def photograph(size):
 
 
 def random_blur(image):
-    return image.filter(ImageFilter.GaussianBlur(np.random.uniform(.1, 2.)))
+    return image.filter(ImageFilter.GaussianBlur(np.random.uniform(0.1, 2.0)))
 
 
-RELEASED = T.Compose([
-    T.RandomApply([T.ColorJitter(.4, .4, .4, .1)], p=.8),
-    T.RandomGrayscale(p=.2),
-    T.RandomApply([random_blur], p=.5),
-    T.RandomHorizontalFlip(),
-])
+RELEASED = T.Compose(
+    [
+        T.RandomApply([T.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+        T.RandomGrayscale(p=0.2),
+        T.RandomApply([random_blur], p=0.5),
+        T.RandomHorizontalFlip(),
+    ]
+)
 
 
 def with_params(image, params, number):
@@ -36,8 +38,7 @@ def with_params(image, params, number):
     if params.gray[number]:
         image = F.rgb_to_grayscale(image, 3)
     if params.blur[number]:
-        image = image.filter(
-            ImageFilter.GaussianBlur(params.sigma[number].item()))
+        image = image.filter(ImageFilter.GaussianBlur(params.sigma[number].item()))
     if params.solarize[number]:
         image = F.solarize(image, 128)
     return F.hflip(image) if params.flip[number] else image
@@ -52,13 +53,21 @@ def statistics(views):
     views = np.asarray(views, np.float32)  # [V, H, W, 3]
     pixels = views.reshape(len(views), -1, 3)
     detail = np.abs(np.diff(views, axis=2)).mean((1, 2))
-    left = views[:, :, :views.shape[2] // 2].mean((1, 2))
+    left = views[:, :, : views.shape[2] // 2].mean((1, 2))
     spread = pixels.max(2) - pixels.min(2)
     return np.concatenate(
-        [pixels.mean(1), pixels.std(1), detail, left,
-         *np.quantile(pixels, QUANTILES, axis=1),
-         spread.mean(1, keepdims=True), spread.std(1, keepdims=True),
-         (spread.max(1, keepdims=True) < 1.5).astype(np.float32)], axis=1)
+        [
+            pixels.mean(1),
+            pixels.std(1),
+            detail,
+            left,
+            *np.quantile(pixels, QUANTILES, axis=1),
+            spread.mean(1, keepdims=True),
+            spread.std(1, keepdims=True),
+            (spread.max(1, keepdims=True) < 1.5).astype(np.float32),
+        ],
+        axis=1,
+    )
 
 
 def assert_equal_in_distribution(ours, theirs, rounded):
@@ -71,10 +80,12 @@ def assert_equal_in_distribution(ours, theirs, rounded):
     difference = np.abs(ours.mean(0) - theirs.mean(0))
     assert (difference <= 4 * error + rounded).all(), difference / error
     # a deviation's own standard error, from its fourth moment
-    fourth = [((x - x.mean(0))**4).mean(0) for x in (ours, theirs)]
+    fourth = [((x - x.mean(0)) ** 4).mean(0) for x in (ours, theirs)]
     variance = [ours.var(0), theirs.var(0)]
-    error = np.sqrt(sum((m - v**2).clip(0) / (4 * v.clip(1e-9))
-                        for m, v in zip(fourth, variance)) / n)
+    error = np.sqrt(
+        sum((m - v**2).clip(0) / (4 * v.clip(1e-9)) for m, v in zip(fourth, variance))
+        / n
+    )
     difference = np.abs(np.sqrt(variance[0]) - np.sqrt(variance[1]))
     assert (difference <= 4 * error + rounded).all(), difference / error
 
@@ -84,6 +95,5 @@ def rounding(ours, params, photo):
 
     PIL rounds down after each of up to seven steps.
     """
-    theirs = statistics([with_params(photo, params, i)
-                         for i in range(len(ours))])
+    theirs = statistics([with_params(photo, params, i) for i in range(len(ours))])
     return np.abs(statistics(ours) - theirs).mean(0)

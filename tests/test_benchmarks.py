@@ -1,4 +1,5 @@
 """Benchmarks: what they compare, on small sizes."""
+
 import copy
 import json
 import runpy
@@ -38,7 +39,7 @@ def teacher(tool, tmp_path):
 
 def test_a_checkpoint_is_no_larger_than_what_learns(tool, teacher):
     sizes = tool('memory')['checkpoint_mib']('mbv3', teacher, 65536)
-    assert sizes['queue'] == pytest.approx(128 * 65536 * 4 / 2**20, rel=.01)
+    assert sizes['queue'] == pytest.approx(128 * 65536 * 4 / 2**20, rel=0.01)
     assert sizes['ratio'] <= 1.02
     # the R-50 teacher alone would be 107 MiB
     assert sizes['checkpoint'] < 150
@@ -53,17 +54,19 @@ def test_plain_steps_give_the_losses_of_ours(tool, teacher):
     ours.init_weights()
     ours.train()
     torch.manual_seed(7)
-    ours.ssl.queue.copy_(torch.nn.functional.normalize(
-        torch.randn(128, queue_len), dim=0))
-    for part, owner in ((cfg.model.ssl, ours), (cfg.model.teacher,
-                                                ours.teacher)):
-        part.backbone, part.neck = map(copy.deepcopy, (
-            owner.backbone, owner.neck))
+    ours.ssl.queue.copy_(
+        torch.nn.functional.normalize(torch.randn(128, queue_len), dim=0)
+    )
+    for part, owner in ((cfg.model.ssl, ours), (cfg.model.teacher, ours.teacher)):
+        part.backbone, part.neck = map(copy.deepcopy, (owner.backbone, owner.neck))
     torch.manual_seed(7)
     step = train_step['plain'](cfg, 4, 64, False)
     optimizer = torch.optim.SGD(
-        [*ours.backbone.parameters(), *ours.neck.parameters()], .03,
-        momentum=.9, weight_decay=1e-4)
+        [*ours.backbone.parameters(), *ours.neck.parameters()],
+        0.03,
+        momentum=0.9,
+        weight_decay=1e-4,
+    )
     views = [v.float() / 255 for v in train_step['two_views'](4, 64)]
     for _ in range(2):
         losses = ours.loss(views)
@@ -75,8 +78,18 @@ def test_plain_steps_give_the_losses_of_ours(tool, teacher):
 
 
 def test_the_loader_benchmark_writes_table_json_and_figure(tmp_path):
-    done = run('python', FOLDER / 'loader.py', '--images', 2, '--rounds', 1,
-               '--batch-size', 2, '--json', tmp_path / 'loader.json')
+    done = run(
+        'python',
+        FOLDER / 'loader.py',
+        '--images',
+        2,
+        '--rounds',
+        1,
+        '--batch-size',
+        2,
+        '--json',
+        tmp_path / 'loader.json',
+    )
     values = json.loads((tmp_path / 'loader.json').read_text())
     assert "mmpretrain's pipeline" in done.stdout
     assert len(values['loader']) == 6 and values['machine']['cores']
@@ -87,12 +100,24 @@ def test_the_loader_benchmark_writes_table_json_and_figure(tmp_path):
 
 @pytest.mark.slow
 def test_the_step_benchmark_writes_what_it_promises(tmp_path):
-    done = run('python', FOLDER / 'train_step.py', '--student', 'mbv3',
-               '--batch-size', 4, '--size', 64, '--rounds', 1, '--queue-len',
-               64, '--json', tmp_path / 'step.json')
+    done = run(
+        'python',
+        FOLDER / 'train_step.py',
+        '--student',
+        'mbv3',
+        '--batch-size',
+        4,
+        '--size',
+        64,
+        '--rounds',
+        1,
+        '--queue-len',
+        64,
+        '--json',
+        tmp_path / 'step.json',
+    )
     values = json.loads((tmp_path / 'step.json').read_text())
-    for name in ('plain', 'plain_eval', 'exact', 'auto', 'bare_exact',
-                 'bare_auto'):
+    for name in ('plain', 'plain_eval', 'exact', 'auto', 'bare_exact', 'bare_auto'):
         assert values[name]['seconds'] > 0
         assert values[name]['peak_memory_mib'] > 100
         assert name in done.stdout
@@ -100,15 +125,32 @@ def test_the_step_benchmark_writes_what_it_promises(tmp_path):
 
 
 def test_the_testbeds_benchmark_writes_its_table_and_goes_on(tmp_path):
-    command = ['python', FOLDER / 'testbeds.py', '--methods', 'simclr',
-               '--seeds', 1, '--lr-factors', 1, '--epochs', 1, '--images', 640,
-               '--work-dir', tmp_path / 'runs', '--out-dir', tmp_path]
+    command = [
+        'python',
+        FOLDER / 'testbeds.py',
+        '--methods',
+        'simclr',
+        '--seeds',
+        1,
+        '--lr-factors',
+        1,
+        '--epochs',
+        1,
+        '--images',
+        640,
+        '--work-dir',
+        tmp_path / 'runs',
+        '--out-dir',
+        tmp_path,
+    ]
     first = run(*command)
     table = (tmp_path / 'testbeds.csv').read_text()
     lines = table.splitlines()
     assert [line.split(',')[:3] for line in lines] == [
-        ['method', 'distill', 'seed'], ['simclr', 'none', '0'],
-        ['simclr', 'DisCo', '0']]
+        ['method', 'distill', 'seed'],
+        ['simclr', 'none', '0'],
+        ['simclr', 'DisCo', '0'],
+    ]
     assert (tmp_path / 'testbeds.png').read_bytes().startswith(b'\x89PNG')
     assert '| simclr | kNN |' in first.stdout
     again = run(*command)
@@ -127,11 +169,20 @@ def test_all_protocols_score_a_student_once(tmp_path, tool):
         whole = IDXImages(str(ROOT / 'demo/fashion_mnist'), split)
         rows = (whole.labels < 3).nonzero().flatten()[:num]
         labels.append(whole.labels[rows])
-        tiny.write_idx(data / f'{name}-images-idx3-ubyte',
-                       whole.images[rows, 0])
+        tiny.write_idx(data / f'{name}-images-idx3-ubyte', whole.images[rows, 0])
         tiny.write_idx(data / f'{name}-labels-idx1-ubyte', labels[-1])
-    command = ['python', 'tools/benchmarks/evaluation.py', '--runs', runs,
-               '--data', data, '--work-dir', tmp_path / 'work', '--out', out]
+    command = [
+        'python',
+        'tools/benchmarks/evaluation.py',
+        '--runs',
+        runs,
+        '--data',
+        data,
+        '--work-dir',
+        tmp_path / 'work',
+        '--out',
+        out,
+    ]
     done = run(*command)
     names = tool('evaluation')['PROTOCOLS']
     assert done.stdout.count('mocov2 seed 0, ') == len(names) == 9
@@ -143,9 +194,11 @@ def test_all_protocols_score_a_student_once(tmp_path, tool):
     assert out.read_text().startswith(before)
     sha256 = sha256_of(str(runs / 'mocov2' / 'seed0' / 'epoch_2.pth'))
     train, test = (
-        torch.from_numpy(np.load(tmp_path / 'work' / sha256[:12] / split
-                                 / 'features.npy')[0])
-        for split in ('train', 'test'))
+        torch.from_numpy(
+            np.load(tmp_path / 'work' / sha256[:12] / split / 'features.npy')[0]
+        )
+        for split in ('train', 'test')
+    )
     votes = knn_scores(train, labels[0], test, 3)
     top1 = 100 * float((votes.argmax(1) == labels[1]).double().mean())
     assert f'mocov2,0,"kNN, k = 20",{top1:.2f},' in before
@@ -153,9 +206,24 @@ def test_all_protocols_score_a_student_once(tmp_path, tool):
 
 def test_the_search_at_scale_reports_itself(tmp_path):
     out = tmp_path / 'knn.json'
-    run('python', 'tools/benchmarks/knn.py', '--train', 3000, '--test', 50,
-        '--dim', 8, '--classes', 5, '--rounds', 1, '--out', out)
+    run(
+        'python',
+        'tools/benchmarks/knn.py',
+        '--train',
+        3000,
+        '--test',
+        50,
+        '--dim',
+        8,
+        '--classes',
+        5,
+        '--rounds',
+        1,
+        '--out',
+        out,
+    )
     found = json.loads(out.read_text())
     assert found['throughput'] == pytest.approx(
-        found['matrix_product']['seconds'] / found['knn']['seconds'])
+        found['matrix_product']['seconds'] / found['knn']['seconds']
+    )
     assert found['peak_mib'] > 100 and found['machine']['cpu']

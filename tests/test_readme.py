@@ -1,4 +1,5 @@
 """Every command of README and the other documents is run, or its dry run."""
+
 import re
 import shlex
 
@@ -9,9 +10,14 @@ from mmpretrain.registry import MODELS
 
 from tests.tools import ROOT, losses, run, small
 
-DOCUMENTS = ['README.md', 'CONTRIBUTING.md',
-             *(str(p.relative_to(ROOT)) for p in (
-                 *ROOT.glob('docs/*.md'), *ROOT.glob('demo/*/*.md')))]
+DOCUMENTS = [
+    'README.md',
+    'CONTRIBUTING.md',
+    *(
+        str(p.relative_to(ROOT))
+        for p in (*ROOT.glob('docs/*.md'), *ROOT.glob('demo/*/*.md'))
+    ),
+]
 FIRST = 'work_dirs/smoke'  # of the one that has its crops at full size
 
 
@@ -19,8 +25,9 @@ def commands():
     """All lines of bash blocks, without comments, joined at backslashes."""
     found = []
     for document in DOCUMENTS:
-        for block in re.findall(r'```bash\n(.*?)```',
-                                (ROOT / document).read_text(), re.S):
+        for block in re.findall(
+            r'```bash\n(.*?)```', (ROOT / document).read_text(), re.S
+        ):
             for line in block.replace('\\\n', ' ').splitlines():
                 words = shlex.split(line, comments=True)
                 if words and tuple(words) not in found:
@@ -31,8 +38,14 @@ def commands():
 def save_student(config, path):
     """A backbone alone, as tools/extract_backbone.py writes it."""
     backbone = MODELS.build(Config.fromfile(ROOT / config).model.ssl.backbone)
-    torch.save(dict(state_dict={f'backbone.{key}': value for key, value
-                                in backbone.state_dict().items()}), path)
+    torch.save(
+        dict(
+            state_dict={
+                f'backbone.{key}': value for key, value in backbone.state_dict().items()
+            }
+        ),
+        path,
+    )
 
 
 def prepare(words, tmp_path, port):
@@ -41,7 +54,8 @@ def prepare(words, tmp_path, port):
     if 'load_from=student.pth' in words:
         save_student(words[2], tmp_path / 'student.pth')
         words[words.index('load_from=student.pth')] = (
-            f'load_from={tmp_path}/student.pth')
+            f'load_from={tmp_path}/student.pth'
+        )
     if words[0] == 'make':
         return ['make', '-n', *words[1:]]
     training = words[:2] == ['python', 'tools/train.py']
@@ -49,7 +63,7 @@ def prepare(words, tmp_path, port):
         words, training = [*words[:3], '2'], True
     if '--student' in words:  # it brings its own
         place = words.index('--student')
-        words = words[:place] + words[place + 2:]
+        words = words[:place] + words[place + 2 :]
     if training:
         # a smoke run brings its own images and teacher
         words = [*words, '--smoke', '--work-dir', str(tmp_path)]
@@ -78,19 +92,25 @@ def test_a_command_of_the_documents_runs(words, tmp_path, free_port):
     if command is None:
         assert (ROOT / words[1]).exists() or words[1].startswith('.venv')
         return
-    done = run(*command, env=dict(
-        PORT=str(free_port),
-        CXX='no-such-compiler',  # compiling would take minutes
-        TORCHINDUCTOR_CACHE_DIR=str(tmp_path / 'cache')))
+    done = run(
+        *command,
+        env=dict(
+            PORT=str(free_port),
+            CXX='no-such-compiler',  # compiling would take minutes
+            TORCHINDUCTOR_CACHE_DIR=str(tmp_path / 'cache'),
+        ),
+    )
     assert done.returncode == 0
     if '--smoke' in command:
         detector = 'configs/detection' in command[2]  # counts iterations
         assert len(losses(done)) == (2 if detector else 4)
         unit = 'iter' if detector else 'epoch'
-        weights = torch.load(tmp_path / f'{unit}_2.pth',
-                             weights_only=False)['state_dict']
-        variances = [value for key, value in weights.items()
-                     if key.endswith('running_var')]
+        weights = torch.load(tmp_path / f'{unit}_2.pth', weights_only=False)[
+            'state_dict'
+        ]
+        variances = [
+            value for key, value in weights.items() if key.endswith('running_var')
+        ]
         assert variances or 'vit' in command[2]  # which has none
         assert all((v > 0).all() for v in variances)
 
@@ -101,6 +121,5 @@ def test_links_and_files_that_are_named_exist():
         folder = (ROOT / document).parent
         for link in re.findall(r'\]\((?!http)([^)#]+)', text):
             assert (folder / link).exists(), f'{document}: {link}'
-        for path in re.findall(r'`((?:configs|mmdisco|tools|tests)/[\w/.]*)`',
-                               text):
+        for path in re.findall(r'`((?:configs|mmdisco|tools|tests)/[\w/.]*)`', text):
             assert (ROOT / path).exists(), f'{document}: {path}'

@@ -1,4 +1,5 @@
 """Reported numbers as data, and the tables that are made of them."""
+
 import importlib.util
 import re
 import shutil
@@ -27,69 +28,77 @@ def tool():
 def value(table, column, method, **row):
     """One cell of either file; fails unless exactly one row is meant."""
     data = {**PAPER, **ELSEWHERE}[table]
-    found, = [r for r in data['rows'] if r['method'] == method
-              and all(r.get(k) == v for k, v in row.items())]
+    (found,) = [
+        r
+        for r in data['rows']
+        if r['method'] == method and all(r.get(k) == v for k, v in row.items())
+    ]
     return found['values'][data['columns'].index(column)]
 
 
-@pytest.mark.parametrize('expected, where', [
-    # typed from the paper, not from the file
-    ([36.2, 62.1], ('table1', 'mbv3', 'MoCo-v2')),
-    ([77.1, 93.3], ('table1', 'effb0', 'supervised')),
-    ([75.2, None], ('table1', 'mbv3', 'supervised')),
-    ([64.4, 86.2], ('table1', 'mbv3', 'DisCo', 'r50')),
-    ([69.0, 89.1], ('table1', 'effb1', 'DisCo', 'r101')),
-    ([68.1, 88.6], ('table1', 'r34', 'DisCo', 'r152')),
-    ([58.9, 81.4], ('table1', 'mbv3', 'DisCo', 'r50w2')),
-    ([68.2, 88.2], ('table1', 'mbv3', 'SEED', 'r50w2')),
-    ([59.5, 83.3], ('table1', 'r18', 'SEED', 'r152')),
-    (70.4, ('section4_2', 'effb1', 'DisCo', 'r50w2', 290)),
-    (64.0, ('section4_2', 'mbv3', 'DisCo', 'r50w2', 340)),
-    (51.0, ('table2', 'mbv3', 'AT')),
-    (65.9, ('table2', 'r34', 'KD + DisCo')),
-    (63.4, ('table3', 'VOC box AP75', 'DisCo', 'r152')),
-    (38.1, ('table3', 'COCO box AP', 'MoCo-v2')),
-    (35.3, ('table3', 'COCO mask AP75', 'SEED', 'r152')),
-    (57.1, ('table4', 'r18', 'DisCo*')),
-    (19.4, ('table5', 'mbv3', 'SwAV')),
-    (62.4, ('table5', 'effb0', 'SwAV + DisCo', 'swavr50')),
-    (67, ('table6', 'xcitt', 'DINO')),
-    (68.4, ('table6', 'vitt', 'DINO + DisCo', 'vits')),
-    (62.2, ('table7', 'effb0', 'DisCo', 'selar50')),
-    (72.1, ('table7', 'effb1', 'DisCo', 'swavr50')),
-])
+@pytest.mark.parametrize(
+    'expected, where',
+    [
+        # typed from the paper, not from the file
+        ([36.2, 62.1], ('table1', 'mbv3', 'MoCo-v2')),
+        ([77.1, 93.3], ('table1', 'effb0', 'supervised')),
+        ([75.2, None], ('table1', 'mbv3', 'supervised')),
+        ([64.4, 86.2], ('table1', 'mbv3', 'DisCo', 'r50')),
+        ([69.0, 89.1], ('table1', 'effb1', 'DisCo', 'r101')),
+        ([68.1, 88.6], ('table1', 'r34', 'DisCo', 'r152')),
+        ([58.9, 81.4], ('table1', 'mbv3', 'DisCo', 'r50w2')),
+        ([68.2, 88.2], ('table1', 'mbv3', 'SEED', 'r50w2')),
+        ([59.5, 83.3], ('table1', 'r18', 'SEED', 'r152')),
+        (70.4, ('section4_2', 'effb1', 'DisCo', 'r50w2', 290)),
+        (64.0, ('section4_2', 'mbv3', 'DisCo', 'r50w2', 340)),
+        (51.0, ('table2', 'mbv3', 'AT')),
+        (65.9, ('table2', 'r34', 'KD + DisCo')),
+        (63.4, ('table3', 'VOC box AP75', 'DisCo', 'r152')),
+        (38.1, ('table3', 'COCO box AP', 'MoCo-v2')),
+        (35.3, ('table3', 'COCO mask AP75', 'SEED', 'r152')),
+        (57.1, ('table4', 'r18', 'DisCo*')),
+        (19.4, ('table5', 'mbv3', 'SwAV')),
+        (62.4, ('table5', 'effb0', 'SwAV + DisCo', 'swavr50')),
+        (67, ('table6', 'xcitt', 'DINO')),
+        (68.4, ('table6', 'vitt', 'DINO + DisCo', 'vits')),
+        (62.2, ('table7', 'effb0', 'DisCo', 'selar50')),
+        (72.1, ('table7', 'effb1', 'DisCo', 'swavr50')),
+    ],
+)
 def test_numbers_are_those_of_the_paper(expected, where):
     table, column, method, *rest = where
     row = dict(zip(('teacher', 'epochs'), rest))
     assert value(table, column, method, **row) == expected
 
 
-@pytest.mark.parametrize('expected, where', [
-    # typed from what was read of the authors, not from the file
-    (61.4, ('linear', 'r18', 'BINGO', 'r50')),
-    (66.1, ('linear', 'r34', 'BINGO', 'r50_800')),
-    (65.9, ('linear', 'r18', 'BINGO', 'r152')),
-    (67.1, ('linear', 'mbv3', 'BINGO', 'r50w2')),
-    (61.7, ('linear', 'r18', 'CompRess', 'r50')),
-    (63.0, ('linear', 'mbv2', 'CompRess', 'r50')),
-    (54.4, ('knn', 'mbv2', 'CompRess', 'r50')),
-    (66.9, ('linear', 'effb0', 'Retro', 'r50')),
-    (69.8, ('linear', 'effb0', 'Retro', 'r152')),
-    (69.7, ('linear', 'r34', 'SSLight', None)),
-    (62.3, ('linear', 'mbv3', 'light-MoCo', None)),
-    (50.3, ('semi', '1 % of the labels', 'BINGO', 'r152')),
-    (63.0, ('semi', '10 % of the labels', 'SSLight', None)),
-    (38.6, ('coco', 'r34', 'SSLight', None)),
-])
+@pytest.mark.parametrize(
+    'expected, where',
+    [
+        # typed from what was read of the authors, not from the file
+        (61.4, ('linear', 'r18', 'BINGO', 'r50')),
+        (66.1, ('linear', 'r34', 'BINGO', 'r50_800')),
+        (65.9, ('linear', 'r18', 'BINGO', 'r152')),
+        (67.1, ('linear', 'mbv3', 'BINGO', 'r50w2')),
+        (61.7, ('linear', 'r18', 'CompRess', 'r50')),
+        (63.0, ('linear', 'mbv2', 'CompRess', 'r50')),
+        (54.4, ('knn', 'mbv2', 'CompRess', 'r50')),
+        (66.9, ('linear', 'effb0', 'Retro', 'r50')),
+        (69.8, ('linear', 'effb0', 'Retro', 'r152')),
+        (69.7, ('linear', 'r34', 'SSLight', None)),
+        (62.3, ('linear', 'mbv3', 'light-MoCo', None)),
+        (50.3, ('semi', '1 % of the labels', 'BINGO', 'r152')),
+        (63.0, ('semi', '10 % of the labels', 'SSLight', None)),
+        (38.6, ('coco', 'r34', 'SSLight', None)),
+    ],
+)
 def test_numbers_of_others_are_those_that_they_report(expected, where):
     table, column, method, teacher = where
-    assert value(f'reported_{table}', column, method,
-                 teacher=teacher) == expected
+    assert value(f'reported_{table}', column, method, teacher=teacher) == expected
 
 
 def test_each_number_of_others_tells_its_source_and_is_in_no_other_table(tool):
     text = (ROOT / DOCUMENTS[1]).read_text()
-    theirs = text[text.index('## Reported elsewhere'):]
+    theirs = text[text.index('## Reported elsewhere') :]
     methods, numbers = set(), tool.read_numbers()
     assert 'SimReg no number' in theirs
     for name in (n for n in ELSEWHERE if 'rows' in ELSEWHERE[n]):
@@ -103,8 +112,9 @@ def test_each_number_of_others_tells_its_source_and_is_in_no_other_table(tool):
             url = ELSEWHERE['sources'][row['source']]['url']
             assert line.endswith(f']({url}) |')
             methods.add(row['method'])
-    assert not methods & {row['method'] for name in TABLES
-                          for row in PAPER[name]['rows']}
+    assert not methods & {
+        row['method'] for name in TABLES for row in PAPER[name]['rows']
+    }
     assert not set(PAPER) & set(ELSEWHERE) - {'names'}
 
 
@@ -126,20 +136,27 @@ def test_tables_are_whole_and_agree_with_each_other():
     for row in PAPER['table1']['rows']:
         if row['method'] == 'DisCo' and row['teacher'] != 'r50w2':
             assert row['teacher_top1'] == next(
-                top1 for r in PAPER['teachers']['rows'] for name, top1 in zip(
-                    PAPER['teachers']['columns'], r['values'])
-                if name == row['teacher'] and top1)
+                top1
+                for r in PAPER['teachers']['rows']
+                for name, top1 in zip(PAPER['teachers']['columns'], r['values'])
+                if name == row['teacher'] and top1
+            )
 
 
 def test_gains_that_are_called_misprints_are():
-    gain = (value('table1', 'effb0', 'DisCo', teacher='r50w2')[1]
-            - value('table1', 'effb0', 'MoCo-v2')[1])
+    gain = (
+        value('table1', 'effb0', 'DisCo', teacher='r50w2')[1]
+        - value('table1', 'effb0', 'MoCo-v2')[1]
+    )
     assert gain == pytest.approx(16.7)
     for teacher, column, expected in (
-            ('r152', 'VOC box AP75', 4.7), ('r101', 'COCO mask AP', 1.7),
-            ('r101', 'COCO mask AP75', 2.1)):
-        gain = (value('table3', column, 'DisCo', teacher=teacher)
-                - value('table3', column, 'MoCo-v2'))
+        ('r152', 'VOC box AP75', 4.7),
+        ('r101', 'COCO mask AP', 1.7),
+        ('r101', 'COCO mask AP75', 2.1),
+    ):
+        gain = value('table3', column, 'DisCo', teacher=teacher) - value(
+            'table3', column, 'MoCo-v2'
+        )
         assert gain == pytest.approx(expected)
 
 
@@ -149,16 +166,13 @@ def test_the_documents_have_all_tables_and_say_whose_they_are(tool):
     for name in TABLES:
         if name != 'teachers':  # of Table 1, too
             assert f'<!-- table: {name} -->' in texts[1]
-            assert 'as the paper reports, not run here' in tool.table(
-                PAPER, name)
+            assert 'as the paper reports, not run here' in tool.table(PAPER, name)
     assert '| DisCo | R-50 (top-1 67.4) |' in texts[0]
     assert '| 64.4 / 86.2 |' in texts[0]
 
 
-def test_documents_are_up_to_date_and_a_change_is_told(
-        tool, tmp_path, monkeypatch):
-    for name in (*DOCUMENTS, 'benchmarks/paper.yml',
-                 'benchmarks/reported.yml'):
+def test_documents_are_up_to_date_and_a_change_is_told(tool, tmp_path, monkeypatch):
+    for name in (*DOCUMENTS, 'benchmarks/paper.yml', 'benchmarks/reported.yml'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setattr('sys.argv', ['render_tables.py', '--check'])

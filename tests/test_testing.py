@@ -1,4 +1,5 @@
 """tools/test.py on a model that has an evaluation: a classifier."""
+
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from mmdisco.launch.smoke import photo_tiles
 from tests.tools import ROOT, TELL_THREADS, gloo_threads, run
 
-CONFIG = '''
+CONFIG = """
 _base_ = ['{root}/configs/_base_/default_runtime.py']
 model = dict(
     type='ImageClassifier',
@@ -31,7 +32,7 @@ test_dataloader = dict(
         pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')]))
 test_evaluator = dict(type='Accuracy', topk=(1, ))
 test_cfg = dict()
-'''
+"""
 
 
 @pytest.fixture
@@ -57,19 +58,38 @@ def classifier(tmp_path):
 def test_it_gives_the_accuracy_of_a_plain_loop(classifier, tmp_path):
     config, checkpoint, accuracy = classifier
     out = tmp_path / 'metrics.json'
-    run('python', 'tools/test.py', config, checkpoint, '--work-dir', tmp_path,
-        '--out', out, '--out-item', 'metrics')
-    assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(
-        accuracy)
+    run(
+        'python',
+        'tools/test.py',
+        config,
+        checkpoint,
+        '--work-dir',
+        tmp_path,
+        '--out',
+        out,
+        '--out-item',
+        'metrics',
+    )
+    assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(accuracy)
 
 
 def test_two_ranks_give_the_same(classifier, tmp_path, free_port):
     config, checkpoint, accuracy = classifier
     out = tmp_path / 'metrics.json'
     (tmp_path / 'sitecustomize.py').write_text(TELL_THREADS)
-    done = run('bash', 'tools/dist_test.sh', config, checkpoint, 2,
-               '--work-dir', tmp_path, '--out', out, '--out-item', 'metrics',
-               env=dict(PORT=str(free_port), PYTHONPATH=str(tmp_path)))
+    done = run(
+        'bash',
+        'tools/dist_test.sh',
+        config,
+        checkpoint,
+        2,
+        '--work-dir',
+        tmp_path,
+        '--out',
+        out,
+        '--out-item',
+        'metrics',
+        env=dict(PORT=str(free_port), PYTHONPATH=str(tmp_path)),
+    )
     assert gloo_threads(done) == ['0'] * 3  # torchrun's and both ranks'
-    assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(
-        accuracy)
+    assert json.loads(out.read_text())['accuracy/top1'] == pytest.approx(accuracy)

@@ -1,4 +1,5 @@
 """Runs the tools as a user does."""
+
 import gc
 import multiprocessing
 import os
@@ -27,11 +28,12 @@ SMALL = {224: 64, 96: 32, 65536: 1024}  # sides of crops, DINO's outputs
 WARM = sys.platform == 'linux' and not torch.cuda.is_available()
 START = 'forkserver' if WARM else 'spawn'
 multiprocessing.set_forkserver_preload(
-    ['mmdisco.analysis', 'mmdisco.launch', 'kornia', 'sklearn.datasets'])
+    ['mmdisco.analysis', 'mmdisco.launch', 'kornia', 'sklearn.datasets']
+)
 
 
 # A thread of gloo that is left when Python ends may abort the process.
-TELL_THREADS = '''
+TELL_THREADS = """
 import atexit, glob, sys
 @atexit.register
 def tell():
@@ -39,7 +41,7 @@ def tell():
     # at once: other processes write to the same stream
     left = sum('gloo' in n for n in names)
     sys.stderr.write(f'gloo threads left: {left}\\n')
-'''
+"""
 
 
 def gloo_threads(done):
@@ -53,16 +55,20 @@ def run(*command, cwd=ROOT, env=None, check=True, cold=False):
     A python process that has to begin with nothing imported is ``cold``.
     """
     # two threads would wait for each other most of the time, at such sizes
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1',
-                   'PYTHONWARNINGS': 'ignore', 'PYTHON': sys.executable,
-                   **(env or {})}
+    environment = {
+        **os.environ,
+        'OMP_NUM_THREADS': '1',
+        'PYTHONWARNINGS': 'ignore',
+        'PYTHON': sys.executable,
+        **(env or {}),
+    }
     if command[0] == 'python' and WARM and not cold:
         done = _fork([*map(str, command[1:])], str(cwd), environment)
     else:
-        command = [sys.executable if c == 'python' else str(c)
-                   for c in command]
-        done = subprocess.run(command, cwd=cwd, env=environment, text=True,
-                              capture_output=True)
+        command = [sys.executable if c == 'python' else str(c) for c in command]
+        done = subprocess.run(
+            command, cwd=cwd, env=environment, text=True, capture_output=True
+        )
     if check:
         assert done.returncode == 0, done.stderr[-3000:]
     return done
@@ -73,11 +79,13 @@ def _fork(words, cwd, environment):
     with TemporaryDirectory() as folder:
         streams = [f'{folder}/stdout', f'{folder}/stderr']
         process = multiprocessing.get_context('forkserver').Process(
-            target=_become, args=(words, cwd, environment, streams))
+            target=_become, args=(words, cwd, environment, streams)
+        )
         process.start()
         process.join()
         return subprocess.CompletedProcess(
-            words, process.exitcode, *(Path(s).read_text() for s in streams))
+            words, process.exitcode, *(Path(s).read_text() for s in streams)
+        )
 
 
 def _become(words, cwd, environment, streams):
@@ -98,8 +106,10 @@ def _become(words, cwd, environment, streams):
         inductor.cpp.cxx = None, environment['CXX']
     tool = Path(cwd, words[0])
     # python puts the tool's folder where pytest had put the root
-    sys.path[:] = [str(tool.parent), *(p for p in sys.path
-                                       if Path(p) not in (Path(), ROOT))]
+    sys.path[:] = [
+        str(tool.parent),
+        *(p for p in sys.path if Path(p) not in (Path(), ROOT)),
+    ]
     sys.argv[1:] = words[1:]
     runpy.run_path(str(tool), run_name='__main__')
 

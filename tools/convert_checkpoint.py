@@ -4,6 +4,7 @@ The result holds 'backbone.*' and, where the file has a projection head,
 'neck.*': a FrozenTeacher takes it, and mmpretrain and mmdet by
 init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.').
 """
+
 import argparse
 
 from mmdisco.converters import (
@@ -29,17 +30,29 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('src', help='published checkpoint')
     parser.add_argument('dst', help='file to write')
-    parser.add_argument('--arch', required=True, metavar='ARCH',
-                        help=f"the network: {', '.join(ARCHS)}")
-    parser.add_argument('--source', default='auto', choices=SOURCES,
-                        help='family of the file; default: by its keys')
-    parser.add_argument('--variant', default='auto', choices=VARIANTS,
-                        help='of networks that are named alike, the one that '
-                        "pads as TensorFlow ('tf') or not; default: by the "
-                        'family, or what the report says is assumed')
-    parser.add_argument('--trust', action='store_true',
-                        help='load a file that holds more than weights, '
-                        'which may run code that is in it')
+    parser.add_argument(
+        '--arch', required=True, metavar='ARCH', help=f'the network: {", ".join(ARCHS)}'
+    )
+    parser.add_argument(
+        '--source',
+        default='auto',
+        choices=SOURCES,
+        help='family of the file; default: by its keys',
+    )
+    parser.add_argument(
+        '--variant',
+        default='auto',
+        choices=VARIANTS,
+        help='of networks that are named alike, the one that '
+        "pads as TensorFlow ('tf') or not; default: by the "
+        'family, or what the report says is assumed',
+    )
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='load a file that holds more than weights, '
+        'which may run code that is in it',
+    )
     return parser.parse_args()
 
 
@@ -51,8 +64,7 @@ def main() -> None:
     loaded = loaded if isinstance(loaded, dict) else {}
     meta = loaded.get('meta')
     try:
-        conversion = convert(loaded, source=args.source,
-                             variant=args.variant)
+        conversion = convert(loaded, source=args.source, variant=args.variant)
         check_finite(conversion.state_dict, 'its weights')
         if isinstance(meta, dict) and 'cfg' in meta:
             # or says that it is another
@@ -70,12 +82,22 @@ def main() -> None:
             f"'{args.src}' is not '{args.arch}': {len(result.missing)} "
             f'missing, {len(result.unexpected)} unexpected, '
             f'{len(result.misfit)} of another shape, e.g. {first}; '
-            'nothing was written')
-    save_weights(args.dst, conversion.state_dict, meta=dict(
-        **source, arch=args.arch, family=conversion.family,
-        backbone=result.backbone, neck=result.neck,
-        overrides=dict(conversion.overrides), widths=widths_of(conversion),
-        **kept_normalisation(conversion.meta)))
+            'nothing was written'
+        )
+    save_weights(
+        args.dst,
+        conversion.state_dict,
+        meta=dict(
+            **source,
+            arch=args.arch,
+            family=conversion.family,
+            backbone=result.backbone,
+            neck=result.neck,
+            overrides=dict(conversion.overrides),
+            widths=widths_of(conversion),
+            **kept_normalisation(conversion.meta),
+        ),
+    )
     print(f'wrote       {args.dst}')
 
 

@@ -2,6 +2,7 @@
 
 What is there and intact is left alone; what broke off is taken up again.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -20,15 +21,26 @@ UNKNOWN = 'none known to compare with'
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'names', nargs='*', metavar='NAME',
-        help="models; with --list patterns, as 'r50*'")
-    parser.add_argument('--dest', default='checkpoints', type=Path,
-                        help='folder of the files (default: checkpoints)')
+        'names',
+        nargs='*',
+        metavar='NAME',
+        help="models; with --list patterns, as 'r50*'",
+    )
+    parser.add_argument(
+        '--dest',
+        default='checkpoints',
+        type=Path,
+        help='folder of the files (default: checkpoints)',
+    )
     job = parser.add_mutually_exclusive_group()
-    job.add_argument('--verify', action='store_true',
-                     help='check the files that are there, download nothing')
-    job.add_argument('--list', action='store_true',
-                     help='say what there is, download nothing')
+    job.add_argument(
+        '--verify',
+        action='store_true',
+        help='check the files that are there, download nothing',
+    )
+    job.add_argument(
+        '--list', action='store_true', help='say what there is, download nothing'
+    )
     args = parser.parse_args()
     if not args.names and not args.list:
         parser.error('name the models to download, or ask for --list')
@@ -47,12 +59,15 @@ def show(patterns: List[str], dest: Path) -> None:
                 rows.append((entry.name, '-', '-', '-', 'to be trained'))
                 continue
             path = dest / entry.file
-            rows.append((
-                entry.name, entry.file,
-                (f'{path.stat().st_size / 1e6:.1f} MB' if path.is_file()
-                 else 'no'),
-                'known' if entry.sha256 else 'unknown',
-                urlsplit(entry.urls[0]).netloc or 'this machine'))
+            rows.append(
+                (
+                    entry.name,
+                    entry.file,
+                    (f'{path.stat().st_size / 1e6:.1f} MB' if path.is_file() else 'no'),
+                    'known' if entry.sha256 else 'unknown',
+                    urlsplit(entry.urls[0]).netloc or 'this machine',
+                )
+            )
     rows = list(dict.fromkeys(rows))  # two patterns may fit the same name
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
@@ -66,8 +81,7 @@ def obtain(name: str, dest: Path, verify: bool) -> str:
         config = Path(entry.config)
         if config.is_relative_to(Path.cwd()):
             config = config.relative_to(Path.cwd())
-        raise InputError(f"nobody publishes weights for '{name}'; train it: "
-                         f'{config}')
+        raise InputError(f"nobody publishes weights for '{name}'; train it: {config}")
     path = dest / entry.file
     if verify or path.exists():
         digest = check_file(path, entry.sha256)
@@ -75,8 +89,7 @@ def obtain(name: str, dest: Path, verify: bool) -> str:
             return f'{path}: already there, intact'
         if verify:
             safe_load(path)  # or says that it is no checkpoint
-            return (f'{path}: a readable checkpoint; its sha256 is {digest} '
-                    f'({UNKNOWN})')
+            return f'{path}: a readable checkpoint; its sha256 is {digest} ({UNKNOWN})'
         return f'{path}: already there; its sha256 is {digest} ({UNKNOWN})'
     digest = fetch(entry.urls, path, entry.sha256)
     compared = 'as it should be' if entry.sha256 else UNKNOWN

@@ -4,6 +4,7 @@ The file is read again and compared with the network on noise and on
 photographs; it is there only if they agree, to 1e-4 of the largest entry. Any
 number of images can be in a batch, of one size.
 """
+
 import argparse
 
 from mmdisco.converters import ARCHS
@@ -13,24 +14,44 @@ from mmdisco.launch import one_line_errors
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', help='of a pre-training, or an '
-                        'extracted, converted or published file')
+    parser.add_argument(
+        'checkpoint',
+        help='of a pre-training, or an extracted, converted or published file',
+    )
     parser.add_argument('out', help='file to write')
     parser.add_argument('--format', required=True, choices=FORMATS)
-    parser.add_argument('--arch', metavar='ARCH', help='the network, if the '
-                        f"file does not tell: {', '.join(ARCHS)}")
-    parser.add_argument('--feature-maps', action='store_true',
-                        help='maps at strides 4, 8, 16 and 32, for a '
-                        'detector, instead of one vector per image')
-    parser.add_argument('--size', type=image_size, default=224,
-                        help='height and width of images. Default: 224')
+    parser.add_argument(
+        '--arch',
+        metavar='ARCH',
+        help=f'the network, if the file does not tell: {", ".join(ARCHS)}',
+    )
+    parser.add_argument(
+        '--feature-maps',
+        action='store_true',
+        help='maps at strides 4, 8, 16 and 32, for a '
+        'detector, instead of one vector per image',
+    )
+    parser.add_argument(
+        '--size',
+        type=image_size,
+        default=224,
+        help='height and width of images. Default: 224',
+    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    print(export_student(args.checkpoint, args.out, args.format, args.arch,
-                         args.feature_maps, args.size))
+    print(
+        export_student(
+            args.checkpoint,
+            args.out,
+            args.format,
+            args.arch,
+            args.feature_maps,
+            args.size,
+        )
+    )
 
 
 if __name__ == '__main__':

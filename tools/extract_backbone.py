@@ -3,6 +3,7 @@
 mmpretrain and mmdet load it by
 init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 """
+
 import argparse
 
 from mmdisco.converters import (
@@ -25,8 +26,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint of a pre-training')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
-        '--momentum-encoder', action='store_true',
-        help="the momentum encoder's instead, which is what DINO evaluates")
+        '--momentum-encoder',
+        action='store_true',
+        help="the momentum encoder's instead, which is what DINO evaluates",
+    )
     return parser.parse_args()
 
 
@@ -42,23 +45,28 @@ def main() -> None:
             check_finite(weights, 'its momentum encoder')
         except InputError as error:
             raise InputError(f"'{args.checkpoint}': {error}") from error
-    backbone = {key: value for key, value in weights.items()
-                if key.startswith('backbone.')}
-    meta = dict(origin(args.checkpoint),
-                overrides=dict(conversion.overrides),
-                **kept_normalisation(conversion.meta))
+    backbone = {
+        key: value for key, value in weights.items() if key.startswith('backbone.')
+    }
+    meta = dict(
+        origin(args.checkpoint),
+        overrides=dict(conversion.overrides),
+        **kept_normalisation(conversion.meta),
+    )
     try:  # so that the file names its network, too
         network = find_network(conversion.meta)
-        meta.update(arch=network.arch, backbone={
-            **network.backbone, **conversion.overrides})
+        meta.update(
+            arch=network.arch, backbone={**network.backbone, **conversion.overrides}
+        )
     except InputError:
         warn_assumed(conversion, f"'{args.checkpoint}'")
     save_weights(args.out, backbone, meta=meta)
     count = sum(v.numel() for v in backbone.values())
-    taken = ('the momentum encoder' if args.momentum_encoder
-             else conversion.taken)
-    print(f'{args.out}: {len(backbone)} tensors, {count:,} numbers, from '
-          f"{meta['source']} (sha256 {meta['sha256'][:12]}); taken: {taken}")
+    taken = 'the momentum encoder' if args.momentum_encoder else conversion.taken
+    print(
+        f'{args.out}: {len(backbone)} tensors, {count:,} numbers, from '
+        f'{meta["source"]} (sha256 {meta["sha256"][:12]}); taken: {taken}'
+    )
 
 
 if __name__ == '__main__':

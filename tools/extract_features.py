@@ -3,6 +3,7 @@
 Photos that can't be read are skipped, and listed in OUT.skipped.txt. The last
 line counts all files of the folder.
 """
+
 import argparse
 import shutil
 from pathlib import Path
@@ -20,11 +21,15 @@ from mmdisco.launch import leave_group, one_line_errors
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser)
-    parser.add_argument('photos', help='folder of images; class folders are '
-                        'just depth')
-    parser.add_argument('--out', required=True, type=Path, help='file to '
-                        'write: .npz with names, features and header; .npy, '
-                        'with OUT.names.txt; or .parquet')
+    parser.add_argument('photos', help='folder of images; class folders are just depth')
+    parser.add_argument(
+        '--out',
+        required=True,
+        type=Path,
+        help='file to '
+        'write: .npz with names, features and header; .npy, '
+        'with OUT.names.txt; or .parquet',
+    )
     add_images(parser)
     return parser.parse_args()
 
@@ -41,20 +46,38 @@ def main() -> None:
             shutil.rmtree(scratch, ignore_errors=True)
         barrier()
         views = extract_split(
-            encoder, photos, crop, scratch / 'all', dtype=args.dtype,
-            batch_size=args.batch_size, num_workers=args.workers).views
+            encoder,
+            photos,
+            crop,
+            scratch / 'all',
+            dtype=args.dtype,
+            batch_size=args.batch_size,
+            num_workers=args.workers,
+        ).views
         photos.share()
         if is_main_process():
             found = photos.extracted(views[0].numpy())
-            write_features(args.out, found, dict(
-                model=encoder.name, sha256=encoder.sha256,
-                normalisation=encoder.normalisation,
-                transform=dict(resize=crop.resize, crop=crop.crop,
-                               interpolation=crop.interpolation),
-                background=args.background,
-                photos=args.photos, skipped=len(found.skipped)))
-            say(f'{len(found.names)} images, {found.features.shape[1]}-d, of '
-                f'{photos.counts()}: {args.out}')
+            write_features(
+                args.out,
+                found,
+                dict(
+                    model=encoder.name,
+                    sha256=encoder.sha256,
+                    normalisation=encoder.normalisation,
+                    transform=dict(
+                        resize=crop.resize,
+                        crop=crop.crop,
+                        interpolation=crop.interpolation,
+                    ),
+                    background=args.background,
+                    photos=args.photos,
+                    skipped=len(found.skipped),
+                ),
+            )
+            say(
+                f'{len(found.names)} images, {found.features.shape[1]}-d, of '
+                f'{photos.counts()}: {args.out}'
+            )
     finally:
         if is_main_process():
             shutil.rmtree(scratch, ignore_errors=True)

@@ -4,6 +4,7 @@ The space is that of the teacher's backbone, pooled, as BINGO's release has it.
 Each image is embedded once, as an evaluation sees it; similarity is the
 cosine. The file is an array of int32, [images, neighbours].
 """
+
 import argparse
 import time
 
@@ -19,16 +20,22 @@ from mmdisco.launch import apply_overrides, one_line_errors, read_config
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='a config of DisCo: its images and its '
-                        'teacher are taken')
-    parser.add_argument('--out', required=True, help='.npy file to write')
-    parser.add_argument('--neighbours', type=int, default=5,
-                        help='of each image; default: 5')
-    parser.add_argument('--batch-size', type=int, default=256,
-                        help='images at once; default: 256')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
-        help='override settings of the config, as key=value')
+        'config', help='a config of DisCo: its images and its teacher are taken'
+    )
+    parser.add_argument('--out', required=True, help='.npy file to write')
+    parser.add_argument(
+        '--neighbours', type=int, default=5, help='of each image; default: 5'
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=256, help='images at once; default: 256'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config, as key=value',
+    )
     return parser.parse_args()
 
 
@@ -36,7 +43,7 @@ def main() -> None:
     args = parse_args()
     for name in ('neighbours', 'batch_size'):
         if getattr(args, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is at least 1")
+            raise InputError(f'--{name.replace("_", "-")} is at least 1')
     began = time.time()
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
@@ -46,8 +53,10 @@ def main() -> None:
         bags = make_bags(cfg, args.neighbours, args.batch_size)
         with half.open('wb') as file:
             np.save(file, bags.cpu().numpy().astype(np.int32))
-    print(f'{args.out}: {len(bags)} images, {args.neighbours} neighbours '
-          f'each, {time.time() - began:.0f} s')
+    print(
+        f'{args.out}: {len(bags)} images, {args.neighbours} neighbours '
+        f'each, {time.time() - began:.0f} s'
+    )
 
 
 if __name__ == '__main__':

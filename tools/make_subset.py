@@ -3,6 +3,7 @@
 For the semi-supervised evaluation where SimCLR's lists can't be had. The choice
 is of this tool: a score by it does not compare with one by SimCLR's list.
 """
+
 import argparse
 
 from mmdisco.analysis.subset import subset
@@ -12,13 +13,16 @@ from mmdisco.launch import one_line_errors
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('folder', help='with one folder for each class, as '
-                        'data/imagenet/train')
+    parser.add_argument(
+        'folder', help='with one folder for each class, as data/imagenet/train'
+    )
     parser.add_argument('percent', help='of the images to take, as 1 or 10')
-    parser.add_argument('--out', required=True, help='list to write, an image '
-                        'a line, as data/imagenet/own_1percent.txt')
-    parser.add_argument('--seed', type=int, default=0,
-                        help='of the choice; default: 0')
+    parser.add_argument(
+        '--out',
+        required=True,
+        help='list to write, an image a line, as data/imagenet/own_1percent.txt',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the choice; default: 0')
     return parser.parse_args()
 
 
@@ -28,9 +32,11 @@ def main() -> None:
         half.touch()  # or says at once that it can't be written
         paths = subset(args.folder, args.percent, args.seed)
         half.write_text('\n'.join(paths) + '\n')
-    print(f'{args.out}: {len(paths)} images, seed {args.seed}. Set '
-          'train_dataloader.dataset.ann_file to it, and num_images likewise '
-          f'to {len(paths)}')
+    print(
+        f'{args.out}: {len(paths)} images, seed {args.seed}. Set '
+        'train_dataloader.dataset.ann_file to it, and num_images likewise '
+        f'to {len(paths)}'
+    )
 
 
 if __name__ == '__main__':

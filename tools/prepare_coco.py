@@ -2,6 +2,7 @@
 
 Each fault is one line; with any, the exit code is 1.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -14,26 +15,49 @@ from mmdisco.launch import one_line_errors, read_config
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--root', type=Path, default='data/coco',
-                        help='folder of annotations, train2017 and val2017; '
-                        'default: data/coco')
-    parser.add_argument('--archives', nargs='+', type=Path, default=[],
-                        help='train2017.zip, val2017.zip and '
-                        'annotations_trainval2017.zip, wherever they are')
-    parser.add_argument('--counts', choices=['official', 'any'],
-                        default='official', help='numbers of images to '
-                        'expect; default: official')
+    parser.add_argument(
+        '--root',
+        type=Path,
+        default='data/coco',
+        help='folder of annotations, train2017 and val2017; default: data/coco',
+    )
+    parser.add_argument(
+        '--archives',
+        nargs='+',
+        type=Path,
+        default=[],
+        help='train2017.zip, val2017.zip and '
+        'annotations_trainval2017.zip, wherever they are',
+    )
+    parser.add_argument(
+        '--counts',
+        choices=['official', 'any'],
+        default='official',
+        help='numbers of images to expect; default: official',
+    )
     needs = parser.add_mutually_exclusive_group()
-    needs.add_argument('--config', help='config of the detector that is to be '
-                       'trained: its classes and masks have to be in the files')
-    needs.add_argument('--classes', nargs='+', help='names of the classes, in '
-                       'the order of the config; default: those of train2017')
-    parser.add_argument('--masks', choices=['yes', 'no'],
-                        help='whether the detector learns masks; default: if '
-                        'the config does, or any object has one')
-    parser.add_argument('--images', action='store_true',
-                        help='open every image; without it, the headers of 200 '
-                        'of each split')
+    needs.add_argument(
+        '--config',
+        help='config of the detector that is to be '
+        'trained: its classes and masks have to be in the files',
+    )
+    needs.add_argument(
+        '--classes',
+        nargs='+',
+        help='names of the classes, in '
+        'the order of the config; default: those of train2017',
+    )
+    parser.add_argument(
+        '--masks',
+        choices=['yes', 'no'],
+        help='whether the detector learns masks; default: if '
+        'the config does, or any object has one',
+    )
+    parser.add_argument(
+        '--images',
+        action='store_true',
+        help='open every image; without it, the headers of 200 of each split',
+    )
     return parser.parse_args()
 
 
@@ -43,6 +67,7 @@ def wanted(args: argparse.Namespace) -> Wanted:
     if args.config:
         cfg = read_config(args.config)
         from mmdisco.detection import wanted_of  # which needs mmdet
+
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         found = wanted_of(cfg)
     if args.masks:
@@ -57,8 +82,10 @@ def main() -> None:
         done = unpack(archive, args.root, tops=COCO_FOLDERS)
         print(f'{archive}: {done.written} files unpacked into {args.root}')
         if done.left_out:
-            print(f'{archive}: {len(done.left_out)} files left out, e.g. '
-                  f"'{done.left_out[0]}'")
+            print(
+                f'{archive}: {len(done.left_out)} files left out, e.g. '
+                f"'{done.left_out[0]}'"
+            )
     report = check_coco(args.root, args.counts, args.images, needs)
     print('\n'.join(report.lines()))
     sys.exit(bool(report.faults))

@@ -3,6 +3,7 @@
 Optimizer, queue and momentum encoder stay behind. The first 8 digits of the
 file's sha256 become a part of its name, as in OpenMMLab's model zoos.
 """
+
 import argparse
 
 from mmdisco.converters import ARCHS
@@ -12,17 +13,31 @@ from mmdisco.launch import one_line_errors
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', help='of a pre-training, or an '
-                        'extracted, converted or published file')
-    parser.add_argument('out', help='NAME.pth is written as '
-                        'NAME-1a2b3c4d.pth; NAME.safetensors as that format')
-    parser.add_argument('--with-neck', action='store_true',
-                        help='keep the neck, too: as a teacher it needs it')
-    parser.add_argument('--arch', metavar='ARCH', help='the network, if the '
-                        f"file does not tell: {', '.join(ARCHS)}")
-    parser.add_argument('--size', type=image_size, default=224,
-                        help='of the image that FLOPs are counted for. '
-                        'Default: 224')
+    parser.add_argument(
+        'checkpoint',
+        help='of a pre-training, or an extracted, converted or published file',
+    )
+    parser.add_argument(
+        'out',
+        help='NAME.pth is written as '
+        'NAME-1a2b3c4d.pth; NAME.safetensors as that format',
+    )
+    parser.add_argument(
+        '--with-neck',
+        action='store_true',
+        help='keep the neck, too: as a teacher it needs it',
+    )
+    parser.add_argument(
+        '--arch',
+        metavar='ARCH',
+        help=f'the network, if the file does not tell: {", ".join(ARCHS)}',
+    )
+    parser.add_argument(
+        '--size',
+        type=image_size,
+        default=224,
+        help='of the image that FLOPs are counted for. Default: 224',
+    )
     return parser.parse_args()
 
 
@@ -35,8 +50,10 @@ def main() -> None:
     metafile = path.with_suffix('.metafile.yml')
     with written_whole(metafile) as half:
         half.write_text(entry)
-    print(f'{entry}\n{path}: {len(published.content) / 2**20:.1f} MiB, '
-          f'its entry is in {metafile}')
+    print(
+        f'{entry}\n{path}: {len(published.content) / 2**20:.1f} MiB, '
+        f'its entry is in {metafile}'
+    )
 
 
 if __name__ == '__main__':

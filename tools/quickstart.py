@@ -3,6 +3,7 @@
 Runs what is left to run, then evaluates everything and shows the result. An
 interrupted run is simply started again.
 """
+
 import argparse
 import sys
 from pathlib import Path
@@ -25,16 +26,22 @@ BUNDLED = Path('demo/teacher/quickstart_r18w32.pth')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seeds', type=int, default=1,
-                        help='students of so many seeds; default: 1')
     parser.add_argument(
-        '--teacher', choices=['bundled', 'scratch'], default='bundled',
-        help='take the bundled teacher, or train it anew')
+        '--seeds', type=int, default=1, help='students of so many seeds; default: 1'
+    )
     parser.add_argument(
-        '--full-data', default='/usr/share/datasets/fashion-mnist',
+        '--teacher',
+        choices=['bundled', 'scratch'],
+        default='bundled',
+        help='take the bundled teacher, or train it anew',
+    )
+    parser.add_argument(
+        '--full-data',
+        default='/usr/share/datasets/fashion-mnist',
         help="folder of Fashion-MNIST's 60 000 training images (default: that "
         "of Debian's package dataset-fashion-mnist): for the teacher from "
-        'scratch, and for a row of the student alone on all of them')
+        'scratch, and for a row of the student alone on all of them',
+    )
     parser.add_argument('--work-dir', default='work_dirs/quickstart')
     return parser.parse_args()
 
@@ -53,19 +60,24 @@ def plan(seeds: int, work_dir: Path, teacher: Path, full: Path) -> list:
     untrained = untrained_teacher(CONFIGS / 'disco.py', work_dir)
     kinds = dict(
         disco=('disco', {'model.teacher.checkpoint': str(teacher)}),
-        distill_only=('disco', {'model.teacher.checkpoint': str(teacher),
-                                'model.ssl_weight': 0.}),
-        disco_untrained_teacher=('disco', {
-            'model.teacher.checkpoint': str(untrained)}),
-        mocov2=('mocov2', {}))
+        distill_only=(
+            'disco',
+            {'model.teacher.checkpoint': str(teacher), 'model.ssl_weight': 0.0},
+        ),
+        disco_untrained_teacher=('disco', {'model.teacher.checkpoint': str(untrained)}),
+        mocov2=('mocov2', {}),
+    )
     if len(images_of(full)) == 60000:  # the teacher's, as many steps
-        kinds['mocov2_teachers_images'] = ('mocov2_60k', {
-            'data_root': str(full)})
+        kinds['mocov2_teachers_images'] = ('mocov2_60k', {'data_root': str(full)})
     return [
-        Job(f'{kind} seed {seed}', str(CONFIGS / f'{config}.py'),
+        Job(
+            f'{kind} seed {seed}',
+            str(CONFIGS / f'{config}.py'),
             work_dir / kind / f'seed{seed}',
-            {'randomness.seed': seed, **options})
-        for kind, (config, options) in kinds.items() for seed in range(seeds)
+            {'randomness.seed': seed, **options},
+        )
+        for kind, (config, options) in kinds.items()
+        for seed in range(seeds)
     ]
 
 
@@ -75,10 +87,10 @@ def train_teacher(work_dir: Path, full: Path) -> tuple:
         raise MissingFileError(
             f"the teacher learns from all 60 000 images, and '{full}' is not "
             'there: apt-get install dataset-fashion-mnist, or name their '
-            'folder as FULL_DATA=…')
+            'folder as FULL_DATA=…'
+        )
     config = str(CONFIGS / 'teacher.py')
-    job = Job('teacher', config, work_dir / 'teacher', {
-        'data_root': str(full)})
+    job = Job('teacher', config, work_dir / 'teacher', {'data_root': str(full)})
     run_jobs([job])
     return job.checkpoint, job.seconds()
 
@@ -89,7 +101,7 @@ def main() -> None:
         raise InputError('--seeds wants 1 or more')
     init_default_scope('mmpretrain')
     work_dir, full = Path(args.work_dir), Path(args.full_data)
-    teacher, seconds = BUNDLED, 0.
+    teacher, seconds = BUNDLED, 0.0
     if args.teacher == 'scratch':
         teacher, seconds = train_teacher(work_dir, full)
     jobs = plan(args.seeds, work_dir, teacher, full)

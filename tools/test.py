@@ -1,4 +1,5 @@
 """Evaluate a model that has an evaluation of its own (mmpretrain's flags)."""
+
 import argparse
 import os
 from pathlib import Path
@@ -32,14 +33,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='folder of the metrics')
     parser.add_argument('--out', help='file of the results')
-    parser.add_argument('--out-item', choices=['metrics', 'pred'],
-                        default='pred', help='what to write; default: pred')
-    parser.add_argument('--no-pin-memory', action='store_true')
-    parser.add_argument('--cfg-options', nargs='+', action=ConfigOptions,
-                        help='override settings of the config')
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none')
+        '--out-item',
+        choices=['metrics', 'pred'],
+        default='pred',
+        help='what to write; default: pred',
+    )
+    parser.add_argument('--no-pin-memory', action='store_true')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        help='override settings of the config',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int)
     args = parser.parse_args()
     if args.local_rank is not None:
@@ -53,11 +62,16 @@ def check_out(path: str, item: str) -> None:
     Raises:
         InputError: If its ending says no format, or it is a folder.
     """
-    endings = ('.pkl', '.pickle') if item == 'pred' else (
-        '.json', '.yml', '.yaml', '.pkl', '.pickle')
+    endings = (
+        ('.pkl', '.pickle')
+        if item == 'pred'
+        else ('.json', '.yml', '.yaml', '.pkl', '.pickle')
+    )
     if Path(path).suffix not in endings:
-        raise InputError(f"--out '{path}': --out-item {item} writes files "
-                         f'that end with {", ".join(endings)}')
+        raise InputError(
+            f"--out '{path}': --out-item {item} writes files "
+            f'that end with {", ".join(endings)}'
+        )
     if Path(path).is_dir():
         raise InputError(f"--out '{path}' is a folder: name a file")
     check_folder(str(Path(path).parent), '--out')
@@ -74,15 +88,19 @@ def main() -> None:
         raise InputError(
             'a pre-training has no test of its own; evaluate its features on '
             f'labelled images: python tools/eval/knn.py {args.checkpoint} '
-            '--data FOLDER')
+            '--data FOLDER'
+        )
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
     check_config(cfg, ('model', 'test_dataloader'), 'test')
     cfg.launcher = args.launcher
     # the config of a resumed run says resume
     cfg.load_from, cfg.resume = args.checkpoint, False
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(
-        Path('work_dirs', Path(args.config).stem))
+    cfg.work_dir = (
+        args.work_dir
+        or cfg.get('work_dir')
+        or str(Path('work_dirs', Path(args.config).stem))
+    )
     check_folder(cfg.work_dir, '--work-dir')
     set_up_loader(cfg, 'test_dataloader', not args.no_pin_memory)
     prepare_dist(cfg, args.launcher)

@@ -1,4 +1,5 @@
 """torchrun, without its tracebacks: each rank prints its error already."""
+
 import sys
 
 from torch.distributed import DistNetworkError
@@ -13,7 +14,9 @@ if __name__ == '__main__':
         sys.exit(f'rank {rank} stopped first, exit code {failure.exitcode}')
     except DistNetworkError as error:
         reason = str(error).split('\n')[0]
-        sys.exit(f'error: {reason}: set PORT to one that no other run uses, as '
-                 'PORT=29501, and MASTER_ADDR to the first node')
+        sys.exit(
+            f'error: {reason}: set PORT to one that no other run uses, as '
+            'PORT=29501, and MASTER_ADDR to the first node'
+        )
     except ValueError as error:  # e.g. of the number of GPUs
         sys.exit(f'error: {error}')

@@ -1,4 +1,5 @@
 """Train a model: pre-training, distillation, evaluation, detection."""
+
 import argparse
 import os
 from pathlib import Path
@@ -44,38 +45,53 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
-        '--resume', nargs='?', const='auto',
+        '--resume',
+        nargs='?',
+        const='auto',
         help='resume from this checkpoint, or without a value from the newest '
-        'one in the work dir; begin, if there is none yet')
+        'one in the work dir; begin, if there is none yet',
+    )
     parser.add_argument(
-        '--student', metavar='CKPT',
+        '--student',
+        metavar='CKPT',
         help='checkpoint whose backbone is evaluated or transferred, for '
         "configs/benchmarks and configs/detection; there, 'random' is the "
-        'baseline without one')
-    parser.add_argument('--amp', action='store_true',
-                        help='automatic mixed precision')
+        'baseline without one',
+    )
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
-        '--speed', choices=LEVELS, default='off',
-        help="'exact' changes nothing but rounding, 'auto' may use bf16")
-    parser.add_argument('--no-validate', action='store_true',
-                        help='no evaluation during training')
+        '--speed',
+        choices=LEVELS,
+        default='off',
+        help="'exact' changes nothing but rounding, 'auto' may use bf16",
+    )
     parser.add_argument(
-        '--auto-scale-lr', action='store_true',
-        help='scale the learning rate with ranks x batch x accumulation')
+        '--no-validate', action='store_true', help='no evaluation during training'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with ranks x batch x accumulation',
+    )
     parser.add_argument('--no-pin-memory', action='store_true')
     parser.add_argument('--no-persistent-workers', action='store_true')
     parser.add_argument(
-        '--smoke', action='store_true',
+        '--smoke',
+        action='store_true',
         help='a few tiny iterations on bundled images with a random teacher: '
-        'shows in a minute that the config works')
+        'shows in a minute that the config works',
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=ConfigOptions,
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
         help='override settings of the config, as key=value; lists as '
         'key="[a,b]" or key=a,b, dicts as key="dict(a=1)", None to leave out '
-        'a hook or an entry of a list')
+        'a hook or an entry of a list',
+    )
     parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none')
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
     # torch.distributed.launch passes --local-rank
     parser.add_argument('--local_rank', '--local-rank', type=int)
     args = parser.parse_args()
@@ -88,9 +104,11 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> List[str]:
     """Carry the command line over to the config; what the log must say."""
     cfg.launcher = args.launcher
     runs = Path('work_dirs', 'smoke') if args.smoke else Path('work_dirs')
-    cfg.work_dir = args.work_dir or (
-        None if args.smoke else cfg.get('work_dir')) or str(
-            runs / Path(args.config).stem)
+    cfg.work_dir = (
+        args.work_dir
+        or (None if args.smoke else cfg.get('work_dir'))
+        or str(runs / Path(args.config).stem)
+    )
     if args.student:
         set_student(cfg, args.student)
     if args.no_validate:
@@ -109,8 +127,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> List[str]:
     if args.auto_scale_lr:
         cfg.auto_scale_lr.enable = True
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        set_up_loader(cfg, name, not args.no_pin_memory,
-                      not args.no_persistent_workers)
+        set_up_loader(cfg, name, not args.no_pin_memory, not args.no_persistent_workers)
     return notes
 
 
@@ -130,21 +147,23 @@ def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
-    check_config(cfg, ('model', 'train_cfg', 'train_dataloader',
-                       'optim_wrapper'))
+    check_config(cfg, ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper'))
     notes = merge_args(cfg, args)
     check_folder(cfg.work_dir, '--work-dir')
     add_hooks(cfg)
     prepare_dist(cfg, args.launcher)
     # of the launcher; mmengine makes the process group for CUDA later
-    world_size = int(os.environ.get('WORLD_SIZE', os.environ.get(
-        'SLURM_NTASKS', 1))) if args.launcher != 'none' else 1
+    world_size = (
+        int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', 1)))
+        if args.launcher != 'none'
+        else 1
+    )
     if not cfg.get('smoke'):  # what was dumped by one has been checked
         notes += check_schedule(cfg)
     if args.smoke or cfg.get('smoke'):
         notes += (shrink_detection if is_detector(cfg) else shrink)(
-            cfg, world_size,
-            main=args.launcher == 'none' or local_rank() == 0)
+            cfg, world_size, main=args.launcher == 'none' or local_rank() == 0
+        )
         if torch_dist.is_initialized():
             torch_dist.barrier()
     notes += fit_queue(cfg, world_size)
@@ -160,8 +179,9 @@ def main() -> None:
     runner = build(cfg)
     guard_weights(runner)
     # one for each weight of a momentum encoder
-    runner.logger.addFilter(lambda record: (
-        'is skipped since its requires_grad' not in record.getMessage()))
+    runner.logger.addFilter(
+        lambda record: 'is skipped since its requires_grad' not in record.getMessage()
+    )
     # as a hook it comes too late for schedulers that count iterations
     QueueCheckHook().before_train(runner)
     check_labels(runner)

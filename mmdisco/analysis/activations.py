@@ -6,6 +6,7 @@ tensors: what a kernel allocates for itself while it runs is not among them,
 nor what an allocator rounds up to. BN's statistics, a few hundred bytes, are,
 also where a device needs none.
 """
+
 import copy
 import weakref
 from typing import Dict
@@ -40,9 +41,11 @@ class LiveBytes(TorchDispatchMode):
         self._known = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        before = {id(leaf.untyped_storage())
-                  for leaf in tree_leaves((args, kwargs))
-                  if isinstance(leaf, Tensor)}
+        before = {
+            id(leaf.untyped_storage())
+            for leaf in tree_leaves((args, kwargs))
+            if isinstance(leaf, Tensor)
+        }
         outputs = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(outputs):
             if isinstance(leaf, Tensor):
@@ -84,8 +87,7 @@ def forward_peak(network: nn.Module, size: int) -> int:
 
 
 def _saved(network: nn.Module, num: int, size: int) -> int:
-    own = {id(t.untyped_storage())
-           for t in (*network.parameters(), *network.buffers())}
+    own = {id(t.untyped_storage()) for t in (*network.parameters(), *network.buffers())}
     found: Dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -94,8 +96,7 @@ def _saved(network: nn.Module, num: int, size: int) -> int:
             found[id(storage)] = storage  # kept, so that no other gets its id
         return tensor
 
-    with saved_tensors_hooks(pack, lambda tensor: tensor), \
-            sdpa_kernel(SDPBackend.MATH):
+    with saved_tensors_hooks(pack, lambda tensor: tensor), sdpa_kernel(SDPBackend.MATH):
         outputs = network(meta_images(num, size))
     del outputs
     return sum(storage.nbytes() for storage in found.values())

@@ -57,25 +57,41 @@ def embed_images(cfg: Config, batch_size: int) -> Tuple[Tensor, Tensor]:
     """
     device = get_device()
     # in the order in which mmengine and DisCo ask them for it
-    preprocessor = MODELS.build(next(filter(None, (
-        part.get('data_preprocessor')
-        for part in (cfg.model, cfg, cfg.model.get('ssl', {})))))).to(device)
+    preprocessor = MODELS.build(
+        next(
+            filter(
+                None,
+                (
+                    part.get('data_preprocessor')
+                    for part in (cfg.model, cfg, cfg.model.get('ssl', {}))
+                ),
+            )
+        )
+    ).to(device)
     pooled = dict(type='GlobalAveragePooling')
-    teacher = MODELS.build(dict(
-        cfg.model.teacher, neck=pooled, norm_mode='eval')).to(device)
+    teacher = MODELS.build(dict(cfg.model.teacher, neck=pooled, norm_mode='eval')).to(
+        device
+    )
     teacher.take_images_of(preprocessor)
-    loader = Runner.build_dataloader(dict(
-        dataset=DATASETS.build(plain_images(cfg)),
-        batch_size=batch_size,
-        num_workers=cfg.train_dataloader.get('num_workers', 0),
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        collate_fn=dict(type='default_collate')), seed=0)
+    loader = Runner.build_dataloader(
+        dict(
+            dataset=DATASETS.build(plain_images(cfg)),
+            batch_size=batch_size,
+            num_workers=cfg.train_dataloader.get('num_workers', 0),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+        ),
+        seed=0,
+    )
     embeds, shown = [], []
     for batch in loader:
         samples = batch.get('data_samples')
         first = len(shown)
-        shown += ([s.sample_idx for s in samples] if samples else
-                  range(first, first + len(batch['inputs'])))
+        shown += (
+            [s.sample_idx for s in samples]
+            if samples
+            else range(first, first + len(batch['inputs']))
+        )
         images = teacher.renormalize(preprocessor(batch)['inputs'])
         feats = unwrap(teacher.backbone(images)).float()
         embeds.append(feats.mean((2, 3)) if feats.dim() == 4 else feats)
@@ -99,11 +115,14 @@ def make_bags(cfg: Config, k: int = 5, batch_size: int = 256) -> Tensor:
         InputError: If the config has no teacher, or too few images.
     """
     if 'teacher' not in cfg.model:
-        raise InputError('the config has no model.teacher, whose space bags '
-                         'are made in: name a config of DisCo')
+        raise InputError(
+            'the config has no model.teacher, whose space bags '
+            'are made in: name a config of DisCo'
+        )
     embeds, shown = embed_images(cfg, batch_size)  # [N, D], [N]
-    readable = (shown == torch.arange(len(shown), device=shown.device)
-                ).nonzero().squeeze(1)  # [M]
+    readable = (
+        (shown == torch.arange(len(shown), device=shown.device)).nonzero().squeeze(1)
+    )  # [M]
     nearest = nearest_neighbours(embeds[readable], k)  # [M, k], of M
     bags = shown.new_zeros(len(shown), k)
     bags[readable] = readable[nearest]

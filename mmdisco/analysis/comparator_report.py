@@ -1,4 +1,5 @@
 """The document about what DisCo is compared with."""
+
 from typing import Dict, List, Sequence, Tuple
 
 from .comparator_table import best, table
@@ -19,10 +20,13 @@ def _verdict(rows: Sequence[dict]) -> str:
     rows = [row for row in rows if row['distill'] != 'KD']
     first, *alike = best(rows)
     text = f'Without labels, the highest mean is that of **{first}**. '
-    text += ('It is the best: its paired difference to each other method is '
-             'over two standard errors.' if not alike else
-             'It is not told apart, by two standard errors of the paired '
-             f"difference, from: {'; '.join(alike)}.")
+    text += (
+        'It is the best: its paired difference to each other method is '
+        'over two standard errors.'
+        if not alike
+        else 'It is not told apart, by two standard errors of the paired '
+        f'difference, from: {"; ".join(alike)}.'
+    )
     tried = {row['method'] for row in rows}
     if 'DisCo' in tried and 'DisCo' not in (first, *alike):
         text += ' DisCo is not the best here.'
@@ -36,14 +40,16 @@ def _grid(tuned: Tuned) -> List[str]:
         top = max(score for _, score in scores)
         cells = []
         for setting, score in scores:
-            what = ', '.join(f"{'.'.join(key.split('.')[-2:])} {value:g}"
-                             for key, value in setting.items())
+            what = ', '.join(
+                f'{".".join(key.split(".")[-2:])} {value:g}'
+                for key, value in setting.items()
+            )
             cell = f'{what}: {score:.2f}'
             cells.append(f'**{cell}**' if score == top else cell)
             if score == top:
                 top = None  # the first of equals is taken
         edge = _edge(scores)
-        lines.append(f"- {name}: {'; '.join(cells)}{edge}")
+        lines.append(f'- {name}: {"; ".join(cells)}{edge}')
     return lines
 
 
@@ -57,8 +63,9 @@ def _edge(scores: List[Tuple[dict, float]]) -> str:
     return ''
 
 
-def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
-             images: int, epochs: int) -> str:
+def markdown(
+    rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned, images: int, epochs: int
+) -> str:
     """The table as a document.
 
     Args:
@@ -71,7 +78,8 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
     rows, other = split_kd(rows)
     seeds = len({row['seed'] for row in rows})
     lines = [
-        '# DisCo and what it is compared with', '',
+        '# DisCo and what it is compared with',
+        '',
         f'A ResNet-18 a sixteenth as wide on {images} images of Fashion-MNIST, '
         f"{epochs} epochs, the quickstart's teacher, {seeds} seeds "
         '(`configs/quickstart/comparators/`). Linear probe and kNN of the '
@@ -80,8 +88,12 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
         'epochs are not equal cost: SEED, CompRess and SimReg see one view of '
         'an image; MoCo-v2, AT and RKD a second with the momentum encoder '
         'alone; DisCo and Retro learn from both; BINGO learns from a view of '
-        'the image and one of a neighbour, its teacher sees a third.', '',
-        *table(rows), '', _verdict(rows), '',
+        'the image and one of a neighbour, its teacher sees a third.',
+        '',
+        *table(rows),
+        '',
+        _verdict(rows),
+        '',
         'Seconds are medians of the sum of step times, with a run on each '
         'core and other work on the machine meanwhile: runs of the same '
         'method differ by up to a half and more. MiB is the peak resident '
@@ -89,7 +101,8 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
         "BINGO's neighbours takes some seconds more. Three seeds are few: two "
         'standard errors of three paired differences are passed by chance in '
         'about one of six cases, and here are many methods, one student, one '
-        'teacher and one test set.', '',
+        'teacher and one test set.',
+        '',
         "KD's rows are classifiers of the students of MoCo-v2 and DisCo that "
         "learn from labels and the teacher's logits, T = 2, α = .5, by L-BFGS "
         'on fixed features, as the linear probe; their kNN is that of their '
@@ -97,17 +110,37 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
         "arithmetic of DisCo's release, the teacher's term is divided by the "
         'number of classes, ten here. AT and RKD are beside the loss of '
         'MoCo-v2, with DisCo beside both. CompRess and SimReg have their own '
-        "augmentation, crop and flip, unless MoCo-v2's views are named."]
+        "augmentation, crop and flip, unless MoCo-v2's views are named.",
+    ]
     if swept:
-        lines += ['', "## DisCo's weight", '', *table([
-            *(row for row in rows if row['method'] == BASELINE), *swept]),
-            '', 'On test images, and nothing was chosen by them.']
+        lines += [
+            '',
+            "## DisCo's weight",
+            '',
+            *table([*(row for row in rows if row['method'] == BASELINE), *swept]),
+            '',
+            'On test images, and nothing was chosen by them.',
+        ]
     if other:
-        lines += ['', "## KD's mean over classes", '', *table([
-            *(row for row in rows if row['method'] in (
-                BASELINE, 'KD', 'KD + DisCo')), *other])]
+        lines += [
+            '',
+            "## KD's mean over classes",
+            '',
+            *table(
+                [
+                    *(
+                        row
+                        for row in rows
+                        if row['method'] in (BASELINE, 'KD', 'KD + DisCo')
+                    ),
+                    *other,
+                ]
+            ),
+        ]
     lines += [
-        '', '## What was tuned', '',
+        '',
+        '## What was tuned',
+        '',
         'At most four runs of each method, one seed, on four fifths of the '
         'training images; linear probe of the others. The best is taken, the '
         'rest is as published where that makes sense at this scale: memories '
@@ -117,10 +150,14 @@ def markdown(rows: Sequence[dict], swept: Sequence[dict], tuned: Tuned,
         'chosen before for DisCo and MoCo-v2 (docs/quickstart.md): those two '
         'had more runs than these. AT had weights from 10 to 10 000 first, of '
         'which 10 was the best, with DisCo and without; so its grid was moved '
-        'down, before those rows were run anew.', '',
-        *_grid(tuned)]
+        'down, before those rows were run anew.',
+        '',
+        *_grid(tuned),
+    ]
     commits, commands, machines = (
         ', '.join(dict.fromkeys(row[key] for row in rows))
-        for key in ('commit', 'command', 'machine'))
-    return '\n'.join([*lines, '', f'`{commands}` at commit {commits}, on '
-                      f'{machines}.', ''])
+        for key in ('commit', 'command', 'machine')
+    )
+    return '\n'.join(
+        [*lines, '', f'`{commands}` at commit {commits}, on {machines}.', '']
+    )

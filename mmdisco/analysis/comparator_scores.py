@@ -1,4 +1,5 @@
 """Scores of what DisCo is compared with: of runs, and of KD's classifiers."""
+
 from pathlib import Path
 from typing import Dict, List
 
@@ -13,10 +14,12 @@ from .quickstart import HELD_OUT, load_backbone
 from .testbed_runs import splits
 
 # row, its loss, and whose students they are
-KD_ROWS = (('KD', 'batchmean', 'MoCo-v2'),
-           ('KD + DisCo', 'batchmean', 'DisCo'),
-           ('KD, mean over classes', 'mean', 'MoCo-v2'),
-           ('KD, mean over classes + DisCo', 'mean', 'DisCo'))
+KD_ROWS = (
+    ('KD', 'batchmean', 'MoCo-v2'),
+    ('KD + DisCo', 'batchmean', 'DisCo'),
+    ('KD, mean over classes', 'mean', 'MoCo-v2'),
+    ('KD, mean over classes + DisCo', 'mean', 'DisCo'),
+)
 
 
 def kd_scores(jobs: Dict[str, List[Job]], images: int) -> Dict[str, list]:
@@ -41,20 +44,34 @@ def kd_scores(jobs: Dict[str, List[Job]], images: int) -> Dict[str, list]:
 
     def features(backbone: dict, checkpoint: Path) -> List[torch.Tensor]:
         network = load_backbone(backbone, checkpoint)
-        return [extract_features(
-            network, split.images,
-            lambda batch: prepare(dict(inputs=batch))['inputs'])
-            for split in (train, test)]  # [N, D] each
+        return [
+            extract_features(
+                network,
+                split.images,
+                lambda batch: prepare(dict(inputs=batch))['inputs'],
+            )
+            for split in (train, test)
+        ]  # [N, D] each
 
-    large, _ = features(cfg.model.teacher.backbone,
-                        Path(cfg.model.teacher.checkpoint))
+    large, _ = features(cfg.model.teacher.backbone, Path(cfg.model.teacher.checkpoint))
     logits = linear_logits(large, train.labels, held_out)  # [N, C]
     found: Dict[str, list] = {}
     for row, reduction, students in KD_ROWS:
         loss = KDLoss(reduction=reduction)
         for job in jobs[students]:
             feats = features(cfg.model.ssl.backbone, job.checkpoint)
-            found.setdefault(row, []).append(round(kd_probe(
-                feats[0], train.labels, logits, feats[1], test.labels,
-                held_out, loss)['accuracy'], 2))
+            found.setdefault(row, []).append(
+                round(
+                    kd_probe(
+                        feats[0],
+                        train.labels,
+                        logits,
+                        feats[1],
+                        test.labels,
+                        held_out,
+                        loss,
+                    )['accuracy'],
+                    2,
+                )
+            )
     return found

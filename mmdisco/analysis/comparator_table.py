@@ -1,4 +1,5 @@
 """Statistics, table and figure of what DisCo is compared with."""
+
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Dict, List, Sequence
@@ -7,8 +8,18 @@ from .comparators import BASELINE
 from .figure import COLOURS, INK, plt
 from .summary import paired
 
-COLUMNS = ('method', 'distill', 'seed', 'knn', 'linear', 'seconds',
-           'peak_memory_mib', 'command', 'commit', 'machine')
+COLUMNS = (
+    'method',
+    'distill',
+    'seed',
+    'knn',
+    'linear',
+    'seconds',
+    'peak_memory_mib',
+    'command',
+    'commit',
+    'machine',
+)
 
 
 def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
@@ -29,23 +40,34 @@ def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
         own = by_seed(rows, method)
         found[method] = {
             name: median(r[key] for r in own.values())
-            if all(r[key] for r in own.values()) else None
-            for name, key in (('seconds', 'seconds'),
-                              ('memory', 'peak_memory_mib'))}
+            if all(r[key] for r in own.values())
+            else None
+            for name, key in (('seconds', 'seconds'), ('memory', 'peak_memory_mib'))
+        }
         for metric in ('linear', 'knn'):
             scores = [r[metric] for r in own.values()]
-            found[method][metric] = None if scores[0] is None else dict(
-                mean=mean(scores),
-                std=stdev(scores) if len(scores) > 1 else None,
-                gain=paired(scores, [r[metric] for r in base.values()])
-                if own.keys() == base.keys() else None)
+            found[method][metric] = (
+                None
+                if scores[0] is None
+                else dict(
+                    mean=mean(scores),
+                    std=stdev(scores) if len(scores) > 1 else None,
+                    gain=paired(scores, [r[metric] for r in base.values()])
+                    if own.keys() == base.keys()
+                    else None,
+                )
+            )
     return found
 
 
 def by_seed(rows: Sequence[dict], method: str) -> Dict[int, dict]:
     """The rows of a method by seed, in order."""
-    return {row['seed']: row for row in sorted(
-        (r for r in rows if r['method'] == method), key=lambda r: r['seed'])}
+    return {
+        row['seed']: row
+        for row in sorted(
+            (r for r in rows if r['method'] == method), key=lambda r: r['seed']
+        )
+    }
 
 
 def best(rows: Sequence[dict]) -> List[str]:
@@ -61,15 +83,17 @@ def best(rows: Sequence[dict]) -> List[str]:
         list[str]: The first, then those that can't be told from it: all
         others, if there is but one seed.
     """
-    scores = {m: by_seed(rows, m) for m in dict.fromkeys(
-        r['method'] for r in rows)}
-    first = max(scores, key=lambda m: mean(
-        r['linear'] for r in scores[m].values()))
+    scores = {m: by_seed(rows, m) for m in dict.fromkeys(r['method'] for r in rows)}
+    first = max(scores, key=lambda m: mean(r['linear'] for r in scores[m].values()))
     alike = []
     for method, own in scores.items():
         seeds = own.keys() & scores[first].keys()
-        lead = paired(*([s[seed]['linear'] for seed in sorted(seeds)]
-                        for s in (scores[first], own)))
+        lead = paired(
+            *(
+                [s[seed]['linear'] for seed in sorted(seeds)]
+                for s in (scores[first], own)
+            )
+        )
         error = lead['standard_error']
         if method != first and (error is None or lead['mean'] <= 2 * error):
             alike.append(method)
@@ -83,8 +107,10 @@ def _with(value: float, spread, sign: str = '') -> str:
 
 def table(rows: Sequence[dict]) -> List[str]:
     """The methods as lines of a Markdown table."""
-    lines = ['| method | linear probe | to MoCo-v2 | kNN | to MoCo-v2 | '
-             'seconds | MiB |', '|---|---|---|---|---|---|---|']
+    lines = [
+        '| method | linear probe | to MoCo-v2 | kNN | to MoCo-v2 | seconds | MiB |',
+        '|---|---|---|---|---|---|---|',
+    ]
     for method, stats in statistics(rows).items():
         cells = [method]
         for metric in ('linear', 'knn'):
@@ -93,12 +119,16 @@ def table(rows: Sequence[dict]) -> List[str]:
                 cells += ['', '']
                 continue
             gain = s['gain']
-            cells += [_with(s['mean'], s['std']), '' if (
-                gain is None or method == BASELINE) else _with(
-                    gain['mean'], gain['standard_error'], '+')]
-        cells += [f'{stats[key]:.0f}' if stats[key] else ''
-                  for key in ('seconds', 'memory')]
-        lines.append(f"| {' | '.join(cells)} |")
+            cells += [
+                _with(s['mean'], s['std']),
+                ''
+                if (gain is None or method == BASELINE)
+                else _with(gain['mean'], gain['standard_error'], '+'),
+            ]
+        cells += [
+            f'{stats[key]:.0f}' if stats[key] else '' for key in ('seconds', 'memory')
+        ]
+        lines.append(f'| {" | ".join(cells)} |')
     return lines
 
 
@@ -111,21 +141,36 @@ def draw(rows: Sequence[dict], path: Path) -> None:
     """
     found = statistics(rows)
     names = sorted(found, key=lambda m: found[m]['linear']['mean'])
-    figure, axis = plt.subplots(figsize=(8, .34 * len(names) + 1),
-                                layout='constrained')
+    figure, axis = plt.subplots(
+        figsize=(8, 0.34 * len(names) + 1), layout='constrained'
+    )
     for y, name in enumerate(names):
         value = found[name]['linear']['mean']
         seeds = [r['linear'] for r in rows if r['method'] == name]
         colour = COLOURS['disco' if 'DisCo' in name else 'teacher']
-        axis.barh(y, value, height=.66, color=COLOURS['mocov2'] if (
-            name == BASELINE) else colour)
-        axis.plot(seeds, [y] * len(seeds), 'o', color=INK, ms=3, alpha=.6)
-        axis.text(max([value, *seeds]) + .5, y, f'{value:.1f}', va='center',
-                  color=INK, fontsize=9)
+        axis.barh(
+            y,
+            value,
+            height=0.66,
+            color=COLOURS['mocov2'] if (name == BASELINE) else colour,
+        )
+        axis.plot(seeds, [y] * len(seeds), 'o', color=INK, ms=3, alpha=0.6)
+        axis.text(
+            max([value, *seeds]) + 0.5,
+            y,
+            f'{value:.1f}',
+            va='center',
+            color=INK,
+            fontsize=9,
+        )
     axis.set_yticks(range(len(names)), names, fontsize=9)
     axis.set_xlim(0, 100)  # bars begin at zero
-    axis.set_title('Linear probe, top-1 %, mean, and a dot for each seed',
-                   loc='left', fontsize=11, color=INK)
+    axis.set_title(
+        'Linear probe, top-1 %, mean, and a dot for each seed',
+        loc='left',
+        fontsize=11,
+        color=INK,
+    )
     axis.spines[['top', 'right']].set_visible(False)
     figure.savefig(path, dpi=110)
     plt.close(figure)

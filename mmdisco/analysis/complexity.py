@@ -16,6 +16,7 @@ SMALLEST = 32  # pixels
 
 class Complexity(NamedTuple):
     """What a network costs; bytes are fp32."""
+
     name: str
     kind: str  # 'teacher' or 'student'
     parameters: int  # of the backbone, which is what is deployed
@@ -56,8 +57,10 @@ def complexity(name: str, size: int = 224) -> Complexity:
         InputError: If the arch is not known, or images are too small.
     """
     if size < SMALLEST:
-        raise InputError(f'images of {size} pixels are too small: at least '
-                         f'{SMALLEST} are one position of the last map')
+        raise InputError(
+            f'images of {size} pixels are too small: at least '
+            f'{SMALLEST} are one position of the last map'
+        )
     arch = arch_config(name)
     init_default_scope('mmpretrain')
     backbone, neck = MODELS.build(arch.backbone), MODELS.build(arch.neck)
@@ -66,19 +69,29 @@ def complexity(name: str, size: int = 224) -> Complexity:
     flops = multiply_adds(backbone, size)
     backbone = on_meta(backbone)
     return Complexity(
-        name, kind, parameters, parameters + count(neck),
+        name,
+        kind,
+        parameters,
+        parameters + count(neck),
         papers_millions(parameters, width if kind == 'student' else None),
-        flops, forward_peak(backbone, size),
-        saved_per_image(backbone, size), width)
+        flops,
+        forward_peak(backbone, size),
+        saved_per_image(backbone, size),
+        width,
+    )
 
 
-HEAD = (f"{'':<9}{'backbone':>12}{'with neck':>12}{'paper M':>9}"
-        f"{'G mult-add':>12}{'peak MiB':>10}{'saved MiB':>11}")
+HEAD = (
+    f'{"":<9}{"backbone":>12}{"with neck":>12}{"paper M":>9}'
+    f'{"G mult-add":>12}{"peak MiB":>10}{"saved MiB":>11}'
+)
 
 
 def table(rows: Iterable[Complexity]) -> List[str]:
     """Lines of a table, under :data:`HEAD`."""
-    return [f'{row.name:<9}{row.parameters:>12,}{row.with_neck:>12,}'
-            f'{row.papers_millions:>9.3f}{row.multiply_adds / 1e9:>12.3f}'
-            f'{row.peak_bytes / 2**20:>10.1f}{row.saved_bytes / 2**20:>11.1f}'
-            for row in rows]
+    return [
+        f'{row.name:<9}{row.parameters:>12,}{row.with_neck:>12,}'
+        f'{row.papers_millions:>9.3f}{row.multiply_adds / 1e9:>12.3f}'
+        f'{row.peak_bytes / 2**20:>10.1f}{row.saved_bytes / 2**20:>11.1f}'
+        for row in rows
+    ]

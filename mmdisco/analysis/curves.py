@@ -20,12 +20,15 @@ def draw_curves(panels: Dict[str, Curves], label: str, path: Path) -> None:
         path (Path): The PNG.
     """
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(1 + 4 * len(panels), 3.4), squeeze=False,
-        layout='constrained')
+        1,
+        len(panels),
+        figsize=(1 + 4 * len(panels), 3.4),
+        squeeze=False,
+        layout='constrained',
+    )
     for axis, (name, curves) in zip(axes[0], panels.items()):
         for variant, values in curves.items():
-            axis.plot(list(values), list(values.values()), marker='o',
-                      label=variant)
+            axis.plot(list(values), list(values.values()), marker='o', label=variant)
         axis.set_xlabel(name)
         axis.set_ylabel(label)
         axis.set_xticks(sorted({x for v in curves.values() for x in v}))

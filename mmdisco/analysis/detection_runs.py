@@ -1,4 +1,5 @@
 """The runs of the detection benchmark: data, settings and scores of each."""
+
 import json
 from pathlib import Path
 from typing import Dict, List
@@ -11,14 +12,23 @@ SEED = 1  # of the sets: rates were tried on those of seed 0
 CONFIGS = 'configs/quickstart/detection'
 # Config, kind of its data, and what is told: AP and AP50 of its log.
 DETECTORS = dict(
-    faster=('faster-rcnn_c4', 'voc', {
-        'Faster R-CNN C4, AP of VOC': ('pascal_voc/mAP', 'pascal_voc/AP50'),
-        'Faster R-CNN C4, AP of COCO': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
-    }),
-    mask=('mask-rcnn_c4', 'coco', {
-        'Mask R-CNN C4, boxes': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
-        'Mask R-CNN C4, masks': ('coco/segm_mAP', 'coco/segm_mAP_50'),
-    }))
+    faster=(
+        'faster-rcnn_c4',
+        'voc',
+        {
+            'Faster R-CNN C4, AP of VOC': ('pascal_voc/mAP', 'pascal_voc/AP50'),
+            'Faster R-CNN C4, AP of COCO': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
+        },
+    ),
+    mask=(
+        'mask-rcnn_c4',
+        'coco',
+        {
+            'Mask R-CNN C4, boxes': ('coco/bbox_mAP', 'coco/bbox_mAP_50'),
+            'Mask R-CNN C4, masks': ('coco/segm_mAP', 'coco/segm_mAP_50'),
+        },
+    ),
+)
 
 
 def student_of(runs: Path, init: str, seed: int) -> str:
@@ -31,13 +41,14 @@ def student_of(runs: Path, init: str, seed: int) -> str:
         return init
     files = [*(runs / init / f'seed{seed}').glob('epoch_*.pth')]
     if not files:
-        raise MissingFileError(f"no student in '{runs}/{init}/seed{seed}': "
-                               'run python tools/quickstart.py --seeds 3')
+        raise MissingFileError(
+            f"no student in '{runs}/{init}/seed{seed}': "
+            'run python tools/quickstart.py --seeds 3'
+        )
     return str(max(files, key=lambda p: int(p.stem.removeprefix('epoch_'))))
 
 
-def data_of(work_dir: Path, kind: str, train: int, test: int,
-            objects: Path) -> Path:
+def data_of(work_dir: Path, kind: str, train: int, test: int, objects: Path) -> Path:
     """Folder of the garments, made if it is not there.
 
     Args:
@@ -55,14 +66,24 @@ def data_of(work_dir: Path, kind: str, train: int, test: int,
         make_set(folder, kind, train, test, objects, seed=SEED)
     made_of = json.loads((folder / 'set.json').read_text())['objects']
     if made_of['folder'] != str(objects):
-        raise InputError(f"'{folder}' is made of the objects in "
-                         f"'{made_of['folder']}', not '{objects}': "
-                         'delete it, or name another --work-dir')
+        raise InputError(
+            f"'{folder}' is made of the objects in "
+            f"'{made_of['folder']}', not '{objects}': "
+            'delete it, or name another --work-dir'
+        )
     return folder
 
 
-def job_of(name: str, init: str, seed: int, lr: float, epochs: int,
-           student: str, data: Path, work_dir: Path) -> Job:
+def job_of(
+    name: str,
+    init: str,
+    seed: int,
+    lr: float,
+    epochs: int,
+    student: str,
+    data: Path,
+    work_dir: Path,
+) -> Job:
     """The run of a detector.
 
     Args:
@@ -77,8 +98,10 @@ def job_of(name: str, init: str, seed: int, lr: float, epochs: int,
     """
     config = DETECTORS[name][0]
     return Job(
-        f'{name} {init} seed {seed} lr {lr:g}', f'{CONFIGS}/{config}.py',
-        work_dir / f'{config}_{init}_seed{seed}_lr{lr:g}', {
+        f'{name} {init} seed {seed} lr {lr:g}',
+        f'{CONFIGS}/{config}.py',
+        work_dir / f'{config}_{init}_seed{seed}_lr{lr:g}',
+        {
             'custom_hooks.0.checkpoint': student,
             'data_root': str(data),
             'optim_wrapper.optimizer.lr': lr,
@@ -88,7 +111,8 @@ def job_of(name: str, init: str, seed: int, lr: float, epochs: int,
             'param_scheduler.1.end': epochs,
             'custom_hooks.3.interval': epochs,
             'randomness.seed': seed,
-        })
+        },
+    )
 
 
 def reopen(job: Job) -> None:
@@ -107,5 +131,8 @@ def scores(job: Job) -> Dict[str, float]:
 
 def _evaluations(job: Job) -> List[dict]:
     # of an evaluation without detections the log has its time alone
-    return [values for values in scalars(job.work_dir)
-            if 'data_time' in values and 'loss' not in values]
+    return [
+        values
+        for values in scalars(job.work_dir)
+        if 'data_time' in values and 'loss' not in values
+    ]

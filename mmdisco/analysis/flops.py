@@ -21,8 +21,7 @@ def multiply_adds(network: nn.Module, size: int) -> int:
     """
     network.eval()
     device = next(network.parameters()).device
-    analyzer = FlopAnalyzer(
-        network, (torch.zeros(1, 3, size, size, device=device), ))
+    analyzer = FlopAnalyzer(network, (torch.zeros(1, 3, size, size, device=device),))
     analyzer.set_op_handle('aten::scaled_dot_product_attention', _attention)
     analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     with torch.no_grad():

@@ -1,4 +1,5 @@
 """Sizes that the paper prints, and what they are counted here."""
+
 from typing import Dict, List, NamedTuple
 
 from mmengine.registry import init_default_scope
@@ -10,14 +11,18 @@ from .complexity import PAPER_M, count, papers_millions
 PRINTED_RATIOS = dict(r101=9.4, r50=16.3)  # EfficientNet-B0 in % of these
 PRINTED = dict(r50w2=55.5, xcitt=26.1, xcits=44.3)  # in millions
 XCIT = {  # name: arch and what else differs
-    f'XCiT-{kind}{depth}': (arch, dict(
-        depth=depth, layer_scale_init_value=1. if depth == 12 else 1e-5))
-    for kind, arch in (('T', 'xcitt'), ('S', 'xcits')) for depth in (12, 24)
+    f'XCiT-{kind}{depth}': (
+        arch,
+        dict(depth=depth, layer_scale_init_value=1.0 if depth == 12 else 1e-5),
+    )
+    for kind, arch in (('T', 'xcitt'), ('S', 'xcits'))
+    for depth in (12, 24)
 }
 
 
 class Ratio(NamedTuple):
     """EfficientNet-B0's parameters in per cent of a teacher's."""
+
     teacher: str
     printed: float
     papers: float  # student with its linear layer, teacher with classifier
@@ -40,10 +45,15 @@ def ratios() -> List[Ratio]:
     found = []
     for teacher, printed in PRINTED_RATIOS.items():
         backbone, with_fc = _size(teacher)
-        found.append(Ratio(
-            teacher, printed,
-            100 * papers_millions(alone, width) / (with_fc / PAPER_M),
-            100 * alone / backbone, 100 * whole / with_fc))
+        found.append(
+            Ratio(
+                teacher,
+                printed,
+                100 * papers_millions(alone, width) / (with_fc / PAPER_M),
+                100 * alone / backbone,
+                100 * whole / with_fc,
+            )
+        )
     return found
 
 
@@ -64,32 +74,35 @@ def readings(name: str, **changes) -> Dict[str, float]:
     }
 
 
-def explanations(printed: float,
-                 candidates: Dict[str, Dict[str, float]]) -> List[str]:
+def explanations(printed: float, candidates: Dict[str, Dict[str, float]]) -> List[str]:
     """Which readings of which networks round to what is printed.
 
     Args:
         printed (float): With one decimal.
         candidates (dict): :func:`readings` by network.
     """
-    return [f'{network}: {how}, {value:.2f}'
-            for network, found in candidates.items()
-            for how, value in found.items() if f'{value:.1f}' == f'{printed}']
+    return [
+        f'{network}: {how}, {value:.2f}'
+        for network, found in candidates.items()
+        for how, value in found.items()
+        if f'{value:.1f}' == f'{printed}'
+    ]
 
 
 def impossible() -> List[str]:
     """Lines on each printed size that its network can't have."""
     resnets = {name: readings(name) for name in ('r50w2', 'r152')}
-    xcits = {name: readings(arch, **changes)
-             for name, (arch, changes) in XCIT.items()}
+    xcits = {name: readings(arch, **changes) for name, (arch, changes) in XCIT.items()}
     lines = []
     for name, label, own, among in (
-            ('r50w2', 'ResNet-50x2', resnets['r50w2'], resnets),
-            ('xcitt', 'XCiT-tiny', xcits['XCiT-T12'], xcits),
-            ('xcits', 'XCiT-small', xcits['XCiT-S12'], xcits)):
+        ('r50w2', 'ResNet-50x2', resnets['r50w2'], resnets),
+        ('xcitt', 'XCiT-tiny', xcits['XCiT-T12'], xcits),
+        ('xcits', 'XCiT-small', xcits['XCiT-S12'], xcits),
+    ):
         fits = '; '.join(explanations(PRINTED[name], among))
         lines.append(
             f'{label}: {PRINTED[name]} printed, {own["backbone, 10^6"]:.2f} '
             f'million counted ({own["backbone, 2^20"]:.2f} in units of 2^20). '
-            f'It would fit {fits or "none of " + ", ".join(among)}')
+            f'It would fit {fits or "none of " + ", ".join(among)}'
+        )
     return lines

@@ -30,8 +30,7 @@ def untrained_teacher(config: Path, work_dir: Path) -> Path:
     return path
 
 
-def load_backbone(cfg: dict, checkpoint: Optional[Path],
-                  seed: int = 0) -> nn.Module:
+def load_backbone(cfg: dict, checkpoint: Optional[Path], seed: int = 0) -> nn.Module:
     """Build a backbone, with the weights of a file or random ones.
 
     Args:
@@ -46,17 +45,16 @@ def load_backbone(cfg: dict, checkpoint: Optional[Path],
     conversion = checkpoint and read_conversion(str(checkpoint))
     with torch.random.fork_rng(), quiet_init():
         torch.manual_seed(seed)
-        backbone = MODELS.build(
-            {**cfg, **(conversion.overrides if conversion else {})})
+        backbone = MODELS.build({**cfg, **(conversion.overrides if conversion else {})})
         backbone.init_weights()
     if conversion:
-        load_strictly(backbone, conversion.part('backbone'),
-                      f"'{checkpoint}'")
+        load_strictly(backbone, conversion.part('backbone'), f"'{checkpoint}'")
     return backbone
 
 
-def score(backbone: nn.Module, preprocessor: nn.Module, train: IDXImages,
-          test: IDXImages) -> Dict[str, float]:
+def score(
+    backbone: nn.Module, preprocessor: nn.Module, train: IDXImages, test: IDXImages
+) -> Dict[str, float]:
     """kNN and linear-probe top-1 of a frozen backbone.
 
     Args:
@@ -73,25 +71,30 @@ def score(backbone: nn.Module, preprocessor: nn.Module, train: IDXImages,
         return preprocessor(dict(inputs=images))['inputs']
 
     feats, test_feats = (
-        extract_features(backbone, split.images, prepare)
-        for split in (train, test))  # [N, D]
-    votes = knn_scores(feats, train.labels, test_feats,
-                       num_classes=int(train.labels.max()) + 1)
+        extract_features(backbone, split.images, prepare) for split in (train, test)
+    )  # [N, D]
+    votes = knn_scores(
+        feats, train.labels, test_feats, num_classes=int(train.labels.max()) + 1
+    )
     hits = (votes.argmax(1) == test.labels).float().mean()
-    probe = linear_probe(feats, train.labels, test_feats, test.labels,
-                         min(HELD_OUT, len(feats) // 4))
+    probe = linear_probe(
+        feats, train.labels, test_feats, test.labels, min(HELD_OUT, len(feats) // 4)
+    )
     return dict(
         knn=round(100 * float(hits), 2),
         linear=round(probe['accuracy'], 2),
-        params=sum(p.numel() for p in backbone.parameters()))
+        params=sum(p.numel() for p in backbone.parameters()),
+    )
 
 
-def evaluate(cfg: Config,
-             jobs: Sequence[Job],
-             teacher: Path,
-             train: IDXImages,
-             test: IDXImages,
-             seconds: float = 0.) -> Dict[str, List[dict]]:
+def evaluate(
+    cfg: Config,
+    jobs: Sequence[Job],
+    teacher: Path,
+    train: IDXImages,
+    test: IDXImages,
+    seconds: float = 0.0,
+) -> Dict[str, List[dict]]:
     """Score the students of all jobs, the teacher, and untrained networks.
 
     Args:
@@ -113,17 +116,21 @@ def evaluate(cfg: Config,
         print(f'[evaluate] {kind} seed {seed}', flush=True)
         scores = score(backbone, preprocessor, train, test)
         results.setdefault(kind, []).append(
-            dict(seed=seed, **scores, seconds=round(seconds, 1)))
+            dict(seed=seed, **scores, seconds=round(seconds, 1))
+        )
 
     meta = safe_load(str(teacher)).get('meta', {})
     seconds = meta.get('seconds', seconds)
     add('teacher', 0, load_backbone(large, teacher), seconds)
-    add('untrained_teacher', 0, load_backbone(large, None), 0.)
+    add('untrained_teacher', 0, load_backbone(large, None), 0.0)
     for job in jobs:
         kind, _, seed = job.name.split()
-        add(kind, int(seed), load_backbone(student, job.checkpoint),
-            job.seconds())
+        add(kind, int(seed), load_backbone(student, job.checkpoint), job.seconds())
         if kind == 'mocov2':
-            add('untrained_student', int(seed),
-                load_backbone(student, None, int(seed)), 0.)
+            add(
+                'untrained_student',
+                int(seed),
+                load_backbone(student, None, int(seed)),
+                0.0,
+            )
     return results

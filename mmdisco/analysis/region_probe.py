@@ -1,4 +1,5 @@
 """How well the features of objects tell their classes, before training."""
+
 from typing import Tuple
 
 import torch
@@ -32,9 +33,12 @@ def region_probe(runner: Runner) -> float:
         if isinstance(hook, DetectionStudentHook):
             hook.before_train(runner)
     model = runner.model.eval()
-    train, test = (runner.build_dataloader(dict(loader, sampler=dict(
-        type='DefaultSampler', shuffle=False))) for loader in (
-            runner.cfg.train_dataloader, runner.cfg.test_dataloader))
+    train, test = (
+        runner.build_dataloader(
+            dict(loader, sampler=dict(type='DefaultSampler', shuffle=False))
+        )
+        for loader in (runner.cfg.train_dataloader, runner.cfg.test_dataloader)
+    )
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     for norm in norms:
         norm.train().reset_running_stats()
@@ -48,8 +52,9 @@ def region_probe(runner: Runner) -> float:
 
 
 @torch.no_grad()
-def region_features(model: BaseModel, loader: DataLoader,
-                    original: bool = False) -> Tuple[Tensor, Tensor]:
+def region_features(
+    model: BaseModel, loader: DataLoader, original: bool = False
+) -> Tuple[Tensor, Tensor]:
     """Features of the true boxes of all images.
 
     Args:
@@ -70,8 +75,10 @@ def region_features(model: BaseModel, loader: DataLoader,
         # the preprocessor has made tensors of them
         boxes = [o.bboxes for o in objects]
         if original:
-            boxes = [box * box.new_tensor(sample.scale_factor).repeat(2)
-                     for box, sample in zip(boxes, data['data_samples'])]
+            boxes = [
+                box * box.new_tensor(sample.scale_factor).repeat(2)
+                for box, sample in zip(boxes, data['data_samples'])
+            ]
         maps = model.backbone(data['inputs'])
         regions = head.bbox_roi_extractor(maps[:1], bbox2roi(boxes))
         features.append(head.shared_head(regions).mean((2, 3)))

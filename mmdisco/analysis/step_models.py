@@ -1,4 +1,5 @@
 """Models that the benchmarks of a training step time."""
+
 from pathlib import Path
 from typing import List
 
@@ -19,8 +20,7 @@ METHODS = dict(disco='disco/r50_{}.py', seed='comparators/seed_r50_{}.py')
 STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
 
 
-def config(student: str, teacher: str, queue_len: int,
-           method: str = 'disco') -> Config:
+def config(student: str, teacher: str, queue_len: int, method: str = 'disco') -> Config:
     """The config of a student and a method, from a teacher file.
 
     Args:
@@ -52,8 +52,10 @@ def two_views(batch_size: int, size: int) -> List[Tensor]:
         list[Tensor]: uint8, [N, 3, H, W] each.
     """
     torch.manual_seed(0)
-    return [torch.randint(0, 256, (batch_size, 3, size, size), device=DEVICE
-                          ).byte() for _ in range(2)]
+    return [
+        torch.randint(0, 256, (batch_size, 3, size, size), device=DEVICE).byte()
+        for _ in range(2)
+    ]
 
 
 def fast_model(cfg: Config, level: str) -> nn.Module:

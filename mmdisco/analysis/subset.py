@@ -1,4 +1,5 @@
 """A share of a labelled folder's images, the same share of each class."""
+
 import random
 from pathlib import Path
 from typing import List
@@ -35,6 +36,10 @@ def subset(folder: str, percent: str, seed: int) -> List[str]:
         name = data.CLASSES[shares.index(0)]
         raise InputError(
             f"{percent} % of '{folder}' has no image of {shares.count(0)} of "
-            f"{len(classes)} classes, e.g. '{name}': take more")
-    return sorted(path for paths, take in zip(classes, shares)
-                  for path in rng.sample(sorted(paths), take))
+            f"{len(classes)} classes, e.g. '{name}': take more"
+        )
+    return sorted(
+        path
+        for paths, take in zip(classes, shares)
+        for path in rng.sample(sorted(paths), take)
+    )

@@ -21,33 +21,43 @@ LABELS = dict(
     distill_only='student, L_dis alone (λ = 0)',
     disco_untrained_teacher='student, DisCo, untrained teacher',
     untrained_student='student, untrained',
-    untrained_teacher='teacher, untrained')
+    untrained_teacher='teacher, untrained',
+)
 PACKAGES = ('torch', 'torchvision', 'numpy', 'scikit-learn', 'kornia')
 
 
 def provenance() -> dict:
     """Where a figure comes from: commit, versions, machine."""
     try:
-        commit = subprocess.run(['git', 'describe', '--always', '--dirty'],
-                                capture_output=True, text=True).stdout.strip()
+        commit = subprocess.run(
+            ['git', 'describe', '--always', '--dirty'], capture_output=True, text=True
+        ).stdout.strip()
     except OSError:  # no git here
         commit = ''
     cpu = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
     if info.is_file():
-        cpu = next((line.split(':')[1].strip()
-                    for line in info.read_text().splitlines()
-                    if line.startswith('model name')), cpu)
-    gpus = [torch.cuda.get_device_name(i)
-            for i in range(torch.cuda.device_count())]
+        cpu = next(
+            (
+                line.split(':')[1].strip()
+                for line in info.read_text().splitlines()
+                if line.startswith('model name')
+            ),
+            cpu,
+        )
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return dict(
         commit=commit or 'unknown',
-        versions=dict(python=platform.python_version(),
-                      mmengine=mmengine.__version__,
-                      mmpretrain=mmpretrain.__version__,
-                      **{name: version(name) for name in PACKAGES}),
-        machine=dict(cpu=cpu, cores=available_cores(), gpus=gpus,
-                     system=platform.system()))
+        versions=dict(
+            python=platform.python_version(),
+            mmengine=mmengine.__version__,
+            mmpretrain=mmpretrain.__version__,
+            **{name: version(name) for name in PACKAGES},
+        ),
+        machine=dict(
+            cpu=cpu, cores=available_cores(), gpus=gpus, system=platform.system()
+        ),
+    )
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> dict:
@@ -62,10 +72,10 @@ def paired(first: Sequence[float], second: Sequence[float]) -> dict:
         (None for one seed).
     """
     differences = [round(a - b, 2) for a, b in zip(first, second)]
-    error = (stdev(differences) / len(differences)**.5
-             if len(differences) > 1 else None)
-    return dict(differences=differences, mean=mean(differences),
-                standard_error=error)
+    error = (
+        stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else None
+    )
+    return dict(differences=differences, mean=mean(differences), standard_error=error)
 
 
 def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
@@ -79,18 +89,29 @@ def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
         dict: What ``summary.json`` holds.
     """
     rows = {
-        kind: dict({key: round(median(run[key] for run in runs), 2)
-                    for key in ('knn', 'linear', 'seconds')},
-                   params=runs[0]['params'])
+        kind: dict(
+            {
+                key: round(median(run[key] for run in runs), 2)
+                for key in ('knn', 'linear', 'seconds')
+            },
+            params=runs[0]['params'],
+        )
         for kind, runs in results.items()
     }
     gain = {
-        key: paired([run[key] for run in results['disco']],
-                    [run[key] for run in results['mocov2']])
+        key: paired(
+            [run[key] for run in results['disco']],
+            [run[key] for run in results['mocov2']],
+        )
         for key in ('knn', 'linear')
     }
-    return dict(**rows, disco_minus_mocov2=gain, runs=results,
-                seeds=list(range(seeds)), **provenance())
+    return dict(
+        **rows,
+        disco_minus_mocov2=gain,
+        runs=results,
+        seeds=list(range(seeds)),
+        **provenance(),
+    )
 
 
 def table(summary: dict) -> str:
@@ -99,19 +120,29 @@ def table(summary: dict) -> str:
     lines = [head]
     for kind in (kind for kind in LABELS if kind in summary):
         row, label = summary[kind], LABELS[kind]
-        lines.append((label, f"{row['params']:,}", f"{row['knn']:.2f}",
-                      f"{row['linear']:.2f}", f"{row['seconds']:.0f}"))
+        lines.append(
+            (
+                label,
+                f'{row["params"]:,}',
+                f'{row["knn"]:.2f}',
+                f'{row["linear"]:.2f}',
+                f'{row["seconds"]:.0f}',
+            )
+        )
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = '\n'.join(
-        f'{line[0]:<{widths[0]}}' + ''.join(
-            f'  {cell:>{width}}' for cell, width in zip(line[1:], widths[1:]))
-        for line in lines)
+        f'{line[0]:<{widths[0]}}'
+        + ''.join(f'  {cell:>{width}}' for cell, width in zip(line[1:], widths[1:]))
+        for line in lines
+    )
     gain = summary['disco_minus_mocov2']['linear']
-    text += (f"\n\nDisCo - MoCo-v2, linear probe, by seed: "
-             f"{', '.join(f'{d:+.2f}' for d in gain['differences'])}; "
-             f"mean {gain['mean']:+.2f}")
+    text += (
+        f'\n\nDisCo - MoCo-v2, linear probe, by seed: '
+        f'{", ".join(f"{d:+.2f}" for d in gain["differences"])}; '
+        f'mean {gain["mean"]:+.2f}'
+    )
     if gain['standard_error'] is not None:
-        text += f" ± {gain['standard_error']:.2f} (standard error)"
+        text += f' ± {gain["standard_error"]:.2f} (standard error)'
     return text
 
 
@@ -127,6 +158,7 @@ def write_summary(summary: dict, jobs: Sequence[Job], work_dir: Path) -> None:
     half = work_dir / 'summary.json.half'
     half.write_text(json.dumps(summary, indent=2))
     half.replace(path)
-    draw_summary(summary, {job.name: job.log() for job in jobs}, LABELS,
-                 work_dir / 'summary.png')
-    print(f"\n{table(summary)}\n\n{path}\n{work_dir / 'summary.png'}")
+    draw_summary(
+        summary, {job.name: job.log() for job in jobs}, LABELS, work_dir / 'summary.png'
+    )
+    print(f'\n{table(summary)}\n\n{path}\n{work_dir / "summary.png"}')

@@ -1,4 +1,5 @@
 """The runs behind the table of testbeds: which, and their scores."""
+
 import json
 from pathlib import Path
 from typing import Dict, List, Sequence
@@ -13,7 +14,7 @@ from mmdisco.launch import Job, available_cores
 from .quickstart import load_backbone, score
 
 CONFIGS = Path('configs/quickstart/testbeds')
-SEARCH_SEED, TRAINED = 100, .8  # share of images; the rest chooses the rate
+SEARCH_SEED, TRAINED = 100, 0.8  # share of images; the rest chooses the rate
 PREFIX = dict(none='', DisCo='disco_')
 
 
@@ -22,8 +23,9 @@ def config_of(method: str, arm: str) -> str:
     return str(CONFIGS / f'{PREFIX[arm]}{method}.py')
 
 
-def job(method: str, arm: str, lr: float, seed: int, options: Dict,
-        work_dir: Path) -> Job:
+def job(
+    method: str, arm: str, lr: float, seed: int, options: Dict, work_dir: Path
+) -> Job:
     """A run of a method.
 
     Args:
@@ -35,10 +37,12 @@ def job(method: str, arm: str, lr: float, seed: int, options: Dict,
         work_dir (Path): Folder of all runs.
     """
     name = f'{method} {arm} lr {lr:g} seed {seed}'
-    return Job(name, config_of(method, arm),
-               work_dir / name.replace(' ', '_'),
-               {'randomness.seed': seed, 'optim_wrapper.optimizer.lr': lr,
-                **options})
+    return Job(
+        name,
+        config_of(method, arm),
+        work_dir / name.replace(' ', '_'),
+        {'randomness.seed': seed, 'optim_wrapper.optimizer.lr': lr, **options},
+    )
 
 
 def splits(cfg: Config, images: int, search: bool) -> Sequence:
@@ -75,28 +79,35 @@ def scores_of(run: Job, images: int, search: bool, source: dict) -> dict:
         ``machine``.
     """
     path = run.work_dir / 'scores.json'
-    if path.is_file() and (
-            path.stat().st_mtime >= run.checkpoint.stat().st_mtime):
+    if path.is_file() and (path.stat().st_mtime >= run.checkpoint.stat().st_mtime):
         return json.loads(path.read_text())
     cfg = Config.fromfile(run.config)
     cfg.merge_from_dict(run.options)
     ssl = cfg.model.get('ssl', cfg.model)
-    values = score(load_backbone(ssl.backbone, run.checkpoint),
-                   MODELS.build(cfg.data_preprocessor),
-                   *splits(cfg, images, search))
+    values = score(
+        load_backbone(ssl.backbone, run.checkpoint),
+        MODELS.build(cfg.data_preprocessor),
+        *splits(cfg, images, search),
+    )
     values.pop('params')
-    values.update(seconds=round(run.seconds(), 1),
-                  peak_memory_mib=round(run.peak_memory()), **source)
+    values.update(
+        seconds=round(run.seconds(), 1),
+        peak_memory_mib=round(run.peak_memory()),
+        **source,
+    )
     half = path.with_suffix('.half')
     half.write_text(json.dumps(values))
     half.replace(path)
-    print(f"[{run.name}] linear probe {values['linear']:.2f}, kNN "
-          f"{values['knn']:.2f}", flush=True)
+    print(
+        f'[{run.name}] linear probe {values["linear"]:.2f}, kNN {values["knn"]:.2f}',
+        flush=True,
+    )
     return values
 
 
-def score_runs(runs: Sequence[Job], images: int, search: bool,
-               source: dict) -> List[dict]:
+def score_runs(
+    runs: Sequence[Job], images: int, search: bool, source: dict
+) -> List[dict]:
     """Scores of finished runs, as many at once as there are cores.
 
     Args:
@@ -109,7 +120,8 @@ def score_runs(runs: Sequence[Job], images: int, search: bool,
         list[dict]: Of :func:`scores_of`.
     """
     return Parallel(n_jobs=min(available_cores(), len(runs)))(
-        delayed(_score)(run, images, search, source) for run in runs)
+        delayed(_score)(run, images, search, source) for run in runs
+    )
 
 
 def _score(run: Job, images: int, search: bool, source: dict) -> dict:

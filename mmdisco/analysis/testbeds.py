@@ -1,4 +1,5 @@
 """Rows, statistics and table of the student alone and with DisCo."""
+
 import csv
 import io
 from pathlib import Path
@@ -7,8 +8,17 @@ from typing import Dict, List, Sequence
 
 from .summary import paired
 
-COLUMNS = ('method', 'distill', 'seed', 'knn', 'linear', 'seconds', 'command',
-           'commit', 'machine')
+COLUMNS = (
+    'method',
+    'distill',
+    'seed',
+    'knn',
+    'linear',
+    'seconds',
+    'command',
+    'commit',
+    'machine',
+)
 ARMS = ('none', 'DisCo')
 METRICS = dict(linear='linear probe', knn='kNN')
 
@@ -30,8 +40,7 @@ def csv_text(rows: Sequence[dict], columns: Sequence[str] = COLUMNS) -> str:
         columns (Sequence[str]): Of the file.
     """
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator='\n',
-                            extrasaction='ignore')
+    writer = csv.DictWriter(out, columns, lineterminator='\n', extrasaction='ignore')
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
@@ -57,9 +66,13 @@ def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
     """
     found: Dict[str, dict] = {}
     for method in dict.fromkeys(row['method'] for row in rows):
-        arms = {arm: sorted((r for r in rows if r['method'] == method
-                             and r['distill'] == arm),
-                            key=lambda r: r['seed']) for arm in ARMS}
+        arms = {
+            arm: sorted(
+                (r for r in rows if r['method'] == method and r['distill'] == arm),
+                key=lambda r: r['seed'],
+            )
+            for arm in ARMS
+        }
         seeds = [[r['seed'] for r in arms[arm]] for arm in ARMS]
         if not seeds[0] or seeds[0] != seeds[1]:
             continue
@@ -67,9 +80,9 @@ def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
             values = {arm: [r[metric] for r in arms[arm]] for arm in ARMS}
             found.setdefault(method, {})[metric] = dict(
                 mean={a: mean(v) for a, v in values.items()},
-                std={a: stdev(v) if len(v) > 1 else None
-                     for a, v in values.items()},
-                gain=paired(values['DisCo'], values['none']))
+                std={a: stdev(v) if len(v) > 1 else None for a, v in values.items()},
+                gain=paired(values['DisCo'], values['none']),
+            )
     return found
 
 
@@ -82,12 +95,12 @@ def without_gain(found: Dict[str, dict]) -> List[str]:
     """Methods on which DisCo's linear probe is not better by two standard
     errors."""
     gains = {m: s['linear']['gain'] for m, s in found.items()}
-    return [m for m, g in gains.items()
-            if g['mean'] <= 2 * (g['standard_error'] or 0)]
+    return [m for m, g in gains.items() if g['mean'] <= 2 * (g['standard_error'] or 0)]
 
 
-def markdown(rows: Sequence[dict], grids: Dict[str, Dict[float, float]],
-             conditions: str) -> str:
+def markdown(
+    rows: Sequence[dict], grids: Dict[str, Dict[float, float]], conditions: str
+) -> str:
     """The table as a document.
 
     Args:
@@ -96,33 +109,48 @@ def markdown(rows: Sequence[dict], grids: Dict[str, Dict[float, float]],
         conditions (str): What is the same in both arms, and how it was run.
     """
     found = statistics(rows)
-    lines = ['# The student alone and with DisCo, on five methods', '',
-             conditions, '',
-             '| method | metric | alone | with DisCo | paired difference |',
-             '|---|---|---|---|---|']
+    lines = [
+        '# The student alone and with DisCo, on five methods',
+        '',
+        conditions,
+        '',
+        '| method | metric | alone | with DisCo | paired difference |',
+        '|---|---|---|---|---|',
+    ]
     for method, metrics in found.items():
         for metric, name in METRICS.items():
             s = metrics[metric]
             cells = [_with(s['mean'][arm], s['std'][arm]) for arm in ARMS]
             gain = _with(s['gain']['mean'], s['gain']['standard_error'], '+')
-            lines.append(f"| {method} | {name} | {' | '.join(cells)} | "
-                         f'{gain} |')
+            lines.append(f'| {method} | {name} | {" | ".join(cells)} | {gain} |')
     weak = without_gain(found)
-    lines += ['', 'Mean ± standard deviation over the seeds; paired '
-              'differences ± standard error. Methods are not compared with '
-              'each other: heads, crops and rates are each one\'s own.', '',
-              f"DisCo does not help the linear probe by two standard errors "
-              f"on: {', '.join(weak)}." if weak else
-              'DisCo helps the linear probe on each by more than two standard '
-              'errors.', '', '## Learning rates', '',
-              'Linear probe of held-out training images, one seed; the best '
-              'of each row is taken.', '']
+    lines += [
+        '',
+        'Mean ± standard deviation over the seeds; paired '
+        'differences ± standard error. Methods are not compared with '
+        "each other: heads, crops and rates are each one's own.",
+        '',
+        f'DisCo does not help the linear probe by two standard errors '
+        f'on: {", ".join(weak)}.'
+        if weak
+        else 'DisCo helps the linear probe on each by more than two standard errors.',
+        '',
+        '## Learning rates',
+        '',
+        'Linear probe of held-out training images, one seed; the best '
+        'of each row is taken.',
+        '',
+    ]
     for name, scores in grids.items():
-        cells = [f'**{lr:g}: {v:.2f}**' if lr == best_rate(scores) else
-                 f'{lr:g}: {v:.2f}' for lr, v in sorted(scores.items())]
-        lines.append(f"- {name}: {', '.join(cells)}")
+        cells = [
+            f'**{lr:g}: {v:.2f}**' if lr == best_rate(scores) else f'{lr:g}: {v:.2f}'
+            for lr, v in sorted(scores.items())
+        ]
+        lines.append(f'- {name}: {", ".join(cells)}')
     commits, commands, machines = (
         ', '.join(dict.fromkeys(row[key] for row in rows))
-        for key in ('commit', 'command', 'machine'))
-    return '\n'.join([*lines, '', f'`{commands}` at commit {commits}, on '
-                      f'{machines}.', ''])
+        for key in ('commit', 'command', 'machine')
+    )
+    return '\n'.join(
+        [*lines, '', f'`{commands}` at commit {commits}, on {machines}.', '']
+    )

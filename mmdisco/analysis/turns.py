@@ -1,4 +1,5 @@
 """Times variants of a step that take turns, in processes of their own."""
+
 import re
 import resource
 import time
@@ -34,8 +35,7 @@ def _peak_mib() -> float:
 
 def _serve(pipe: Connection, variants: Dict[str, Variant]) -> None:
     try:
-        steps = {name: build(*args)
-                 for name, (build, args) in variants.items()}
+        steps = {name: build(*args) for name, (build, args) in variants.items()}
         for step in steps.values():
             step()  # compiles
         pipe.send('ready')
@@ -65,7 +65,8 @@ class StepProcess:
         context = get_context('spawn')
         self._pipe, end = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(end, variants), daemon=True)
+            target=_serve, args=(end, variants), daemon=True
+        )
         self._process.start()
         end.close()
 
@@ -90,7 +91,7 @@ class StepProcess:
         except (EOFError, OSError):
             value = InputError('the process died: too little memory?')
         if isinstance(value, InputError):
-            raise InputError(f"variant {', '.join(self.names)}: {value}")
+            raise InputError(f'variant {", ".join(self.names)}: {value}')
         return value
 
     def stop(self) -> None:
@@ -120,8 +121,9 @@ def peak_memory(name: str, variant: Variant, steps: int = 2) -> float:
         process.stop()
 
 
-def take_turns(groups: Sequence[Dict[str, Variant]], rounds: int,
-               budget: float = float('inf')) -> Dict[str, dict]:
+def take_turns(
+    groups: Sequence[Dict[str, Variant]], rounds: int, budget: float = float('inf')
+) -> Dict[str, dict]:
     """Time variants of a step, interleaved, so that all share a slow phase.
 
     Args:
@@ -138,7 +140,7 @@ def take_turns(groups: Sequence[Dict[str, Variant]], rounds: int,
         for group in groups:
             processes.append(StepProcess(group))
             processes[-1].answer()
-            print(f"ready: {', '.join(group)}", flush=True)
+            print(f'ready: {", ".join(group)}', flush=True)
         for turn in range(rounds):
             if turn and time.monotonic() - begun > budget:
                 break

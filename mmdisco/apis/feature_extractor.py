@@ -54,42 +54,47 @@ class FeatureExtractor:
         >>> names, features, skipped = extractor.extract_folder('photos')
     """
 
-    def __init__(self,
-                 model: Union[str, Path],
-                 checkpoint: Union[str, Path, None] = None,
-                 arch: Optional[str] = None,
-                 device: Union[str, torch.device, None] = None,
-                 resize: int = 256,
-                 crop: int = 224,
-                 interpolation: str = 'bilinear',
-                 batch_size: int = 64,
-                 background: Tuple[int, int, int] = WHITE) -> None:
-        for name, value in dict(resize=resize, crop=crop,
-                                batch_size=batch_size).items():
+    def __init__(
+        self,
+        model: Union[str, Path],
+        checkpoint: Union[str, Path, None] = None,
+        arch: Optional[str] = None,
+        device: Union[str, torch.device, None] = None,
+        resize: int = 256,
+        crop: int = 224,
+        interpolation: str = 'bilinear',
+        batch_size: int = 64,
+        background: Tuple[int, int, int] = WHITE,
+    ) -> None:
+        for name, value in dict(
+            resize=resize, crop=crop, batch_size=batch_size
+        ).items():
             if not isinstance(value, int) or value < 1:
-                raise InputError(f'{name} is {value!r}, should be a positive '
-                                 'number')
+                raise InputError(f'{name} is {value!r}, should be a positive number')
         if crop > resize:
-            raise InputError(f'crop is {crop}, larger than resize, {resize}: '
-                             'resize to as many pixels or more')
+            raise InputError(
+                f'crop is {crop}, larger than resize, {resize}: '
+                'resize to as many pixels or more'
+            )
         if interpolation not in INTERPOLATIONS:
-            raise InputError(f'interpolation is {interpolation!r}, should be '
-                             f"one of {', '.join(INTERPOLATIONS)}")
+            raise InputError(
+                f'interpolation is {interpolation!r}, should be '
+                f'one of {", ".join(INTERPOLATIONS)}'
+            )
         self.crop = Crop(resize, crop, interpolation)
         self.batch_size = batch_size
         self.background = tuple(background)
         encoder = open_encoder(
-            str(model), None if checkpoint is None else str(checkpoint), arch)
+            str(model), None if checkpoint is None else str(checkpoint), arch
+        )
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         try:
             self.encoder = encoder.to(device)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).strip().split('\n')[0]
-            raise InputError(f"device '{device}' can't be used: {reason}"
-                             ) from error
+            raise InputError(f"device '{device}' can't be used: {reason}") from error
 
-    def __call__(self, images: Union[ImageInput, Sequence[ImageInput]]
-                 ) -> np.ndarray:
+    def __call__(self, images: Union[ImageInput, Sequence[ImageInput]]) -> np.ndarray:
         """Embed one image or several.
 
         Args:
@@ -129,13 +134,13 @@ class FeatureExtractor:
             InputError: If it holds no image, or none that can be read.
         """
         photos = SkippingPhotos(str(path), self.background)
-        return photos.extracted(
-            self._embed(photos, available_cores(), 'photos'))
+        return photos.extracted(self._embed(photos, available_cores(), 'photos'))
 
-    def _embed(self, source: Source, num_workers: int = 0,
-               told: str = '') -> np.ndarray:
-        batches: Sequence[Tensor] = torch.arange(
-            len(source)).split(self.batch_size)
-        found = embed(self.encoder, ImageViews(source, self.crop), batches,
-                      num_workers, told)
+    def _embed(
+        self, source: Source, num_workers: int = 0, told: str = ''
+    ) -> np.ndarray:
+        batches: Sequence[Tensor] = torch.arange(len(source)).split(self.batch_size)
+        found = embed(
+            self.encoder, ImageViews(source, self.crop), batches, num_workers, told
+        )
         return np.concatenate([features for _, features in found])  # [N, D]

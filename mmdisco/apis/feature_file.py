@@ -1,4 +1,5 @@
 """Features with the names of their images, in a file of three formats."""
+
 import json
 import os
 from contextlib import ExitStack
@@ -15,8 +16,12 @@ ROWS = 4096  # of a row group
 
 
 def _write_npz(path: Path, found: Extracted, header: str) -> None:
-    np.savez(path, names=np.array(found.names), features=found.features,
-             header=np.array(header))
+    np.savez(
+        path,
+        names=np.array(found.names),
+        features=found.features,
+        header=np.array(header),
+    )
 
 
 def _write_npy(path: Path, found: Extracted, header: str) -> None:
@@ -26,18 +31,25 @@ def _write_npy(path: Path, found: Extracted, header: str) -> None:
 def _write_parquet(path: Path, found: Extracted, header: str) -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
+
     dim = found.features.shape[1]
     value = pa.from_numpy_dtype(found.features.dtype)
-    schema = pa.schema([('name', pa.string()), ('feature', pa.list_(value, dim)
-                                                )], dict(header=header))
+    schema = pa.schema(
+        [('name', pa.string()), ('feature', pa.list_(value, dim))], dict(header=header)
+    )
     with ParquetWriter(path, schema) as writer:
         for start in range(0, len(found.names), ROWS):
             part = slice(start, start + ROWS)
             flat = pa.array(found.features[part].reshape(-1))
-            writer.write_table(pa.Table.from_arrays([
-                pa.array(found.names[part], pa.string()),
-                pa.FixedSizeListArray.from_arrays(flat, dim),
-            ], schema=schema))
+            writer.write_table(
+                pa.Table.from_arrays(
+                    [
+                        pa.array(found.names[part], pa.string()),
+                        pa.FixedSizeListArray.from_arrays(flat, dim),
+                    ],
+                    schema=schema,
+                )
+            )
 
 
 FORMATS = {'.npz': _write_npz, '.npy': _write_npy, '.parquet': _write_parquet}
@@ -54,11 +66,13 @@ def check_out(out: Path) -> None:
             be made, or a package is missing.
     """
     if out.suffix not in FORMATS:
-        raise InputError(f"'{out}' is of no known format: should end in "
-                         f"{', '.join(FORMATS)}")
+        raise InputError(
+            f"'{out}' is of no known format: should end in {', '.join(FORMATS)}"
+        )
     if out.suffix == '.parquet' and find_spec('pyarrow') is None:
-        raise InputError(f"'{out}' needs the package pyarrow: pip install "
-                         'pyarrow, or write .npz')
+        raise InputError(
+            f"'{out}' needs the package pyarrow: pip install pyarrow, or write .npz"
+        )
     if out.is_dir():
         raise InputError(f"'{out}' is a folder: name the file to write")
     try:
@@ -95,7 +109,8 @@ def write_features(out: Path, found: Extracted, header: dict) -> None:
             path = out.with_name(f'{out.name}.{key}.txt')
             if names:
                 half = files.enter_context(written_whole(path))
-                half.write_text(''.join(f'{name}\n' for name in names),
-                                encoding='utf-8')
+                half.write_text(
+                    ''.join(f'{name}\n' for name in names), encoding='utf-8'
+                )
             else:  # of a former run
                 path.unlink(missing_ok=True)

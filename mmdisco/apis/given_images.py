@@ -27,9 +27,9 @@ class GivenImages(Source):
 
     kind = 'given'
 
-    def __init__(self,
-                 images: Sequence[ImageInput],
-                 background: Tuple[int, int, int] = WHITE) -> None:
+    def __init__(
+        self, images: Sequence[ImageInput], background: Tuple[int, int, int] = WHITE
+    ) -> None:
         if not images:
             raise InputError('no images: the list is empty')
         super().__init__('', '', [*map(str, range(len(images)))], None)
@@ -48,8 +48,11 @@ class GivenImages(Source):
 
     def where(self, index: int) -> str:
         image = self.images[index]
-        return (f"'{image}'" if isinstance(image, (str, Path)) else
-                f'{index} of {len(self)}, counted from 0,')
+        return (
+            f"'{image}'"
+            if isinstance(image, (str, Path))
+            else f'{index} of {len(self)}, counted from 0,'
+        )
 
     def _check(self, index: int) -> None:
         image, where = self.images[index], self.where(index)
@@ -61,12 +64,18 @@ class GivenImages(Source):
                 raise MissingFileError(f'image {where} not found')
         elif isinstance(image, np.ndarray):
             shape = image.shape
-            if (image.dtype != np.uint8 or image.ndim != 3 or shape[2] != 3
-                    or not image.size):
+            if (
+                image.dtype != np.uint8
+                or image.ndim != 3
+                or shape[2] != 3
+                or not image.size
+            ):
                 raise InputError(
                     f'image {where} is an array of {image.dtype}, shape '
-                    f'{shape}: should be uint8 in RGB, [H, W, 3]')
+                    f'{shape}: should be uint8 in RGB, [H, W, 3]'
+                )
         elif not isinstance(image, Image.Image):
             raise InputError(
                 f'image {where} is of type {type(image).__name__}: should be '
-                'a path, an image of PIL, or an array')
+                'a path, an image of PIL, or an array'
+            )

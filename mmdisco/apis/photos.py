@@ -16,6 +16,7 @@ TOLD = 10  # names in a warning
 
 class Extracted(NamedTuple):
     """Features of the photos of a folder."""
+
     names: List[str]  # paths below the folder, sorted
     features: np.ndarray  # [N, D], in that order
     skipped: List[str]  # names of those that can't be read, sorted
@@ -39,9 +40,7 @@ class SkippingPhotos(Source):
 
     kind = 'photos'
 
-    def __init__(self,
-                 root: str,
-                 background: Tuple[int, int, int] = WHITE) -> None:
+    def __init__(self, root: str, background: Tuple[int, int, int] = WHITE) -> None:
         self.photos = open_photos(root)
         self.photos.background = self.background = tuple(background)
         self.tally = self.photos.tally
@@ -49,11 +48,12 @@ class SkippingPhotos(Source):
         self.sizes = self.photos.sizes
         for name in self.names:
             if len(name.splitlines()) > 1 or _no_utf8(name):
-                raise InputError(f'image {name!r} in {self.root!r} has a name '
-                                 'with a line break or of no UTF-8: rename it')
+                raise InputError(
+                    f'image {name!r} in {self.root!r} has a name '
+                    'with a line break or of no UTF-8: rename it'
+                )
         # shared with the workers of a loader
-        self.unreadable = torch.zeros(
-            len(self), dtype=torch.uint8).share_memory_()
+        self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
 
     def __getitem__(self, index: int) -> Image.Image:
         """One image in RGB, upright; black if it can't be read."""
@@ -77,15 +77,18 @@ class SkippingPhotos(Source):
         if readable.all():
             return Extracted([*self.names], features, sorted(others))
         if not readable.any():
-            raise InputError(f'none of the {len(self)} images in '
-                             f"'{self.root}' can be read")
+            raise InputError(
+                f"none of the {len(self)} images in '{self.root}' can be read"
+            )
         skipped = [self.names[i] for i in np.flatnonzero(~readable)]
         told = ', '.join(f"'{name}'" for name in skipped[:TOLD])
         more = len(skipped) - TOLD
         print_log(
             f"Skip {len(skipped)} of {len(self)} images in '{self.root}' that "
             f"can't be read: {told}{f' and {more} more' if more > 0 else ''}",
-            logger='current', level=logging.WARNING)
+            logger='current',
+            level=logging.WARNING,
+        )
         names = [self.names[i] for i in np.flatnonzero(readable)]
         return Extracted(names, features[readable], sorted(skipped + others))
 
@@ -95,8 +98,9 @@ class SkippingPhotos(Source):
         reasons = [f"{unreadable} can't be read"] if unreadable else []
         reasons += filter(None, [self.tally.reasons()])
         skipped = unreadable + self.tally.left_out.total()
-        return (f'{self.tally.found} files, {skipped} skipped' +
-                (f" ({', '.join(reasons)})" if reasons else ''))
+        return f'{self.tally.found} files, {skipped} skipped' + (
+            f' ({", ".join(reasons)})' if reasons else ''
+        )
 
     def share(self) -> None:
         """Tell all processes of a group what each could not read."""

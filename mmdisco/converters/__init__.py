@@ -12,9 +12,25 @@ from .teacher import read_teacher
 from .wrappers import bare_name, bare_names
 
 __all__ = [
-    'ARCHS', 'Conversion', 'Fit', 'InitialWeights', 'arch_config', 'bare_name',
-    'bare_names', 'check_finite', 'check_settings', 'convert',
-    'fit', 'initial_weights', 'load_strictly', 'momentum_encoder',
-    'read_conversion', 'read_prototypes', 'read_teacher', 'rename_to',
-    'safe_load', 'sha256_of', 'warn_assumed'
+    'ARCHS',
+    'Conversion',
+    'Fit',
+    'InitialWeights',
+    'arch_config',
+    'bare_name',
+    'bare_names',
+    'check_finite',
+    'check_settings',
+    'convert',
+    'fit',
+    'initial_weights',
+    'load_strictly',
+    'momentum_encoder',
+    'read_conversion',
+    'read_prototypes',
+    'read_teacher',
+    'rename_to',
+    'safe_load',
+    'sha256_of',
+    'warn_assumed',
 ]

@@ -40,7 +40,8 @@ def explain(loaded: Mapping, path: str) -> Conversion:
     if conversion.unexpected:
         raise InputError(
             f"'{path}' ({conversion.family}) has {len(conversion.unexpected)} "
-            f'keys that are not known, e.g. {conversion.unexpected[0]}')
+            f'keys that are not known, e.g. {conversion.unexpected[0]}'
+        )
     check_finite(conversion.state_dict, f"'{path}'")
     return conversion
 
@@ -55,14 +56,17 @@ def misfits(state_dict: Mapping, own: Mapping) -> List[str]:
     found = []
     for key in own:
         if key in state_dict:
-            theirs, ours = ((list(t.shape), t.is_floating_point())
-                            for t in (state_dict[key], own[key]))
+            theirs, ours = (
+                (list(t.shape), t.is_floating_point())
+                for t in (state_dict[key], own[key])
+            )
             if theirs[0] != ours[0]:
-                found.append(f'{key} ({theirs[0]} in the file, {ours[0]} in '
-                             'the model)')
+                found.append(f'{key} ({theirs[0]} in the file, {ours[0]} in the model)')
             elif theirs[1] != ours[1]:
-                found.append(f'{key} ({state_dict[key].dtype} in the file, '
-                             f'{own[key].dtype} in the model)')
+                found.append(
+                    f'{key} ({state_dict[key].dtype} in the file, '
+                    f'{own[key].dtype} in the model)'
+                )
     return found
 
 
@@ -83,12 +87,15 @@ def check_fit(own: Mapping, state_dict: Mapping, name: str) -> None:
     misfit = misfits(state_dict, own)
     faults = [
         f'{len(keys)} {what}, e.g. {keys[0]}'
-        for what, keys in (('missing', missing), ('unexpected', unexpected),
-                           ('of another shape or kind', misfit)) if keys
+        for what, keys in (
+            ('missing', missing),
+            ('unexpected', unexpected),
+            ('of another shape or kind', misfit),
+        )
+        if keys
     ]
     if faults:
-        raise InputError(f'{name} does not fit this architecture: '
-                         f"{'; '.join(faults)}")
+        raise InputError(f'{name} does not fit this architecture: {"; ".join(faults)}')
 
 
 def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
@@ -129,6 +136,8 @@ def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
         if not value.isfinite().all():
             raise InputError(f'{name}: {key} is not finite')
         if key.endswith('running_var') and (value < 0).any():
-            raise InputError(f'{name}: {key}, a variance, is negative '
-                             f'({float(value.min()):.3g}), and BN takes its '
-                             'root: the file is damaged, take another')
+            raise InputError(
+                f'{name}: {key}, a variance, is negative '
+                f'({float(value.min()):.3g}), and BN takes its '
+                'root: the file is damaged, take another'
+            )

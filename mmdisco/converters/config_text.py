@@ -1,4 +1,5 @@
 """Networks out of the text of a config, of which nothing is run."""
+
 import ast
 import math
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
@@ -8,6 +9,7 @@ from mmdisco.errors import InputError
 
 class Parts(NamedTuple):
     """What the text says of the model."""
+
     algorithm: Optional[str]
     backbone: dict
     neck: Optional[dict]
@@ -32,11 +34,12 @@ def read_parts(text: str) -> Parts:
     host = _member(model, 'ssl') or model
     backbone, neck = _member(host, 'backbone'), _member(host, 'neck')
     if backbone is None:
-        raise InputError('its config has neither model.backbone nor '
-                         'model.ssl.backbone')
+        raise InputError('its config has neither model.backbone nor model.ssl.backbone')
     return Parts(
-        None if algorithm is None else _value(algorithm), _value(backbone),
-        None if neck is None else _value(neck))
+        None if algorithm is None else _value(algorithm),
+        _value(backbone),
+        None if neck is None else _value(neck),
+    )
 
 
 def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
@@ -48,8 +51,9 @@ def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
     Returns:
         tuple[list, list] or None: Three of each; None if it does not tell.
     """
-    found = (_assigned(text, 'data_preprocessor')
-             or _member(_assigned(text, 'model'), 'data_preprocessor'))
+    found = _assigned(text, 'data_preprocessor') or _member(
+        _assigned(text, 'model'), 'data_preprocessor'
+    )
     mean, std = _member(found, 'mean'), _member(found, 'std')
     return (_value(mean), _value(std)) if mean and std else None
 
@@ -74,14 +78,23 @@ def normalisation_of(meta: Mapping) -> Optional[Tuple[list, list]]:
     kept = meta.get('normalisation')
     if kept is None:
         return None
-    if not (isinstance(kept, (list, tuple)) and len(kept) == 2
-            and all(isinstance(part, (list, tuple)) and len(part) in (1, 3)
-                    for part in kept)
-            and all(isinstance(value, (int, float)) and math.isfinite(value)
-                    for part in kept for value in part)
-            and min(kept[1]) > 0):
-        raise InputError(f'its normalisation is {kept}, not means and '
-                         'deviations of RGB: write the file anew')
+    if not (
+        isinstance(kept, (list, tuple))
+        and len(kept) == 2
+        and all(
+            isinstance(part, (list, tuple)) and len(part) in (1, 3) for part in kept
+        )
+        and all(
+            isinstance(value, (int, float)) and math.isfinite(value)
+            for part in kept
+            for value in part
+        )
+        and min(kept[1]) > 0
+    ):
+        raise InputError(
+            f'its normalisation is {kept}, not means and '
+            'deviations of RGB: write the file anew'
+        )
     return [*kept[0]], [*kept[1]]
 
 
@@ -110,8 +123,8 @@ def _assigned(text: str, name: str) -> Optional[ast.AST]:
     found = None
     for line in body:
         if isinstance(line, ast.Assign) and any(
-                isinstance(to, ast.Name) and to.id == name
-                for to in line.targets):
+            isinstance(to, ast.Name) and to.id == name for to in line.targets
+        ):
             found = line.value
     return found
 
@@ -121,9 +134,14 @@ def _member(node: Optional[ast.AST], name: str) -> Optional[ast.AST]:
     if isinstance(node, ast.Call):
         return next((k.value for k in node.keywords if k.arg == name), None)
     if isinstance(node, ast.Dict):
-        return next((value for key, value in zip(node.keys, node.values)
-                     if isinstance(key, ast.Constant) and key.value == name),
-                    None)
+        return next(
+            (
+                value
+                for key, value in zip(node.keys, node.values)
+                if isinstance(key, ast.Constant) and key.value == name
+            ),
+            None,
+        )
     return None
 
 
@@ -131,8 +149,7 @@ def _value(node: ast.AST) -> Any:
     """The value of literals, and of ``dict`` with keywords."""
     if isinstance(node, ast.Call):
         named = all(k.arg is not None for k in node.keywords)
-        if (getattr(node.func, 'id', None) == 'dict' and not node.args
-                and named):
+        if getattr(node.func, 'id', None) == 'dict' and not node.args and named:
             return {k.arg: _value(k.value) for k in node.keywords}
     elif isinstance(node, ast.Dict) and None not in node.keys:
         return {_value(k): _value(v) for k, v in zip(node.keys, node.values)}
@@ -145,5 +162,6 @@ def _value(node: ast.AST) -> Any:
             return ast.literal_eval(node)
         except (ValueError, TypeError):
             pass
-    raise InputError('its config holds more than plain values: '
-                     f"'{ast.unparse(node)[:60]}'")
+    raise InputError(
+        f"its config holds more than plain values: '{ast.unparse(node)[:60]}'"
+    )

@@ -14,6 +14,7 @@ from .wrappers import COUNTER, bare_names
 
 class Conversion(NamedTuple):
     """A checkpoint under this project's names, and what became of the rest."""
+
     family: str
     library: str  # whose names the backbone had
     state_dict: Dict[str, Tensor]  # 'backbone.*', and 'neck.*' if there is one
@@ -31,13 +32,16 @@ class Conversion(NamedTuple):
 
     def part(self, name: str) -> Dict[str, Tensor]:
         """The tensors of 'backbone' or 'neck', without that prefix."""
-        return {key.removeprefix(f'{name}.'): value
-                for key, value in self.state_dict.items()
-                if key.startswith(f'{name}.')}
+        return {
+            key.removeprefix(f'{name}.'): value
+            for key, value in self.state_dict.items()
+            if key.startswith(f'{name}.')
+        }
 
 
 class Found(NamedTuple):
     """The family of a file, and its tensors."""
+
     family: Family
     group: str  # entry of the file that has them; '' is the file itself
     tensors: Dict[str, Tensor]  # by their bare names
@@ -53,9 +57,15 @@ class Found(NamedTuple):
 
 
 def _tensors(content) -> Dict[str, Tensor]:
-    return {k: v for k, v in content.items()
+    return (
+        {
+            k: v
+            for k, v in content.items()
             if isinstance(k, str) and isinstance(v, Tensor)
-            } if isinstance(content, dict) else {}
+        }
+        if isinstance(content, dict)
+        else {}
+    )
 
 
 def find_family(loaded: Mapping, source: str) -> Found:
@@ -76,25 +86,28 @@ def find_family(loaded: Mapping, source: str) -> Found:
             if any(name.startswith(family.marks) for name in found.tensors):
                 for mark, why in family.refused:
                     if any(k.startswith(mark) for k in found.tensors):
-                        raise InputError(
-                            f"can't take '{found.key(mark)}*': {why}")
+                        raise InputError(f"can't take '{found.key(mark)}*': {why}")
                 return found
     known = 'any that is known here' if source == 'auto' else f"'{source}'"
-    raise InputError(f'no checkpoint of {known}: its first keys are '
-                     f"{', '.join(map(str, list(loaded)[:3])) or 'none'}")
+    raise InputError(
+        f'no checkpoint of {known}: its first keys are '
+        f'{", ".join(map(str, list(loaded)[:3])) or "none"}'
+    )
 
 
 def _add_counters(state_dict: Dict[str, Tensor]) -> int:
     """Files of an older torch have no count of batches beside BN."""
-    wanted = {k.replace('running_var', 'num_batches_tracked')
-              for k in state_dict if k.endswith('.running_var')}
+    wanted = {
+        k.replace('running_var', 'num_batches_tracked')
+        for k in state_dict
+        if k.endswith('.running_var')
+    }
     added = wanted - state_dict.keys()
     state_dict.update((key, torch.tensor(0)) for key in added)
     return len(added)
 
 
-def _choose(naming: Naming, family: Family, wanted: str
-            ) -> Tuple[Variant, str]:
+def _choose(naming: Naming, family: Family, wanted: str) -> Tuple[Variant, str]:
     """The variant of a naming, and what was assumed to choose it.
 
     Raises:
@@ -110,16 +123,20 @@ def _choose(naming: Naming, family: Family, wanted: str
         others = '; '.join(
             f'those of {v.networks} have the same names: convert them by '
             f'tools/convert_checkpoint.py --variant {v.name}'
-            for v in naming.variants[1:])
+            for v in naming.variants[1:]
+        )
         return first, f'taken for weights of {first.networks}; {others}'
     if wanted not in named or len(named) == 1:
         known = ' and '.join(f"'{name}'" for name in named if name)
         raise InputError(
-            f"--variant {wanted} is not for this network of {naming.library}: "
-            f"{f'it has {known}' if known else 'its names have one meaning'}")
+            f'--variant {wanted} is not for this network of {naming.library}: '
+            f'{f"it has {known}" if known else "its names have one meaning"}'
+        )
     if fixed and wanted != fixed:
-        raise InputError(f"--variant {wanted} contradicts the code that "
-                         f"writes files of '{family.name}': that is {fixed}")
+        raise InputError(
+            f'--variant {wanted} contradicts the code that '
+            f"writes files of '{family.name}': that is {fixed}"
+        )
     return named[wanted], ''
 
 
@@ -127,40 +144,53 @@ def _states_network(meta: Mapping) -> bool:
     return bool({'cfg', 'backbone'} & meta.keys())
 
 
-def _settings(meta: Mapping, own: bool, naming: Naming, renamed: Renamed,
-              family: Family, variant: str) -> Tuple[Mapping, str]:
+def _settings(
+    meta: Mapping,
+    own: bool,
+    naming: Naming,
+    renamed: Renamed,
+    family: Family,
+    variant: str,
+) -> Tuple[Mapping, str]:
     """Overrides of the backbone, and what was assumed."""
     if not own:
         chosen, assumed = _choose(naming, family, variant)
         return chosen.overrides, assumed
-    known = naming.library == OURS and not (
-        renamed.unexpected or renamed.unused)
+    known = naming.library == OURS and not (renamed.unexpected or renamed.unused)
     overrides = known_overrides(meta, naming if known else None)
     stated = bool(overrides) or _states_network(meta)
     if known and not stated:
         chosen, assumed = _choose(naming, family, variant)
         return chosen.overrides, assumed
     if variant != 'auto':
-        raise InputError(f'--variant {variant} is not for this file: ' + (
-            'it states its settings' if stated else
-            'its names have one meaning'))
+        raise InputError(
+            f'--variant {variant} is not for this file: '
+            + ('it states its settings' if stated else 'its names have one meaning')
+        )
     return overrides, ''
 
 
-def _sort(found: Found, head: Mapping[str, str], longer: Sequence[str]
-          ) -> Tuple[Dict[str, Tensor], Dict[str, List[str]], List[str]]:
+def _sort(
+    found: Found, head: Mapping[str, str], longer: Sequence[str]
+) -> Tuple[Dict[str, Tensor], Dict[str, List[str]], List[str]]:
     """Tensors of the backbone, keys that are left out, unexpected names."""
     backbone, left_out, unexpected = {}, defaultdict(list), list(longer)
     family = found.family
     for name, value in found.tensors.items():
         if name in head or name in unexpected:
             continue
-        prefix, why = next(((prefix, why) for prefix, why in family.left_out
-                            if name.startswith(prefix)), (None, None))
+        prefix, why = next(
+            (
+                (prefix, why)
+                for prefix, why in family.left_out
+                if name.startswith(prefix)
+            ),
+            (None, None),
+        )
         if name == COUNTER:
             left_out['count of averaged weights'].append(found.key(name))
         elif name.startswith(family.backbone) and not prefix:
-            backbone[name[len(family.backbone):]] = value
+            backbone[name[len(family.backbone) :]] = value
         elif why:
             left_out[why].append(found.key(name))
         else:
@@ -168,18 +198,25 @@ def _sort(found: Found, head: Mapping[str, str], longer: Sequence[str]
     return backbone, left_out, unexpected
 
 
-def _note_the_rest(loaded: Mapping, found: Found,
-                   left_out: Dict[str, List[str]]) -> None:
+def _note_the_rest(
+    loaded: Mapping, found: Found, left_out: Dict[str, List[str]]
+) -> None:
     """Add what is not a tensor, and what is beside the weights."""
     group, kept = found.group, set(found.keys.values())
     left_out['no tensors'] += [
-        str(k) for k in (loaded[group] if group else loaded) if k not in kept]
+        str(k) for k in (loaded[group] if group else loaded) if k not in kept
+    ]
     left_out['entries beside the weights'] += [
-        str(k) for k in loaded if group and k != group]
+        str(k) for k in loaded if group and k != group
+    ]
 
 
-def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
-            source: str = 'auto', variant: str = 'auto') -> Conversion:
+def convert(
+    loaded: Mapping,
+    namings: Sequence[Naming] = NAMINGS,
+    source: str = 'auto',
+    variant: str = 'auto',
+) -> Conversion:
     """Rename a published checkpoint to ``backbone.*`` and ``neck.*``.
 
     Args:
@@ -205,22 +242,30 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
 
     naming, renamed = min(
         ((naming, to_ours(naming, backbone)) for naming in namings),
-        key=lambda pair: len(pair[1].unexpected) + pair[1].unused)
+        key=lambda pair: len(pair[1].unexpected) + pair[1].unused,
+    )
     named_here = family.name in ('mmdisco', 'mmpretrain', 'mmselfsup')
     # Somebody's own network is none of the tables', and may keep its names.
     own = not named_here and 2 * renamed.unused > len(naming.rows)
     if own and not (family.backbone or family.heads):
         first = next(iter(backbone), 'of none')
-        raise InputError('it has no backbone that is known here, its first '
-                         f"key is '{found.key(first)}'")
+        raise InputError(
+            'it has no backbone that is known here, its first '
+            f"key is '{found.key(first)}'"
+        )
     library = OURS if named_here else 'nobody else'
     if named_here and _states_network(meta):
         neck = None  # there
     if own and variant != 'auto':
-        raise InputError(f'--variant {variant} is not for this file: its '
-                         'network is none that is known here')
-    overrides, assumed = ({}, '') if own else _settings(
-        meta, named_here, naming, renamed, family, variant)
+        raise InputError(
+            f'--variant {variant} is not for this file: its '
+            'network is none that is known here'
+        )
+    overrides, assumed = (
+        ({}, '')
+        if own
+        else _settings(meta, named_here, naming, renamed, family, variant)
+    )
     if not (named_here or own):
         library = naming.library
         backbone = renamed.state_dict
@@ -231,10 +276,18 @@ def convert(loaded: Mapping, namings: Sequence[Naming] = NAMINGS,
     state_dict.update((ours, tensors[k]) for k, ours in names.items())
     added = _add_counters(state_dict)
     return Conversion(
-        family.name, library, state_dict,
+        family.name,
+        library,
+        state_dict,
         {why: keys for why, keys in left_out.items() if keys},
-        [*map(found.key, missing)], [*map(found.key, unexpected)], neck,
-        overrides, added, family.taken + (
-            f" in '{found.group}'" if found.group else ''), assumed,
-        [v.overrides for v in naming.variants] if assumed else (), meta,
-        '' if own or named_here else naming.alike)
+        [*map(found.key, missing)],
+        [*map(found.key, unexpected)],
+        neck,
+        overrides,
+        added,
+        family.taken + (f" in '{found.group}'" if found.group else ''),
+        assumed,
+        [v.overrides for v in naming.variants] if assumed else (),
+        meta,
+        '' if own or named_here else naming.alike,
+    )

@@ -3,6 +3,7 @@
 mmpretrain counts the blocks of stages 4 and 5, and of 6 and 7, through;
 lukemelas' EfficientNet-PyTorch, which SEED uses, counts all of them through.
 """
+
 from typing import Iterator, Tuple
 
 from .naming import OURS, Naming, Variant
@@ -12,35 +13,54 @@ _LAYERS = (1, 2, 3, 4, 4, 5, 5)
 
 # Modules of a block: ours -> theirs. The first stage does not expand.
 TIMM = {
-    'expand_conv.conv': 'conv_pw', 'expand_conv.bn': 'bn1',
-    'depthwise_conv.conv': 'conv_dw', 'depthwise_conv.bn': 'bn2',
-    'se.conv1.conv': 'se.conv_reduce', 'se.conv2.conv': 'se.conv_expand',
-    'linear_conv.conv': 'conv_pwl', 'linear_conv.bn': 'bn3',
+    'expand_conv.conv': 'conv_pw',
+    'expand_conv.bn': 'bn1',
+    'depthwise_conv.conv': 'conv_dw',
+    'depthwise_conv.bn': 'bn2',
+    'se.conv1.conv': 'se.conv_reduce',
+    'se.conv2.conv': 'se.conv_expand',
+    'linear_conv.conv': 'conv_pwl',
+    'linear_conv.bn': 'bn3',
 }
 TIMM_FIRST = {
-    'depthwise_conv.conv': 'conv_dw', 'depthwise_conv.bn': 'bn1',
-    'se.conv1.conv': 'se.conv_reduce', 'se.conv2.conv': 'se.conv_expand',
-    'linear_conv.conv': 'conv_pw', 'linear_conv.bn': 'bn2',
+    'depthwise_conv.conv': 'conv_dw',
+    'depthwise_conv.bn': 'bn1',
+    'se.conv1.conv': 'se.conv_reduce',
+    'se.conv2.conv': 'se.conv_expand',
+    'linear_conv.conv': 'conv_pw',
+    'linear_conv.bn': 'bn2',
 }
 _TORCHVISION = {
-    'expand_conv.conv': 'block.0.0', 'expand_conv.bn': 'block.0.1',
-    'depthwise_conv.conv': 'block.1.0', 'depthwise_conv.bn': 'block.1.1',
-    'se.conv1.conv': 'block.2.fc1', 'se.conv2.conv': 'block.2.fc2',
-    'linear_conv.conv': 'block.3.0', 'linear_conv.bn': 'block.3.1',
+    'expand_conv.conv': 'block.0.0',
+    'expand_conv.bn': 'block.0.1',
+    'depthwise_conv.conv': 'block.1.0',
+    'depthwise_conv.bn': 'block.1.1',
+    'se.conv1.conv': 'block.2.fc1',
+    'se.conv2.conv': 'block.2.fc2',
+    'linear_conv.conv': 'block.3.0',
+    'linear_conv.bn': 'block.3.1',
 }
 _TORCHVISION_FIRST = {
-    'depthwise_conv.conv': 'block.0.0', 'depthwise_conv.bn': 'block.0.1',
-    'se.conv1.conv': 'block.1.fc1', 'se.conv2.conv': 'block.1.fc2',
-    'linear_conv.conv': 'block.2.0', 'linear_conv.bn': 'block.2.1',
+    'depthwise_conv.conv': 'block.0.0',
+    'depthwise_conv.bn': 'block.0.1',
+    'se.conv1.conv': 'block.1.fc1',
+    'se.conv2.conv': 'block.1.fc2',
+    'linear_conv.conv': 'block.2.0',
+    'linear_conv.bn': 'block.2.1',
 }
 _LUKEMELAS = {
-    'expand_conv.conv': '_expand_conv', 'expand_conv.bn': '_bn0',
-    'depthwise_conv.conv': '_depthwise_conv', 'depthwise_conv.bn': '_bn1',
-    'se.conv1.conv': '_se_reduce', 'se.conv2.conv': '_se_expand',
-    'linear_conv.conv': '_project_conv', 'linear_conv.bn': '_bn2',
+    'expand_conv.conv': '_expand_conv',
+    'expand_conv.bn': '_bn0',
+    'depthwise_conv.conv': '_depthwise_conv',
+    'depthwise_conv.bn': '_bn1',
+    'se.conv1.conv': '_se_reduce',
+    'se.conv2.conv': '_se_expand',
+    'linear_conv.conv': '_project_conv',
+    'linear_conv.bn': '_bn2',
 }
 _LUKEMELAS_FIRST = {
-    k: v for k, v in _LUKEMELAS.items() if not k.startswith('expand_conv')}
+    k: v for k, v in _LUKEMELAS.items() if not k.startswith('expand_conv')
+}
 
 
 def _blocks(depths: Tuple[int, ...]) -> Iterator[Tuple[int, int, int, str]]:
@@ -54,16 +74,25 @@ def _blocks(depths: Tuple[int, ...]) -> Iterator[Tuple[int, int, int, str]]:
             number += 1
 
 
-def _rows(depths: Tuple[int, ...], ends: Tuple[str, str, str, str], where: str,
-          first: dict, other: dict) -> tuple:
+def _rows(
+    depths: Tuple[int, ...],
+    ends: Tuple[str, str, str, str],
+    where: str,
+    first: dict,
+    other: dict,
+) -> tuple:
     """All rows of one library; ``where`` is its path of a block."""
-    rows = list(zip(ends, ('layers.0.conv', 'layers.0.bn', 'layers.6.conv',
-                           'layers.6.bn')))
+    rows = list(
+        zip(ends, ('layers.0.conv', 'layers.0.bn', 'layers.6.conv', 'layers.6.bn'))
+    )
     for stage, block, number, ours in _blocks(depths):
-        theirs = where.format(stage=stage, feature=stage + 1, block=block,
-                              number=number)
-        rows += [(f'{theirs}.{t}', f'{ours}.{o}')
-                 for o, t in (other if stage else first).items()]
+        theirs = where.format(
+            stage=stage, feature=stage + 1, block=block, number=number
+        )
+        rows += [
+            (f'{theirs}.{t}', f'{ours}.{o}')
+            for o, t in (other if stage else first).items()
+        ]
     return tuple(rows)
 
 
@@ -71,46 +100,73 @@ def _rows(depths: Tuple[int, ...], ends: Tuple[str, str, str, str], where: str,
 # are those of 'tf_*'; in EfficientNet-PyTorch's utils.py batch_norm_epsilon is
 # 1e-3 and get_same_padding_conv2d TensorFlow's, but for PyPI's 0.7.0 (#235).
 _TF_PADDING = dict(type='Conv2dAdaptivePadding')
-_TF_BN = dict(type='BN', eps=1e-3, momentum=.01)
+_TF_BN = dict(type='BN', eps=1e-3, momentum=0.01)
 TF = dict(conv_cfg=_TF_PADDING, norm_cfg=_TF_BN)
 _VARIANTS = (
-    Variant('symmetric', "timm's efficientnet_* (BN eps 1e-5, padding alike "
-            'on both sides)'),
-    Variant('tf', "timm's tf_efficientnet_* (BN eps 1e-3, padding as "
-            'TensorFlow)', TF))
+    Variant(
+        'symmetric', "timm's efficientnet_* (BN eps 1e-5, padding alike on both sides)"
+    ),
+    Variant('tf', "timm's tf_efficientnet_* (BN eps 1e-3, padding as TensorFlow)", TF),
+)
 _VARIANTS_OF_LUKEMELAS = (
-    Variant('tf', 'EfficientNet-PyTorch but 0.7.0 (BN eps 1e-3, padding as '
-            'TensorFlow)', TF),
-    Variant('symmetric', 'EfficientNet-PyTorch 0.7.0 of PyPI (BN eps 1e-3, '
-            'padding alike on both sides)',
-            dict(conv_cfg=None, norm_cfg=_TF_BN)))
+    Variant(
+        'tf', 'EfficientNet-PyTorch but 0.7.0 (BN eps 1e-3, padding as TensorFlow)', TF
+    ),
+    Variant(
+        'symmetric',
+        'EfficientNet-PyTorch 0.7.0 of PyPI (BN eps 1e-3, padding alike on both sides)',
+        dict(conv_cfg=None, norm_cfg=_TF_BN),
+    ),
+)
 _OUR_VARIANTS = (
-    Variant('symmetric', "this project's (BN eps 1e-5, padding alike on both "
-            'sides)'),
-    Variant('tf', "mmpretrain's own (BN eps 1e-3, padding as TensorFlow)", TF))
+    Variant('symmetric', "this project's (BN eps 1e-5, padding alike on both sides)"),
+    Variant('tf', "mmpretrain's own (BN eps 1e-3, padding as TensorFlow)", TF),
+)
 
 
 def efficientnet(*depths: int) -> Tuple[Naming, ...]:
     """Namings of an EfficientNet with so many blocks in its seven stages."""
     timm, torchvision, lukemelas = (
-        _rows(depths, ('conv_stem', 'bn1', 'conv_head', 'bn2'),
-              'blocks.{stage}.{block}', TIMM_FIRST, TIMM),
-        _rows(depths, ('features.0.0', 'features.0.1', 'features.8.0',
-                       'features.8.1'),
-              'features.{feature}.{block}', _TORCHVISION_FIRST, _TORCHVISION),
-        _rows(depths, ('_conv_stem', '_bn0', '_conv_head', '_bn1'),
-              '_blocks.{number}', _LUKEMELAS_FIRST, _LUKEMELAS))
+        _rows(
+            depths,
+            ('conv_stem', 'bn1', 'conv_head', 'bn2'),
+            'blocks.{stage}.{block}',
+            TIMM_FIRST,
+            TIMM,
+        ),
+        _rows(
+            depths,
+            ('features.0.0', 'features.0.1', 'features.8.0', 'features.8.1'),
+            'features.{feature}.{block}',
+            _TORCHVISION_FIRST,
+            _TORCHVISION,
+        ),
+        _rows(
+            depths,
+            ('_conv_stem', '_bn0', '_conv_head', '_bn1'),
+            '_blocks.{number}',
+            _LUKEMELAS_FIRST,
+            _LUKEMELAS,
+        ),
+    )
     return (
-        Naming('timm', timm, left_out={'classifier': 'classifier'},
-               variants=_VARIANTS, alike="timm's efficientnet_blur_b0"),
+        Naming(
+            'timm',
+            timm,
+            left_out={'classifier': 'classifier'},
+            variants=_VARIANTS,
+            alike="timm's efficientnet_blur_b0",
+        ),
         # torchvision/models/efficientnet.py: eps 1e-3 from B5 on
-        Naming('torchvision', torchvision,
-               left_out={'classifier': 'classifier'}),
-        Naming('EfficientNet-PyTorch', lukemelas,
-               left_out={'fc': 'classifier', '_fc': 'classifier'},
-               variants=_VARIANTS_OF_LUKEMELAS),
-        Naming(OURS, tuple((ours, ours) for _, ours in timm),
-               variants=_OUR_VARIANTS))
+        Naming('torchvision', torchvision, left_out={'classifier': 'classifier'}),
+        Naming(
+            'EfficientNet-PyTorch',
+            lukemelas,
+            left_out={'fc': 'classifier', '_fc': 'classifier'},
+            variants=_VARIANTS_OF_LUKEMELAS,
+        ),
+        Naming(OURS, tuple((ours, ours) for _, ours in timm), variants=_OUR_VARIANTS),
+    )
 
 
 EFFICIENTNET_B0 = efficientnet(1, 2, 2, 3, 3, 4, 1)

@@ -1,4 +1,5 @@
 """What each family of published checkpoints holds, and where."""
+
 from typing import NamedTuple, Tuple
 
 from . import heads
@@ -28,6 +29,7 @@ class Family(NamedTuple):
         variant (str): Of a naming that has several, the one of the code that
             writes such files; '' if that is not known.
     """
+
     name: str
     groups: Tuple[str, ...]
     marks: Tuple[str, ...]
@@ -43,9 +45,13 @@ class Family(NamedTuple):
 # as trainers name it; 'module' is DeepSpeed's
 _FILE = ('state_dict', 'model', 'model_state_dict', 'module', '')
 # of an algorithm: all that is neither backbone nor neck
-_ALGORITHM = (('encoder_k.', 'momentum encoder'), ('ssl.encoder_k.',
-              'momentum encoder'), ('queue', _QUEUE), ('ssl.queue', _QUEUE),
-              ('', 'not the student'))
+_ALGORITHM = (
+    ('encoder_k.', 'momentum encoder'),
+    ('ssl.encoder_k.', 'momentum encoder'),
+    ('queue', _QUEUE),
+    ('ssl.queue', _QUEUE),
+    ('', 'not the student'),
+)
 
 
 def _sequential(encoder: str) -> Family:
@@ -53,13 +59,21 @@ def _sequential(encoder: str) -> Family:
 
     Its algorithms hold both once more as ``backbone`` and ``neck``.
     """
-    return Family('mmselfsup', _FILE, (f'{encoder}.0.', ), f'{encoder}.0.',
-                  f'{encoder}.1.', left_out=(
-                      ('backbone.', 'the same backbone once more'),
-                      ('neck.', 'the same neck once more'),
-                      ('target_net.', 'momentum encoder'),
-                      ('momentum_encoder.', 'momentum encoder'), *_ALGORITHM),
-                  taken=f'{encoder}, the one that learns by gradients')
+    return Family(
+        'mmselfsup',
+        _FILE,
+        (f'{encoder}.0.',),
+        f'{encoder}.0.',
+        f'{encoder}.1.',
+        left_out=(
+            ('backbone.', 'the same backbone once more'),
+            ('neck.', 'the same neck once more'),
+            ('target_net.', 'momentum encoder'),
+            ('momentum_encoder.', 'momentum encoder'),
+            *_ALGORITHM,
+        ),
+        taken=f'{encoder}, the one that learns by gradients',
+    )
 
 
 FAMILIES = (
@@ -68,57 +82,122 @@ FAMILIES = (
     *map(_sequential, ('encoder_q', 'online_net', 'base_encoder', 'encoder')),
     # https://github.com/Yuting-Gao/DisCo-pytorch, which has timm's networks
     # with timm's settings
-    Family('disco', _FILE, ('teacher_encoder_q.', ), 'encoder_q.',
-           'encoder_q.', heads.MOCO,
-           (('encoder_k.', 'momentum encoder'),
-            ('teacher_encoder_', 'frozen teacher'), ('queue', _QUEUE)),
-           taken='encoder_q, the student', variant='symmetric'),
+    Family(
+        'disco',
+        _FILE,
+        ('teacher_encoder_q.',),
+        'encoder_q.',
+        'encoder_q.',
+        heads.MOCO,
+        (
+            ('encoder_k.', 'momentum encoder'),
+            ('teacher_encoder_', 'frozen teacher'),
+            ('queue', _QUEUE),
+        ),
+        taken='encoder_q, the student',
+        variant='symmetric',
+    ),
     # https://github.com/facebookresearch/moco, versions 1 and 2
-    Family('moco', _FILE, ('encoder_q.', ), 'encoder_q.', 'encoder_q.',
-           heads.MOCO,
-           (('encoder_k.', 'momentum encoder'), ('queue', _QUEUE)),
-           taken='encoder_q, the one that learns by gradients'),
+    Family(
+        'moco',
+        _FILE,
+        ('encoder_q.',),
+        'encoder_q.',
+        'encoder_q.',
+        heads.MOCO,
+        (('encoder_k.', 'momentum encoder'), ('queue', _QUEUE)),
+        taken='encoder_q, the one that learns by gradients',
+    ),
     # https://github.com/facebookresearch/moco-v3
-    Family('mocov3', _FILE, ('base_encoder.', ), 'base_encoder.',
-           'base_encoder.', heads.MOCOV3,
-           (('momentum_encoder.', 'momentum encoder'),
-            ('predictor.', 'predictor')),
-           (('base_encoder.cls_token', "MoCo-v3's ViT-S has 12 heads "
-             'of attention and fixed positions, the one here has 6: its '
-             'weights would load and mean something else'), ),
-           'base_encoder, the one that learns by gradients'),
+    Family(
+        'mocov3',
+        _FILE,
+        ('base_encoder.',),
+        'base_encoder.',
+        'base_encoder.',
+        heads.MOCOV3,
+        (('momentum_encoder.', 'momentum encoder'), ('predictor.', 'predictor')),
+        (
+            (
+                'base_encoder.cls_token',
+                "MoCo-v3's ViT-S has 12 heads "
+                'of attention and fixed positions, the one here has 6: its '
+                'weights would load and mean something else',
+            ),
+        ),
+        'base_encoder, the one that learns by gradients',
+    ),
     # https://github.com/jacobswan1/SEED, whose copy of EfficientNet-PyTorch
     # (seed/architectures/efficientnet) pads as TensorFlow, though its label
     # is that of PyPI's 0.7.0, which does not
-    Family('seed', _FILE, ('student.', ), 'student.', 'student.', heads.MOCO,
-           (('teacher.', 'frozen teacher'), ('queue', _QUEUE),
-            ('small_queue', _QUEUE)),
-           (('student.features.', "SEED's MobileNetV3 is another "
-             'network: squeeze-and-excitation before the activation, other '
-             'widths of it'),
-            ('student._blocks.22.', "SEED's EfficientNet-B1 pads for images "
-             'of 240 pixels whatever their size, and it was trained at 224: '
-             'there one of its convolutions pads both sides alike and the '
-             'others as TensorFlow does, which no setting here does')),
-           taken='the student', variant='tf'),
+    Family(
+        'seed',
+        _FILE,
+        ('student.',),
+        'student.',
+        'student.',
+        heads.MOCO,
+        (('teacher.', 'frozen teacher'), ('queue', _QUEUE), ('small_queue', _QUEUE)),
+        (
+            (
+                'student.features.',
+                "SEED's MobileNetV3 is another "
+                'network: squeeze-and-excitation before the activation, other '
+                'widths of it',
+            ),
+            (
+                'student._blocks.22.',
+                "SEED's EfficientNet-B1 pads for images "
+                'of 240 pixels whatever their size, and it was trained at 224: '
+                'there one of its convolutions pads both sides alike and the '
+                'others as TensorFlow does, which no setting here does',
+            ),
+        ),
+        taken='the student',
+        variant='tf',
+    ),
     # https://github.com/facebookresearch/dino, of which the momentum encoder,
     # its 'teacher', is the published model
-    Family('dino', ('teacher', ), ('backbone.', ), 'backbone.', 'head.',
-           heads.DINO, (('head.last_layer.', "prototypes of DINO's loss"), ),
-           taken='the momentum encoder, which DINO calls teacher'),
+    Family(
+        'dino',
+        ('teacher',),
+        ('backbone.',),
+        'backbone.',
+        'head.',
+        heads.DINO,
+        (('head.last_layer.', "prototypes of DINO's loss"),),
+        taken='the momentum encoder, which DINO calls teacher',
+    ),
     # https://github.com/facebookresearch/swav, with SeLa-v2 and DeepCluster-v2
-    Family('swav', _FILE, ('projection_head.', 'prototypes.'), '', '',
-           heads.SWAV, (('prototypes.', 'prototypes'), ),
-           taken='its only encoder'),
+    Family(
+        'swav',
+        _FILE,
+        ('projection_head.', 'prototypes.'),
+        '',
+        '',
+        heads.SWAV,
+        (('prototypes.', 'prototypes'),),
+        taken='its only encoder',
+    ),
     # this project's algorithms, DisCo with its student in ssl; mmpretrain,
     # mmselfsup 1.x, and what is converted
-    *(Family(name, _FILE, (f'{ssl}backbone.', ), f'{ssl}backbone.',
-             f'{ssl}neck.', left_out=_ALGORITHM, taken=taken)
-      for name, ssl, taken in (
-          ('mmdisco', 'ssl.', 'the student'),
-          ('mmpretrain', '', 'its backbone, with its neck if it has one'))),
+    *(
+        Family(
+            name,
+            _FILE,
+            (f'{ssl}backbone.',),
+            f'{ssl}backbone.',
+            f'{ssl}neck.',
+            left_out=_ALGORITHM,
+            taken=taken,
+        )
+        for name, ssl, taken in (
+            ('mmdisco', 'ssl.', 'the student'),
+            ('mmpretrain', '', 'its backbone, with its neck if it has one'),
+        )
+    ),
     # timm, torchvision and DINO's backbones alone
-    Family('backbone', _FILE, ('', ), ''),
+    Family('backbone', _FILE, ('',), ''),
 )
 
 SOURCES = ('auto', *dict.fromkeys(family.name for family in FAMILIES))

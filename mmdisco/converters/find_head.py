@@ -9,6 +9,7 @@ from .naming import split_key
 
 class FoundHead(NamedTuple):
     """The projection head of a file."""
+
     names: Dict[str, str]  # their key -> ours
     missing: Sequence[str] = ()
     unexpected: Sequence[str] = ()
@@ -39,23 +40,28 @@ def find_head(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
         elif key.startswith(roots):  # of a head that is longer
             unexpected.append(key)
     weights = [tensors.get(f'{family.head}{path}.weight') for path in rows]
-    missing = [f'{family.head}{path}.*' for path, ours in head.rows
-               if not any(n.startswith(f'neck.{ours}.')
-                          for n in names.values())]
+    missing = [
+        f'{family.head}{path}.*'
+        for path, ours in head.rows
+        if not any(n.startswith(f'neck.{ours}.') for n in names.values())
+    ]
     if weights[0] is None or missing:
         return FoundHead(names, missing or [roots[0] + '0.weight'], unexpected)
     return FoundHead(names, missing, unexpected, head.neck(_widths(weights)))
 
 
 def _under_our_names(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
-    names = {k: 'neck.' + k[len(family.head):] for k in tensors
-             if family.head and k.startswith(family.head)}
+    names = {
+        k: 'neck.' + k[len(family.head) :]
+        for k in tensors
+        if family.head and k.startswith(family.head)
+    }
     for head in OURS:
-        weights = [tensors.get(f'{family.head}{path}.weight')
-                   for path, _ in head.rows]
+        weights = [tensors.get(f'{family.head}{path}.weight') for path, _ in head.rows]
         layers = {f'neck.{ours}' for _, ours in head.rows}
         if None not in weights and layers == {
-                name.rpartition('.')[0] for name in names.values()}:
+            name.rpartition('.')[0] for name in names.values()
+        }:
             return FoundHead(names, neck=head.neck(_widths(weights)))
     return FoundHead(names)
 

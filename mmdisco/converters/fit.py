@@ -11,6 +11,7 @@ from .convert import Conversion
 
 class Fit(NamedTuple):
     """How converted weights fit a network."""
+
     backbone: dict  # config that they are for
     neck: Optional[dict]  # config, None if there is no head
     missing: List[str]
@@ -37,12 +38,17 @@ def _neck_of(conversion: Conversion, arch: Arch) -> Optional[dict]:
     if _kind(found) == _kind(arch.neck):
         # Of a student the backbone counts; a teacher's embedding is fixed.
         return arch.neck if arch.name in TEACHERS else found
-    named = [name for name in ARCHS
-             if _kind(arch_config(name).neck) == _kind(found)
-             and arch_config(name).backbone == arch.backbone]
+    named = [
+        name
+        for name in ARCHS
+        if _kind(arch_config(name).neck) == _kind(found)
+        and arch_config(name).backbone == arch.backbone
+    ]
     if named:
-        raise InputError(f"its projection head is that of '{named[0]}', not "
-                         f"of '{arch.name}': use --arch {named[0]}")
+        raise InputError(
+            f"its projection head is that of '{named[0]}', not "
+            f"of '{arch.name}': use --arch {named[0]}"
+        )
     return found  # of MoCo-v1 or -v3, which no config has
 
 
@@ -59,15 +65,22 @@ def fit(conversion: Conversion, arch: Arch) -> Fit:
     init_default_scope('mmpretrain')
     backbone = {**arch.backbone, **conversion.overrides}
     neck = _neck_of(conversion, arch)
-    own = {f'{part}.{key}': value
-           for part, cfg in (('backbone', backbone), ('neck', neck)) if cfg
-           for key, value in MODELS.build(cfg).state_dict().items()}
+    own = {
+        f'{part}.{key}': value
+        for part, cfg in (('backbone', backbone), ('neck', neck))
+        if cfg
+        for key, value in MODELS.build(cfg).state_dict().items()
+    }
     theirs = conversion.state_dict
     return Fit(
-        backbone, neck,
-        missing=conversion.missing + [
-            k for k in own if k not in theirs and not (
-                conversion.missing and k.startswith('neck.'))],
-        unexpected=conversion.unexpected + [
-            k for k in theirs if k not in own],
-        misfit=misfits(theirs, own))
+        backbone,
+        neck,
+        missing=conversion.missing
+        + [
+            k
+            for k in own
+            if k not in theirs and not (conversion.missing and k.startswith('neck.'))
+        ],
+        unexpected=conversion.unexpected + [k for k in theirs if k not in own],
+        misfit=misfits(theirs, own),
+    )

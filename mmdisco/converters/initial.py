@@ -18,6 +18,7 @@ _NO_WEIGHTS = ('no tensors', 'entries beside the weights')
 
 class InitialWeights(NamedTuple):
     """The weights that a model begins with, out of a file."""
+
     tensors: Dict[str, Tensor]  # by the model's names
     report: str  # one line: what was loaded, left out, and is as initialised
 
@@ -37,13 +38,14 @@ def read_anywhere(path: str) -> Dict:
     try:
         return CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"'{path}' can't be downloaded ({error}): download "
-                         'it, and give the file') from error
+        raise InputError(
+            f"'{path}' can't be downloaded ({error}): download it, and give the file"
+        ) from error
 
 
-def initial_weights(model: nn.Module, path: str,
-                    prefix: Optional[str] = None,
-                    parts: bool = False) -> InitialWeights:
+def initial_weights(
+    model: nn.Module, path: str, prefix: Optional[str] = None, parts: bool = False
+) -> InitialWeights:
     """Choose from a file what a model begins with; all of it, or raise.
 
     - The whole model of the same config: every tensor.
@@ -100,12 +102,11 @@ def initial_weights(model: nn.Module, path: str,
         if parts:
             weights, beside = _parts_of(own, weights)
         check_fit(own, weights, name)
-        return InitialWeights(
-            weights, _loaded(path, len(own), 'the backbone') + beside)
+        return InitialWeights(weights, _loaded(path, len(own), 'the backbone') + beside)
     alone = {key.split('.')[0] for key in conversion.state_dict} == {
-        'backbone'} and 'not the student' not in conversion.left_out
-    if not alone and not isinstance(
-            student, (BaseSelfSupervisor, BaseClassifier)):
+        'backbone'
+    } and 'not the student' not in conversion.left_out
+    if not alone and not isinstance(student, (BaseSelfSupervisor, BaseClassifier)):
         check_fit(own, below, name)
     return _of_student(model, student, conversion, path)
 
@@ -113,42 +114,58 @@ def initial_weights(model: nn.Module, path: str,
 def _content(loaded: Dict) -> Dict[str, Tensor]:
     if not isinstance(loaded, dict):
         return {}
-    inner = next((loaded[group] for group in ('state_dict', 'model')
-                  if isinstance(loaded.get(group), dict)), loaded)
-    return {key: value for key, value in inner.items()
-            if isinstance(value, Tensor) and isinstance(key, str)}
+    inner = next(
+        (
+            loaded[group]
+            for group in ('state_dict', 'model')
+            if isinstance(loaded.get(group), dict)
+        ),
+        loaded,
+    )
+    return {
+        key: value
+        for key, value in inner.items()
+        if isinstance(value, Tensor) and isinstance(key, str)
+    }
 
 
-def _below(content: Dict[str, Tensor], prefix: Optional[str],
-           name: str) -> Dict[str, Tensor]:
+def _below(
+    content: Dict[str, Tensor], prefix: Optional[str], name: str
+) -> Dict[str, Tensor]:
     if prefix is None:
         return content
-    prefix = f"{prefix.rstrip('.')}."
-    below = {key.removeprefix(prefix): value
-             for key, value in content.items() if key.startswith(prefix)}
+    prefix = f'{prefix.rstrip(".")}.'
+    below = {
+        key.removeprefix(prefix): value
+        for key, value in content.items()
+        if key.startswith(prefix)
+    }
     if not below:
         tops = list(dict.fromkeys(key.split('.')[0] for key in content))
-        raise InputError(f"{name} has nothing below the prefix '{prefix}': "
-                         f"its names begin with {', '.join(tops[:5])}")
+        raise InputError(
+            f"{name} has nothing below the prefix '{prefix}': "
+            f'its names begin with {", ".join(tops[:5])}'
+        )
     return below
 
 
-def _parts_of(own: Dict[str, Tensor],
-              weights: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], str]:
+def _parts_of(
+    own: Dict[str, Tensor], weights: Dict[str, Tensor]
+) -> Tuple[Dict[str, Tensor], str]:
     """Leave out whole parts that a backbone does not have.
 
     As the last stage of a ResNet, of which a C4 detector's backbone has
     three. Blocks of a stage that it has are not left out.
     """
     parts = {key.split('.')[0] for key in own}
-    kept = {key: value for key, value in weights.items()
-            if key.split('.')[0] in parts}
+    kept = {key: value for key, value in weights.items() if key.split('.')[0] in parts}
     left = [key for key in weights if key not in kept]
     return kept, f'; left out: {_counts(left)}' if left and kept else ''
 
 
-def _of_student(model: nn.Module, student: nn.Module, conversion: Conversion,
-                path: str) -> InitialWeights:
+def _of_student(
+    model: nn.Module, student: nn.Module, conversion: Conversion, path: str
+) -> InitialWeights:
     name = f"'{path}'"
     own = model.state_dict()
     scope = '' if student is model else 'ssl.'
@@ -169,19 +186,25 @@ def _of_student(model: nn.Module, student: nn.Module, conversion: Conversion,
                 raise
             raise InputError(
                 f'{error}: to begin with the backbone alone, take it out by '
-                'tools/extract_backbone.py, and load that file') from error
+                'tools/extract_backbone.py, and load that file'
+            ) from error
         taken.append(part)
-        tensors.update((f'{scope}{part}.{key}', value)
-                       for key, value in weights.items())
-    follow = {key: tensors[source] for key, source in (
-        (key, encoder_source(key)) for key in own) if source in tensors}
+        tensors.update(
+            (f'{scope}{part}.{key}', value) for key, value in weights.items()
+        )
+    follow = {
+        key: tensors[source]
+        for key, source in ((key, encoder_source(key)) for key in own)
+        if source in tensors
+    }
     line = _loaded(path, len(tensors), ' and '.join(taken))
     if follow:
         line += f'; {len(follow)} of the momentum encoder follow'
-    left = [f'{len(keys)} {why}' for why, keys in left_out.items()
-            if why not in _NO_WEIGHTS]
+    left = [
+        f'{len(keys)} {why}' for why, keys in left_out.items() if why not in _NO_WEIGHTS
+    ]
     if left:
-        line += f"; left out: {', '.join(left)}"
+        line += f'; left out: {", ".join(left)}'
     initial = [key for key in own if key not in tensors and key not in follow]
     if initial:
         line += f'; as initialised: {_counts(initial)}'
@@ -195,6 +218,7 @@ def _loaded(path: str, count: int, what: str) -> str:
 
 def _counts(keys: List[str]) -> str:
     """Tensors by the modules that they are of."""
-    modules = Counter('.'.join(key.split('.')[:2 if key.startswith('ssl.')
-                                              else 1]) for key in keys)
+    modules = Counter(
+        '.'.join(key.split('.')[: 2 if key.startswith('ssl.') else 1]) for key in keys
+    )
     return ', '.join(f'{top} ({count})' for top, count in modules.items())

@@ -12,9 +12,13 @@ from .xcit import XCIT
 
 # How libraries name the tensors of each network
 NAMINGS_OF: Dict[str, Tuple[Naming, ...]] = {
-    **dict.fromkeys(('r50', 'r101', 'r152', 'r50w2', 'swavr50', 'selar50',
-                     'dcr50', 'r18', 'r34'), RESNET),
-    'effb0': EFFICIENTNET_B0, 'effb1': EFFICIENTNET_B1, 'mbv3': MOBILENET_V3,
+    **dict.fromkeys(
+        ('r50', 'r101', 'r152', 'r50w2', 'swavr50', 'selar50', 'dcr50', 'r18', 'r34'),
+        RESNET,
+    ),
+    'effb0': EFFICIENTNET_B0,
+    'effb1': EFFICIENTNET_B1,
+    'mbv3': MOBILENET_V3,
     **dict.fromkeys(('vits', 'vitt'), VIT),
     **dict.fromkeys(('xcits', 'xcitt'), XCIT),
 }
@@ -22,8 +26,9 @@ NAMINGS = tuple({id(n): n for of in NAMINGS_OF.values() for n in of}.values())
 VARIANTS = ('auto', 'symmetric', 'tf')
 
 
-def rename_to(library: str, arch: str,
-              state_dict: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def rename_to(
+    library: str, arch: str, state_dict: Mapping[str, Tensor]
+) -> Dict[str, Tensor]:
     """Rename a backbone to the names of another library.
 
     Args:
@@ -61,10 +66,16 @@ def known_overrides(meta: Mapping, naming: Optional[Naming]) -> Mapping:
     if not asked:
         return {}
     networks = [of for of in NAMINGS_OF.values() if naming in of]
-    known = [variant.overrides for of in networks or [NAMINGS] for one in of
-             for variant in one.variants]
+    known = [
+        variant.overrides
+        for of in networks or [NAMINGS]
+        for one in of
+        for variant in one.variants
+    ]
     if asked not in known:
-        raise InputError(f'it asks for settings that are not known: {asked}. '
-                         'If it was converted by an earlier version, convert '
-                         'the published file again')
+        raise InputError(
+            f'it asks for settings that are not known: {asked}. '
+            'If it was converted by an earlier version, convert '
+            'the published file again'
+        )
     return asked

@@ -8,8 +8,10 @@ from .wrappers import bare_name, bare_names
 
 # names of mmpretrain's, mmselfsup's and this project's algorithms; 0 is the
 # backbone, 1 the neck
-_KEY = re.compile(r'(ssl\.)?(?:encoder_k|target_net|momentum_encoder)\.'
-                  r'([01])\.(.+)')
+_KEY = re.compile(
+    r'(ssl\.)?(?:encoder_k|target_net|momentum_encoder)\.'
+    r'([01])\.(.+)'
+)
 _PARTS = ('backbone', 'neck')
 
 
@@ -31,8 +33,10 @@ def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
         if match:
             found[f'{_PARTS[int(match[2])]}.{match[3]}'] = value
     if not found:
-        raise InputError('there is no momentum encoder in it, of those that '
-                         'this project, mmpretrain and mmselfsup save')
+        raise InputError(
+            'there is no momentum encoder in it, of those that '
+            'this project, mmpretrain and mmselfsup save'
+        )
     return found
 
 

@@ -16,6 +16,7 @@ class Variant(NamedTuple):
         networks (str): Whose weights these are.
         overrides (dict): Settings of our backbone that such weights need.
     """
+
     name: str
     networks: str
     overrides: Mapping = {}
@@ -36,16 +37,18 @@ class Naming(NamedTuple):
             shows which it is, the first is taken, and that is reported.
         alike (str): Networks that have these names, too, and are others.
     """
+
     library: str
     rows: Tuple[Tuple[Path, Union[Path, Tuple[Path, ...]]], ...]
     left_out: Mapping[Path, str] = {}
     linear: Tuple[Path, ...] = ()
-    variants: Tuple[Variant, ...] = (Variant('', ''), )
+    variants: Tuple[Variant, ...] = (Variant('', ''),)
     alike: str = ''
 
 
 class Renamed(NamedTuple):
     """What became of a state dict."""
+
     state_dict: Dict[str, Tensor]
     left_out: Dict[str, str]  # their key -> why
     unexpected: List[str]  # their keys that no row explains
@@ -61,7 +64,7 @@ def split_key(key: str, paths: Mapping) -> Tuple[str, str]:
     path = key
     while path and path not in paths:
         path = path.rpartition('.')[0]
-    return path, key[len(path):]
+    return path, key[len(path) :]
 
 
 def to_ours(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
@@ -86,9 +89,10 @@ def to_ours(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
         if path in naming.linear and value.dim() == 2:
             value = value[:, :, None, None]
         ours = rows[path]
-        goals = (ours, ) if isinstance(ours, str) else ours
-        for goal, part in zip(goals, value.chunk(len(goals)) if len(goals) > 1
-                              else (value, )):
+        goals = (ours,) if isinstance(ours, str) else ours
+        for goal, part in zip(
+            goals, value.chunk(len(goals)) if len(goals) > 1 else (value,)
+        ):
             renamed[goal + rest] = part
     return Renamed(renamed, left_out, unexpected, len(rows) - len(used))
 
@@ -104,8 +108,7 @@ def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> Dict:
         InputError: If a key has no name there, or the table has stacked rows.
     """
     if any(isinstance(ours, tuple) for _, ours in naming.rows):
-        raise InputError(f'to the names of {naming.library} there is no way '
-                         'back')
+        raise InputError(f'to the names of {naming.library} there is no way back')
     rows = {ours: theirs for theirs, ours in naming.rows}
     renamed = {}
     for key, value in state_dict.items():

@@ -10,14 +10,22 @@ from .wrappers import bare_names
 
 # Where a file keeps norms and directions of DINO's last layer: the entry of
 # the file, the ends of both keys. First as DINO publishes it, then ours.
-_PLACES = (('teacher', 'head.last_layer.weight_g', 'head.last_layer.weight_v'),
-           *(('state_dict', f'{ssl}head.last_layer.parametrizations.weight.'
-              'original0', f'{ssl}head.last_layer.parametrizations.weight.'
-              'original1') for ssl in ('', 'ssl.')))
+_PLACES = (
+    ('teacher', 'head.last_layer.weight_g', 'head.last_layer.weight_v'),
+    *(
+        (
+            'state_dict',
+            f'{ssl}head.last_layer.parametrizations.weight.original0',
+            f'{ssl}head.last_layer.parametrizations.weight.original1',
+        )
+        for ssl in ('', 'ssl.')
+    ),
+)
 
 
 class Prototypes(NamedTuple):
     """The last layer of DINO, and the centre of its outputs."""
+
     prototypes: Tensor  # [K, D]
     center: Tensor  # [1, K]
 
@@ -44,5 +52,7 @@ def read_prototypes(path: str) -> Prototypes:
             if center is None:
                 center = torch.zeros(1, len(rows))
             return Prototypes(rows * tensors[norms].float(), center.float())
-    raise InputError(f"'{path}' has no last layer of DINO: use the full "
-                     'checkpoint of the pre-training')
+    raise InputError(
+        f"'{path}' has no last layer of DINO: use the full "
+        'checkpoint of the pre-training'
+    )

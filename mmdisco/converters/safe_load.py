@@ -37,13 +37,17 @@ def _allowed() -> list:
     the module names of numpy 1 and 2."""
     reconstruct = np.empty(0).__reduce__()[0]
     scalar = np.float64(0).__reduce__()[0]
-    named = [(function, f'numpy.{core}.multiarray.{function.__name__}')
-             for function in (reconstruct, scalar)
-             for core in ('core', '_core')]
+    named = [
+        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        for function in (reconstruct, scalar)
+        for core in ('core', '_core')
+    ]
     kinds = {type(np.dtype(k)) for k in ('f8', 'f4', 'i8', 'i4', 'b1', 'u1')}
-    unread = [(_Unread, 'mmengine.logging.history_buffer.HistoryBuffer'),
-              (_Unread, 'argparse.Namespace'),
-              (_no_attribute, 'builtins.getattr')]
+    unread = [
+        (_Unread, 'mmengine.logging.history_buffer.HistoryBuffer'),
+        (_Unread, 'argparse.Namespace'),
+        (_no_attribute, 'builtins.getattr'),
+    ]
     return [bytes, np.ndarray, np.dtype, *unread, *named, *kinds]
 
 
@@ -54,8 +58,10 @@ def _what_it_is(path: str) -> str:
     if not start:
         return 'an empty file'
     if start.startswith((b'<!doctype', b'<html', b'<?xml')):
-        return ('a web page under that name: the link is dead, or wants a '
-                'click in a browser')
+        return (
+            'a web page under that name: the link is dead, or wants a '
+            'click in a browser'
+        )
     if zipfile.is_zipfile(path):
         return 'a zip archive, but not one of torch.save'
     if start.startswith(b'pk'):
@@ -102,24 +108,27 @@ def safe_load(path: str, trust: bool = False) -> Dict:
     if not Path(path).is_file():
         raise MissingFileError(f"checkpoint '{path}' not found")
     if str(path).lower().endswith('.safetensors') and zipfile.is_zipfile(path):
-        raise InputError(f"'{path}' is a file of torch.save under the name of "
-                         'safetensors: rename it to *.pth, or write it anew')
+        raise InputError(
+            f"'{path}' is a file of torch.save under the name of "
+            'safetensors: rename it to *.pth, or write it anew'
+        )
     try:
         if _is_safetensors(path):
             return _load_safetensors(path)
         with torch.serialization.safe_globals(_allowed()):
-            return torch.load(path, map_location='cpu',
-                              weights_only=not trust)
+            return torch.load(path, map_location='cpu', weights_only=not trust)
     except UnpicklingError as error:
         needs = re.search(r'GLOBAL (\S+)', str(error))
         if not needs:
-            raise InputError(f"'{path}' is no PyTorch checkpoint: "
-                             f'{_what_it_is(path)}') from error
+            raise InputError(
+                f"'{path}' is no PyTorch checkpoint: {_what_it_is(path)}"
+            ) from error
         raise InputError(
             f"'{path}' can't be loaded safely, it holds more than weights "
             f'({needs[1]}): ask for a file of weights, or convert it by '
             'tools/convert_checkpoint.py --trust, which runs what it holds'
         ) from error
     except Exception as error:  # a junk file raises whatever it hits first
-        raise InputError(f"'{path}' is no PyTorch checkpoint: "
-                         f'{_what_it_is(path)}') from error
+        raise InputError(
+            f"'{path}' is no PyTorch checkpoint: {_what_it_is(path)}"
+        ) from error

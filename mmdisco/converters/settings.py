@@ -1,4 +1,5 @@
 """Settings that no tensor shows: a file's against a network's."""
+
 import logging
 from inspect import signature
 from typing import List, Mapping
@@ -29,9 +30,14 @@ def _stated(meta: Mapping) -> Mapping:
     if not isinstance(kind, str) or kind not in MODELS.module_dict:
         return {}
     defaults = signature(MODELS.module_dict[kind]).parameters
-    return {**{name: defaults[name].default
-               for name in ('norm_cfg', 'conv_cfg') if name in defaults},
-            **backbone}
+    return {
+        **{
+            name: defaults[name].default
+            for name in ('norm_cfg', 'conv_cfg')
+            if name in defaults
+        },
+        **backbone,
+    }
 
 
 def _faults(settings: Mapping, backbone: nn.Module, where: str) -> List[str]:
@@ -42,29 +48,37 @@ def _faults(settings: Mapping, backbone: nn.Module, where: str) -> List[str]:
     name = next((name for name in _NORMS if name in kind), '')
     if name:
         eps = norm.get('eps', 1e-5)
-        found = sorted({m.eps for m in backbone.modules()
-                        if isinstance(m, _NORMS[name])})
+        found = sorted(
+            {m.eps for m in backbone.modules() if isinstance(m, _NORMS[name])}
+        )
         # a network may have norms of its own besides, as Swin between stages
         if found and eps not in found:
             faults.append(
                 f'{name} eps {eps:g}, the backbone has '
-                f"{', '.join(f'{e:g}' for e in found)}: set "
-                f'{where}.norm_cfg.eps')
+                f'{", ".join(f"{e:g}" for e in found)}: set '
+                f'{where}.norm_cfg.eps'
+            )
     if 'conv_cfg' in settings:
         conv = settings['conv_cfg']
         kind = conv.get('type') if isinstance(conv, Mapping) else None
         as_tf = kind == 'Conv2dAdaptivePadding'
-        found = [isinstance(m, Conv2dAdaptivePadding)
-                 for m in backbone.modules() if isinstance(m, nn.Conv2d)]
+        found = [
+            isinstance(m, Conv2dAdaptivePadding)
+            for m in backbone.modules()
+            if isinstance(m, nn.Conv2d)
+        ]
         if found and any(found) != as_tf:
-            faults.append(f'{_PADDING[as_tf]}, the backbone has '
-                          f'{_PADDING[not as_tf]}: set {where}.conv_cfg to '
-                          f'{dict(conv) if conv else None}')
+            faults.append(
+                f'{_PADDING[as_tf]}, the backbone has '
+                f'{_PADDING[not as_tf]}: set {where}.conv_cfg to '
+                f'{dict(conv) if conv else None}'
+            )
     return faults
 
 
-def check_settings(conversion: Conversion, backbone: nn.Module, name: str,
-                   where: str) -> None:
+def check_settings(
+    conversion: Conversion, backbone: nn.Module, name: str, where: str
+) -> None:
     """Refuse weights that were learned with other settings than a network's.
 
     Epsilons of norms and padding are compared: with others the same tensors
@@ -80,19 +94,19 @@ def check_settings(conversion: Conversion, backbone: nn.Module, name: str,
     Raises:
         InputError: If a setting differs, with both values.
     """
-    choices = conversion.choices or (conversion.overrides, )
+    choices = conversion.choices or (conversion.overrides,)
     stated = _stated(conversion.meta)
-    faults = [_faults({**stated, **settings}, backbone, where)
-              for settings in choices]
+    faults = [_faults({**stated, **settings}, backbone, where) for settings in choices]
     if all(faults):
-        raise InputError(f'{name} was learned with '
-                         f"{'; and with '.join(faults[0])}")
+        raise InputError(f'{name} was learned with {"; and with ".join(faults[0])}')
     if conversion.assumed:
         print_log(
             f'{name}: its names do not show the padding of its network, nor '
             'BN eps: it is used with those of the backbone that it is loaded '
-            'into. By itself it would be ' + conversion.assumed, 'current',
-            level=logging.WARNING)
+            'into. By itself it would be ' + conversion.assumed,
+            'current',
+            level=logging.WARNING,
+        )
 
 
 def warn_assumed(conversion: Conversion, name: str) -> None:
@@ -103,5 +117,4 @@ def warn_assumed(conversion: Conversion, name: str) -> None:
         name (str): What the file is.
     """
     if conversion.assumed:
-        print_log(f'{name}: {conversion.assumed}', 'current',
-                  level=logging.WARNING)
+        print_log(f'{name}: {conversion.assumed}', 'current', level=logging.WARNING)

@@ -8,8 +8,9 @@ from .checkpoint import read_conversion
 from .settings import check_settings
 
 
-def read_teacher(path: str, backbone: nn.Module,
-                 url: Optional[str] = None, head: bool = True) -> Dict:
+def read_teacher(
+    path: str, backbone: nn.Module, url: Optional[str] = None, head: bool = True
+) -> Dict:
     """Read a teacher from any known layout.
 
     Args:
@@ -32,17 +33,19 @@ def read_teacher(path: str, backbone: nn.Module,
         where = f' (it is published at {url})' if url else ''
         raise MissingFileError(
             f"teacher file '{path}' not found: put it there{where}, or set "
-            'model.teacher.checkpoint')
+            'model.teacher.checkpoint'
+        )
     conversion = read_conversion(path)
     state_dict = conversion.state_dict
     if not head:
-        state_dict = {k: v for k, v in state_dict.items()
-                      if not k.startswith('neck.')}
+        state_dict = {k: v for k, v in state_dict.items() if not k.startswith('neck.')}
     elif not any(key.startswith('neck.') for key in state_dict):
         raise InputError(
             f"teacher file '{path}' ({conversion.family}) has no projection "
             'head: it holds a backbone alone, and DisCo distils the final '
-            'embedding. Use the file of the pre-training itself')
-    check_settings(conversion, backbone, f"teacher file '{path}'",
-                   'model.teacher.backbone')
+            'embedding. Use the file of the pre-training itself'
+        )
+    check_settings(
+        conversion, backbone, f"teacher file '{path}'", 'model.teacher.backbone'
+    )
     return state_dict

@@ -1,4 +1,5 @@
 """Names of tensors without what torch and trainers wrap a network in."""
+
 from typing import Dict, Mapping, Tuple, TypeVar
 
 from mmdisco.errors import InputError
@@ -8,7 +9,7 @@ T = TypeVar('T')
 # Attributes by which a wrapper holds the network, and who has them
 WRAPPERS = {
     'module': 'DataParallel, DistributedDataParallel, AveragedModel, '
-              "mmengine's averages",
+    "mmengine's averages",
     '_orig_mod': 'torch.compile',
     '_fsdp_wrapped_module': 'FullyShardedDataParallel',
     '_fpw_module': 'FairScale, and FSDP before torch 1.13',
@@ -55,6 +56,7 @@ def bare_names(state_dict: Mapping[str, T]) -> Tuple[Dict[str, T], Dict]:
         if name in keys:
             raise InputError(
                 f"'{keys[name]}' and '{key}' are both '{name}' without their "
-                'wrappers: keep the tensors of one network')
+                'wrappers: keep the tensors of one network'
+            )
         keys[name] = key
     return {name: state_dict[key] for name, key in keys.items()}, keys

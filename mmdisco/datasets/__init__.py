@@ -7,7 +7,14 @@ from .photos import Photos
 from .transforms import LoadCrops, LoadPhoto, PhotometricViews
 
 __all__ = [
-    'Bags', 'IDXImages', 'LabelledPhotos', 'LoadCrops', 'LoadPhoto',
-    'LocalCIFAR10', 'LocalCIFAR100', 'PhotometricViews', 'Photos',
-    'nearest_neighbours'
+    'Bags',
+    'IDXImages',
+    'LabelledPhotos',
+    'LoadCrops',
+    'LoadPhoto',
+    'LocalCIFAR10',
+    'LocalCIFAR100',
+    'PhotometricViews',
+    'Photos',
+    'nearest_neighbours',
 ]

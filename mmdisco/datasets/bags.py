@@ -29,22 +29,29 @@ def read_bags(path: str, num: int) -> np.ndarray:
     except FileNotFoundError as error:
         raise MissingFileError(f"no file of bags '{path}': {make}") from error
     except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"'{path}' is no .npy file of numbers: {make}"
-                         ) from error
-    if not (isinstance(bags, np.ndarray) and bags.ndim == 2 and bags.shape[1]
-            and np.issubdtype(bags.dtype, np.integer)):
+        raise InputError(f"'{path}' is no .npy file of numbers: {make}") from error
+    if not (
+        isinstance(bags, np.ndarray)
+        and bags.ndim == 2
+        and bags.shape[1]
+        and np.issubdtype(bags.dtype, np.integer)
+    ):
         raise InputError(f"'{path}' holds no integers [N, K]: {make}")
     if len(bags) != num:
-        raise InputError(f"'{path}' has bags of {len(bags)} images, the data "
-                         f'set has {num}: {make}')
+        raise InputError(
+            f"'{path}' has bags of {len(bags)} images, the data set has {num}: {make}"
+        )
     low, high = int(bags.min()), int(bags.max())
     if low < 0 or high >= num:
-        raise InputError(f"'{path}' names image {low if low < 0 else high}, "
-                         f'the data set has 0 to {num - 1}: {make}')
+        raise InputError(
+            f"'{path}' names image {low if low < 0 else high}, "
+            f'the data set has 0 to {num - 1}: {make}'
+        )
     own = (bags == np.arange(num)[:, None]).any(1)  # [N]
     if own.any():
-        raise InputError(f"'{path}' names image {own.argmax()} as its own "
-                         f'neighbour: {make}')
+        raise InputError(
+            f"'{path}' names image {own.argmax()} as its own neighbour: {make}"
+        )
     return bags
 
 
@@ -71,10 +78,12 @@ class Bags(Dataset):
             ``member_pipeline`` is for one that has no pipeline.
     """
 
-    def __init__(self,
-                 dataset: Union[dict, Dataset],
-                 neighbours: str,
-                 member_pipeline: Optional[Sequence[dict]] = None) -> None:
+    def __init__(
+        self,
+        dataset: Union[dict, Dataset],
+        neighbours: str,
+        member_pipeline: Optional[Sequence[dict]] = None,
+    ) -> None:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
         self.dataset = dataset
@@ -82,11 +91,14 @@ class Bags(Dataset):
         self.members = dataset
         if member_pipeline is not None:
             if not hasattr(dataset, 'pipeline'):
-                raise InputError(f'{type(dataset).__name__} has no pipeline: '
-                                 'leave out member_pipeline of Bags')
+                raise InputError(
+                    f'{type(dataset).__name__} has no pipeline: '
+                    'leave out member_pipeline of Bags'
+                )
             self.members = copy(dataset)  # the same list of images
             self.members.pipeline = Compose(
-                [TRANSFORMS.build(part) for part in member_pipeline])
+                [TRANSFORMS.build(part) for part in member_pipeline]
+            )
 
     @property
     def metainfo(self) -> dict:
@@ -104,14 +116,15 @@ class Bags(Dataset):
 
     def _member(self, anchor: int) -> dict:
         """A random other image of a bag that can be read."""
-        prepare = getattr(self.members, 'prepare_data',
-                          self.members.__getitem__)
+        prepare = getattr(self.members, 'prepare_data', self.members.__getitem__)
         for index in np.random.permutation(self.neighbours[anchor]).tolist():
             member = prepare(index)
             if member is not None:
                 return member
-        raise InputError(f'no neighbour of image {anchor} can be read: mend '
-                         'the files, or make the bags anew')
+        raise InputError(
+            f'no neighbour of image {anchor} can be read: mend '
+            'the files, or make the bags anew'
+        )
 
 
 def _views(item: dict) -> list:

@@ -14,8 +14,7 @@ WHITE_IS_ZERO = 0  # a photometric interpretation
 LEAST = 1 / 16  # of its range that the brightest value of an image must reach
 
 
-def to_rgb(image: Image.Image,
-           background: Tuple[int, int, int] = WHITE) -> Image.Image:
+def to_rgb(image: Image.Image, background: Tuple[int, int, int] = WHITE) -> Image.Image:
     """Convert an image of any kind to upright RGB of 8 bits.
 
     Training, fast views, evaluation and detectors all read images through
@@ -61,8 +60,11 @@ def to_rgb(image: Image.Image,
         upright.paste(colours, mask=colours.getchannel('A'))
     elif upright.mode == 'LAB':
         upright = ImageCms.profileToProfile(
-            upright, ImageCms.createProfile('LAB'),
-            ImageCms.createProfile('sRGB'), outputMode='RGB')
+            upright,
+            ImageCms.createProfile('LAB'),
+            ImageCms.createProfile('sRGB'),
+            outputMode='RGB',
+        )
     return upright if upright.mode == 'RGB' else upright.convert('RGB')
 
 
@@ -87,7 +89,7 @@ def _transparent_colour(image: Image.Image) -> Union[int, tuple, bytes, None]:
     key = image.info.get('transparency')
     stored = image.tile[0][3] if getattr(image, 'tile', None) else ''
     if key is not None and stored in ('L;2', 'L;4'):
-        return key * 255 // (2**int(stored[2:]) - 1)
+        return key * 255 // (2 ** int(stored[2:]) - 1)
     if key is not None and stored == 'RGB;16B':
         return tuple(channel >> 8 for channel in key)
     return key
@@ -96,21 +98,25 @@ def _transparent_colour(image: Image.Image) -> Union[int, tuple, bytes, None]:
 def _is_transparent(image: Image.Image) -> bool:
     if image.mode == 'P' and image.palette.mode.endswith('A'):
         return True
-    return (image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa')
-            or 'transparency' in image.info)
+    return (
+        image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info
+    )
 
 
 def _eight_bits(upright: Image.Image, opened: Image.Image) -> Image.Image:
     """Grey values of more bits, scaled by the range of their type."""
     tags = getattr(opened, 'tag_v2', {})  # of TIFF
-    bits = tags.get(TIFF_BITS, (None, ))[0]
+    bits = tags.get(TIFF_BITS, (None,))[0]
     values = np.asarray(upright)  # [H, W]
     if upright.mode.startswith('I;16'):
         depth = 12 if bits == 12 else 16
     elif upright.mode == 'I' and opened.format in ('PNG', 'PPM'):
         depth = 16
-    elif upright.mode == 'I' and bits == 32 and (
-            tags.get(TIFF_SAMPLE_FORMAT, (UNSIGNED, ))[0] == UNSIGNED):
+    elif (
+        upright.mode == 'I'
+        and bits == 32
+        and (tags.get(TIFF_SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED)
+    ):
         depth, values = 32, values.view(np.uint32)
     elif upright.mode == 'I':  # with a sign
         depth = 15 if bits == 16 else 31
@@ -138,5 +144,7 @@ def _check_range(values: np.ndarray, top: int) -> None:
     if low < 0 or high > top:
         raise ValueError(f'{found}, should be from 0 to {top}')
     if 0 < high <= top * LEAST:
-        raise ValueError(f'{found}, where white is {top}: it would be black; '
-                         'scale it, or save it in 8 bits')
+        raise ValueError(
+            f'{found}, where white is {top}: it would be black; '
+            'scale it, or save it in 8 bits'
+        )

@@ -34,8 +34,9 @@ def read_idx(path: Path) -> torch.Tensor:
             raise InputError(f"'{path}' is damaged: {error}") from error
     dims = data[3] if len(data) > 3 else 0
     shape = np.frombuffer(data, '>i4', dims, 4) if len(data) > 4 * dims else []
-    if data[:3] != b'\x00\x00\x08' or 4 + 4 * dims + np.prod(
-            shape, dtype=int) != len(data):
+    if data[:3] != b'\x00\x00\x08' or 4 + 4 * dims + np.prod(shape, dtype=int) != len(
+        data
+    ):
         raise InputError(f"'{path}' is no complete IDX file of bytes")
     array = np.frombuffer(data, np.uint8, offset=4 + 4 * dims)
     return torch.from_numpy(array.reshape(shape).copy())
@@ -59,22 +60,27 @@ class IDXImages(Dataset):
 
     PREFIX = dict(train='train', test='t10k')
 
-    def __init__(self,
-                 data_root: str,
-                 split: str = 'train',
-                 start: int = 0,
-                 stop: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        start: int = 0,
+        stop: Optional[int] = None,
+    ) -> None:
         stem = Path(data_root) / self.PREFIX[split]
         images = read_idx(Path(f'{stem}-images-idx3-ubyte'))
         labels = read_idx(Path(f'{stem}-labels-idx1-ubyte'))
         if len(images) != len(labels):
-            raise InputError(f"'{data_root}' has {len(images)} {split} images "
-                             f'and {len(labels)} labels')
+            raise InputError(
+                f"'{data_root}' has {len(images)} {split} images "
+                f'and {len(labels)} labels'
+            )
         self.images = images[start:stop].unsqueeze(1)  # [N, 1, H, W]
         self.labels = labels[start:stop].long()  # [N]
         if not len(self.images):
-            raise InputError(f"'{data_root}' has no {split} images from "
-                             f'{start} to {stop}')
+            raise InputError(
+                f"'{data_root}' has no {split} images from {start} to {stop}"
+            )
 
     def __len__(self) -> int:
         return len(self.images)

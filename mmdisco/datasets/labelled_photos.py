@@ -49,17 +49,18 @@ class LabelledPhotos(CustomDataset):
             can't be read.
     """
 
-    def __init__(self,
-                 data_root: str = '',
-                 data_prefix: str = '',
-                 num_classes: Optional[int] = None,
-                 ann_file: str = '',
-                 num_images: Optional[int] = None,
-                 pipeline: Sequence[dict] = ()) -> None:
+    def __init__(
+        self,
+        data_root: str = '',
+        data_prefix: str = '',
+        num_classes: Optional[int] = None,
+        ann_file: str = '',
+        num_images: Optional[int] = None,
+        pipeline: Sequence[dict] = (),
+    ) -> None:
         folder = Path(data_root, data_prefix).expanduser()
         if not folder.is_dir():
-            raise MissingFileError(f"image folder '{folder}' not found: set "
-                                   'data_root')
+            raise MissingFileError(f"image folder '{folder}' not found: set data_root")
         if ann_file:
             ann_file = str(Path(data_root, ann_file).expanduser())
         self.num_classes = num_classes
@@ -69,10 +70,10 @@ class LabelledPhotos(CustomDataset):
             ann_file=ann_file,
             metainfo=dict(classes=tuple(class_folders(str(folder)))),
             extensions=EXTENSIONS,
-            pipeline=pipeline)
+            pipeline=pipeline,
+        )
         if other_loader(pipeline):
-            print_log(other_loader(pipeline), logger='current',
-                      level=logging.WARNING)
+            print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
 
     def load_data_list(self) -> List[dict]:
         """``img_path`` and ``gt_label`` of each, by the folders or the list."""
@@ -83,9 +84,12 @@ class LabelledPhotos(CustomDataset):
             raise InputError(
                 f"'{self.ann_file or self.img_prefix}' has {len(samples)} "
                 f'image{"" if len(samples) == 1 else "s"}, num_images of the '
-                f'data set is {self.num_images}: give all of them, or set it')
-        return [dict(img_path=os.path.join(self.img_prefix, path),
-                     gt_label=label) for path, label in samples]
+                f'data set is {self.num_images}: give all of them, or set it'
+            )
+        return [
+            dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
+            for path, label in samples
+        ]
 
     def prepare_data(self, index: int) -> dict:
         """What the pipeline makes of one image.
@@ -102,7 +106,8 @@ class LabelledPhotos(CustomDataset):
             name = f"'{path}'"
             raise InputError(
                 f"image {name} can't be read ({reason_of(error, name)}): "
-                'replace or remove it') from error
+                'replace or remove it'
+            ) from error
 
     def _in_folders(self) -> List[Tuple[str, int]]:
         labels = self._labels
@@ -115,14 +120,17 @@ class LabelledPhotos(CustomDataset):
             raise InputError(
                 f"'{self.img_prefix}' has class folders without an image, "
                 f"{len(empty)} of {len(self.CLASSES)}, e.g. '{min(empty)}': "
-                f"fill or remove them ({' '.join(EXTENSIONS)})")
+                f'fill or remove them ({" ".join(EXTENSIONS)})'
+            )
         return [('/'.join(path), labels[path[0]]) for path in sorted(paths)]
 
     def _listed(self) -> List[Tuple[str, int]]:
         if not Path(self.ann_file).is_file():
-            raise MissingFileError(f"list of images '{self.ann_file}' not "
-                                   'found: set ann_file, or see '
-                                   'docs/evaluation.md')
+            raise MissingFileError(
+                f"list of images '{self.ann_file}' not "
+                'found: set ann_file, or see '
+                'docs/evaluation.md'
+            )
         text = Path(self.ann_file).read_text(errors='replace')
         lines = filter(None, map(str.strip, text.splitlines()))
         return [self._sample(line) for line in lines]
@@ -133,7 +141,8 @@ class LabelledPhotos(CustomDataset):
             if self.num_classes and int(label) >= self.num_classes:
                 raise InputError(
                     f"'{self.ann_file}' has '{line}', num_classes is "
-                    f'{self.num_classes}: labels begin with 0')
+                    f'{self.num_classes}: labels begin with 0'
+                )
             return path, int(label)
         name, below, _ = line.partition('/')
         if not below:
@@ -142,7 +151,8 @@ class LabelledPhotos(CustomDataset):
             raise InputError(
                 f"'{self.ann_file}' has '{line}', but '{self.img_prefix}' no "
                 f"class folder '{name}': write 'path label', 'class/name' or "
-                "'class_name' in each line")
+                "'class_name' in each line"
+            )
         return line if below else f'{name}/{line}', self._labels[name]
 
     @cached_property
@@ -153,7 +163,8 @@ class LabelledPhotos(CustomDataset):
             told = '' if wanted is None else f', num_classes is {wanted}'
             raise InputError(
                 f"'{self.img_prefix}' has {found} class folder"
-                f"{'' if found == 1 else 's'}{told}: set data_root to images "
+                f'{"" if found == 1 else "s"}{told}: set data_root to images '
                 'in one folder for each class, or num_classes of the data set '
-                'and model.head')
+                'and model.head'
+            )
         return self.class_to_idx

@@ -1,4 +1,5 @@
 """Which files are images: the same in folders, tars and LMDBs."""
+
 import logging
 import os
 from collections import Counter
@@ -8,19 +9,64 @@ from mmengine.logging import print_log
 from PIL import features
 
 # What people call images of formats that Pillow reads.
-EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.mpo', '.png', '.apng',
-              '.webp', '.bmp', '.dib', '.gif', '.tif', '.tiff', '.jp2', '.j2k',
-              '.jpx', '.ppm', '.pgm', '.pbm', '.pnm', '.pfm', '.tga')
+EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.mpo',
+    '.png',
+    '.apng',
+    '.webp',
+    '.bmp',
+    '.dib',
+    '.gif',
+    '.tif',
+    '.tiff',
+    '.jp2',
+    '.j2k',
+    '.jpx',
+    '.ppm',
+    '.pgm',
+    '.pbm',
+    '.pnm',
+    '.pfm',
+    '.tga',
+)
 # Those for which Pillow must have been built, or needs a package.
-NEEDED = {'.avif': 'Pillow 11.3 or later', '.heic': 'pillow-heif',
-          '.heif': 'pillow-heif', '.hif': 'pillow-heif'}
+NEEDED = {
+    '.avif': 'Pillow 11.3 or later',
+    '.heic': 'pillow-heif',
+    '.heif': 'pillow-heif',
+    '.hif': 'pillow-heif',
+}
 # Other pictures, which a user would miss.
-UNREAD = ('.jxl', '.svg', '.psd', '.dng', '.raw', '.cr2', '.cr3', '.nef',
-          '.arw', '.orf', '.raf', '.rw2', '.pef', '.srw')
+UNREAD = (
+    '.jxl',
+    '.svg',
+    '.psd',
+    '.dng',
+    '.raw',
+    '.cr2',
+    '.cr3',
+    '.nef',
+    '.arw',
+    '.orf',
+    '.raf',
+    '.rw2',
+    '.pef',
+    '.srw',
+)
 # Folders that systems and programs make for themselves; besides, those whose
 # names begin with a dot: .ipynb_checkpoints, .thumbnails, .Trash-1000.
-HIDDEN = {'__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN',
-          'System Volume Information', 'lost+found'}
+HIDDEN = {
+    '__MACOSX',
+    '@eaDir',
+    '#recycle',
+    '$RECYCLE.BIN',
+    'System Volume Information',
+    'lost+found',
+}
 HIDING = 'hidden'
 LINKS = 'linked twice or in a loop'
 BROKEN = 'linked to nothing'
@@ -28,7 +74,7 @@ FORBIDDEN = 'without permission'
 NOT_IMAGES = 'with another ending'
 
 if 'avif' in features.modules and features.check('avif'):
-    EXTENSIONS += ('.avif', )
+    EXTENSIONS += ('.avif',)
     del NEEDED['.avif']
 try:
     import pillow_heif
@@ -46,8 +92,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name in HIDDEN
 
 
-def why_left_out(path: str,
-                 extensions: Sequence[str] = EXTENSIONS) -> Optional[str]:
+def why_left_out(path: str, extensions: Sequence[str] = EXTENSIONS) -> Optional[str]:
     """Why a file is not taken.
 
     Args:
@@ -64,8 +109,7 @@ def why_left_out(path: str,
         return None
     if ending in NEEDED:
         return f'{ending[1:].upper()} (needs {NEEDED[ending]})'
-    return f'{ending[1:].upper()} (not read)' if ending in UNREAD else (
-        NOT_IMAGES)
+    return f'{ending[1:].upper()} (not read)' if ending in UNREAD else (NOT_IMAGES)
 
 
 class Tally:
@@ -110,8 +154,11 @@ class Tally:
 
     def reasons(self) -> str:
         """Those left out, by reason, most of them first."""
-        return ', '.join(f'{count} {reason}' for reason, count
-                         in self.left_out.most_common() if count)
+        return ', '.join(
+            f'{count} {reason}'
+            for reason, count in self.left_out.most_common()
+            if count
+        )
 
     def log(self, where: str) -> None:
         """Say in one line what was found; a warning if pictures are missed.
@@ -123,14 +170,15 @@ class Tally:
         reasons = self.reasons()
         print_log(
             f"images in '{where}': {self.found} files found, {self.taken} "
-            f"taken{'; left out: ' + reasons if reasons else ''}",
+            f'taken{"; left out: " + reasons if reasons else ""}',
             logger='current',
-            level=logging.WARNING if missed else logging.INFO)
+            level=logging.WARNING if missed else logging.INFO,
+        )
 
 
-def list_images(folder: str,
-                extensions: Sequence[str] = EXTENSIONS
-                ) -> Tuple[List[str], Tally]:
+def list_images(
+    folder: str, extensions: Sequence[str] = EXTENSIONS
+) -> Tuple[List[str], Tally]:
     """Find the images below a folder, at any depth.
 
     Links are followed, but each folder is read once, and none above. No file
@@ -183,8 +231,7 @@ def list_images(folder: str,
             elif is_folder:
                 links.append(f'{name}/')
             elif not is_file:  # a pipe, for example
-                tally.left_out[BROKEN if entry.is_symlink() else
-                               NOT_IMAGES] += 1
+                tally.left_out[BROKEN if entry.is_symlink() else NOT_IMAGES] += 1
             elif tally.takes(name):
                 names.append(name)
     return sorted(names), tally
@@ -197,9 +244,12 @@ def class_folders(folder: str) -> List[str]:
     """
     with os.scandir(folder) as entries:
         return sorted(
-            entry.name for entry in entries
-            if not is_hidden(entry.name) and os.path.isdir(entry.path)
-            and not (entry.is_symlink() and leads_up(folder, entry.name)))
+            entry.name
+            for entry in entries
+            if not is_hidden(entry.name)
+            and os.path.isdir(entry.path)
+            and not (entry.is_symlink() and leads_up(folder, entry.name))
+        )
 
 
 def leads_up(folder: str, link: str) -> bool:

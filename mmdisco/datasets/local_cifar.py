@@ -9,10 +9,14 @@ from mmdisco.errors import MissingFileError
 class _Local(CIFAR10):
     """Says in one line what to fetch, instead of failing without a network."""
 
-    def __init__(self, data_root: str, split: str = 'train',
-                 download: bool = False, pipeline: tuple = ()) -> None:
-        super().__init__(data_root, split, download=download,
-                         pipeline=pipeline)
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        download: bool = False,
+        pipeline: tuple = (),
+    ) -> None:
+        super().__init__(data_root, split, download=download, pipeline=pipeline)
 
     def load_data_list(self) -> List[dict]:
         """``img``, [32, 32, 3] in RGB, and ``gt_label`` of each."""
@@ -20,7 +24,8 @@ class _Local(CIFAR10):
             raise MissingFileError(
                 f"'{self.data_prefix['root']}' has no whole "
                 f"'{self.base_folder}': unpack {self.url} there, or set "
-                'download=True of train_dataloader.dataset')
+                'download=True of train_dataloader.dataset'
+            )
         return super().load_data_list()
 
 

@@ -26,8 +26,10 @@ def largest(scores: Tensor, k: int) -> Tuple[Tensor, Tensor]:
     more, places = scores.topk(min(k + 1, scores.shape[1]), dim=1)
     best, index = more[:, :k], places[:, :k]
     if bool(best.isnan().any()):  # which topk takes for the largest
-        raise InputError('the features are not finite: extract them anew, '
-                         'from a checkpoint whose weights are')
+        raise InputError(
+            'the features are not finite: extract them anew, '
+            'from a checkpoint whose weights are'
+        )
     least = best[:, -1:]
     shared = (more[:, k:] == least).any(1).nonzero().flatten()
     if len(shared):  # more are equal to the last one than there is room for
@@ -37,8 +39,7 @@ def largest(scores: Tensor, k: int) -> Tuple[Tensor, Tensor]:
         taken = above | (equal & (equal.cumsum(1) <= room))
         index[shared] = taken.nonzero()[:, 1].view(-1, k)
     index = index.sort(dim=1).values
-    best, order = scores.gather(1, index).sort(
-        dim=1, descending=True, stable=True)
+    best, order = scores.gather(1, index).sort(dim=1, descending=True, stable=True)
     return best, index.gather(1, order)
 
 
@@ -62,12 +63,14 @@ def nearest_neighbours(embeds: Tensor, k: int, chunk: int = 256) -> Tensor:
         InputError: If there are fewer than ``k`` others.
     """
     if not 0 < k < len(embeds):
-        raise InputError(f'{len(embeds)} images have no {k} neighbours each: '
-                         'set --neighbours from 1 to less than the images')
+        raise InputError(
+            f'{len(embeds)} images have no {k} neighbours each: '
+            'set --neighbours from 1 to less than the images'
+        )
     unit = F.normalize(embeds.float(), dim=1)  # [N, D]
     nearest = []
     for start in range(0, len(unit), chunk):
-        similarity = unit[start:start + chunk] @ unit.T  # [n, N]
+        similarity = unit[start : start + chunk] @ unit.T  # [n, N]
         similarity.diagonal(start).fill_(-torch.inf)  # with itself
         nearest.append(largest(similarity, k)[1])
     return torch.cat(nearest)

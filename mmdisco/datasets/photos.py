@@ -39,26 +39,26 @@ class Photos(CustomDataset):
         InputError: If it holds no image; in training, if none can be read.
     """
 
-    def __init__(self,
-                 data_root: str = '',
-                 data_prefix: str = '',
-                 extensions: Sequence[str] = EXTENSIONS,
-                 pipeline: Sequence[dict] = ()) -> None:
+    def __init__(
+        self,
+        data_root: str = '',
+        data_prefix: str = '',
+        extensions: Sequence[str] = EXTENSIONS,
+        pipeline: Sequence[dict] = (),
+    ) -> None:
         folder = Path(data_root, data_prefix).expanduser()
         if not folder.is_dir():
-            raise MissingFileError(f"image folder '{folder}' not found: set "
-                                   'data_root')
+            raise MissingFileError(f"image folder '{folder}' not found: set data_root")
         super().__init__(
             data_prefix=str(folder),
             with_label=False,
             extensions=extensions,
-            pipeline=pipeline)
+            pipeline=pipeline,
+        )
         if other_loader(pipeline):
-            print_log(other_loader(pipeline), logger='current',
-                      level=logging.WARNING)
+            print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
         # shared, so that the workers count together
-        self._unreadable = torch.zeros(
-            len(self), dtype=torch.bool).share_memory_()
+        self._unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def _find_samples(self) -> list:
         names, self.tally = list_images(self.img_prefix, self.extensions)
@@ -66,8 +66,9 @@ class Photos(CustomDataset):
             reasons = self.tally.reasons()
             raise InputError(
                 f"image folder '{self.img_prefix}' holds no image "
-                f"({' '.join(sorted(self.extensions))})" +
-                (f'; left out: {reasons}' if reasons else ''))
+                f'({" ".join(sorted(self.extensions))})'
+                + (f'; left out: {reasons}' if reasons else '')
+            )
         self.tally.log(self.img_prefix)
         return names
 
@@ -96,11 +97,12 @@ class Photos(CustomDataset):
                     f'({int(self._unreadable.sum())} of {len(self)} skipped '
                     f'so far): {reason_of(error, name)}',
                     logger='current',
-                    level=level)
+                    level=level,
+                )
             if self._unreadable.all():
                 raise InputError(
-                    f"none of the {len(self)} images in '{self.data_root}' "
-                    'can be read') from error
+                    f"none of the {len(self)} images in '{self.data_root}' can be read"
+                ) from error
             return None
 
     @staticmethod

@@ -1,4 +1,5 @@
 """How many images of each class a share of all of them is."""
+
 import random
 from fractions import Fraction
 from typing import List
@@ -6,8 +7,7 @@ from typing import List
 from mmdisco.errors import InputError
 
 
-def class_shares(counts: List[int], share: Fraction,
-                 rng: random.Random) -> List[int]:
+def class_shares(counts: List[int], share: Fraction, rng: random.Random) -> List[int]:
     """How many images of each class to take.
 
     In sum they are the share of all images, rounded down: of ImageNet as many
@@ -26,7 +26,7 @@ def class_shares(counts: List[int], share: Fraction,
     taken = [int(x) for x in exact]
     order = rng.sample(range(len(counts)), len(counts))
     order.sort(key=lambda i: taken[i] - exact[i])
-    for i in order[:int(sum(counts) * share) - sum(taken)]:
+    for i in order[: int(sum(counts) * share) - sum(taken)]:
         taken[i] += 1
     return taken
 
@@ -48,6 +48,8 @@ def read_share(percent: str) -> Fraction:
     except (ValueError, ZeroDivisionError):
         share = Fraction(0)
     if not 0 < share <= 1:
-        raise InputError(f"'{percent}' % of the images can't be taken: give a "
-                         'number above 0, up to 100')
+        raise InputError(
+            f"'{percent}' % of the images can't be taken: give a "
+            'number above 0, up to 100'
+        )
     return share

@@ -6,7 +6,16 @@ from .save import origin, save_weights, written_whole
 from .student import Student, load_student
 
 __all__ = [
-    'FORMATS', 'FeatureMaps', 'Pooled', 'Published', 'Student', 'entry_of',
-    'export_student', 'image_size', 'load_student', 'origin', 'save_weights',
-    'written_whole'
+    'FORMATS',
+    'FeatureMaps',
+    'Pooled',
+    'Published',
+    'Student',
+    'entry_of',
+    'export_student',
+    'image_size',
+    'load_student',
+    'origin',
+    'save_weights',
+    'written_whole',
 ]

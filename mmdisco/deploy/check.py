@@ -1,4 +1,5 @@
 """Whether a written network is the one that it was made of."""
+
 from typing import Callable, Dict, NamedTuple, Tuple
 
 import torch
@@ -13,11 +14,12 @@ TOLERANCE = 1e-4  # of the largest entry of an output
 # the pixels changes, up to this part of the largest entry.
 OWN_ROUNDING, AT_MOST = 10, 1e-2
 TRACED = 2  # images in the batch that a network is traced with
-_MEAN, _STD = (.485, .456, .406), (.229, .224, .225)  # of ImageNet
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
 class Agreement(NamedTuple):
     """How far two networks are apart on a batch, at their worst output."""
+
     images: int
     error: float  # largest absolute one
     allowed: float
@@ -35,14 +37,18 @@ def photographs(size: int) -> Tensor:
     """
     # takes most of a second, which most users of this package don't need
     from sklearn.datasets import load_sample_images
-    photos = torch.stack([
-        torch.tensor(photo).permute(2, 0, 1) / 255
-        for photo in load_sample_images().images
-    ])  # [2, 3, 427, 640]
+
+    photos = torch.stack(
+        [
+            torch.tensor(photo).permute(2, 0, 1) / 255
+            for photo in load_sample_images().images
+        ]
+    )  # [2, 3, 427, 640]
     side = photos.shape[2]
     tiles = torch.cat([photos[..., :side], photos[..., -side:]])
-    tiles = interpolate(tiles, size=(size, size), mode='bilinear',
-                        antialias=True, align_corners=False)
+    tiles = interpolate(
+        tiles, size=(size, size), mode='bilinear', antialias=True, align_corners=False
+    )
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (_MEAN, _STD))
     return (tiles - mean) / std
 
@@ -62,8 +68,9 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def agree(network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]],
-          images: Tensor) -> Agreement:
+def agree(
+    network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]], images: Tensor
+) -> Agreement:
     """Compare two networks on a batch.
 
     Args:
@@ -85,29 +92,30 @@ def agree(network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]],
             rounded = network(_last_bit(images))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split('\n')[-1]
-        raise InputError(f'it can not be run on {len(images)} images of '
-                         f'{images.shape[-1]} pixels: {reason}') from error
+        raise InputError(
+            f'it can not be run on {len(images)} images of '
+            f'{images.shape[-1]} pixels: {reason}'
+        ) from error
     shapes = [[list(x.shape) for x in y] for y in (expected, found)]
     if shapes[0] != shapes[1]:
-        raise InputError(f'its outputs are {shapes[1]}, they should be '
-                         f'{shapes[0]}')
+        raise InputError(f'its outputs are {shapes[1]}, they should be {shapes[0]}')
     pairs = []
     for a, b, c in zip(expected, found, rounded):
         error, own, largest = (x.abs().max().item() for x in (a - b, a - c, a))
-        allowed = max(TOLERANCE * largest,
-                      min(OWN_ROUNDING * own, AT_MOST * largest))
+        allowed = max(TOLERANCE * largest, min(OWN_ROUNDING * own, AT_MOST * largest))
         pairs.append(Agreement(len(images), error, allowed, largest))
     for pair in pairs:
         if not pair.error <= pair.allowed:  # neither is NaN
             raise InputError(
                 f'its outputs differ by {pair.error:.1e} on {len(images)} '
-                f'images, {pair.allowed:.1e} is allowed')
+                f'images, {pair.allowed:.1e} is allowed'
+            )
     return max(pairs, key=lambda pair: pair.error / (pair.allowed or 1))
 
 
-def agreements(network: nn.Module,
-               run: Callable[[Tensor], Tuple[Tensor, ...]],
-               size: int) -> Dict[str, Agreement]:
+def agreements(
+    network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]], size: int
+) -> Dict[str, Agreement]:
     """Compare on noise and on photographs, in batches of other sizes than
     the traced one; arguments and errors as of :func:`agree`."""
     return {

@@ -1,4 +1,5 @@
 """Graphs of a network for other runtimes, one function for each format."""
+
 import io
 from importlib.util import find_spec
 from math import prod
@@ -14,6 +15,7 @@ from mmdisco.errors import InputError
 
 class Reloaded(NamedTuple):
     """A written file, read again as whoever deploys it does."""
+
     run: Optional[Callable[[Tensor], Tuple[Tensor, ...]]]  # None: no runtime
     parameters: int
     note: str  # how to load it, or why it is not run
@@ -31,26 +33,29 @@ def to_torchscript(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
         traced = torch.jit.trace(network, images, check_trace=False)
         torch.jit.save(traced, str(path))
         loaded = torch.jit.load(str(path))
-    return Reloaded(loaded, sum(p.numel() for p in loaded.parameters()),
-                    'torch.jit.load(OUT)')
+    return Reloaded(
+        loaded, sum(p.numel() for p in loaded.parameters()), 'torch.jit.load(OUT)'
+    )
 
 
 def _exported(network: nn.Module, images: Tensor):
     with torch.no_grad():
         return torch.export.export(
-            network, (images, ), dynamic_shapes=({0: Dim('batch')}, ))
+            network, (images,), dynamic_shapes=({0: Dim('batch')},)
+        )
 
 
-def to_exported_program(network: nn.Module, images: Tensor,
-                        path: Path) -> Reloaded:
+def to_exported_program(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
     """Write a ``torch.export`` program; arguments as above."""
     buffer = io.BytesIO()  # a path would have to end in .pt2
     torch.export.save(_exported(network, images), buffer)
     path.write_bytes(buffer.getvalue())
     loaded = torch.export.load(io.BytesIO(path.read_bytes()))
-    return Reloaded(loaded.module(),
-                    sum(p.numel() for p in loaded.parameters()),
-                    'torch.export.load(OUT).module()')
+    return Reloaded(
+        loaded.module(),
+        sum(p.numel() for p in loaded.parameters()),
+        'torch.export.load(OUT).module()',
+    )
 
 
 def to_onnx(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
@@ -64,26 +69,40 @@ def to_onnx(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
     """
     for name in ('onnx', 'onnxscript'):
         if find_spec(name) is None:
-            raise InputError(f'ONNX needs {name}: pip install -r '
-                             'requirements/export.txt')
+            raise InputError(
+                f'ONNX needs {name}: pip install -r requirements/export.txt'
+            )
     import onnx
+
     torch.onnx.export(
-        _exported(network, images), (), path, dynamo=True, optimize=False,
-        input_names=['images'], output_names=list(network.names),
-        external_data=False, verbose=False)
+        _exported(network, images),
+        (),
+        path,
+        dynamo=True,
+        optimize=False,
+        input_names=['images'],
+        output_names=list(network.names),
+        external_data=False,
+        verbose=False,
+    )
     buffers = {name for name, _ in network.named_buffers()}
     model = onnx.load(path)
     onnx.checker.check_model(model)
-    count = sum(prod(tensor.dims) for tensor in model.graph.initializer
-                if tensor.name not in buffers)
+    count = sum(
+        prod(tensor.dims)
+        for tensor in model.graph.initializer
+        if tensor.name not in buffers
+    )
     if find_spec('onnxruntime') is None:
         return Reloaded(None, count, 'onnxruntime is not installed')
     from onnxruntime import InferenceSession, SessionOptions
+
     options = SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = torch.get_num_threads()
     session = InferenceSession(
-        path.read_bytes(), options, providers=['CPUExecutionProvider'])
+        path.read_bytes(), options, providers=['CPUExecutionProvider']
+    )
 
     def run(images: Tensor) -> Tuple[Tensor, ...]:
         outputs = session.run(None, {'images': images.numpy()})
@@ -92,5 +111,8 @@ def to_onnx(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
     return Reloaded(run, count, 'onnxruntime.InferenceSession(OUT)')
 
 
-GRAPHS = {'onnx': to_onnx, 'torchscript': to_torchscript,
-          'exported-program': to_exported_program}
+GRAPHS = {
+    'onnx': to_onnx,
+    'torchscript': to_torchscript,
+    'exported-program': to_exported_program,
+}

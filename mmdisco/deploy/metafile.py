@@ -1,4 +1,5 @@
 """The entry of a published file in a metafile of OpenMMLab's format."""
+
 import re
 from typing import Optional
 
@@ -19,13 +20,17 @@ def _config_of(student: Student) -> Optional[str]:
     """The config that trained it: the one of that name, if it agrees."""
     run = str(student.meta.get('experiment_name', ''))
     name = re.sub(r'_\d{8}_\d{6}$', '', run)
-    found = [path for path in configs_root().rglob('*.py')
-             if path.stem == name and '_base_' not in path.parts]
+    found = [
+        path
+        for path in configs_root().rglob('*.py')
+        if path.stem == name and '_base_' not in path.parts
+    ]
     if len(found) != 1 or not isinstance(student.meta.get('cfg'), str):
         return None
     model = Config.fromfile(str(found[0])).model.to_dict()
-    same = (deployed(model.get('ssl', model)['backbone'])
-            == deployed(read_parts(student.meta['cfg']).backbone))
+    same = deployed(model.get('ssl', model)['backbone']) == deployed(
+        read_parts(student.meta['cfg']).backbone
+    )
     return str(found[0].relative_to(configs_root().parent)) if same else None
 
 
@@ -48,15 +53,19 @@ def entry_of(published: Published, size: int = 224) -> str:
     entry = {
         'Name': published.path.stem.rsplit('-', 1)[0],
         'In Collection': student.network.algorithm,
-        'Metadata': {key: value for key, value in {
-            'Architecture': student.network.arch,
-            'Epochs': epochs if isinstance(epochs, int) else None,
-            'Resolution': size,
-            'Parameters': count,
-            'FLOPs': multiply_adds(student.backbone, size),
-            'SHA256': published.sha256,
-            'Source': f"{origin['source']}, sha256 {origin['sha256']}",
-        }.items() if value is not None},
+        'Metadata': {
+            key: value
+            for key, value in {
+                'Architecture': student.network.arch,
+                'Epochs': epochs if isinstance(epochs, int) else None,
+                'Resolution': size,
+                'Parameters': count,
+                'FLOPs': multiply_adds(student.backbone, size),
+                'SHA256': published.sha256,
+                'Source': f'{origin["source"]}, sha256 {origin["sha256"]}',
+            }.items()
+            if value is not None
+        },
         'Weights': published.path.name,
         'Config': _config_of(student),
     }

@@ -1,4 +1,5 @@
 """Which network a checkpoint holds."""
+
 from inspect import signature
 from typing import Any, Mapping, NamedTuple, Optional
 
@@ -10,12 +11,21 @@ from mmdisco.converters.config_text import read_parts
 from mmdisco.errors import InputError
 
 # Settings of the training, or of the weights before it.
-_TRAINING = ('init_cfg', 'pretrained', 'checkpoint_path', 'drop_path_rate',
-             'frozen_stages', 'norm_eval', 'requires_grad', 'with_cp')
+_TRAINING = (
+    'init_cfg',
+    'pretrained',
+    'checkpoint_path',
+    'drop_path_rate',
+    'frozen_stages',
+    'norm_eval',
+    'requires_grad',
+    'with_cp',
+)
 
 
 class Network(NamedTuple):
     """Configs of a backbone and the neck that it was trained with."""
+
     arch: Optional[str]  # its name here, if it has one
     backbone: dict
     neck: Optional[dict]
@@ -32,8 +42,11 @@ def deployed(config: Any) -> Any:
         dict: A plain one, with BN instead of SyncBN.
     """
     if isinstance(config, Mapping):
-        return {key: deployed(value) for key, value in config.items()
-                if key not in _TRAINING}
+        return {
+            key: deployed(value)
+            for key, value in config.items()
+            if key not in _TRAINING
+        }
     if isinstance(config, (list, tuple)):
         return type(config)(map(deployed, config))
     return 'BN' if config == 'SyncBN' else config
@@ -51,8 +64,9 @@ def check_types(config: Any) -> None:
         kind = config.get('type', 'BN')
         known = (MODELS.module_dict, MODELS.parent.module_dict)
         if not (isinstance(kind, str) and any(kind in m for m in known)):
-            raise InputError(f"its config needs the type {kind!r}, which is "
-                             'not registered here')
+            raise InputError(
+                f'its config needs the type {kind!r}, which is not registered here'
+            )
         config = tuple(config.values())
     if isinstance(config, (list, tuple)):
         for value in config:
@@ -63,16 +77,14 @@ def _listed(config: Any) -> Any:
     """With lists for tuples, which JSON does not know."""
     if isinstance(config, dict):
         return {key: _listed(value) for key, value in config.items()}
-    return [*map(_listed, config)] if isinstance(config, (list, tuple)) else (
-        config)
+    return [*map(_listed, config)] if isinstance(config, (list, tuple)) else (config)
 
 
 def _full(config: Mapping) -> dict:
     """A backbone's config with its defaults, to compare it by."""
     defaults = {
         name: value.default
-        for name, value in signature(MODELS.get(config['type'])
-                                     ).parameters.items()
+        for name, value in signature(MODELS.get(config['type'])).parameters.items()
         if value.default is not value.empty
     }
     full = _listed(deployed({**defaults, **config}))
@@ -86,8 +98,9 @@ def name_of(backbone: Mapping) -> Optional[str]:
     Archs that share a backbone (R-50's pre-trainings) go by the first.
     """
     full = _full(backbone)
-    return next((name for name in ARCHS
-                 if _full(arch_config(name).backbone) == full), None)
+    return next(
+        (name for name in ARCHS if _full(arch_config(name).backbone) == full), None
+    )
 
 
 def find_network(meta: Mapping, arch: Optional[str] = None) -> Network:
@@ -115,16 +128,24 @@ def find_network(meta: Mapping, arch: Optional[str] = None) -> Network:
     elif told is not None:
         return told
     else:
-        raise InputError('it does not tell which network it holds: add '
-                         f"--arch, one of {', '.join(ARCHS)}")
+        raise InputError(
+            'it does not tell which network it holds: add '
+            f'--arch, one of {", ".join(ARCHS)}'
+        )
     if 'type' not in backbone:
         raise InputError('its config does not tell the type of its backbone')
     backbone, neck = deployed(backbone), deployed(neck)
     check_types([backbone, neck])
     found = Network(name or name_of(backbone), backbone, neck, algorithm)
-    if told and found.arch != told.arch and (
-            _full(found.backbone) != _full(told.backbone)):
-        held = f"'{found.arch}'" if found.arch else ', '.join(
-            f'{k}={v!r}' for k, v in found.backbone.items())
+    if (
+        told
+        and found.arch != told.arch
+        and (_full(found.backbone) != _full(told.backbone))
+    ):
+        held = (
+            f"'{found.arch}'"
+            if found.arch
+            else ', '.join(f'{k}={v!r}' for k, v in found.backbone.items())
+        )
         raise InputError(f"it holds {held}, but --arch says '{arch}'")
     return found

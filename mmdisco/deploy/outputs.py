@@ -1,4 +1,5 @@
 """What is deployed: a backbone with the outputs that its user needs."""
+
 from argparse import ArgumentTypeError
 from typing import Tuple
 
@@ -26,9 +27,11 @@ def _cut_named(backbone: nn.Module, stages: int) -> None:
 
 # By class: the last stage at each stride, and how to take off what follows.
 # That is a layer for classification, of which a detector has no use.
-_STAGES = dict(ResNet=((0, 1, 2, 3), _keep),
-               EfficientNet=((2, 3, 4, 5), _cut_list),
-               MobileNetV3Pooled=((3, 6, 12, 16), _cut_named))
+_STAGES = dict(
+    ResNet=((0, 1, 2, 3), _keep),
+    EfficientNet=((2, 3, 4, 5), _cut_list),
+    MobileNetV3Pooled=((3, 6, 12, 16), _cut_named),
+)
 
 
 class Pooled(nn.Module):
@@ -37,7 +40,8 @@ class Pooled(nn.Module):
     Args:
         backbone (nn.Module): Gives a tuple, of which the last one counts.
     """
-    names = ('features', )
+
+    names = ('features',)
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -53,7 +57,7 @@ class Pooled(nn.Module):
             tuple[Tensor]: Means over positions, or class tokens, [N, C].
         """
         last = self.backbone(images)[-1]
-        return (last if last.dim() == 2 else last.mean((2, 3)), )
+        return (last if last.dim() == 2 else last.mean((2, 3)),)
 
 
 class FeatureMaps(nn.Module):
@@ -67,14 +71,17 @@ class FeatureMaps(nn.Module):
     Raises:
         InputError: If it is another one.
     """
+
     names = tuple(f'stride{stride}' for stride in STRIDES)
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         kind = type(backbone).__name__
         if kind not in _STAGES:
-            raise InputError(f'{kind} has no feature maps for a detector, '
-                             f"but {', '.join(_STAGES)} do")
+            raise InputError(
+                f'{kind} has no feature maps for a detector, '
+                f'but {", ".join(_STAGES)} do'
+            )
         stages, cut = _STAGES[kind]
         cut(backbone, stages[-1] + 1)
         backbone.out_indices = stages
@@ -118,5 +125,6 @@ def outputs_of(network: nn.Module, images: Tensor) -> Tuple[Tensor, ...]:
             return network(images)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).strip().split('\n')[-1]
-        raise InputError('the network does not take images of '
-                         f'{images.shape[-1]} pixels: {reason}') from error
+        raise InputError(
+            f'the network does not take images of {images.shape[-1]} pixels: {reason}'
+        ) from error

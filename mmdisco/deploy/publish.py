@@ -12,13 +12,16 @@ from .student import Student, built, load_student
 
 def _neck(student: Student, checkpoint: str) -> nn.Module:
     if not student.neck_weights:
-        raise InputError(f"'{checkpoint}' has no neck: leave out --with-neck, "
-                         'or use the file of the pre-training itself')
+        raise InputError(
+            f"'{checkpoint}' has no neck: leave out --with-neck, "
+            'or use the file of the pre-training itself'
+        )
     if not student.network.neck:
-        raise InputError(f"'{checkpoint}' does not tell the settings of its "
-                         'neck: leave out --with-neck')
-    return built(student.network.neck, student.neck_weights,
-                 f"neck of '{checkpoint}'")
+        raise InputError(
+            f"'{checkpoint}' does not tell the settings of its "
+            'neck: leave out --with-neck'
+        )
+    return built(student.network.neck, student.neck_weights, f"neck of '{checkpoint}'")
 
 
 class Published:
@@ -38,8 +41,13 @@ class Published:
             or ``out`` is a folder, or named as another format.
     """
 
-    def __init__(self, checkpoint: str, out: str, with_neck: bool = False,
-                 arch: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        out: str,
+        with_neck: bool = False,
+        arch: Optional[str] = None,
+    ) -> None:
         if Path(out).is_dir():
             raise InputError(f"'{out}' is a folder: name the file to write")
         ending = ending_of(out) or '.pth'
@@ -47,17 +55,24 @@ class Published:
         self.origin = origin(checkpoint)
         network = self.student.network
         parts = dict(backbone=self.student.backbone)
-        meta = dict(arch=network.arch, algorithm=network.algorithm,
-                    backbone=network.backbone,
-                    **kept_normalisation(self.student.meta))
+        meta = dict(
+            arch=network.arch,
+            algorithm=network.algorithm,
+            backbone=network.backbone,
+            **kept_normalisation(self.student.meta),
+        )
         if with_neck:
             parts['neck'] = _neck(self.student, checkpoint)
             meta['neck'] = network.neck
         known = {key: value for key, value in meta.items() if value}
-        weights = {f'{part}.{key}': value for part, module in parts.items()
-                   for key, value in module.state_dict().items()}
+        weights = {
+            f'{part}.{key}': value
+            for part, module in parts.items()
+            for key, value in module.state_dict().items()
+        }
         self.content = reproducible_bytes(
-            ending, weights, meta={**known, **self.origin})
+            ending, weights, meta={**known, **self.origin}
+        )
         self.sha256 = hashlib.sha256(self.content).hexdigest()
         stem = Path(out).name.removesuffix(Path(out).suffix)
         self.path = Path(out).with_name(f'{stem}-{self.sha256[:8]}{ending}')

@@ -13,9 +13,11 @@ from .save import ending_of, written_whole
 from .student import Student, load_student
 
 FORMATS = (*GRAPHS, *LIBRARIES)
-_ENDINGS = {'onnx': ('.onnx', ''),
-            'torchscript': ('.pt', '.pth', '.pt2', '.ts', '.torchscript', ''),
-            'exported-program': ('.pt2', '.pt', '.pth', '')}
+_ENDINGS = {
+    'onnx': ('.onnx', ''),
+    'torchscript': ('.pt', '.pth', '.pt2', '.ts', '.torchscript', ''),
+    'exported-program': ('.pt2', '.pt', '.pth', ''),
+}
 
 
 def _count(module: nn.Module) -> int:
@@ -33,12 +35,18 @@ def _check_ending(out: str, format: str) -> None:
     elif Path(out).suffix.lower() not in _ENDINGS[format]:
         raise InputError(
             f"'{out}' would not be what its ending says: --format {format} "
-            f"writes *{', *'.join(filter(None, _ENDINGS[format]))}")
+            f'writes *{", *".join(filter(None, _ENDINGS[format]))}'
+        )
 
 
-def export_student(checkpoint: str, out: str, format: str,
-                   arch: Optional[str] = None, feature_maps: bool = False,
-                   size: int = 224) -> str:
+def export_student(
+    checkpoint: str,
+    out: str,
+    format: str,
+    arch: Optional[str] = None,
+    feature_maps: bool = False,
+    size: int = 224,
+) -> str:
     """Write the backbone of a checkpoint in another format, and check it.
 
     Args:
@@ -60,8 +68,9 @@ def export_student(checkpoint: str, out: str, format: str,
     _check_ending(out, format)
     student = load_student(checkpoint, arch)
     if feature_maps and format in LIBRARIES:
-        raise InputError(f'--feature-maps is for graphs; {format} makes maps '
-                         'of its own networks')
+        raise InputError(
+            f'--feature-maps is for graphs; {format} makes maps of its own networks'
+        )
     plain = _count(student.backbone)
     network = (FeatureMaps if feature_maps else Pooled)(student.backbone)
     network.eval()
@@ -79,21 +88,33 @@ def export_student(checkpoint: str, out: str, format: str,
         if reloaded.parameters != kept:
             raise InputError(
                 f"'{out}' would have {reloaded.parameters:,} parameters, the "
-                f'network has {kept:,}: it was not kept')
+                f'network has {kept:,}: it was not kept'
+            )
         try:
-            compared = (agreements(network, reloaded.run, size)
-                        if reloaded.run else {})
+            compared = agreements(network, reloaded.run, size) if reloaded.run else {}
         except InputError as error:
             raise InputError(f"'{out}' was not kept: {error}") from error
-    shapes = {name: ['N', *output.shape[1:]]
-              for name, output in zip(network.names, outputs)}
-    return '\n'.join(_report(student, Path(out), format, shapes, size, plain,
-                             kept, reloaded, compared))
+    shapes = {
+        name: ['N', *output.shape[1:]] for name, output in zip(network.names, outputs)
+    }
+    return '\n'.join(
+        _report(
+            student, Path(out), format, shapes, size, plain, kept, reloaded, compared
+        )
+    )
 
 
-def _report(student: Student, out: Path, format: str, shapes: Dict[str, list],
-            size: int, plain: int, kept: int, reloaded: Reloaded,
-            compared: Dict[str, Agreement]) -> List[str]:
+def _report(
+    student: Student,
+    out: Path,
+    format: str,
+    shapes: Dict[str, list],
+    size: int,
+    plain: int,
+    kept: int,
+    reloaded: Reloaded,
+    compared: Dict[str, Agreement],
+) -> List[str]:
     kind = type(student.backbone).__name__
     arch = student.network.arch
     left = f' ({plain - kept:,} behind the last map are left out)'
@@ -101,8 +122,10 @@ def _report(student: Student, out: Path, format: str, shapes: Dict[str, list],
         f'{out}: {format}, {out.stat().st_size / 2**20:.1f} MiB',
         f'  network      {f"{arch}, " if arch else ""}{kind}; images '
         f'[N, 3, {size}, {size}]',
-        *(f'  output       {name} {shape}'.replace("'", '')
-          for name, shape in shapes.items()),
+        *(
+            f'  output       {name} {shape}'.replace("'", '')
+            for name, shape in shapes.items()
+        ),
         f'  parameters   {reloaded.parameters:,} in the file, {plain:,} in '
         f'the plain backbone{left if kept < plain else ""}: no extra '
         'parameter at deployment',
@@ -112,7 +135,11 @@ def _report(student: Student, out: Path, format: str, shapes: Dict[str, list],
             f'  {name:<12} max error {result.error:.1e} in a batch of '
             f'{result.images} (traced with {TRACED}); {result.allowed:.1e} '
             f'is allowed, {result.allowed / (result.largest or 1):.0e} of '
-            'the largest entry')
-    lines.append(f'  load it by   {reloaded.note}' if compared else
-                 f'  not compared {reloaded.note}')
+            'the largest entry'
+        )
+    lines.append(
+        f'  load it by   {reloaded.note}'
+        if compared
+        else f'  not compared {reloaded.note}'
+    )
     return lines

@@ -1,4 +1,5 @@
 """Files that are there only as a whole, and the same whenever written."""
+
 import io
 import json
 import os
@@ -18,8 +19,9 @@ from mmdisco.errors import InputError
 
 def origin(path: str) -> dict:
     """What a file that is made of a checkpoint says of that checkpoint."""
-    return dict(source=Path(path).name, sha256=sha256_of(path),
-                mmdisco_version=__version__)
+    return dict(
+        source=Path(path).name, sha256=sha256_of(path), mmdisco_version=__version__
+    )
 
 
 @contextmanager
@@ -50,8 +52,7 @@ def written_whole(path: Union[str, Path]) -> Iterator[Path]:
 
 
 # Endings of files of weights; others are what the name says, not weights.
-TORCH = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.th', '.pyth', '.weights',
-         '')
+TORCH = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.th', '.pyth', '.weights', '')
 SAFETENSORS = '.safetensors'
 
 
@@ -65,12 +66,14 @@ def ending_of(path: Union[str, Path]) -> str:
     if ending not in (*TORCH, SAFETENSORS):
         raise InputError(
             f"'{path}' would not be what '{ending}' says: name a file of "
-            f"weights {', '.join(filter(None, TORCH))} or {SAFETENSORS}")
+            f'weights {", ".join(filter(None, TORCH))} or {SAFETENSORS}'
+        )
     return ending
 
 
-def reproducible_bytes(ending: str, state_dict: Mapping[str, Tensor],
-                       **content) -> bytes:
+def reproducible_bytes(
+    ending: str, state_dict: Mapping[str, Tensor], **content
+) -> bytes:
     """A checkpoint as bytes that depend on nothing but its content.
 
     ``torch.save`` writes the name of a file into it, and of a view the whole
@@ -87,19 +90,31 @@ def reproducible_bytes(ending: str, state_dict: Mapping[str, Tensor],
         InputError: If such a file can't hold it.
     """
     try:
-        own = {key: value.detach().cpu().clone().contiguous()
-               for key, value in state_dict.items()}
+        own = {
+            key: value.detach().cpu().clone().contiguous()
+            for key, value in state_dict.items()
+        }
         if ending == SAFETENSORS:
-            return _sorted_metadata(save(own, {'format': 'pt', **{
-                key: json.dumps(value, sort_keys=True)
-                for key, value in content.items()}}))
+            return _sorted_metadata(
+                save(
+                    own,
+                    {
+                        'format': 'pt',
+                        **{
+                            key: json.dumps(value, sort_keys=True)
+                            for key, value in content.items()
+                        },
+                    },
+                )
+            )
         buffer = io.BytesIO()
         torch.save(dict(state_dict=own, **content) if content else own, buffer)
         return buffer.getvalue()
     # sparse or quantized tensors, or a value that JSON lacks
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"a file of weights *{ending} can not hold it: "
-                         f'{error}') from error
+        raise InputError(
+            f'a file of weights *{ending} can not hold it: {error}'
+        ) from error
 
 
 def _sorted_metadata(data: bytes) -> bytes:
@@ -115,8 +130,9 @@ def _sorted_metadata(data: bytes) -> bytes:
     return len(text).to_bytes(8, 'little') + text + data[begin:]
 
 
-def save_weights(path: Union[str, Path], state_dict: Mapping[str, Tensor],
-                 **content) -> None:
+def save_weights(
+    path: Union[str, Path], state_dict: Mapping[str, Tensor], **content
+) -> None:
     """Write a checkpoint of :func:`reproducible_bytes`.
 
     Raises:

@@ -12,6 +12,7 @@ from .network import Network, find_network
 
 class Student(NamedTuple):
     """A trained network, ready to be used."""
+
     network: Network  # configs, and the name here
     backbone: nn.Module  # in eval mode, no gradients
     neck_weights: Dict[str, Tensor]  # empty if the file has no neck
@@ -69,8 +70,7 @@ def load_student(path: str, arch: Optional[str] = None) -> Student:
         raise InputError(f"'{path}': {error}") from error
     network = network._replace(
         backbone={**network.backbone, **conversion.overrides},
-        neck=conversion.neck or network.neck)
-    backbone = built(network.backbone, conversion.part('backbone'),
-                     f"'{path}'")
-    return Student(network, backbone, conversion.part('neck'),
-                   conversion.meta)
+        neck=conversion.neck or network.neck,
+    )
+    backbone = built(network.backbone, conversion.part('backbone'), f"'{path}'")
+    return Student(network, backbone, conversion.part('neck'), conversion.meta)

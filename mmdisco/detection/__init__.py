@@ -3,6 +3,7 @@
 Importing it needs mmdet and mmcv's compiled ops, and registers what detectors
 lack: detection configs name it in ``custom_imports``, nothing else does.
 """
+
 from .requirements import check_detection
 
 check_detection()
@@ -25,8 +26,7 @@ from .switch_hook import ConcatPipelineSwitchHook  # noqa: E402
 from .voc_metric import VOCAPMetric  # noqa: E402
 from .wanted import wanted_of  # noqa: E402
 
-WEIGHT_INITIALIZERS.register_module(
-    name='Pretrained', module=StrictPretrainedInit)
+WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=StrictPretrainedInit)
 
 __all__ = [
     'ClassAPMetric',

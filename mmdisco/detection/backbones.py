@@ -3,6 +3,7 @@
 mmpretrain's build those always. In a detector they would get no gradient, at
 which DistributedDataParallel stops. What remains has its tensors' names.
 """
+
 from typing import Optional, Sequence, Union
 
 from mmdet.registry import MODELS
@@ -28,19 +29,26 @@ class TrimmedEfficientNet(EfficientNet):
         ValueError: If an index names no stage.
     """
 
-    def __init__(self,
-                 arch: str = 'b0',
-                 drop_path_rate: float = 0.,
-                 out_indices: Sequence[int] = (2, 3, 4, 5),
-                 conv_cfg: Optional[dict] = None,
-                 norm_cfg: dict = dict(type='SyncBN', eps=1e-5),
-                 norm_eval: bool = False,
-                 with_cp: bool = False):
+    def __init__(
+        self,
+        arch: str = 'b0',
+        drop_path_rate: float = 0.0,
+        out_indices: Sequence[int] = (2, 3, 4, 5),
+        conv_cfg: Optional[dict] = None,
+        norm_cfg: dict = dict(type='SyncBN', eps=1e-5),
+        norm_eval: bool = False,
+        with_cp: bool = False,
+    ):
         super().__init__(
-            arch, drop_path_rate=drop_path_rate, out_indices=out_indices,
-            conv_cfg=conv_cfg, norm_cfg=norm_cfg, norm_eval=norm_eval,
-            with_cp=with_cp)
-        del self.layers[max(out_indices) + 1:]
+            arch,
+            drop_path_rate=drop_path_rate,
+            out_indices=out_indices,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+        )
+        del self.layers[max(out_indices) + 1 :]
 
 
 @MODELS.register_module()
@@ -61,16 +69,23 @@ class TrimmedMobileNetV3(MobileNetV3):
         ValueError: If an index names no stage.
     """
 
-    def __init__(self,
-                 out_indices: Sequence[int] = (3, 6, 12, 16),
-                 norm_cfg: dict = dict(type='SyncBN', eps=1e-5, momentum=.1),
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None):
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (3, 6, 12, 16),
+        norm_cfg: dict = dict(type='SyncBN', eps=1e-5, momentum=0.1),
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+    ):
         super().__init__(
-            'large', out_indices=out_indices, norm_cfg=norm_cfg,
-            norm_eval=norm_eval, with_cp=with_cp, init_cfg=init_cfg or dict(
-                type='Kaiming', layer='Conv2d', nonlinearity='relu'))
-        for name in self.layers[max(out_indices) + 1:]:
+            'large',
+            out_indices=out_indices,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+            init_cfg=init_cfg
+            or dict(type='Kaiming', layer='Conv2d', nonlinearity='relu'),
+        )
+        for name in self.layers[max(out_indices) + 1 :]:
             delattr(self, name)
-        del self.layers[max(out_indices) + 1:]
+        del self.layers[max(out_indices) + 1 :]

@@ -18,8 +18,7 @@ class ClassAPMetric(CocoMetric):
         self.cat_ids = None
         return super().compute_metrics(results)
 
-    def results2json(self, results: Sequence[dict],
-                     outfile_prefix: str) -> dict:
+    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:
         """Write detections, after which categories are only looked up."""
         files = super().results2json(results, outfile_prefix)
         self.cat_ids = sorted(self.cat_ids)

@@ -70,21 +70,24 @@ class DetectionDataCheckHook(Hook):
 
     def _check(self, runner, train, loops: list) -> None:
         model = unwrapped(runner.model)
-        sets = [('test' if train is None else 'val', loop.dataloader.dataset)
-                for loop in loops]
+        sets = [
+            ('test' if train is None else 'val', loop.dataloader.dataset)
+            for loop in loops
+        ]
         if train is not None:
             sets = [('train', train), *sets]
         for name, dataset in sets:
             classes = _classes(dataset)
             _check_heads(model, classes, name)
             for part in _parts(dataset):
-                _same_classes(name, _classes(part), sets[0][0],
-                              _classes(sets[0][1]))
+                _same_classes(name, _classes(part), sets[0][0], _classes(sets[0][1]))
         if train is not None:
             _check_objects(runner, 'train', train)
-        for name, loop in zip((name for name, _ in sets[-len(loops):]), loops):
-            if not all(getattr(metric, 'format_only', False)
-                       for metric in loop.evaluator.metrics):
+        for name, loop in zip((name for name, _ in sets[-len(loops) :]), loops):
+            if not all(
+                getattr(metric, 'format_only', False)
+                for metric in loop.evaluator.metrics
+            ):
                 _check_objects(runner, name, loop.dataloader.dataset)
         if train is not None:
             for part in _parts(train):
@@ -110,31 +113,40 @@ def _parts(dataset) -> Iterator[BaseDataset]:
 def _classes(dataset) -> tuple:
     classes = dataset.metainfo.get('classes') or ()
     if isinstance(classes, str):
-        raise InputError(f"metainfo.classes is the text '{classes}': write "
-                         f"('{classes}', )")
+        raise InputError(
+            f"metainfo.classes is the text '{classes}': write ('{classes}', )"
+        )
     return tuple(classes)
 
 
 def _same_classes(name: str, own: tuple, other: str, theirs: tuple) -> None:
     if own != theirs:
-        unlike = [c for c in own if c not in theirs] or [
-            c for c in theirs if c not in own] or ['their order']
+        unlike = (
+            [c for c in own if c not in theirs]
+            or [c for c in theirs if c not in own]
+            or ['their order']
+        )
         raise InputError(
             f'the data sets of {other} and {name} have other classes: '
             f'{len(theirs)} and {len(own)}, e.g. {unlike[0]}: set '
-            'metainfo.classes of both')
+            'metainfo.classes of both'
+        )
 
 
 def _check_heads(model, classes: tuple, name: str) -> None:
     for path, module in model.named_modules():
         number = getattr(module, 'num_classes', None)
-        if _HEAD.fullmatch(path) and isinstance(number, int) and (
-                number != len(classes)):
+        if (
+            _HEAD.fullmatch(path)
+            and isinstance(number, int)
+            and (number != len(classes))
+        ):
             raise InputError(
                 f'model.{path} has num_classes={number}, and the data set of '
                 f'{name} {len(classes)} classes: --cfg-options '
                 f'model.{path}.num_classes={len(classes)}, or other '
-                'metainfo.classes')
+                'metainfo.classes'
+            )
 
 
 def _check_objects(runner, name: str, dataset) -> None:
@@ -142,8 +154,10 @@ def _check_objects(runner, name: str, dataset) -> None:
     classes = _classes(dataset)
     counts = Counter()
     for part in _parts(dataset):
-        masks = any(isinstance(step, LoadAnnotations) and step.with_mask
-                    for step in part.pipeline.transforms)
+        masks = any(
+            isinstance(step, LoadAnnotations) and step.with_mask
+            for step in part.pipeline.transforms
+        )
         for index in range(len(part)):
             info = part.get_data_info(index)
             for instance in info['instances']:
@@ -151,7 +165,8 @@ def _check_objects(runner, name: str, dataset) -> None:
                     raise InputError(
                         f"'{info['img_path']}' has an object without a mask, "
                         f'which the pipeline of {name} loads: take a detector '
-                        'of boxes, or a file with segmentations')
+                        'of boxes, or a file with segmentations'
+                    )
                 if not instance['ignore_flag']:
                     counts[instance['bbox_label']] += 1
     absent = [c for label, c in enumerate(classes) if not counts[label]]
@@ -164,20 +179,24 @@ def _check_objects(runner, name: str, dataset) -> None:
         if alike:
             raise InputError(
                 f"the {name} data have no object of the class '{label}', but "
-                f"of '{alike}': set metainfo.classes to the names in the files")
+                f"of '{alike}': set metainfo.classes to the names in the files"
+            )
     if len(absent) == len(classes):
         raise InputError(
             f'the {name} data have no object of the classes '
             f'{_some(classes)}; the files have {_some(unknown)}: set '
-            'metainfo.classes of each data set')
+            'metainfo.classes of each data set'
+        )
     runner.logger.warning(
         f'DetectionDataCheckHook: the {name} data have no object of '
-        f'{len(absent)} of {len(classes)} classes: {_some(absent)}')
+        f'{len(absent)} of {len(classes)} classes: {_some(absent)}'
+    )
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
     return (', '.join(map(repr, names[:most])) or 'none') + (
-        ' ...' if len(names) > most else '')
+        ' ...' if len(names) > most else ''
+    )
 
 
 def _names_in_file(part: BaseDataset) -> List[str]:
@@ -185,19 +204,25 @@ def _names_in_file(part: BaseDataset) -> List[str]:
     if isinstance(part, CocoDataset):
         return [c.get('name') for c in _content(part)['categories']]
     paths = (part.get_data_info(i).get('xml_path') for i in range(len(part)))
-    return [entry.findtext('name') for path in paths if path
-            for entry in ET.parse(path).getroot().findall('object')]
+    return [
+        entry.findtext('name')
+        for path in paths
+        if path
+        for entry in ET.parse(path).getroot().findall('object')
+    ]
 
 
 def _check_switch(runner) -> None:
     """RTMDet's last epochs are without mosaics."""
     for hook in runner.hooks:
         if isinstance(hook, PipelineSwitchHook) and (
-                hook.switch_epoch >= runner.max_epochs):
+            hook.switch_epoch >= runner.max_epochs
+        ):
             runner.logger.warning(
                 f'{type(hook).__name__}: switch_epoch {hook.switch_epoch} is '
                 f'never reached in {runner.max_epochs} epochs: the pipeline '
-                'is not switched')
+                'is not switched'
+            )
 
 
 def _content(part: CocoDataset) -> dict:
@@ -209,8 +234,9 @@ def _check_file(part: BaseDataset) -> None:
     """The order of the categories of a file that is trained on."""
     if isinstance(part, CocoDataset):
         report = Report()
-        check_categories(report, f"'{part.ann_file}'",
-                         _content(part)['categories'], _classes(part))
+        check_categories(
+            report, f"'{part.ann_file}'", _content(part)['categories'], _classes(part)
+        )
         _stop_at(report)
 
 
@@ -221,22 +247,30 @@ def _check_metric(metric: CocoMetric, dataset) -> None:
     paths = {getattr(part, 'ann_file', None) for part in _parts(dataset)}
     path = ' and '.join(f"'{path}'" for path in sorted(filter(None, paths)))
     check_categories(report, path, content['categories'], _classes(dataset))
-    check_content(report, path, content, evaluated=True,
-                  masks='segm' in metric.metrics)
-    ids = {part.get_data_info(i)['img_id'] for part in _parts(dataset)
-           for i in range(len(part))}
+    check_content(report, path, content, evaluated=True, masks='segm' in metric.metrics)
+    ids = {
+        part.get_data_info(i)['img_id']
+        for part in _parts(dataset)
+        for i in range(len(part))
+    }
     if ids != {*metric._coco_api.imgs}:
         report.faults.append(
             f"CocoMetric's file has {len(metric._coco_api.imgs)} images, of "
             f'which {len(ids & {*metric._coco_api.imgs})} are among the '
             f'{len(ids)} of {path}: give both the same ann_file, and the data '
-            'set no indices')
+            'set no indices'
+        )
     _stop_at(report)
 
 
 def _stop_at(report: Report) -> None:
     if report.faults:
         more = len(report.faults) - 1
-        raise InputError(report.faults[0] + (
-            f'; and {more} more faults: tools/prepare_coco.py lists them'
-            if more else ''))
+        raise InputError(
+            report.faults[0]
+            + (
+                f'; and {more} more faults: tools/prepare_coco.py lists them'
+                if more
+                else ''
+            )
+        )

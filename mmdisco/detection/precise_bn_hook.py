@@ -47,8 +47,9 @@ class DetectionPreciseBNHook(Hook):
 
     def __init__(self, interval: int, num_batches: int = 200) -> None:
         if interval < 1 or num_batches < 1:
-            raise ValueError(f'interval {interval} and num_batches '
-                             f'{num_batches}: each is at least 1')
+            raise ValueError(
+                f'interval {interval} and num_batches {num_batches}: each is at least 1'
+            )
         self.interval = interval
         self.num_batches = num_batches
 
@@ -59,21 +60,25 @@ class DetectionPreciseBNHook(Hook):
             runner.logger.warning(
                 f'DetectionPreciseBNHook: interval {self.interval}, but '
                 f'train_cfg.val_interval {every}: some evaluations see the '
-                'running statistics; set both alike')
+                'running statistics; set both alike'
+            )
 
     def after_train_epoch(self, runner) -> None:
         """With a loop by epochs."""
         if not _by_iterations(runner) and (
-                self.every_n_epochs(runner, self.interval)
-                or self.is_last_train_epoch(runner)):
+            self.every_n_epochs(runner, self.interval)
+            or self.is_last_train_epoch(runner)
+        ):
             self._measure(runner)
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """With a loop by iterations."""
         if _by_iterations(runner) and (
-                self.every_n_train_iters(runner, self.interval)
-                or self.is_last_train_iter(runner)):
+            self.every_n_train_iters(runner, self.interval)
+            or self.is_last_train_iter(runner)
+        ):
             self._measure(runner)
 
     @torch.no_grad()
@@ -85,9 +90,13 @@ class DetectionPreciseBNHook(Hook):
         """
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        norms = [module for module in model.modules()
-                 if isinstance(module, _BatchNorm) and module.training
-                 and module.track_running_stats]
+        norms = [
+            module
+            for module in model.modules()
+            if isinstance(module, _BatchNorm)
+            and module.training
+            and module.track_running_stats
+        ]
         if not norms:
             return
         momenta = [norm.momentum for norm in norms]
@@ -102,12 +111,19 @@ class DetectionPreciseBNHook(Hook):
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
         if not seen:
-            raise InputError('DetectionPreciseBNHook: train_dataloader has no '
-                             'batch')
-        all_reduce_params([tensor for norm in norms for tensor in (
-            norm.running_mean, norm.running_var)], op='mean')
-        runner.logger.info(f'DetectionPreciseBNHook: {len(norms)} batch norms '
-                           f'have the statistics of {seen} batches')
+            raise InputError('DetectionPreciseBNHook: train_dataloader has no batch')
+        all_reduce_params(
+            [
+                tensor
+                for norm in norms
+                for tensor in (norm.running_mean, norm.running_var)
+            ],
+            op='mean',
+        )
+        runner.logger.info(
+            f'DetectionPreciseBNHook: {len(norms)} batch norms '
+            f'have the statistics of {seen} batches'
+        )
 
 
 def _by_iterations(runner) -> bool:
@@ -117,8 +133,13 @@ def _by_iterations(runner) -> bool:
 def _batches(runner) -> DataLoader:
     """The images of the training, in a loader that nothing else draws from."""
     return runner.build_dataloader(
-        dict(runner.cfg.train_dataloader, persistent_workers=False,
-             dataset=runner.train_dataloader.dataset), seed=runner.seed)
+        dict(
+            runner.cfg.train_dataloader,
+            persistent_workers=False,
+            dataset=runner.train_dataloader.dataset,
+        ),
+        seed=runner.seed,
+    )
 
 
 def _begin_mean(norms: List[nn.Module]) -> None:

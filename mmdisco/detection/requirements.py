@@ -5,9 +5,11 @@ from mmengine.utils import digit_version
 
 from mmdisco.errors import InputError
 
-_HOW = ("for detection, run 'pip install -r requirements/detection.txt' and "
-        "'bash tools/dev/install_mmcv_ops.sh python', which compiles mmcv's "
-        'ops once')
+_HOW = (
+    "for detection, run 'pip install -r requirements/detection.txt' and "
+    "'bash tools/dev/install_mmcv_ops.sh python', which compiles mmcv's "
+    'ops once'
+)
 _MMDET = ('3.0.0', '4.0.0')
 
 
@@ -27,9 +29,9 @@ def check_detection() -> None:
         import_module('mmcv.ops')
     except (ImportError, AssertionError) as error:
         last = str(error).strip().split('\n')[-1]
-        raise InputError(f'mmdet does not work here ({last}): {_HOW}'
-                         ) from error
+        raise InputError(f'mmdet does not work here ({last}): {_HOW}') from error
     low, high = _MMDET
     if not digit_version(low) <= digit_version(version) < digit_version(high):
-        raise InputError(f'mmdisco needs mmdet >={low}, <{high}, found '
-                         f'{version}: {_HOW}')
+        raise InputError(
+            f'mmdisco needs mmdet >={low}, <{high}, found {version}: {_HOW}'
+        )

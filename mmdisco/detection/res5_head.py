@@ -30,19 +30,26 @@ class Res5Head(BaseModule):
             stands for kaiming-normal convolutions.
     """
 
-    def __init__(self,
-                 depth: int = 34,
-                 base_channels: int = 64,
-                 extra_norm: bool = True,
-                 bottleneck: bool = False,
-                 norm_cfg: dict = dict(type='SyncBN'),
-                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None):
-        super().__init__(init_cfg or [
-            dict(type='Kaiming', layer='Conv2d'),
-            dict(type='Constant', val=1, layer='_BatchNorm')])
+    def __init__(
+        self,
+        depth: int = 34,
+        base_channels: int = 64,
+        extra_norm: bool = True,
+        bottleneck: bool = False,
+        norm_cfg: dict = dict(type='SyncBN'),
+        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+    ):
+        super().__init__(
+            init_cfg
+            or [
+                dict(type='Kaiming', layer='Conv2d'),
+                dict(type='Constant', val=1, layer='_BatchNorm'),
+            ]
+        )
         if depth not in ResNet.arch_settings:
-            raise ValueError(f'depth is one of {list(ResNet.arch_settings)}, '
-                             f'got {depth}')
+            raise ValueError(
+                f'depth is one of {list(ResNet.arch_settings)}, got {depth}'
+            )
         block, blocks = ResNet.arch_settings[depth]
         expansion = 4 if block is Bottleneck else 1
         channels = 8 * base_channels * expansion
@@ -53,7 +60,8 @@ class Res5Head(BaseModule):
             channels,
             expansion=expansion,
             stride=2,
-            norm_cfg=norm_cfg)
+            norm_cfg=norm_cfg,
+        )
         if extra_norm:
             self.norm = build_norm_layer(norm_cfg, channels)[1]
         self.extra_norm = extra_norm

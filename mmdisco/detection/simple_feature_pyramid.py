@@ -41,22 +41,28 @@ class SimpleFeaturePyramid(BaseModule):
             divided for the deconvolutions.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int = 256,
-                 strides: Sequence[int] = STRIDES,
-                 num_outs: int = 5,
-                 add_extra_convs: bool = False,
-                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        strides: Sequence[int] = STRIDES,
+        num_outs: int = 5,
+        add_extra_convs: bool = False,
+        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+    ):
         super().__init__(init_cfg)
         _check(in_channels, tuple(strides), num_outs)
         self.levels = nn.ModuleList(
-            nn.Sequential(*_rescale(stride, in_channels),
-                          *_project(_width(stride, in_channels), out_channels))
-            for stride in strides)
+            nn.Sequential(
+                *_rescale(stride, in_channels),
+                *_project(_width(stride, in_channels), out_channels),
+            )
+            for stride in strides
+        )
         self.extra_convs = nn.ModuleList(
             nn.Conv2d(out_channels, out_channels, 3, stride=2, padding=1)
-            for _ in range((num_outs - len(strides)) * add_extra_convs))
+            for _ in range((num_outs - len(strides)) * add_extra_convs)
+        )
         self.num_outs = num_outs
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
@@ -76,7 +82,8 @@ class SimpleFeaturePyramid(BaseModule):
         if len(inputs) != 1:
             raise InputError(
                 'SimpleFeaturePyramid takes one map, of stride 16, the '
-                f'backbone gave {len(inputs)}: set one of its out_indices')
+                f'backbone gave {len(inputs)}: set one of its out_indices'
+            )
         outs = [level(inputs[0]) for level in self.levels]
         for conv in self.extra_convs:
             outs.append(conv(outs[-1]))
@@ -87,17 +94,24 @@ class SimpleFeaturePyramid(BaseModule):
 
 def _check(in_channels: int, strides: Tuple[int, ...], num_outs: int) -> None:
     if not strides or strides not in [
-            STRIDES[i:i + len(strides)] for i in range(len(STRIDES))]:
-        raise InputError('strides of SimpleFeaturePyramid are neighbours '
-                         f'among {STRIDES}, got {strides}')
+        STRIDES[i : i + len(strides)] for i in range(len(STRIDES))
+    ]:
+        raise InputError(
+            'strides of SimpleFeaturePyramid are neighbours '
+            f'among {STRIDES}, got {strides}'
+        )
     if num_outs < len(strides):
-        raise InputError(f'num_outs={num_outs} is fewer than the '
-                         f'{len(strides)} strides {strides}: take off strides')
+        raise InputError(
+            f'num_outs={num_outs} is fewer than the '
+            f'{len(strides)} strides {strides}: take off strides'
+        )
     # each deconvolution halves the channels
     halvings = max(16 // strides[0], 1)
     if in_channels < 1 or in_channels % halvings:
-        raise InputError(f'in_channels={in_channels} is no multiple of '
-                         f'{halvings}, which stride {strides[0]} needs')
+        raise InputError(
+            f'in_channels={in_channels} is no multiple of '
+            f'{halvings}, which stride {strides[0]} needs'
+        )
 
 
 def _width(stride: int, channels: int) -> int:
@@ -108,16 +122,21 @@ def _rescale(stride: int, channels: int) -> List[nn.Module]:
     """From stride 16 to another one."""
     half, quarter = channels // 2, channels // 4
     if stride == 4:
-        return [nn.ConvTranspose2d(channels, half, 2, stride=2),
-                LayerNorm2d(half, eps=_EPS), nn.GELU(),
-                nn.ConvTranspose2d(half, quarter, 2, stride=2)]
+        return [
+            nn.ConvTranspose2d(channels, half, 2, stride=2),
+            LayerNorm2d(half, eps=_EPS),
+            nn.GELU(),
+            nn.ConvTranspose2d(half, quarter, 2, stride=2),
+        ]
     if stride == 8:
         return [nn.ConvTranspose2d(channels, half, 2, stride=2)]
     return [nn.MaxPool2d(2)] if stride == 32 else []
 
 
 def _project(channels: int, out_channels: int) -> List[nn.Module]:
-    return [nn.Conv2d(channels, out_channels, 1, bias=False),
-            LayerNorm2d(out_channels, eps=_EPS),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            LayerNorm2d(out_channels, eps=_EPS)]
+    return [
+        nn.Conv2d(channels, out_channels, 1, bias=False),
+        LayerNorm2d(out_channels, eps=_EPS),
+        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        LayerNorm2d(out_channels, eps=_EPS),
+    ]

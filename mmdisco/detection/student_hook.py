@@ -30,10 +30,12 @@ class DetectionStudentHook(Hook):
             detector has no use for, as 'layers.6.*'.
     """
 
-    def __init__(self,
-                 checkpoint: Optional[str] = None,
-                 allow: Sequence[str] = (),
-                 unused: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        checkpoint: Optional[str] = None,
+        allow: Sequence[str] = (),
+        unused: Sequence[str] = (),
+    ) -> None:
         self.file = StudentFile(checkpoint)
         self.allow = allow
         self.unused = unused
@@ -49,7 +51,8 @@ class DetectionStudentHook(Hook):
         if self.file.path == RANDOM:
             runner.logger.warning(
                 'DetectionStudentHook: RANDOM backbone, as was asked for: '
-                'nothing is loaded')
+                'nothing is loaded'
+            )
             return
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
@@ -73,65 +76,95 @@ class DetectionStudentHook(Hook):
         parts = {'backbone': model.backbone}
         if getattr(getattr(model, 'roi_head', None), 'with_shared_head', False):
             parts['shared_head'] = model.roi_head.shared_head
-        own = {f'{part}.{key}': value for part, module in parts.items()
-               for key, value in module.state_dict().items()}
+        own = {
+            f'{part}.{key}': value
+            for part, module in parts.items()
+            for key, value in module.state_dict().items()
+        }
         theirs, left_over = {}, []
         for key, value in self.file.read(model.backbone).items():
-            names = [f'{part}.{key}' for part in parts
-                     if f'{part}.{key}' in own]
+            names = [f'{part}.{key}' for part in parts if f'{part}.{key}' in own]
             theirs.update((name, value) for name in names)
             if not names and not _matches(key, self.unused):
                 left_over.append(key)
-        misfit = [text for text in misfits(theirs, own)
-                  if not _matches(text.split(' (')[0], self.allow)]
-        missing = [key for key in own if key not in theirs
-                   and not _matches(key, self.allow)]
+        misfit = [
+            text
+            for text in misfits(theirs, own)
+            if not _matches(text.split(' (')[0], self.allow)
+        ]
+        missing = [
+            key for key in own if key not in theirs and not _matches(key, self.allow)
+        ]
         if missing or misfit or left_over:
-            raise InputError(self._what_does_not_fit(
-                model, missing, misfit, left_over))
-        loaded = {key: value for key, value in theirs.items()
-                  if value.shape == own[key].shape}
+            raise InputError(self._what_does_not_fit(model, missing, misfit, left_over))
+        loaded = {
+            key: value for key, value in theirs.items() if value.shape == own[key].shape
+        }
         for part, module in parts.items():
-            module.load_state_dict({
-                key.removeprefix(f'{part}.'): value
-                for key, value in loaded.items()
-                if key.startswith(f'{part}.')}, strict=False)
+            module.load_state_dict(
+                {
+                    key.removeprefix(f'{part}.'): value
+                    for key, value in loaded.items()
+                    if key.startswith(f'{part}.')
+                },
+                strict=False,
+            )
         self._compare(parts, loaded)
         counts = [
             f'{sum(k.startswith(f"{part}.") for k in loaded)}/'
             f'{sum(k.startswith(f"{part}.") for k in own)} '
-            f"{'' if i else 'tensors '}of {part}"
-            for i, part in enumerate(parts)]
+            f'{"" if i else "tensors "}of {part}'
+            for i, part in enumerate(parts)
+        ]
         initial = [key for key in own if key not in loaded]
-        note = f'; {len(initial)} stay as initialised, as allowed, e.g. ' \
-            f'{initial[0]}' if initial else ''
-        return (f"loaded {', '.join(counts)} from '{self.file.path}' (sha256 "
-                f'{self.file.sha256[:12]}){note}')
+        note = (
+            f'; {len(initial)} stay as initialised, as allowed, e.g. {initial[0]}'
+            if initial
+            else ''
+        )
+        return (
+            f"loaded {', '.join(counts)} from '{self.file.path}' (sha256 "
+            f'{self.file.sha256[:12]}){note}'
+        )
 
-    def _what_does_not_fit(self, model: nn.Module, missing: List[str],
-                           misfit: List[str], left_over: List[str]) -> str:
+    def _what_does_not_fit(
+        self,
+        model: nn.Module,
+        missing: List[str],
+        misfit: List[str],
+        left_over: List[str],
+    ) -> str:
         faults = [
-            f'{len(keys)} {what}, e.g. {keys[0]}' for what, keys in (
-                ('missing', missing), ('left over', left_over),
-                ('of another shape or kind', misfit)) if keys]
+            f'{len(keys)} {what}, e.g. {keys[0]}'
+            for what, keys in (
+                ('missing', missing),
+                ('left over', left_over),
+                ('of another shape or kind', misfit),
+            )
+            if keys
+        ]
         backbone = model.backbone
         depth = getattr(backbone, 'depth', '')
-        return (f"{self.file.name} does not fit: {'; '.join(faults)}. The "
-                f'config has {type(backbone).__name__}{depth}: take the '
-                'config of the student in the file, or another --student; '
-                'what may differ is named in allow and unused of '
-                'DetectionStudentHook')
+        return (
+            f'{self.file.name} does not fit: {"; ".join(faults)}. The '
+            f'config has {type(backbone).__name__}{depth}: take the '
+            'config of the student in the file, or another --student; '
+            'what may differ is named in allow and unused of '
+            'DetectionStudentHook'
+        )
 
-    def _compare(self, parts: Dict[str, nn.Module],
-                 loaded: Dict[str, Tensor]) -> None:
+    def _compare(self, parts: Dict[str, nn.Module], loaded: Dict[str, Tensor]) -> None:
         """Raise if a tensor of the detector is not that of the file."""
-        now = {f'{part}.{key}': value for part, module in parts.items()
-               for key, value in module.state_dict().items()}
+        now = {
+            f'{part}.{key}': value
+            for part, module in parts.items()
+            for key, value in module.state_dict().items()
+        }
         for key, value in loaded.items():
-            if not torch.equal(now[key].cpu(),
-                               value.to('cpu', now[key].dtype)):
-                raise InputError(f'{self.file.name}: {key} has not arrived in '
-                                 'the detector')
+            if not torch.equal(now[key].cpu(), value.to('cpu', now[key].dtype)):
+                raise InputError(
+                    f'{self.file.name}: {key} has not arrived in the detector'
+                )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

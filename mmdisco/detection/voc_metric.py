@@ -30,11 +30,18 @@ class VOCAPMetric(VOCMetric):
         prefix: Of the metrics' names. Defaults to ``'pascal_voc'``.
     """
 
-    def __init__(self, eval_mode: str = '11points',
-                 collect_device: str = 'cpu',
-                 prefix: Optional[str] = None) -> None:
-        super().__init__(iou_thrs=IOUS, eval_mode=eval_mode,
-                         collect_device=collect_device, prefix=prefix)
+    def __init__(
+        self,
+        eval_mode: str = '11points',
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+    ) -> None:
+        super().__init__(
+            iou_thrs=IOUS,
+            eval_mode=eval_mode,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute the scores of the whole set.
@@ -48,11 +55,19 @@ class VOCAPMetric(VOCMetric):
         annotations, detections = zip(*results)
         logger = MMLogger.get_current_instance()
         means = [
-            eval_map(detections, annotations, iou_thr=iou,
-                     dataset=self.dataset_meta['classes'],
-                     logger=logger if iou == IOUS[0] else 'silent',
-                     use_legacy_coordinate=True, eval_mode=self.eval_mode)[0]
+            eval_map(
+                detections,
+                annotations,
+                iou_thr=iou,
+                dataset=self.dataset_meta['classes'],
+                logger=logger if iou == IOUS[0] else 'silent',
+                use_legacy_coordinate=True,
+                eval_mode=self.eval_mode,
+            )[0]
             for iou in IOUS
         ]
-        return dict(mAP=float(np.mean(means)), AP50=means[IOUS.index(.5)],
-                    AP75=means[IOUS.index(.75)])
+        return dict(
+            mAP=float(np.mean(means)),
+            AP50=means[IOUS.index(0.5)],
+            AP75=means[IOUS.index(0.75)],
+        )

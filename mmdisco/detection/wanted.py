@@ -23,8 +23,11 @@ def wanted_of(cfg: Config) -> Wanted:
     Raises:
         InputError: If it has no data set, or its data sets' classes differ.
     """
-    found = [(name, _classes(dataset)) for name in _LOADERS
-             for dataset in datasets_of(cfg.get(name))]
+    found = [
+        (name, _classes(dataset))
+        for name in _LOADERS
+        for dataset in datasets_of(cfg.get(name))
+    ]
     if not found:
         raise InputError('the config has no data set of a detector')
     for name, classes in found[1:]:
@@ -32,12 +35,15 @@ def wanted_of(cfg: Config) -> Wanted:
             raise InputError(
                 f'the classes of {found[0][0]} and {name} differ: '
                 f'{_differing(found[0][1], classes)}: set metainfo.classes of '
-                'both')
-    masks = any(node.get('with_mask') for node in dicts_in(
-        cfg.get('train_dataloader'))) or any(
-            node.get('metric') == 'segm' or 'segm' in (node.get('metric') or ())
-            for key in ('val_evaluator', 'test_evaluator')
-            for node in dicts_in(cfg.get(key)))
+                'both'
+            )
+    masks = any(
+        node.get('with_mask') for node in dicts_in(cfg.get('train_dataloader'))
+    ) or any(
+        node.get('metric') == 'segm' or 'segm' in (node.get('metric') or ())
+        for key in ('val_evaluator', 'test_evaluator')
+        for node in dicts_in(cfg.get(key))
+    )
     return Wanted(found[0][1], masks)
 
 

@@ -22,6 +22,5 @@ class BF16OptimWrapper(OptimWrapper):
             model (nn.Module): The model.
         """
         device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(
-                device, torch.bfloat16):
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield

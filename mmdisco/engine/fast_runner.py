@@ -20,8 +20,9 @@ class FastRunner(Runner):
     sets all.
     """
 
-    def wrap_model(self, model_wrapper_cfg: Optional[dict],
-                   model: nn.Module) -> nn.Module:
+    def wrap_model(
+        self, model_wrapper_cfg: Optional[dict], model: nn.Module
+    ) -> nn.Module:
         """Rewrite the model, then wrap it for several processes.
 
         Args:

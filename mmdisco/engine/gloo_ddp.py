@@ -19,19 +19,27 @@ class GlooDistributedDataParallel(MMDistributedDataParallel):
         gradient_as_bucket_view (bool): Defaults to False.
     """
 
-    def __init__(self, module: nn.Module, device_ids: None = None,
-                 broadcast_buffers: bool = False,
-                 find_unused_parameters: bool = False,
-                 static_graph: bool = False,
-                 gradient_as_bucket_view: bool = False) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device_ids: None = None,
+        broadcast_buffers: bool = False,
+        find_unused_parameters: bool = False,
+        static_graph: bool = False,
+        gradient_as_bucket_view: bool = False,
+    ) -> None:
         if any(isinstance(m, nn.SyncBatchNorm) for m in module.modules()):
-            print_log('SyncBN needs a GPU: here batch statistics are those of '
-                      'each process', logger='current',
-                      level=logging.WARNING)
+            print_log(
+                'SyncBN needs a GPU: here batch statistics are those of each process',
+                logger='current',
+                level=logging.WARNING,
+            )
             module = revert_sync_batchnorm(module)
         super().__init__(
-            module, device_ids=device_ids,
+            module,
+            device_ids=device_ids,
             broadcast_buffers=broadcast_buffers,
             find_unused_parameters=find_unused_parameters,
             static_graph=static_graph,
-            gradient_as_bucket_view=gradient_as_bucket_view)
+            gradient_as_bucket_view=gradient_as_bucket_view,
+        )

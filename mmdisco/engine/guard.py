@@ -18,7 +18,12 @@ def guard_weights(runner: Runner) -> None:
     Args:
         runner (Runner): Before its training.
     """
-    for kind in (ResumeCheckHook, ResumeConfigHook, LoadFromHook,
-                 OptimizerLayoutHook, AccumulationHook):
+    for kind in (
+        ResumeCheckHook,
+        ResumeConfigHook,
+        LoadFromHook,
+        OptimizerLayoutHook,
+        AccumulationHook,
+    ):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())

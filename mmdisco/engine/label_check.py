@@ -28,8 +28,7 @@ def check_labels(runner: Runner) -> None:
     if not classes:
         return
     found: List[Tuple[Dataset, Tensor]] = []
-    for split, loop in (('train', runner.train_loop),
-                        ('val', runner.val_loop)):
+    for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         labels = None if dataset is None else labels_of(innermost(dataset))
         if labels is not None and len(labels) and labels.dim() == 1:
@@ -40,7 +39,8 @@ def check_labels(runner: Runner) -> None:
                 f'the images of {split}_dataloader are of '
                 f'{int(labels.max()) + 1} classes, but the head knows '
                 f'{classes}: set model.head.num_classes to '
-                f'{int(labels.max()) + 1}')
+                f'{int(labels.max()) + 1}'
+            )
     if len(found) == 2:
         (train, train_labels), (val, val_labels) = found
         check_splits(train, train_labels, val, val_labels)
@@ -50,4 +50,5 @@ def check_labels(runner: Runner) -> None:
             runner.logger.warning(
                 f'{number} of the validation images (at most 64 were looked '
                 'at) are training images, too: a score by them says little '
-                'of other images')
+                'of other images'
+            )

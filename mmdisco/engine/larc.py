@@ -24,11 +24,16 @@ class LARC(SGD):
         eps (float): Added to the divisor. Defaults to 1e-8.
     """
 
-    def __init__(self, params, lr: float, momentum: float = 0.,
-                 weight_decay: float = 0., trust_coefficient: float = .001,
-                 eps: float = 1e-8) -> None:
-        super().__init__(params, lr=lr, momentum=momentum,
-                         weight_decay=weight_decay)
+    def __init__(
+        self,
+        params,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        trust_coefficient: float = 0.001,
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
         self.trust_coefficient, self.eps = trust_coefficient, eps
 
     @torch.no_grad()
@@ -43,7 +48,7 @@ class LARC(SGD):
             for p in group['params']:
                 if p.grad is not None:
                     self._scale(p, group['weight_decay'])
-            group['weight_decay'] = 0.
+            group['weight_decay'] = 0.0
         try:
             super().step()
         finally:
@@ -53,8 +58,7 @@ class LARC(SGD):
 
     def _scale(self, p: torch.Tensor, decay: float) -> None:
         weight, grad = p.norm(), p.grad.norm()
-        rate = self.trust_coefficient * weight / (
-            grad + decay * weight + self.eps)
+        rate = self.trust_coefficient * weight / (grad + decay * weight + self.eps)
         scaled = p.grad.add(p, alpha=decay) * rate
         # of a tensor of zeros the gradient stays as it is, as in apex
         p.grad.copy_(torch.where((weight > 0) & (grad > 0), scaled, p.grad))

@@ -37,8 +37,9 @@ class CudaPrefetcher:
 
         def copy_next() -> Any:
             with torch.cuda.stream(stream):
-                return _map(lambda x: x.to(self.device, non_blocking=True),
-                            next(batches, None))
+                return _map(
+                    lambda x: x.to(self.device, non_blocking=True), next(batches, None)
+                )
 
         ready = copy_next()
         while ready is not None:

@@ -1,4 +1,5 @@
 """Schedules of a config at any step, without the steps before."""
+
 from typing import Dict, List, Tuple
 
 import torch
@@ -11,8 +12,9 @@ from mmdisco.errors import InputError
 COUNTED = ('last_step', '_global_step', '_last_value', 'verbose')
 
 
-def schedule_at(runner: Runner, epoch: int,
-                iteration: int) -> Tuple[List[dict], List[dict]]:
+def schedule_at(
+    runner: Runner, epoch: int, iteration: int
+) -> Tuple[List[dict], List[dict]]:
     """Derive parameter groups and schedulers as they are at a step.
 
     The schedulers of ``runner.cfg`` are built anew and stepped in the order of
@@ -37,8 +39,7 @@ def schedule_at(runner: Runner, epoch: int,
     texts = [repr(sorted(group.items())) for group in groups]
     kinds = list(dict.fromkeys(texts))  # thousands may be alike
     index = [kinds.index(text) for text in texts]
-    stand_in = torch.optim.SGD(
-        [dict(params=[torch.zeros(1)]) for _ in kinds], lr=0.)
+    stand_in = torch.optim.SGD([dict(params=[torch.zeros(1)]) for _ in kinds], lr=0.0)
     stand_in.defaults = runner.optim_wrapper.defaults
     for group, kind in zip(stand_in.param_groups, kinds):
         params = group['params']
@@ -46,14 +47,20 @@ def schedule_at(runner: Runner, epoch: int,
         group.update(groups[texts.index(kind)], params=params)
     schedulers = []
     if runner.cfg.get('param_scheduler'):
-        schedulers = runner._build_param_scheduler(
-            runner.cfg.param_scheduler, stand_in)
+        schedulers = runner._build_param_scheduler(runner.cfg.param_scheduler, stand_in)
     stand_in._global_step = 0  # torch warns if no optimizer step comes first
     _step(schedulers, epoch, iteration)
     return (
-        [{key: value for key, value in stand_in.param_groups[i].items()
-          if key != 'params'} for i in index],
-        [_of_all(scheduler.state_dict(), index) for scheduler in schedulers])
+        [
+            {
+                key: value
+                for key, value in stand_in.param_groups[i].items()
+                if key != 'params'
+            }
+            for i in index
+        ],
+        [_of_all(scheduler.state_dict(), index) for scheduler in schedulers],
+    )
 
 
 def _begin(group: dict) -> Dict:
@@ -68,14 +75,14 @@ def _begin(group: dict) -> Dict:
     return settings
 
 
-def _step(schedulers: List[_ParamScheduler], epoch: int,
-          iteration: int) -> None:
+def _step(schedulers: List[_ParamScheduler], epoch: int, iteration: int) -> None:
     for scheduler in schedulers:
         if getattr(scheduler, 'need_val_args', False):
             raise InputError(
                 f'{type(scheduler).__name__} depends on the scores so far, '
                 'and is not derived anew: resume with the schedule that the '
-                'run began with')
+                'run began with'
+            )
     by_iter = [s for s in schedulers if not s.by_epoch]
     by_epoch = [s for s in schedulers if s.by_epoch]
     length, rest = divmod(iteration, epoch) if epoch else (0, iteration)
@@ -90,6 +97,11 @@ def _step(schedulers: List[_ParamScheduler], epoch: int,
 
 def _of_all(state: dict, index: List[int]) -> dict:
     """A scheduler's state, with a value for each group."""
-    return {key: ([value[i] for i in index]
-                  if key in ('base_values', '_last_value') else value)
-            for key, value in state.items()}
+    return {
+        key: (
+            [value[i] for i in index]
+            if key in ('base_values', '_last_value')
+            else value
+        )
+        for key, value in state.items()
+    }

@@ -1,4 +1,5 @@
 """Whether data sets of training and validation fit each other."""
+
 import filecmp
 import os
 from collections import Counter
@@ -15,8 +16,9 @@ from mmdisco.evaluation.sources.source import spread
 LOOKED_AT = 20000  # images of a list whose folders and labels are compared
 
 
-def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
-                 val_labels: Tensor) -> None:
+def check_splits(
+    train: Dataset, train_labels: Tensor, val: Dataset, val_labels: Tensor
+) -> None:
     """Refuse data sets of a classifier whose scores would mean nothing.
 
     Args:
@@ -35,7 +37,8 @@ def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
         named = [named[0] or named[1]] * 2
     check_classes(
         Split(f"train images of '{_root(train)}'", named[0], train_labels),
-        Split(f"val images of '{_root(val)}'", named[1], val_labels))
+        Split(f"val images of '{_root(val)}'", named[1], val_labels),
+    )
     sides = [_labels_by_folder(data) for data in (train, val)]
     for folder in sorted(sides[0].keys() & sides[1].keys()):
         ours, theirs = sides[0][folder], sides[1][folder]
@@ -43,7 +46,8 @@ def check_splits(train: Dataset, train_labels: Tensor, val: Dataset,
             raise InputError(
                 f"images in a folder '{folder}' have label {ours} in train "
                 f'and {theirs} in val: number the classes of both lists in '
-                'the same way')
+                'the same way'
+            )
 
 
 def check_list(dataset: Dataset, repeats: bool = False) -> None:
@@ -62,28 +66,31 @@ def check_list(dataset: Dataset, repeats: bool = False) -> None:
     if not name or not os.path.isdir(getattr(dataset, 'img_prefix', '')):
         return
     infos = map(dataset.get_data_info, range(len(dataset)))
-    pairs = [(os.path.normpath(info['img_path']), info.get('gt_label'))
-             for info in infos]
+    pairs = [
+        (os.path.normpath(info['img_path']), info.get('gt_label')) for info in infos
+    ]
     paths = [path for path, _ in ({*pairs} if repeats else pairs)]
     twice = [path for path, count in Counter(paths).items() if count > 1]
     if twice:
         how = 'with several labels' if repeats else 'more than once'
-        raise InputError(f"'{name}' lists {len(twice)} images {how}, e.g. "
-                         f"'{min(twice)}': list each once")
+        raise InputError(
+            f"'{name}' lists {len(twice)} images {how}, e.g. "
+            f"'{min(twice)}': list each once"
+        )
     # a look at each file would take minutes on a network drive
     there: Dict[str, Set[str]] = {}
     missing = []
     for path in paths:
         folder, file = os.path.split(path)
         if folder not in there:
-            there[folder] = ({*os.listdir(folder)} if os.path.isdir(folder)
-                             else set())
+            there[folder] = {*os.listdir(folder)} if os.path.isdir(folder) else set()
         if file not in there[folder]:
             missing.append(path)
     if missing:
         raise InputError(
             f"{len(missing)} of {len(paths)} images that '{name}' lists do "
-            f"not exist, e.g. '{missing[0]}': give them, or another list")
+            f"not exist, e.g. '{missing[0]}': give them, or another list"
+        )
 
 
 def copies(train: Dataset, val: Dataset) -> int:
@@ -96,22 +103,26 @@ def copies(train: Dataset, val: Dataset) -> int:
         train (Dataset): Of mmpretrain's ``CustomDataset``, else none is.
         val (Dataset): The same.
     """
-    if not (getattr(train, 'img_prefix', '') and getattr(val, 'img_prefix',
-                                                         '')):
+    if not (getattr(train, 'img_prefix', '') and getattr(val, 'img_prefix', '')):
         return 0
     number = 0
     for i in spread(len(val)):
         path = val.get_data_info(i)['img_path']
-        other = os.path.join(train.img_prefix,
-                             os.path.relpath(path, val.img_prefix))
-        number += (os.path.isfile(other) and os.path.isfile(path)
-                   and filecmp.cmp(path, other, shallow=False))
+        other = os.path.join(train.img_prefix, os.path.relpath(path, val.img_prefix))
+        number += (
+            os.path.isfile(other)
+            and os.path.isfile(path)
+            and filecmp.cmp(path, other, shallow=False)
+        )
     return number
 
 
 def _root(dataset: Dataset) -> str:
-    return (getattr(dataset, 'img_prefix', '') or getattr(
-        dataset, 'data_root', '') or type(dataset).__name__)
+    return (
+        getattr(dataset, 'img_prefix', '')
+        or getattr(dataset, 'data_root', '')
+        or type(dataset).__name__
+    )
 
 
 def _classes(dataset: Dataset) -> Optional[list]:
@@ -135,8 +146,7 @@ def _labels_by_folder(dataset: Dataset) -> Dict[str, int]:
         info = dataset.get_data_info(i)
         path = os.path.relpath(info['img_path'], dataset.img_prefix)
         if os.sep in path:
-            found.setdefault(path.split(os.sep)[0], set()).add(
-                int(info['gt_label']))
+            found.setdefault(path.split(os.sep)[0], set()).add(int(info['gt_label']))
     if any(len(labels) > 1 for labels in found.values()):
         return {}  # they are not classes
     return {name: min(labels) for name, labels in found.items()}

@@ -42,8 +42,10 @@ class StudentFile:
                 were learned with another epsilon of norms or padding.
         """
         if self.path is None:
-            raise InputError('the student has no weights: pass --student '
-                             'CKPT, the checkpoint of its pre-training')
+            raise InputError(
+                'the student has no weights: pass --student '
+                'CKPT, the checkpoint of its pre-training'
+            )
         conversion = read_conversion(_existing(self.path))
         weights = conversion.part('backbone')
         check_settings(conversion, backbone, self.name, 'model.backbone')
@@ -52,8 +54,7 @@ class StudentFile:
 
     def note(self, checkpoint: dict) -> None:
         """Note the file in a checkpoint of the run."""
-        checkpoint['meta']['student'] = dict(
-            checkpoint=self.path, sha256=self.sha256)
+        checkpoint['meta']['student'] = dict(checkpoint=self.path, sha256=self.sha256)
 
     def check_resumed(self, checkpoint: dict) -> None:
         """Compare with the student that a resumed run began with.
@@ -73,18 +74,17 @@ class StudentFile:
         elif self._digest() != before['sha256']:
             raise InputError(
                 f"this run began with the student '{before['checkpoint']}' "
-                f"(sha256 {str(before['sha256'])[:12]}), now it is "
+                f'(sha256 {str(before["sha256"])[:12]}), now it is '
                 f"'{self.path}': resume with the same file, or start in "
-                'another --work-dir')
+                'another --work-dir'
+            )
         self.sha256 = before['sha256']
 
     def _digest(self) -> Optional[str]:
-        return None if self.path == RANDOM else sha256_of(
-            _existing(self.path))
+        return None if self.path == RANDOM else sha256_of(_existing(self.path))
 
 
 def _existing(path: str) -> str:
     if not Path(path).is_file():
-        raise MissingFileError(f"student file '{path}' not found: pass "
-                               '--student CKPT')
+        raise MissingFileError(f"student file '{path}' not found: pass --student CKPT")
     return path

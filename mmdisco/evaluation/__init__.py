@@ -9,8 +9,20 @@ from .rank_me import rank_me
 from .sgd_probe import SGDProbes, sgd_probe
 
 __all__ = [
-    'LinearClassifier', 'SGDProbes', 'alignment', 'check_labels',
-    'cross_entropy_of', 'extract_features', 'fit_classifier', 'kd_probe',
-    'knn_scores', 'knn_votes', 'linear_logits', 'linear_probe', 'nearest',
-    'rank_me', 'sgd_probe', 'uniformity'
+    'LinearClassifier',
+    'SGDProbes',
+    'alignment',
+    'check_labels',
+    'cross_entropy_of',
+    'extract_features',
+    'fit_classifier',
+    'kd_probe',
+    'knn_scores',
+    'knn_votes',
+    'linear_logits',
+    'linear_probe',
+    'nearest',
+    'rank_me',
+    'sgd_probe',
+    'uniformity',
 ]

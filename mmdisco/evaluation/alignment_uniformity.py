@@ -3,12 +3,13 @@
 `Understanding Contrastive Representation Learning through Alignment and
 Uniformity on the Hypersphere <https://arxiv.org/abs/2005.10242>`_.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def alignment(first: Tensor, second: Tensor, alpha: float = 2.) -> float:
+def alignment(first: Tensor, second: Tensor, alpha: float = 2.0) -> float:
     """Mean distance of two views of the same images, to the power of alpha.
 
     Args:
@@ -23,7 +24,7 @@ def alignment(first: Tensor, second: Tensor, alpha: float = 2.) -> float:
     return float((first - second).norm(dim=1).pow(alpha).mean())
 
 
-def uniformity(features: Tensor, t: float = 2.) -> float:
+def uniformity(features: Tensor, t: float = 2.0) -> float:
     """Logarithm of the mean Gaussian potential of all pairs of features.
 
     Args:

@@ -1,4 +1,5 @@
 """Features on disk: memory-mapped, with a header that tells what they are."""
+
 import json
 from pathlib import Path
 from typing import List, NamedTuple, Optional
@@ -10,14 +11,20 @@ from torch import Tensor
 from mmdisco.errors import InputError, MissingFileError
 
 # What must agree for features to be those that are wanted, in words.
-_SAID = dict(weights='another checkpoint', data='other images',
-             views='another number of views', seed='other random views',
-             transform='another transform',
-             normalisation='another normalisation', dtype='another precision')
+_SAID = dict(
+    weights='another checkpoint',
+    data='other images',
+    views='another number of views',
+    seed='other random views',
+    transform='another transform',
+    normalisation='another normalisation',
+    dtype='another precision',
+)
 
 
 class Features(NamedTuple):
     """Of one split."""
+
     views: Tensor  # [V, N, D], memory-mapped; one view is the middle
     labels: Optional[Tensor]  # [N]
     classes: List[str]
@@ -45,8 +52,9 @@ def matching(folder: Path, wanted: dict) -> bool:
     path = folder / 'header.json'
     if not path.is_file():
         if folder.exists():
-            raise InputError(f"'{folder}' exists and holds no features: give "
-                             'another --features')
+            raise InputError(
+                f"'{folder}' exists and holds no features: give another --features"
+            )
         return False
     held = read_header(folder)
     for key, said in _SAID.items():
@@ -54,7 +62,8 @@ def matching(folder: Path, wanted: dict) -> bool:
             raise InputError(
                 f"'{folder}' holds features of {said} "
                 f'({_brief(held.get(key))}, wanted {_brief(wanted[key])}): '
-                'remove it, or give another --features')
+                'remove it, or give another --features'
+            )
     return True
 
 
@@ -88,16 +97,18 @@ def read_features(folder: Path) -> Features:
     try:
         # copy-on-write: torch wants arrays that can be written to
         views = np.load(folder / 'features.npy', mmap_mode='c')
-        labels = (torch.from_numpy(np.load(folder / 'labels.npy'))
-                  if header['classes'] else None)
+        labels = (
+            torch.from_numpy(np.load(folder / 'labels.npy'))
+            if header['classes']
+            else None
+        )
     except FileNotFoundError as error:
-        raise MissingFileError(f"'{error.filename}' is missing: remove "
-                               f"'{folder}'") from error
+        raise MissingFileError(
+            f"'{error.filename}' is missing: remove '{folder}'"
+        ) from error
     except (ValueError, OSError) as error:
-        raise InputError(f"'{folder}' is damaged ({error}): remove it"
-                         ) from error
-    return Features(torch.from_numpy(views), labels, header['classes'],
-                    header)
+        raise InputError(f"'{folder}' is damaged ({error}): remove it") from error
+    return Features(torch.from_numpy(views), labels, header['classes'], header)
 
 
 def _brief(value) -> str:

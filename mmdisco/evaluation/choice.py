@@ -1,4 +1,5 @@
 """Which setting of a classifier is taken: by images that are held out."""
+
 import random
 from fractions import Fraction
 from typing import Dict, Iterator, NamedTuple, Tuple
@@ -14,6 +15,7 @@ from .few_labels import choose_rows
 
 class HeldOutScore(NamedTuple):
     """What a classifier is worth on images that it did not learn from."""
+
     hits: int  # images classified rightly
     loss: float  # sum of their cross-entropies, nats
     num: int  # images
@@ -38,7 +40,9 @@ def held_out_score(logits: Tensor, labels: Tensor) -> HeldOutScore:
     logits, labels = logits.cpu().double(), labels.cpu()
     return HeldOutScore(
         int((logits.argmax(1) == labels).sum()),
-        float(F.cross_entropy(logits, labels, reduction='sum')), len(labels))
+        float(F.cross_entropy(logits, labels, reduction='sum')),
+        len(labels),
+    )
 
 
 def best_setting(scores: Dict[float, HeldOutScore]) -> float:
@@ -51,12 +55,12 @@ def best_setting(scores: Dict[float, HeldOutScore]) -> float:
     Args:
         scores (dict[float, HeldOutScore]): By setting.
     """
-    return min(scores, key=lambda setting: (-scores[setting].hits,
-                                            scores[setting].loss))
+    return min(
+        scores, key=lambda setting: (-scores[setting].hits, scores[setting].loss)
+    )
 
 
-def held_out_rows(labels: Tensor, held_out: int,
-                  seed: int) -> Tuple[Tensor, Tensor]:
+def held_out_rows(labels: Tensor, held_out: int, seed: int) -> Tuple[Tensor, Tensor]:
     """Split images at random, as evenly over the classes as can be.
 
     One image of each class always trains.
@@ -78,7 +82,8 @@ def held_out_rows(labels: Tensor, held_out: int,
         raise InputError(
             f'{held_out} of {len(labels)} training images are held out to '
             f'choose the penalty, where from 1 to {sum(spare)} can be, as one '
-            'of each class must train: give more images')
+            'of each class must train: give more images'
+        )
     rng = random.Random(seed)
     taken = class_shares(spare, Fraction(held_out, sum(spare)), rng)
     val = choose_rows(labels, taken, rng)
@@ -106,12 +111,14 @@ def last_rows(labels: Tensor, held_out: int) -> Tuple[Tensor, Tensor]:
     if alone:
         raise InputError(
             f'the last {held_out} of {len(labels)} training images choose the '
-            f'penalty, and only they are of class {min(alone)}: shuffle them')
+            f'penalty, and only they are of class {min(alone)}: shuffle them'
+        )
     return fit, val
 
 
-def folds_of(labels: Tensor, rows: Tensor, folds: int,
-             seed: int) -> Iterator[Tuple[Tensor, Tensor]]:
+def folds_of(
+    labels: Tensor, rows: Tensor, folds: int, seed: int
+) -> Iterator[Tuple[Tensor, Tensor]]:
     """Rows for cross-validation, each fold as even over the classes as can be.
 
     The only image of a class trains in all folds, and is in none.
@@ -128,8 +135,9 @@ def folds_of(labels: Tensor, rows: Tensor, folds: int,
     Raises:
         InputError: If no class has two images.
     """
-    order = rows[torch.randperm(
-        len(rows), generator=torch.Generator().manual_seed(seed))]
+    order = rows[
+        torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    ]
     order = order[labels[order].argsort(stable=True)]
     counts = labels[rows].bincount()
     order = order[counts[labels[order]] > 1]
@@ -137,7 +145,8 @@ def folds_of(labels: Tensor, rows: Tensor, folds: int,
         raise InputError(
             f'no class has two of the {len(rows)} labelled images, which '
             'cross-validation of the penalty wants: take a larger share, or '
-            'tools/eval/few_shot.py')
+            'tools/eval/few_shot.py'
+        )
     folds = min(folds, len(order))
     for i in range(folds):
         val = order[i::folds]

@@ -35,8 +35,14 @@ class Encoder(nn.Module):
         std (Sequence[float]): Their deviations.
     """
 
-    def __init__(self, backbone: nn.Module, name: str, sha256: str,
-                 mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        name: str,
+        sha256: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
         super().__init__()
         self.name, self.sha256 = name, sha256
         self.weights = _digest(backbone)
@@ -44,7 +50,8 @@ class Encoder(nn.Module):
         self.pooled = Pooled(backbone).requires_grad_(False)
         for key, values in zip(('mean', 'std'), self.normalisation):
             self.register_buffer(
-                key, torch.tensor(values).view(-1, 1, 1), persistent=False)
+                key, torch.tensor(values).view(-1, 1, 1), persistent=False
+            )
         self.eval()
 
     @torch.inference_mode()
@@ -61,10 +68,12 @@ class Encoder(nn.Module):
         return self.pooled(normalised)[0].float()
 
 
-def open_encoder(model: str,
-                 checkpoint: Optional[str] = None,
-                 arch: Optional[str] = None,
-                 normalisation: Optional[Normalisation] = None) -> Encoder:
+def open_encoder(
+    model: str,
+    checkpoint: Optional[str] = None,
+    arch: Optional[str] = None,
+    normalisation: Optional[Normalisation] = None,
+) -> Encoder:
     """Load whatever has features.
 
     Args:
@@ -87,14 +96,15 @@ def open_encoder(model: str,
     init_default_scope('mmpretrain')
     told = None
     if arch and (Path(model).suffix == '.py' or not Path(model).is_file()):
-        raise InputError(f"--arch is for a checkpoint, and '{model}' tells "
-                         'its network')
+        raise InputError(f"--arch is for a checkpoint, and '{model}' tells its network")
     if Path(model).suffix == '.py':
         backbone, told = _of_config(model, checkpoint)
     elif Path(model).is_file():
         if checkpoint:
-            raise InputError(f"'{model}' is a checkpoint: --checkpoint is for "
-                             'a config or the name of a model')
+            raise InputError(
+                f"'{model}' is a checkpoint: --checkpoint is for "
+                'a config or the name of a model'
+            )
         checkpoint = model
         student = load_student(model, arch)
         backbone = student.backbone
@@ -111,38 +121,43 @@ def open_encoder(model: str,
     else:
         backbone, told = _of_mmpretrain(model, checkpoint)
     sha256 = sha256_of(checkpoint) if checkpoint else 'as published'
-    return Encoder(backbone, model, sha256,
-                   *(normalisation or told or IMAGENET))
+    return Encoder(backbone, model, sha256, *(normalisation or told or IMAGENET))
 
 
-def _of_mmpretrain(name: str, checkpoint: Optional[str]
-                   ) -> Tuple[nn.Module, Optional[Normalisation]]:
+def _of_mmpretrain(
+    name: str, checkpoint: Optional[str]
+) -> Tuple[nn.Module, Optional[Normalisation]]:
     """Backbone and normalisation of a model of mmpretrain's zoo."""
     # imports transformers and more, for seconds
     from mmpretrain.apis import get_model as get_other
     from mmpretrain.apis import list_models as list_others
+
     if name not in list_others():
         raise MissingFileError(
             f"'{name}' is neither a file nor the name of a model: see "
-            'mmdisco.zoo.list_models() and mmpretrain.list_models()')
+            'mmdisco.zoo.list_models() and mmpretrain.list_models()'
+        )
     found = get_other(name, pretrained=not checkpoint)
     if checkpoint:  # mmpretrain would load what fits, and leave the rest
         conversion = read_conversion(checkpoint)
-        load_strictly(found.backbone, conversion.part('backbone'),
-                      f"'{checkpoint}'")
-        check_settings(conversion, found.backbone, f"'{checkpoint}'",
-                       f"{name}'s backbone")
+        load_strictly(found.backbone, conversion.part('backbone'), f"'{checkpoint}'")
+        check_settings(
+            conversion, found.backbone, f"'{checkpoint}'", f"{name}'s backbone"
+        )
     processor = found.data_preprocessor
     if not getattr(processor, '_channel_conversion', True):
         raise InputError(f"'{name}' takes BGR images; here they are RGB")
-    told = (processor.mean.flatten().tolist(),
-            processor.std.flatten().tolist()
-            ) if hasattr(processor, 'mean') else None
+    told = (
+        (processor.mean.flatten().tolist(), processor.std.flatten().tolist())
+        if hasattr(processor, 'mean')
+        else None
+    )
     return found.backbone, told
 
 
-def _of_config(config: str, checkpoint: Optional[str]
-               ) -> Tuple[nn.Module, Optional[Normalisation]]:
+def _of_config(
+    config: str, checkpoint: Optional[str]
+) -> Tuple[nn.Module, Optional[Normalisation]]:
     """Backbone and normalisation of a config."""
     cfg = read_config(config)
     if not checkpoint:
@@ -152,8 +167,11 @@ def _of_config(config: str, checkpoint: Optional[str]
     if backbone is None:
         raise InputError(f"config '{config}' has no model.backbone")
     conversion = read_conversion(checkpoint)
-    network = built({**backbone, **conversion.overrides},
-                    conversion.part('backbone'), f"'{checkpoint}'")
+    network = built(
+        {**backbone, **conversion.overrides},
+        conversion.part('backbone'),
+        f"'{checkpoint}'",
+    )
     check_settings(conversion, network, f"'{checkpoint}'", 'model.backbone')
     return network, _normalisation_of(cfg)
 
@@ -163,18 +181,31 @@ def _digest(network: nn.Module) -> str:
     digest = hashlib.sha256(repr(network).encode())
     for key, value in network.state_dict().items():
         digest.update(key.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(
-            torch.uint8).numpy().tobytes() if value.numel() else b'')
+        digest.update(
+            value.detach()
+            .cpu()
+            .contiguous()
+            .view(-1)
+            .view(torch.uint8)
+            .numpy()
+            .tobytes()
+            if value.numel()
+            else b''
+        )
     return digest.hexdigest()
 
 
 def _normalisation_of(cfg: Config) -> Optional[Normalisation]:
     """Means and deviations of a config, if it tells."""
-    processor = cfg.get('data_preprocessor') or cfg.get('model', {}).get(
-        'data_preprocessor') or {}
+    processor = (
+        cfg.get('data_preprocessor')
+        or cfg.get('model', {}).get('data_preprocessor')
+        or {}
+    )
     if processor.get('to_rgb') is False:
-        raise InputError('its images are BGR (to_rgb=False of the config); '
-                         'here they are RGB')
+        raise InputError(
+            'its images are BGR (to_rgb=False of the config); here they are RGB'
+        )
     if processor.get('mean') and processor.get('std'):
         return processor['mean'], processor['std']
     return None

@@ -25,23 +25,35 @@ from .sources import Source
 from .views import Crop, ImageViews, batch_of
 
 
-def header_of(encoder: Encoder, source: Source, crop: Crop, views: int,
-              seed: int, dtype: str) -> dict:
+def header_of(
+    encoder: Encoder, source: Source, crop: Crop, views: int, seed: int, dtype: str
+) -> dict:
     """What tells features from all others, in JSON's types."""
     drawn = list(crop) if views else list(crop[:-1])
     return dict(
-        model=encoder.name, sha256=encoder.sha256, weights=encoder.weights,
-        normalisation=list(encoder.normalisation), data=source.fingerprint(),
-        root=source.root, split=source.split, num=len(source),
-        classes=source.classes, transform=drawn, views=views,
-        seed=seed if views else None, dtype=dtype)
+        model=encoder.name,
+        sha256=encoder.sha256,
+        weights=encoder.weights,
+        normalisation=list(encoder.normalisation),
+        data=source.fingerprint(),
+        root=source.root,
+        split=source.split,
+        num=len(source),
+        classes=source.classes,
+        transform=drawn,
+        views=views,
+        seed=seed if views else None,
+        dtype=dtype,
+    )
 
 
-def embed(encoder: Encoder,
-          images: ImageViews,
-          batches: Sequence[Tensor],
-          num_workers: int = 0,
-          told: str = '') -> Iterator[Tuple[Tensor, np.ndarray]]:
+def embed(
+    encoder: Encoder,
+    images: ImageViews,
+    batches: Sequence[Tensor],
+    num_workers: int = 0,
+    told: str = '',
+) -> Iterator[Tuple[Tensor, np.ndarray]]:
     """Features of batches of images, one batch after the other.
 
     Args:
@@ -57,23 +69,28 @@ def embed(encoder: Encoder,
     """
     device = next(encoder.parameters()).device
     loader = DataLoader(
-        images, batch_sampler=[rows.tolist() for rows in batches],
-        num_workers=num_workers, collate_fn=batch_of,
-        pin_memory=device.type == 'cuda')
+        images,
+        batch_sampler=[rows.tolist() for rows in batches],
+        num_workers=num_workers,
+        collate_fn=batch_of,
+        pin_memory=device.type == 'cuda',
+    )
     bar = track(loader, told, disable=not told, total=len(batches))
     for batch, rows in zip(bar, batches):  # in this order the bar is ended
         yield rows, encoder(batch.to(device)).cpu().numpy()
 
 
-def extract_split(encoder: Encoder,
-                  source: Source,
-                  crop: Crop,
-                  folder: Path,
-                  views: int = 0,
-                  seed: int = 0,
-                  dtype: str = 'float32',
-                  batch_size: int = 256,
-                  num_workers: Optional[int] = None) -> Features:
+def extract_split(
+    encoder: Encoder,
+    source: Source,
+    crop: Crop,
+    folder: Path,
+    views: int = 0,
+    seed: int = 0,
+    dtype: str = 'float32',
+    batch_size: int = 256,
+    num_workers: Optional[int] = None,
+) -> Features:
     """Features of a split on disk, extracted unless they are there already.
 
     All processes of a group take part. Each takes whole batches, the same as
@@ -107,14 +124,14 @@ def extract_split(encoder: Encoder,
     # of this run alone: another one may extract the same
     half = [folder.with_name(f'{folder.name}.{uuid4().hex}.half')]
     broadcast_object_list(half)
-    images = [ImageViews(source, crop, view, seed)
-              for view in (range(views) if views else [None])]
+    images = [
+        ImageViews(source, crop, view, seed)
+        for view in (range(views) if views else [None])
+    ]
     try:
-        _extract(encoder, source, images, half[0], dtype, batch_size,
-                 num_workers)
+        _extract(encoder, source, images, half[0], dtype, batch_size, num_workers)
         if is_main_process():
-            (half[0] / 'header.json').write_text(
-                json.dumps(header, indent=1) + '\n')
+            (half[0] / 'header.json').write_text(json.dumps(header, indent=1) + '\n')
             try:
                 half[0].replace(folder)
             except OSError:  # another run was faster
@@ -127,9 +144,15 @@ def extract_split(encoder: Encoder,
     return read_features(folder)
 
 
-def _extract(encoder: Encoder, source: Source, images: List[ImageViews],
-             folder: Path, dtype: str, batch_size: int,
-             num_workers: Optional[int]) -> None:
+def _extract(
+    encoder: Encoder,
+    source: Source,
+    images: List[ImageViews],
+    folder: Path,
+    dtype: str,
+    batch_size: int,
+    num_workers: Optional[int],
+) -> None:
     """Write the features of all views and the labels, by all processes."""
     rank, world = get_dist_info()
     device = next(encoder.parameters()).device
@@ -139,10 +162,12 @@ def _extract(encoder: Encoder, source: Source, images: List[ImageViews],
         try:
             folder.mkdir(parents=True)
             np.lib.format.open_memmap(
-                path, 'w+', dtype, (len(images), len(source), dim))
+                path, 'w+', dtype, (len(images), len(source), dim)
+            )
         except OSError as error:
-            raise InputError(f"'{folder.parent}' can't be written ({error}): "
-                             'give another --features') from error
+            raise InputError(
+                f"'{folder.parent}' can't be written ({error}): give another --features"
+            ) from error
         if source.labels is not None:
             np.save(folder / 'labels.npy', source.labels.numpy())
     barrier()
@@ -150,29 +175,30 @@ def _extract(encoder: Encoder, source: Source, images: List[ImageViews],
     if num_workers is None:
         # torchrun's ranks share the node's cores, Slurm's have their own
         ranks = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
-        num_workers = 0 if source.kind == 'idx' else max(
-            1, available_cores() // ranks)
+        num_workers = 0 if source.kind == 'idx' else max(1, available_cores() // ranks)
     begin = np.load(path, mmap_mode='r').offset
     # plain writes: of a mapped page that two ranks share, one part may be
     # lost on a network drive
     with path.open('r+b') as file:
         for number, view in enumerate(images):
-            told = (f'{source.split or source.kind}, view {number + 1} of '
-                    f'{len(images)}')
-            for rows, features in embed(encoder, view, batches, num_workers,
-                                        '' if rank else told):
+            told = f'{source.split or source.kind}, view {number + 1} of {len(images)}'
+            for rows, features in embed(
+                encoder, view, batches, num_workers, '' if rank else told
+            ):
                 block = features.astype(dtype)  # [B, D]
                 if not np.isfinite(block).all():
                     raise InputError(
                         f'features of images {int(rows[0])} to '
                         f'{int(rows[-1])} are not finite in {dtype}: check '
-                        'the checkpoint, or take --dtype float32')
+                        'the checkpoint, or take --dtype float32'
+                    )
                 lost = np.linalg.norm(block - features, axis=1)
-                if (lost > .01 * np.linalg.norm(features, axis=1)).any():
+                if (lost > 0.01 * np.linalg.norm(features, axis=1)).any():
                     raise InputError(
                         f'features of images {int(rows[0])} to '
                         f'{int(rows[-1])} are too small for {dtype}, which '
-                        'loses more than 1 % of one: take --dtype float32')
+                        'loses more than 1 % of one: take --dtype float32'
+                    )
                 row = number * len(source) + int(rows[0])
                 file.seek(begin + row * dim * block.itemsize)
                 file.write(block.tobytes())

@@ -5,10 +5,12 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def extract_features(backbone: nn.Module,
-                     images: Tensor,
-                     prepare: Callable[[Tensor], Tensor],
-                     batch_size: int = 500) -> Tensor:
+def extract_features(
+    backbone: nn.Module,
+    images: Tensor,
+    prepare: Callable[[Tensor], Tensor],
+    batch_size: int = 500,
+) -> Tensor:
     """Pooled features of a frozen backbone, in eval mode.
 
     Args:

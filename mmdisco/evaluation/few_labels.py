@@ -1,4 +1,5 @@
 """Which training images keep their label."""
+
 import random
 from typing import Sequence
 
@@ -9,8 +10,7 @@ from mmdisco.datasets.shares import class_shares, read_share
 from mmdisco.errors import InputError
 
 
-def rows_per_class(labels: Tensor, num_classes: int, k: int,
-                   seed: int) -> Tensor:
+def rows_per_class(labels: Tensor, num_classes: int, k: int, seed: int) -> Tensor:
     """Choose k images of each class.
 
     Args:
@@ -29,12 +29,12 @@ def rows_per_class(labels: Tensor, num_classes: int, k: int,
     if int(counts.min()) < k:
         raise InputError(
             f'class {int(counts.argmin())} has {int(counts.min())} training '
-            f'images, {k} are wanted of each: take fewer')
+            f'images, {k} are wanted of each: take fewer'
+        )
     return choose_rows(labels, [k] * num_classes, random.Random(seed))
 
 
-def rows_of_share(labels: Tensor, num_classes: int, percent: str,
-                  seed: int) -> Tensor:
+def rows_of_share(labels: Tensor, num_classes: int, percent: str, seed: int) -> Tensor:
     """Choose a share of the images, as evenly over the classes as can be.
 
     Args:
@@ -55,12 +55,12 @@ def rows_of_share(labels: Tensor, num_classes: int, percent: str,
     if 0 in taken:
         raise InputError(
             f'{percent} % of {len(labels)} images leaves class '
-            f'{taken.index(0)} without one: take a larger share')
+            f'{taken.index(0)} without one: take a larger share'
+        )
     return choose_rows(labels, taken, rng)
 
 
-def choose_rows(labels: Tensor, taken: Sequence[int],
-                rng: random.Random) -> Tensor:
+def choose_rows(labels: Tensor, taken: Sequence[int], rng: random.Random) -> Tensor:
     """Choose some images of each class.
 
     Args:
@@ -73,7 +73,6 @@ def choose_rows(labels: Tensor, taken: Sequence[int],
     """
     order = torch.tensor(rng.sample(range(len(labels)), len(labels)))
     by_class = order[labels[order].argsort(stable=True)]  # [M]
-    groups = by_class.split(
-        torch.bincount(labels, minlength=len(taken)).tolist())
+    groups = by_class.split(torch.bincount(labels, minlength=len(taken)).tolist())
     chosen = [rows[:num] for rows, num in zip(groups, taken)]
     return torch.cat(chosen).sort().values

@@ -7,14 +7,16 @@ from .linear import GRID
 from .logistic import fit_classifier
 
 
-def kd_probe(train_features: Tensor,
-             train_labels: Tensor,
-             teacher_logits: Tensor,
-             test_features: Tensor,
-             test_labels: Tensor,
-             held_out: int,
-             loss: Callable,
-             grid: Sequence[float] = GRID) -> Dict[str, float]:
+def kd_probe(
+    train_features: Tensor,
+    train_labels: Tensor,
+    teacher_logits: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    held_out: int,
+    loss: Callable,
+    grid: Sequence[float] = GRID,
+) -> Dict[str, float]:
     """A linear probe that learns from labels and from a teacher's logits.
 
     Otherwise as :func:`linear_probe`: standardised features, the penalty
@@ -40,19 +42,22 @@ def kd_probe(train_features: Tensor,
     num_classes = teacher_logits.shape[1]
 
     def objective(logits: Tensor, part: Tensor) -> Tensor:
-        return loss(logits, teacher_logits[part].to(logits),
-                    train_labels[part])
+        return loss(logits, teacher_logits[part].to(logits), train_labels[part])
 
-    def score(fit: Optional[Tensor], strength: float, features: Tensor,
-              labels: Tensor) -> HeldOutScore:
-        probe = fit_classifier(train_features, num_classes, objective,
-                               strength, fit)
+    def score(
+        fit: Optional[Tensor], strength: float, features: Tensor, labels: Tensor
+    ) -> HeldOutScore:
+        probe = fit_classifier(train_features, num_classes, objective, strength, fit)
         return held_out_score(probe.logits(features), labels)
 
     fit, val = last_rows(train_labels, held_out)
-    scores = {strength: score(fit, strength, train_features[val],
-                              train_labels[val]) for strength in grid}
+    scores = {
+        strength: score(fit, strength, train_features[val], train_labels[val])
+        for strength in grid
+    }
     best = best_setting(scores)
     return dict(
         accuracy=score(None, best, test_features, test_labels).percent,
-        validation=scores[best].percent, strength=best)
+        validation=scores[best].percent,
+        strength=best,
+    )

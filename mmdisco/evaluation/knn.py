@@ -16,12 +16,15 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
     """
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:
-        raise InputError(f'label {low if low < 0 else high} is outside the '
-                         f'{num_classes} classes, 0 to {num_classes - 1}')
+        raise InputError(
+            f'label {low if low < 0 else high} is outside the '
+            f'{num_classes} classes, 0 to {num_classes - 1}'
+        )
 
 
-def knn_votes(cosine: Tensor, labels: Tensor, num_classes: int,
-              temperature: float) -> Tensor:
+def knn_votes(
+    cosine: Tensor, labels: Tensor, num_classes: int, temperature: float
+) -> Tensor:
     """What neighbours say, weighted by how similar they are.
 
     Args:
@@ -36,21 +39,25 @@ def knn_votes(cosine: Tensor, labels: Tensor, num_classes: int,
     Raises:
         InputError: If the temperature is too low.
     """
-    if temperature < .002:
-        raise InputError(f'temperature {temperature} of kNN is too low for its '
-                         'votes: take .002 or more')
+    if temperature < 0.002:
+        raise InputError(
+            f'temperature {temperature} of kNN is too low for its '
+            'votes: take .002 or more'
+        )
     weights = (cosine.double() / temperature).exp()  # [N, k]
     zeros = weights.new_zeros(len(cosine), num_classes)
     return zeros.scatter_add_(1, labels, weights)
 
 
-def knn_scores(train_features: Tensor,
-               train_labels: Tensor,
-               test_features: Tensor,
-               num_classes: int,
-               k: int = 20,
-               temperature: float = .07,
-               chunk: int = 1024) -> Tensor:
+def knn_scores(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    num_classes: int,
+    k: int = 20,
+    temperature: float = 0.07,
+    chunk: int = 1024,
+) -> Tensor:
     """Weighted k-nearest-neighbour votes by cosine similarity.
 
     A class gets :math:`\\sum \\exp(\\cos / T)` over those of the k most

@@ -6,12 +6,18 @@ from .choice import HeldOutScore, best_setting, held_out_score, last_rows
 from .logistic import LinearClassifier, cross_entropy_of, fit_classifier
 
 # Inverse strengths of the L2 penalty, the same for whatever is compared.
-GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.)
+GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
-def strength_scores(features: Tensor, labels: Tensor, num_classes: int,
-                    fit: Tensor, val: Tensor, grid: Sequence[float],
-                    device: str = 'cpu') -> Dict[float, HeldOutScore]:
+def strength_scores(
+    features: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    fit: Tensor,
+    val: Tensor,
+    grid: Sequence[float],
+    device: str = 'cpu',
+) -> Dict[float, HeldOutScore]:
     """Held-out score for each L2 penalty.
 
     Args:
@@ -29,19 +35,19 @@ def strength_scores(features: Tensor, labels: Tensor, num_classes: int,
     loss = cross_entropy_of(labels, num_classes)
     scores = {}
     for strength in grid:
-        probe = fit_classifier(features, num_classes, loss, strength, fit,
-                               device)
-        scores[strength] = held_out_score(probe.logits(features[val]),
-                                          labels[val])
+        probe = fit_classifier(features, num_classes, loss, strength, fit, device)
+        scores[strength] = held_out_score(probe.logits(features[val]), labels[val])
     return scores
 
 
-def linear_probe(train_features: Tensor,
-                 train_labels: Tensor,
-                 test_features: Tensor,
-                 test_labels: Tensor,
-                 held_out: int,
-                 grid: Sequence[float] = GRID) -> Dict[str, float]:
+def linear_probe(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    held_out: int,
+    grid: Sequence[float] = GRID,
+) -> Dict[str, float]:
     """Logistic regression on fixed features, by L-BFGS to convergence.
 
     Features are standardised by the training split. The penalty is chosen on
@@ -69,13 +75,13 @@ def linear_probe(train_features: Tensor,
     return dict(
         accuracy=100 * float((guess == test_labels).double().mean()),
         validation=validation,
-        strength=best)
+        strength=best,
+    )
 
 
-def linear_logits(features: Tensor,
-                  labels: Tensor,
-                  held_out: int,
-                  grid: Sequence[float] = GRID) -> Tensor:
+def linear_logits(
+    features: Tensor, labels: Tensor, held_out: int, grid: Sequence[float] = GRID
+) -> Tensor:
     """Logits that a linear probe gives the features it learned from.
 
     Args:
@@ -91,17 +97,19 @@ def linear_logits(features: Tensor,
     return _fit(features, labels, best).logits(features)
 
 
-def _fit(features: Tensor, labels: Tensor,
-         strength: float) -> LinearClassifier:
+def _fit(features: Tensor, labels: Tensor, strength: float) -> LinearClassifier:
     num_classes = int(labels.max()) + 1
-    return fit_classifier(features, num_classes,
-                          cross_entropy_of(labels, num_classes), strength)
+    return fit_classifier(
+        features, num_classes, cross_entropy_of(labels, num_classes), strength
+    )
 
 
-def _choose(features: Tensor, labels: Tensor, held_out: int,
-            grid: Sequence[float]) -> Tuple[float, float]:
+def _choose(
+    features: Tensor, labels: Tensor, held_out: int, grid: Sequence[float]
+) -> Tuple[float, float]:
     """The best penalty on the last features, and its per cent there."""
-    scores = strength_scores(features, labels, int(labels.max()) + 1,
-                             *last_rows(labels, held_out), grid)
+    scores = strength_scores(
+        features, labels, int(labels.max()) + 1, *last_rows(labels, held_out), grid
+    )
     best = best_setting(scores)
     return best, scores[best].percent

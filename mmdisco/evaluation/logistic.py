@@ -20,6 +20,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 class LinearClassifier(NamedTuple):
     """Of features that it standardises first."""
+
     weight: Tensor  # [D, C]
     bias: Tensor  # [C]
     mean: Tensor  # [D]
@@ -29,19 +30,24 @@ class LinearClassifier(NamedTuple):
         """Of features of any precision, fp32, [N, C]."""
         scaled = self.weight / self.std[:, None]  # [D, C]
         bias = (self.bias - self.mean @ scaled).float()
-        return torch.cat([
-            torch.addmm(bias, part.to(bias.device).float(), scaled.float())
-            for part in features.split(chunk)])
+        return torch.cat(
+            [
+                torch.addmm(bias, part.to(bias.device).float(), scaled.float())
+                for part in features.split(chunk)
+            ]
+        )
 
 
-def fit_classifier(features: Tensor,
-                   num_classes: int,
-                   loss: Loss,
-                   strength: float,
-                   rows: Optional[Tensor] = None,
-                   device: str = 'cpu',
-                   standardise: bool = True,
-                   chunk: int = 65536) -> LinearClassifier:
+def fit_classifier(
+    features: Tensor,
+    num_classes: int,
+    loss: Loss,
+    strength: float,
+    rows: Optional[Tensor] = None,
+    device: str = 'cpu',
+    standardise: bool = True,
+    chunk: int = 65536,
+) -> LinearClassifier:
     """Train a linear classifier to convergence, by L-BFGS.
 
     It minimises what scikit-learn's ``LogisticRegression(C=strength)`` does,
@@ -71,20 +77,24 @@ def fit_classifier(features: Tensor,
     """
     rows = torch.arange(len(features)) if rows is None else rows  # [N]
     num, dim = len(rows), features.shape[1]
-    mean, std = _moments(features, rows, chunk) if standardise else (
-        torch.zeros(dim).double(), torch.ones(dim).double())  # [D] each
+    mean, std = (
+        _moments(features, rows, chunk)
+        if standardise
+        else (torch.zeros(dim).double(), torch.ones(dim).double())
+    )  # [D] each
 
     if not bool((mean + std).isfinite().all()):
-        raise InputError('the features are not finite: extract them anew, '
-                         'from a checkpoint whose weights are')
+        raise InputError(
+            'the features are not finite: extract them anew, '
+            'from a checkpoint whose weights are'
+        )
 
     def prepared(part: Tensor) -> Tensor:
         x = (features[part].double() - mean) / std  # [n, D]
         return x.to(device)
 
     parts: List[Tensor] = list(rows.split(chunk))
-    kept = ([prepared(part) for part in parts]
-            if 8 * num * dim <= KEEP else None)
+    kept = [prepared(part) for part in parts] if 8 * num * dim <= KEEP else None
 
     def chunks() -> Iterable[Tensor]:
         return kept or map(prepared, parts)  # [n, D] each
@@ -96,7 +106,7 @@ def fit_classifier(features: Tensor,
     def objective(flat: np.ndarray) -> Tuple[float, np.ndarray]:
         found = torch.from_numpy(flat).to(device).view(dim + 1, -1)
         found.requires_grad_()
-        total = 0.
+        total = 0.0
         for x, part in zip(chunks(), parts):
             value = loss(torch.addmm(found[-1], x, in_basis(found[:-1])), part)
             value = value * (len(part) / num)
@@ -104,27 +114,34 @@ def fit_classifier(features: Tensor,
             total += value.item()
         penalised = in_basis(found[:-1]).square().sum() * (penalty / 2)
         penalised.backward()
-        return (total + penalised.item(),
-                found.grad.flatten().double().cpu().numpy())
+        return (total + penalised.item(), found.grad.flatten().double().cpu().numpy())
 
     with threads_for(min(num, chunk) * dim * num_classes):
         in_basis = _even_curvature(chunks(), num, dim, num_classes, penalty)
         start = np.zeros((dim + 1) * num_classes)
         # no slope at all where features never change
         steep = max(np.abs(objective(start)[1]).max(), 1e-8)
-        found = minimize(objective, start, jac=True, method='L-BFGS-B',
-                         options=dict(maxiter=5000, maxfun=50000, ftol=0,
-                                      gtol=SLOPE * steep))
+        found = minimize(
+            objective,
+            start,
+            jac=True,
+            method='L-BFGS-B',
+            options=dict(maxiter=5000, maxfun=50000, ftol=0, gtol=SLOPE * steep),
+        )
     if not np.abs(found.jac).max() <= ROUNDED * steep:
-        raise InputError('the classifier did not converge '
-                         f'({found.message}): take a stronger penalty')
+        raise InputError(
+            'the classifier did not converge '
+            f'({found.message}): take a stronger penalty'
+        )
     weights = torch.from_numpy(found.x).to(device).view(dim + 1, num_classes)
-    return LinearClassifier(in_basis(weights[:-1]), weights[-1],
-                            mean.to(device), std.to(device))
+    return LinearClassifier(
+        in_basis(weights[:-1]), weights[-1], mean.to(device), std.to(device)
+    )
 
 
-def _even_curvature(chunks: Iterable[Tensor], num: int, dim: int,
-                    num_classes: int, penalty: float) -> Callable:
+def _even_curvature(
+    chunks: Iterable[Tensor], num: int, dim: int, num_classes: int, penalty: float
+) -> Callable:
     """A basis of the weights in which the loss is curved about evenly.
 
     L-BFGS takes a third of the steps there. Of fewer images than features it
@@ -160,16 +177,16 @@ def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:
         InputError: If a label is outside the classes.
     """
     check_labels(labels, num_classes)
-    return lambda logits, rows: F.cross_entropy(
-        logits, labels[rows].to(logits.device))
+    return lambda logits, rows: F.cross_entropy(logits, labels[rows].to(logits.device))
 
 
 def _moments(features: Tensor, rows: Tensor, chunk: int):
     """Mean and deviation, [D] each; 1 where a feature never changes."""
     parts = rows.split(chunk)
     mean = sum(features[p].double().sum(0) for p in parts) / len(rows)
-    square = sum((features[p].double() - mean).square().sum(0)
-                 for p in parts) / len(rows)
+    square = sum((features[p].double() - mean).square().sum(0) for p in parts) / len(
+        rows
+    )
     std = square.sqrt()
     constant = std <= 10 * torch.finfo(torch.float).eps * mean.abs()
-    return mean, std.masked_fill(constant, 1.)
+    return mean, std.masked_fill(constant, 1.0)

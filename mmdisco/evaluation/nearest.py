@@ -8,11 +8,13 @@ from mmdisco.datasets.neighbours import largest
 from mmdisco.errors import InputError
 
 
-def nearest(train_features: Tensor,
-            test_features: Tensor,
-            k: int,
-            rows: int = 1024,
-            columns: int = 16384) -> Tuple[Tensor, Tensor]:
+def nearest(
+    train_features: Tensor,
+    test_features: Tensor,
+    k: int,
+    rows: int = 1024,
+    columns: int = 16384,
+) -> Tuple[Tensor, Tensor]:
     """Find the most similar training features by cosine, exactly.
 
     The training features are read once, chunk by chunk, so they may be
@@ -45,7 +47,8 @@ def nearest(train_features: Tensor,
         raise InputError(
             f'training features are {train_features.shape[1]}-d, test '
             f'features {test_features.shape[1]}-d: extract both with one '
-            'backbone')
+            'backbone'
+        )
     device = test_features.device
     num = len(test_features)
     test = F.normalize(test_features.float(), dim=1)  # [N, D]
@@ -54,16 +57,17 @@ def nearest(train_features: Tensor,
     memory = torch.empty(min(rows, num) * columns, device=device)
     for first in range(0, len(train_features), columns):
         train = F.normalize(
-            train_features[first:first + columns].to(device).float(),
-            dim=1)  # [m, D]
+            train_features[first : first + columns].to(device).float(), dim=1
+        )  # [m, D]
         for begin in range(0, num, rows):
             part = slice(begin, begin + rows)
             width = len(test[part]), len(train)
-            similarity = memory[:width[0] * width[1]].view(width)  # [n, m]
+            similarity = memory[: width[0] * width[1]].view(width)  # [n, m]
             torch.mm(test[part], train.T, out=similarity)
             best, place = largest(similarity, min(k, len(train)))
             cosine[part], index[part] = _merge(
-                cosine[part], index[part], best, place + first)
+                cosine[part], index[part], best, place + first
+            )
     return cosine, index
 
 
@@ -78,12 +82,14 @@ def check_neighbours(k: int, num: int) -> None:
         InputError: If there are fewer.
     """
     if num < k:
-        raise InputError(f'k={k} neighbours of {num} training features: take '
-                         'a smaller k')
+        raise InputError(
+            f'k={k} neighbours of {num} training features: take a smaller k'
+        )
 
 
-def _merge(cosine: Tensor, index: Tensor, best: Tensor,
-           place: Tensor) -> Tuple[Tensor, Tensor]:
+def _merge(
+    cosine: Tensor, index: Tensor, best: Tensor, place: Tensor
+) -> Tuple[Tensor, Tensor]:
     """The k best of those found so far and of a chunk's, [n, k].
 
     The former are of lower indices, so a stable sort keeps them first.

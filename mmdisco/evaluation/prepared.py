@@ -1,4 +1,5 @@
 """What the tools of tools/eval do alike, before and after a protocol."""
+
 import argparse
 import hashlib
 import json
@@ -22,6 +23,7 @@ from .views import DEFAULTS, Crop
 
 class Prepared(NamedTuple):
     """What a protocol works on."""
+
     train: Features
     test: Features
     device: str
@@ -30,9 +32,11 @@ class Prepared(NamedTuple):
 
 def crop_of(args: argparse.Namespace, kind: str) -> Crop:
     """How images of this kind are cut, with what the user says."""
-    told = {key: getattr(args, key)
-            for key in ('resize', 'crop', 'interpolation')
-            if getattr(args, key) is not None}
+    told = {
+        key: getattr(args, key)
+        for key in ('resize', 'crop', 'interpolation')
+        if getattr(args, key) is not None
+    }
     told.setdefault('scale', getattr(args, 'scale', Crop().scale))
     crop = DEFAULTS.get(kind, Crop())
     if crop.resize is None and {'resize', 'crop'} & told.keys():
@@ -51,15 +55,14 @@ def encoder_of(args: argparse.Namespace):
         raise InputError('--mean and --std go together: give both')
     init_processes(args.launcher)
     normalisation = (args.mean, args.std) if args.mean else None
-    encoder = open_encoder(args.model, args.checkpoint, args.arch,
-                           normalisation)
+    encoder = open_encoder(args.model, args.checkpoint, args.arch, normalisation)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     return encoder.to(device), device
 
 
-def prepare(args: argparse.Namespace,
-            check: Callable[[Source], object],
-            views: int = 0) -> Prepared:
+def prepare(
+    args: argparse.Namespace, check: Callable[[Source], object], views: int = 0
+) -> Prepared:
     """Features of both splits, extracted or found.
 
     Args:
@@ -81,29 +84,47 @@ def prepare(args: argparse.Namespace,
     encoder, device = encoder_of(args)
     found = []
     start = time.perf_counter()
-    headers = [header_of(encoder, source, crop_of(args, source.kind), number,
-                         args.seed, args.dtype)
-               for source, number in zip(sources, (views, 0))]
+    headers = [
+        header_of(
+            encoder, source, crop_of(args, source.kind), number, args.seed, args.dtype
+        )
+        for source, number in zip(sources, (views, 0))
+    ]
     for source, number in zip(sources, (views, 0)):
         crop = crop_of(args, source.kind)
         folder = _folder(args, headers) / source.split
         before = (folder / 'header.json').is_file()
         features = extract_split(
-            encoder, source, crop, folder, number, args.seed, args.dtype,
-            args.batch_size, args.workers)
+            encoder,
+            source,
+            crop,
+            folder,
+            number,
+            args.seed,
+            args.dtype,
+            args.batch_size,
+            args.workers,
+        )
         found.append(features)
-        say(f'{source.split}: {len(source)} images of {len(source.classes)} '
+        say(
+            f'{source.split}: {len(source)} images of {len(source.classes)} '
             f'classes, {features.plain.shape[1]}-d features '
-            f"{'found in' if before else 'written to'} {folder}")
+            f'{"found in" if before else "written to"} {folder}'
+        )
     for note in _doubts(sources, found):
         say(f'warning: {note}')
     about = dict(
-        model=args.model, sha256=encoder.sha256, data=args.data,
+        model=args.model,
+        sha256=encoder.sha256,
+        data=args.data,
         images=[len(source) for source in sources],
         classes=sources[0].classes,
         transform=list(crop_of(args, sources[0].kind)),
-        normalisation=list(encoder.normalisation), views=views,
-        seed=args.seed, seconds_of_features=time.perf_counter() - start)
+        normalisation=list(encoder.normalisation),
+        views=views,
+        seed=args.seed,
+        seconds_of_features=time.perf_counter() - start,
+    )
     return Prepared(*found, device, about)
 
 
@@ -111,26 +132,31 @@ def _doubts(sources: List[Source], found: List[Features]) -> Iterator[str]:
     """What makes scores of these images doubtful."""
     number = copies(*sources)
     if number:
-        yield (f'{number} of the test images (at most 64 were looked at) are '
-               'training images, too: a score by them says little of other '
-               'images')
+        yield (
+            f'{number} of the test images (at most 64 were looked at) are '
+            'training images, too: a score by them says little of other '
+            'images'
+        )
     num = len(sources[1])
     if num < 100:
-        yield (f'there are {num} test images: each is {100 / num:.2g} % of a '
-               'score')
+        yield (f'there are {num} test images: each is {100 / num:.2g} % of a score')
     for source, features in zip(sources, found):
         some = features.plain[[*spread(len(source))]].float()  # [n, D]
         if len(some) > 1 and bool((some == some[0]).all()):
-            yield (f'the features of the {source.split} images are all the '
-                   'same: check the checkpoint and --mean and --std')
+            yield (
+                f'the features of the {source.split} images are all the '
+                'same: check the checkpoint and --mean and --std'
+            )
 
 
 def _folder(args: argparse.Namespace, headers: List[dict]) -> Path:
     """Of both splits: named by all that their features depend on."""
     if args.features:
         return Path(args.features)
-    told = [{key: header[key] for key in header
-             if key not in ('model', 'root')} for header in headers]
+    told = [
+        {key: header[key] for key in header if key not in ('model', 'root')}
+        for header in headers
+    ]
     name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
     return Path('work_dirs', 'features', f'{stem(args)}-{name}')
 
@@ -149,17 +175,16 @@ def say(line: str) -> None:
 
 def report_path(args: argparse.Namespace, tool: str) -> Path:
     """Where the report of a tool goes."""
-    return Path(args.out or Path('work_dirs', 'eval', stem(args),
-                                 f'{tool}.json'))
+    return Path(args.out or Path('work_dirs', 'eval', stem(args), f'{tool}.json'))
 
 
-def report(args: argparse.Namespace, tool: str, result: dict,
-           summary: str) -> None:
+def report(args: argparse.Namespace, tool: str, result: dict, summary: str) -> None:
     """Write a report, then print the summary, the last line."""
     path = report_path(args, tool)
     if is_main_process():
         with written_whole(path) as half:
-            half.write_text(json.dumps(
-                dict(summary=summary, **result), indent=1) + '\n')
+            half.write_text(
+                json.dumps(dict(summary=summary, **result), indent=1) + '\n'
+            )
     say(f'report: {path}')
     say(summary)

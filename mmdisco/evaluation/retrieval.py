@@ -3,11 +3,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def average_precisions(train_features: Tensor,
-                       train_labels: Tensor,
-                       test_features: Tensor,
-                       test_labels: Tensor,
-                       rows: int = 64) -> Tensor:
+def average_precisions(
+    train_features: Tensor,
+    train_labels: Tensor,
+    test_features: Tensor,
+    test_labels: Tensor,
+    rows: int = 64,
+) -> Tensor:
     """How well images of a class are found by one of it.
 
     Each test image is a query, the training images are ranked by cosine
@@ -33,8 +35,9 @@ def average_precisions(train_features: Tensor,
     train_labels = train_labels.to(device)
     rank = torch.arange(1, len(train) + 1, device=device)  # [M]
     found = []
-    for query, label in zip(test_features.split(rows),
-                            test_labels.to(device).split(rows)):
+    for query, label in zip(
+        test_features.split(rows), test_labels.to(device).split(rows)
+    ):
         cosine = F.normalize(query.float(), dim=1) @ train.T  # [n, M]
         order = cosine.argsort(dim=1, descending=True, stable=True)
         hits = (train_labels[order] == label[:, None]).double()  # [n, M]

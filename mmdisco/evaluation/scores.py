@@ -24,8 +24,7 @@ def top_k(scores: Tensor, labels: Tensor, k: int) -> float:
     return 100 * float(hits.double().mean())
 
 
-def calibration_error(probabilities: Tensor, labels: Tensor,
-                      bins: int = 15) -> float:
+def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
     """Expected calibration error of the most probable class, in per cent.
 
     Over bins of equal width, the mean distance of confidence and accuracy
@@ -60,16 +59,20 @@ def classifier_scores(logits: Tensor, labels: Tensor) -> Dict:
     logits = logits.cpu().double()
     classes = logits.shape[1]
     pairs = labels * classes + logits.argmax(1)
-    confusion = torch.bincount(
-        pairs, minlength=classes**2).view(classes, classes)  # [C, C]
+    confusion = torch.bincount(pairs, minlength=classes**2).view(
+        classes, classes
+    )  # [C, C]
     counts = confusion.sum(1)
     per_class = [
-        100 * int(confusion[c, c]) / int(n) if n else None
-        for c, n in enumerate(counts)]
+        100 * int(confusion[c, c]) / int(n) if n else None for c, n in enumerate(counts)
+    ]
     told = [share for share in per_class if share is not None]
     return dict(
-        top1=top_k(logits, labels, 1), top5=top_k(logits, labels, 5),
+        top1=top_k(logits, labels, 1),
+        top5=top_k(logits, labels, 5),
         mean_class=sum(told) / len(told),
         calibration_error=calibration_error(logits.softmax(1), labels),
         nll=float(F.cross_entropy(logits, labels)),
-        per_class=per_class, confusion=confusion.tolist())
+        per_class=per_class,
+        confusion=confusion.tolist(),
+    )

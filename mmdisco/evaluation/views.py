@@ -21,16 +21,20 @@ class Crop(NamedTuple):
         interpolation (str): 'bilinear' or 'bicubic', antialiased.
         scale (float): Least share of the image's area in a random view.
     """
+
     resize: Optional[int] = 256
     crop: Optional[int] = 224
     interpolation: str = 'bilinear'
-    scale: float = .08
+    scale: float = 0.08
 
 
 # Sources whose images are small: those of MNIST's kind stay as they are,
 # CIFAR's are enlarged as in the paper's protocol.
-DEFAULTS = dict(idx=Crop(None, None), cifar10=Crop(224, 224, 'bicubic'),
-                cifar100=Crop(224, 224, 'bicubic'))
+DEFAULTS = dict(
+    idx=Crop(None, None),
+    cifar10=Crop(224, 224, 'bicubic'),
+    cifar100=Crop(224, 224, 'bicubic'),
+)
 
 
 class ImageViews(Dataset):
@@ -50,18 +54,27 @@ class ImageViews(Dataset):
         InputError: If the crop is larger than the image.
     """
 
-    def __init__(self, source: Source, crop: Crop,
-                 view: Optional[int] = None, seed: int = 0) -> None:
+    def __init__(
+        self, source: Source, crop: Crop, view: Optional[int] = None, seed: int = 0
+    ) -> None:
         if crop.resize and crop.crop > crop.resize:
-            raise InputError(f'a crop of {crop.crop} pixels of an edge of '
-                             f'{crop.resize}: resize to as many or more')
+            raise InputError(
+                f'a crop of {crop.crop} pixels of an edge of '
+                f'{crop.resize}: resize to as many or more'
+            )
         self.source, self.crop = source, crop
         self.view, self.seed = view, seed
         self.mode = InterpolationMode(crop.interpolation)
-        self.centre = v2.Compose([
-            v2.Resize(crop.resize, self.mode, antialias=True),
-            v2.CenterCrop(crop.crop),
-        ]) if crop.resize else v2.Identity()
+        self.centre = (
+            v2.Compose(
+                [
+                    v2.Resize(crop.resize, self.mode, antialias=True),
+                    v2.CenterCrop(crop.crop),
+                ]
+            )
+            if crop.resize
+            else v2.Identity()
+        )
 
     def __len__(self) -> int:
         return len(self.source)
@@ -71,15 +84,26 @@ class ImageViews(Dataset):
         image = self.source[index]
         if self.view is None:
             return v2.functional.pil_to_tensor(self.centre(image))
-        random = v2.Compose([
-            v2.RandomResizedCrop(
-                self.crop.crop or image.size[::-1], (self.crop.scale, 1.),
-                interpolation=self.mode, antialias=True),
-            v2.RandomHorizontalFlip()])
+        random = v2.Compose(
+            [
+                v2.RandomResizedCrop(
+                    self.crop.crop or image.size[::-1],
+                    (self.crop.scale, 1.0),
+                    interpolation=self.mode,
+                    antialias=True,
+                ),
+                v2.RandomHorizontalFlip(),
+            ]
+        )
         with torch.random.fork_rng(devices=()):
             # torch takes the lower 32 bits of a seed
-            torch.manual_seed(int(np.random.SeedSequence(
-                [self.seed, self.view, index]).generate_state(1)[0]))
+            torch.manual_seed(
+                int(
+                    np.random.SeedSequence(
+                        [self.seed, self.view, index]
+                    ).generate_state(1)[0]
+                )
+            )
             return v2.functional.pil_to_tensor(random(image))
 
 
@@ -92,6 +116,7 @@ def batch_of(images) -> Tensor:
     shapes = {tuple(image.shape[1:]) for image in images}
     if len(shapes) > 1:
         sizes = ' and '.join('x'.join(map(str, s)) for s in sorted(shapes)[:2])
-        raise InputError(f'images of {sizes} pixels in one batch: set --resize '
-                         'and --crop')
+        raise InputError(
+            f'images of {sizes} pixels in one batch: set --resize and --crop'
+        )
     return torch.stack(images)

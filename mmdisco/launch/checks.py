@@ -1,4 +1,5 @@
 """What a config must not say, found before anything is built."""
+
 import math
 import os
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from mmdisco.errors import InputError
 
 class _Range(NamedTuple):
     """Numbers that a setting takes; elements of a list are looked at each."""
+
     low: float
     high: float = math.inf
     whole: bool = False
@@ -22,16 +24,20 @@ class _Range(NamedTuple):
     besides: tuple = ()  # other values
 
     def takes(self, value: Any) -> bool:
-        if any(value is other or (value == other and not isinstance(
-                value, bool)) for other in self.besides):
+        if any(
+            value is other or (value == other and not isinstance(value, bool))
+            for other in self.besides
+        ):
             return True
         if isinstance(value, bool) or not isinstance(
-                value, Integral if self.whole else Number):
+            value, Integral if self.whole else Number
+        ):
             return False
-        return (math.isfinite(value)
-                and (self.low < value or self.low == value and not self.above)
-                and (value < self.high
-                     or self.high == value and not self.below))
+        return (
+            math.isfinite(value)
+            and (self.low < value or self.low == value and not self.above)
+            and (value < self.high or self.high == value and not self.below)
+        )
 
     def __str__(self) -> str:
         text = 'an integer' if self.whole else 'a number'
@@ -43,6 +49,7 @@ class _Range(NamedTuple):
 
 class _OneOf(NamedTuple):
     """Values that a setting takes."""
+
     values: tuple
     words: str
 
@@ -56,18 +63,19 @@ class _OneOf(NamedTuple):
 _COUNT, _FROM_0 = _Range(1, whole=True), _Range(0, whole=True)
 _POSITIVE, _NOT_NEGATIVE = _Range(0, above=True), _Range(0)
 _SHARE, _BELOW_1 = _Range(0, 1), _Range(0, 1, below=True)
-_EVERY = _Range(1, whole=True, besides=(-1, ))
+_EVERY = _Range(1, whole=True, besides=(-1,))
 
 # Settings by their dotted names, where * is any part of one; the first row
 # that fits holds.
 _SETTINGS = {
-    'log_level': _OneOf(('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
-                        'DEBUG, INFO, WARNING, ERROR or CRITICAL'),
-    'optim_wrapper.clip_grad': _OneOf((None, ), 'None or a dict, as '
-                                      'dict(max_norm=1.)'),
+    'log_level': _OneOf(
+        ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
+        'DEBUG, INFO, WARNING, ERROR or CRITICAL',
+    ),
+    'optim_wrapper.clip_grad': _OneOf((None,), 'None or a dict, as dict(max_norm=1.)'),
     '*_dataloader.batch_size': _COUNT,
     '*_dataloader.num_workers': _FROM_0,
-    '*_dataloader.prefetch_factor': _Range(1, whole=True, besides=(None, )),
+    '*_dataloader.prefetch_factor': _Range(1, whole=True, besides=(None,)),
     '*_dataloader.timeout': _NOT_NEGATIVE,
     '*_dataloader.num_batch_per_epoch': _COUNT,
     'train_cfg.max_epochs': _COUNT,
@@ -76,8 +84,7 @@ _SETTINGS = {
     'train_cfg.val_begin': _FROM_0,
     'optim_wrapper.accumulative_counts': _COUNT,
     # infinite: the norm is logged, and nothing clipped
-    'optim_wrapper.clip_grad.max_norm': _Range(
-        0, above=True, besides=(math.inf, )),
+    'optim_wrapper.clip_grad.max_norm': _Range(0, above=True, besides=(math.inf,)),
     'optim_wrapper.optimizer.lr': _POSITIVE,
     'optim_wrapper.optimizer.weight_decay': _NOT_NEGATIVE,
     'optim_wrapper.optimizer.momentum': _BELOW_1,
@@ -91,18 +98,18 @@ _SETTINGS = {
     'param_scheduler*.gamma': _POSITIVE,
     'param_scheduler*.begin': _FROM_0,
     'param_scheduler*.end': _COUNT,
-    'param_scheduler*.T_max': _Range(1, whole=True, besides=(None, )),
+    'param_scheduler*.T_max': _Range(1, whole=True, besides=(None,)),
     'param_scheduler*.step_size': _COUNT,
     'param_scheduler*.milestones': _COUNT,
-    'param_scheduler*.eta_min': _Range(0, besides=(None, )),
-    'param_scheduler*.eta_min_ratio': _Range(0, besides=(None, )),
-    'randomness.seed': _Range(0, 2**32 - 1, whole=True, besides=(None, )),
+    'param_scheduler*.eta_min': _Range(0, besides=(None,)),
+    'param_scheduler*.eta_min_ratio': _Range(0, besides=(None,)),
+    'randomness.seed': _Range(0, 2**32 - 1, whole=True, besides=(None,)),
     # images are divided by it
-    '*data_preprocessor.std': _Range(0, above=True, besides=(None, )),
-    '*data_preprocessor.mean': _Range(-math.inf, besides=(None, )),
+    '*data_preprocessor.std': _Range(0, above=True, besides=(None,)),
+    '*data_preprocessor.mean': _Range(-math.inf, besides=(None,)),
     'model*.head.loss.queue_len': _FROM_0,  # SwAV's, which is off at 0
     'model*distill*.queue_len': _COUNT,
-    'model*.queue_len': _Range(1, whole=True, besides=('auto', )),
+    'model*.queue_len': _Range(1, whole=True, besides=('auto',)),
     'model*temperature': _POSITIVE,
     'model*_temp': _POSITIVE,
     'model*.loss_weight': _NOT_NEGATIVE,
@@ -115,7 +122,7 @@ _SETTINGS = {
     'model*head*.num_classes': _COUNT,
     'model*.in_channels': _COUNT,
     'model*.out_channels': _COUNT,
-    'model*_channels': _Range(0, whole=True, besides=(None, )),
+    'model*_channels': _Range(0, whole=True, besides=(None,)),
     'model*.feat_dim': _COUNT,
     'model*.num_prototypes': _COUNT,
     'default_hooks.online_knn.interval': _FROM_0,
@@ -133,30 +140,38 @@ _SETTINGS = {
     '*.pipeline.*.crop_size': _POSITIVE,  # mmdet's may be a share
 }
 # Dicts that nothing works without, if a config has them.
-_NEEDED = ('data_preprocessor', 'model.ssl', 'model.teacher',
-           'model.distill', 'model.backbone',
-           'train_dataloader.dataset', 'val_dataloader.dataset',
-           'test_dataloader.dataset', 'optim_wrapper.optimizer')
+_NEEDED = (
+    'data_preprocessor',
+    'model.ssl',
+    'model.teacher',
+    'model.distill',
+    'model.backbone',
+    'train_dataloader.dataset',
+    'val_dataloader.dataset',
+    'test_dataloader.dataset',
+    'optim_wrapper.optimizer',
+)
 # Whether they hold one dict or several, each has a type.
 _LISTS = ('custom_hooks', 'param_scheduler', 'visualizer.vis_backends')
 # Scores of a pre-training, by the hooks that give them.
 _ONLINE = dict(
-    OnlineKNNHook=('knn_top1', ),
-    OnlineProbeHook=('probe_top1', ),
-    FeatureQualityHook=('rank_me', 'uniformity', 'alignment'))
+    OnlineKNNHook=('knn_top1',),
+    OnlineProbeHook=('probe_top1',),
+    FeatureQualityHook=('rank_me', 'uniformity', 'alignment'),
+)
 # Python packages of mmengine's visual back ends: any of a row's will do.
 _PACKAGES = dict(
     TensorboardVisBackend=('tensorboardX', 'tensorboard'),
-    WandbVisBackend=('wandb', ),
-    MLflowVisBackend=('mlflow', ),
-    ClearMLVisBackend=('clearml', ),
-    NeptuneVisBackend=('neptune', ),
-    DVCLiveVisBackend=('dvclive', ),
-    AimVisBackend=('aim', ))
+    WandbVisBackend=('wandb',),
+    MLflowVisBackend=('mlflow',),
+    ClearMLVisBackend=('clearml',),
+    NeptuneVisBackend=('neptune',),
+    DVCLiveVisBackend=('dvclive',),
+    AimVisBackend=('aim',),
+)
 
 
-def check_config(cfg: Config, parts: Tuple[str, ...],
-                 split: str = 'val') -> None:
+def check_config(cfg: Config, parts: Tuple[str, ...], split: str = 'val') -> None:
     """Refuse what would stop a run later, or make it a run in vain.
 
     Args:
@@ -172,8 +187,10 @@ def check_config(cfg: Config, parts: Tuple[str, ...],
     """
     for name in parts:
         if not isinstance(cfg.get(name), dict):
-            raise InputError(f'{name} of the config is {cfg.get(name)!r}, but '
-                             'the run needs it: it must be a dict')
+            raise InputError(
+                f'{name} of the config is {cfg.get(name)!r}, but '
+                'the run needs it: it must be a dict'
+            )
     for name, value in _leaves(cfg._cfg_dict):
         if value is None and name in _NEEDED:
             raise InputError(f'{name} is None, but the run needs it')
@@ -199,8 +216,14 @@ def range_of(name: str) -> Union[_Range, _OneOf, None]:
     while parts[-1].isdigit():
         parts.pop()
     name = '.'.join(parts)
-    return next((allowed for pattern, allowed in _SETTINGS.items()
-                 if fnmatchcase(name, pattern)), None)
+    return next(
+        (
+            allowed
+            for pattern, allowed in _SETTINGS.items()
+            if fnmatchcase(name, pattern)
+        ),
+        None,
+    )
 
 
 def _leaves(node: Any, name: str = '') -> Iterator[Tuple[str, Any]]:
@@ -230,8 +253,9 @@ def _check_dicts(cfg: Config, name: str) -> None:
     for i, entry in enumerate(several(node)):
         if not isinstance(entry, dict) or 'type' not in entry:
             raise InputError(
-                f"{name}.{i} is {entry!r}, but must be a dict with a type, as "
-                f"{name}.{i}.type=NAME, or None to leave it out")
+                f'{name}.{i} is {entry!r}, but must be a dict with a type, as '
+                f'{name}.{i}.type=NAME, or None to leave it out'
+            )
 
 
 def _check_packages(cfg: Config) -> None:
@@ -240,9 +264,10 @@ def _check_packages(cfg: Config) -> None:
         packages = _PACKAGES.get(backend['type'], ())
         if packages and not any(map(find_spec, packages)):
             raise InputError(
-                f"visualizer: {backend['type']} needs the package "
+                f'visualizer: {backend["type"]} needs the package '
                 f"{packages[-1]}, which is not installed: run 'pip install "
-                f"{packages[-1]}'")
+                f"{packages[-1]}'"
+            )
 
 
 def _check_top(cfg: Config, name: str) -> None:
@@ -256,7 +281,8 @@ def _check_top(cfg: Config, name: str) -> None:
         if classes and most > classes:
             raise InputError(
                 f'{name} counts hits among the {most} best classes, but '
-                f'model.head.num_classes is {classes}: set {name}.topk=1')
+                f'model.head.num_classes is {classes}: set {name}.topk=1'
+            )
 
 
 def _check_best(cfg: Config) -> None:
@@ -264,24 +290,34 @@ def _check_best(cfg: Config) -> None:
     hooks = cfg.get('default_hooks') or {}
     hook = hooks.get('checkpoint') or {}
     metrics = several(cfg.get('val_evaluator'))
-    if metrics and any(not isinstance(metric, dict) or metric.get('type')
-                       != 'Accuracy' for metric in metrics):
+    if metrics and any(
+        not isinstance(metric, dict) or metric.get('type') != 'Accuracy'
+        for metric in metrics
+    ):
         return  # of others the names are not known here
-    known = [f'accuracy/top{k}' for metric in metrics
-             for k in several(metric.get('topk', 1))]
+    known = [
+        f'accuracy/top{k}' for metric in metrics for k in several(metric.get('topk', 1))
+    ]
     if not metrics:
-        online = {entry['type'] for entry in (
-            *filter(None, hooks.values()), *several(cfg.get('custom_hooks')))
-            if entry.get('interval') != 0}
+        online = {
+            entry['type']
+            for entry in (
+                *filter(None, hooks.values()),
+                *several(cfg.get('custom_hooks')),
+            )
+            if entry.get('interval') != 0
+        }
         if 'OnlineKNNHook' not in online:
             return  # nothing is evaluated
-        known = [name for kind, names in _ONLINE.items() if kind in online
-                 for name in names]
+        known = [
+            name for kind, names in _ONLINE.items() if kind in online for name in names
+        ]
     for name in several(hook.get('save_best')):
         if name not in ('auto', *known):
             raise InputError(
                 f"default_hooks.checkpoint.save_best is '{name}', but the "
-                f'evaluation gives {" and ".join(known)}')
+                f'evaluation gives {" and ".join(known)}'
+            )
 
 
 def check_folder(path: str, option: str) -> None:
@@ -294,11 +330,15 @@ def check_folder(path: str, option: str) -> None:
     Raises:
         InputError: If it, or a folder above it, is a file or read-only.
     """
-    found = next(part for part in (Path(path), *Path(path).absolute().parents)
-                 if part.exists())
+    found = next(
+        part for part in (Path(path), *Path(path).absolute().parents) if part.exists()
+    )
     if not found.is_dir():
-        raise InputError(f"{option} '{path}': '{found}' is a file, not a "
-                         f'folder: choose another {option}')
+        raise InputError(
+            f"{option} '{path}': '{found}' is a file, not a "
+            f'folder: choose another {option}'
+        )
     if not os.access(found, os.W_OK | os.X_OK):
-        raise InputError(f"{option} '{path}': '{found}' is not writable: "
-                         f'choose another {option}')
+        raise InputError(
+            f"{option} '{path}': '{found}' is not writable: choose another {option}"
+        )

@@ -22,8 +22,11 @@ def check_detection_files(cfg: Config, *splits: str) -> None:
     """
     for split in splits:
         for dataset in datasets_of(cfg.get(f'{split}_dataloader')):
-            _check(dataset.get('ann_file'), dataset.get('data_root') or '',
-                   f'{split}_dataloader')
+            _check(
+                dataset.get('ann_file'),
+                dataset.get('data_root') or '',
+                f'{split}_dataloader',
+            )
             classes_of(dataset)
         for metric in several(cfg.get(f'{split}_evaluator')):
             _check(metric.get('ann_file'), '', f'{split}_evaluator')
@@ -33,7 +36,8 @@ def _check(file, root: str, name: str) -> None:
     if file and '://' not in f'{root}{file}' and not Path(root, file).is_file():
         raise MissingFileError(
             f"no annotations '{Path(root, file)}' of {name}: put them there, "
-            'or name the folder of the data: --cfg-options data_root=FOLDER')
+            'or name the folder of the data: --cfg-options data_root=FOLDER'
+        )
 
 
 def classes_of(dataset: dict) -> Optional[Tuple[str, ...]]:
@@ -49,7 +53,9 @@ def classes_of(dataset: dict) -> Optional[Tuple[str, ...]]:
     classes = (dataset.get('metainfo') or {}).get('classes')
     if isinstance(classes, str):
         if not Path(classes).is_file():
-            raise InputError(f"metainfo.classes is the text '{classes}': write "
-                             f"('{classes}', ) for a single class")
+            raise InputError(
+                f"metainfo.classes is the text '{classes}': write "
+                f"('{classes}', ) for a single class"
+            )
         classes = list_from_file(classes)
     return None if classes is None else tuple(classes)

@@ -12,13 +12,13 @@ from .scope import ours
 # The variables that each launcher gives its processes.
 _GIVEN = dict(
     pytorch=('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
-    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'))
+    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+)
 
 
 def local_rank() -> int:
     """Rank of this process on its node, by torchrun or Slurm."""
-    return int(os.environ.get('LOCAL_RANK',
-                              os.environ.get('SLURM_LOCALID', 0)))
+    return int(os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', 0)))
 
 
 def prepare_dist(cfg: Config, launcher: str) -> None:
@@ -42,7 +42,8 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
         type=ours(cfg, 'GlooDistributedDataParallel'),
         device_ids=None,
         broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
 
 
 def init_processes(launcher: str) -> None:
@@ -60,14 +61,15 @@ def init_processes(launcher: str) -> None:
 
 def _init_without_cuda(launcher: str) -> bool:
     """Make a gloo group, if there is a launcher and no CUDA."""
-    missing = [name for name in _GIVEN.get(launcher, ())
-               if name not in os.environ]
+    missing = [name for name in _GIVEN.get(launcher, ()) if name not in os.environ]
     if missing:
         tool = dict(pytorch='dist', slurm='slurm')[launcher]
-        raise InputError(f'--launcher {launcher} is for processes that it '
-                         f'has started ({", ".join(missing)} not set): use '
-                         f'tools/{tool}_train.sh, or {tool}_eval.sh for '
-                         'tools/eval')
+        raise InputError(
+            f'--launcher {launcher} is for processes that it '
+            f'has started ({", ".join(missing)} not set): use '
+            f'tools/{tool}_train.sh, or {tool}_eval.sh for '
+            'tools/eval'
+        )
     if launcher == 'none' or torch.cuda.is_available():
         return False
     if launcher == 'slurm':
@@ -77,8 +79,9 @@ def _init_without_cuda(launcher: str) -> bool:
         os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
         os.environ.setdefault('MASTER_PORT', '29500')
     elif launcher == 'mpi':
-        raise InputError('--launcher mpi needs CUDA; without a GPU use '
-                         'tools/dist_train.sh')
+        raise InputError(
+            '--launcher mpi needs CUDA; without a GPU use tools/dist_train.sh'
+        )
     torch_dist.init_process_group('gloo')
     return True
 

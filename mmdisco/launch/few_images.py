@@ -18,12 +18,14 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
     """
     # takes most of a second, and every tool imports this module
     from sklearn.datasets import load_sample_images
+
     photos = load_sample_images().images  # two, [427, 640, 3]
     rows, columns = (side // size for side in photos[0].shape[:2])
     for i in range(num):
         row, column = divmod(i // 2 % (columns * rows), columns)
-        tile = photos[i % 2][row * size:(row + 1) * size,
-                             column * size:(column + 1) * size]
+        tile = photos[i % 2][
+            row * size : (row + 1) * size, column * size : (column + 1) * size
+        ]
         path = folder / f'photo{i % 2}' / f'{i:03}.jpg'
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(tile).save(path)
@@ -53,9 +55,9 @@ def few_images(loader: dict, images: int, folder: Path) -> str:
         dataset.type = 'CustomDataset'
         dataset.pop('split', None)
     elif 'CIFAR' in kind:  # whose images need no loading, labels below 10
-        dataset.update(type='LabelledPhotos', pipeline=[
-            dict(type='LoadPhoto'),
-            *dataset.pipeline])
+        dataset.update(
+            type='LabelledPhotos', pipeline=[dict(type='LoadPhoto'), *dataset.pipeline]
+        )
         for key in ('split', 'download'):
             dataset.pop(key, None)
     if dataset.type == 'LabelledPhotos':  # the tiles are of two classes

@@ -11,21 +11,28 @@ from mmdisco.errors import InputError
 from .dist import local_rank
 
 # What mmengine says of a misspelt type or argument in a config.
-_TYPOS = ('unexpected keyword argument', 'is not in the',
-          'required positional argument', 'syntax errors in config',
-          'Cannot infer the rule for key')
+_TYPOS = (
+    'unexpected keyword argument',
+    'is not in the',
+    'required positional argument',
+    'syntax errors in config',
+    'Cannot infer the rule for key',
+)
 # What PyTorch says when the system has refused something, and what it means.
 _SYSTEM = {
-    r'Bus error|bus error|shared memory \(shm\)':
+    r'Bus error|bus error|shared memory \(shm\)': (
         'a worker of the loader found no shared memory: enlarge /dev/shm (for '
         'Docker, --shm-size=8g or --ipc=host), or set '
-        'train_dataloader.num_workers=0',
-    r'DataLoader worker \(pid.* (exited unexpectedly|is killed by signal)':
+        'train_dataloader.num_workers=0'
+    ),
+    r'DataLoader worker \(pid.* (exited unexpectedly|is killed by signal)': (
         'a worker of the loader was killed, most likely for want of memory: '
-        'lower train_dataloader.num_workers or batch_size',
-    r'EADDRINUSE|address already in use':
+        'lower train_dataloader.num_workers or batch_size'
+    ),
+    r'EADDRINUSE|address already in use': (
         'another run uses the port: set PORT to a free one, as PORT=29501 '
-        'bash tools/dist_train.sh; for Slurm, MASTER_PORT',
+        'bash tools/dist_train.sh; for Slurm, MASTER_PORT'
+    ),
 }
 # Where mmengine stores a data set's images, which fails if there are none.
 _STORE = '_serialize_data'
@@ -49,15 +56,19 @@ def one_line_errors():
     except (TypeError, KeyError, ValueError, SyntaxError) as error:
         calls = traceback.extract_tb(error.__traceback__)
         if any(call.name == _STORE for call in calls):
-            message = ('a data set of the config has no image left: look at '
-                       'its ann_file, data_prefix, classes and filter_cfg')
+            message = (
+                'a data set of the config has no image left: look at '
+                'its ann_file, data_prefix, classes and filter_cfg'
+            )
         elif any(typo in str(error) for typo in _TYPOS):
             message = f'the config does not fit: {error}'
         else:
             raise
     except RuntimeError as error:
-        message = next((says for words, says in _SYSTEM.items()
-                        if re.search(words, str(error))), None)
+        message = next(
+            (says for words, says in _SYSTEM.items() if re.search(words, str(error))),
+            None,
+        )
         if message is None:
             raise
     except KeyboardInterrupt:

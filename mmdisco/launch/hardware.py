@@ -1,4 +1,5 @@
 """What the hardware and the system offer."""
+
 import ctypes
 import platform
 from typing import Optional
@@ -20,7 +21,8 @@ def bf16_pays() -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(
         getattr(torch.cpu, name, bool)()
-        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported'))
+        for name in ('_is_avx512_bf16_supported', '_is_amx_tile_supported')
+    )
 
 
 def why_no_compiler() -> Optional[str]:
@@ -59,6 +61,7 @@ def keep_freed_memory() -> None:
 def draw_as_eager() -> None:
     """Have compiled code draw the random numbers of eager code."""
     import torch._inductor.config as inductor
+
     inductor.fallback_random = True
 
 
@@ -68,7 +71,8 @@ def save_activations_sparingly() -> None:
     What is cheap is computed again, up to three tenths of the memory.
     """
     import torch._functorch.config as functorch
-    functorch.activation_memory_budget = .7
+
+    functorch.activation_memory_budget = 0.7
 
 
 def set_up_process(speed: dict) -> None:

@@ -19,8 +19,10 @@ def add_hooks(cfg: Config) -> None:
     if not cfg.get('default_hooks'):
         cfg.default_hooks = {}
     hooks = cfg.default_hooks
-    named = {str(hook.type).rsplit('.', 1)[-1] for hook in (
-        *filter(None, hooks.values()), *(cfg.get('custom_hooks') or ()))}
+    named = {
+        str(hook.type).rsplit('.', 1)[-1]
+        for hook in (*filter(None, hooks.values()), *(cfg.get('custom_hooks') or ()))
+    }
     for name, kind in HOOKS.items():
         if kind not in named and name not in cfg.get('hooks_left_out', ()):
             hooks.setdefault(name, dict(type=ours(cfg, kind)))

@@ -31,6 +31,7 @@ def _die_with_parent() -> None:
 @dataclass
 class Job:
     """One training run in a folder of its own, which can be taken up again."""
+
     name: str
     config: str
     work_dir: Path
@@ -52,8 +53,11 @@ class Job:
         """
         cfg = Config.fromfile(self.config)
         cfg.merge_from_dict(self.options)
-        files = {value: sha256_of(value) for value in self.options.values()
-                 if isinstance(value, str) and Path(value).is_file()}
+        files = {
+            value: sha256_of(value)
+            for value in self.options.values()
+            if isinstance(value, str) and Path(value).is_file()
+        }
         settings = f'{cfg.pretty_text}\nfiles = {files}\n'
         if self.speed != 'off':
             settings += f'speed = {self.speed}\n'
@@ -68,8 +72,7 @@ class Job:
 
     def peak_memory(self) -> float:
         """Peak memory in MiB: of the GPU, or else of the whole process."""
-        logged = [values['memory'] for values in self.log()
-                  if 'memory' in values]
+        logged = [values['memory'] for values in self.log() if 'memory' in values]
         return max(logged, default=read_peak(self.work_dir))
 
     def log(self) -> List[dict]:
@@ -82,7 +85,7 @@ class Job:
 
     def seconds(self) -> float:
         """Time of all steps, from the logged mean time of each epoch."""
-        total, before = 0., 0
+        total, before = 0.0, 0
         for values in self.log():
             total += values['time'] * (values['iter'] - before)
             before = values['iter']
@@ -128,23 +131,35 @@ def run_jobs(jobs: Sequence[Job]) -> None:
             if stop.is_set():
                 return
             process = subprocess.Popen(
-                [sys.executable, '-W', 'ignore', TRAIN, job.config, '--resume',
-                 '--work-dir', str(job.work_dir), '--speed', job.speed,
-                 '--cfg-options', *options],
+                [
+                    sys.executable,
+                    '-W',
+                    'ignore',
+                    TRAIN,
+                    job.config,
+                    '--resume',
+                    '--work-dir',
+                    str(job.work_dir),
+                    '--speed',
+                    job.speed,
+                    '--cfg-options',
+                    *options,
+                ],
                 env=dict(os.environ, OMP_NUM_THREADS=str(cores // workers)),
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                preexec_fn=_die_with_parent)
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                preexec_fn=_die_with_parent,
+            )
             running.append(process)
         last = ''
         for line in process.stdout:
             last = line.strip() or last
             keep_peak(process.pid, job.work_dir)
             if 'Epoch(train)' in line or 'WARNING - Student' in line:
-                print(f"[{job.name}] {line.split(' - ')[-1].strip()}",
-                      flush=True)
+                print(f'[{job.name}] {line.split(" - ")[-1].strip()}', flush=True)
         if process.wait() and not stop.is_set():
-            raise InputError(f'{job.name} failed: {last} (log: '
-                             f'{job.work_dir})')
+            raise InputError(f'{job.name} failed: {last} (log: {job.work_dir})')
 
     with ThreadPoolExecutor(workers) as pool:
         try:

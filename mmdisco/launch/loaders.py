@@ -5,8 +5,9 @@ from torch.utils.data import DataLoader
 from .scope import is_detector
 
 
-def set_up_loader(cfg: Config, name: str, pin_memory: bool = True,
-                  persistent_workers: bool = True) -> None:
+def set_up_loader(
+    cfg: Config, name: str, pin_memory: bool = True, persistent_workers: bool = True
+) -> None:
     """Fill in what a loader's config leaves open, as mmpretrain's tools do.
 
     Args:
@@ -20,8 +21,10 @@ def set_up_loader(cfg: Config, name: str, pin_memory: bool = True,
     loader = cfg.get(name)
     if loader is None:
         return
-    loader.setdefault('collate_fn', dict(
-        type='pseudo_collate' if is_detector(cfg) else 'default_collate'))
+    loader.setdefault(
+        'collate_fn',
+        dict(type='pseudo_collate' if is_detector(cfg) else 'default_collate'),
+    )
     loader.setdefault('pin_memory', torch.cuda.is_available())
     loader.setdefault('persistent_workers', True)
     if not pin_memory:

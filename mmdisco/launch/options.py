@@ -27,7 +27,8 @@ class ConfigOptions(DictAction):
             if not key.strip() or not equals:
                 raise InputError(
                     f"--cfg-options wants key=value, got '{word}': no blanks "
-                    'around =, quotes around a value with blanks')
+                    'around =, quotes around a value with blanks'
+                )
             options[key] = _parse(key, text.strip())
         setattr(namespace, self.dest, options)
 
@@ -59,8 +60,12 @@ def _value(node: ast.expr) -> Any:
         return tuple(values) if isinstance(node, ast.Tuple) else values
     if isinstance(node, ast.Dict) and None not in node.keys:
         return {_value(k): _value(v) for k, v in zip(node.keys, node.values)}
-    if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-            and node.func.id == 'dict' and not node.args):
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == 'dict'
+        and not node.args
+    ):
         return {word.arg: _value(word.value) for word in node.keywords}
     if isinstance(node, ast.Name):  # a word without quotes
         return DictAction._parse_int_float_bool(node.id)
@@ -70,5 +75,6 @@ def _value(node: ast.expr) -> Any:
 def _wrong(key: str, text: str) -> InputError:
     return InputError(
         f"--cfg-options {key}: can't read '{text}': write lists as \"[a,b]\", "
-        "dicts as \"dict(type='A',x=1)\" or one option for each of their "
-        'keys, a.b=1 a.c=2')
+        'dicts as "dict(type=\'A\',x=1)" or one option for each of their '
+        'keys, a.b=1 a.c=2'
+    )

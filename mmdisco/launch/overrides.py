@@ -13,29 +13,58 @@ from mmpretrain import registry as registries
 from mmdisco.errors import InputError, MissingFileError
 
 # Top-level names that the runner or its hooks read by name.
-_READ = {'auto_scale_lr', 'sync_bn', 'find_unused_parameters', 'compile',
-         'activation_checkpointing', 'model_wrapper_cfg', 'data_root', 'smoke'}
+_READ = {
+    'auto_scale_lr',
+    'sync_bn',
+    'find_unused_parameters',
+    'compile',
+    'activation_checkpointing',
+    'model_wrapper_cfg',
+    'data_root',
+    'smoke',
+}
 _READ |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 
 # Templates of the _base_ files, and where a config puts their copies.
 _COPIED = dict(
-    teacher='model.teacher', student='model.ssl', testbed='model.ssl',
+    teacher='model.teacher',
+    student='model.ssl',
+    testbed='model.ssl',
     vis_backends='visualizer.vis_backends',
     train_pipeline='train_dataloader.dataset.pipeline',
-    view_pipeline='train_dataloader.dataset.pipeline.1.transforms.0')
+    view_pipeline='train_dataloader.dataset.pipeline.1.transforms.0',
+)
 
 # Hooks that mmengine adds, unless the config sets them to None.
-_DEFAULT_HOOKS = {'runtime_info', 'timer', 'sampler_seed', 'logger',
-                  'param_scheduler', 'checkpoint'}
+_DEFAULT_HOOKS = {
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+}
 
 # Keys that mmengine takes in dicts whose class does not tell them.
 _TAKEN = {
-    'optim_wrapper': {'type', 'constructor', 'paramwise_cfg', 'clip_grad',
-                      'accumulative_counts', 'loss_scale', 'dtype'},
+    'optim_wrapper': {
+        'type',
+        'constructor',
+        'paramwise_cfg',
+        'clip_grad',
+        'accumulative_counts',
+        'loss_scale',
+        'dtype',
+    },
     'optimizer': {'betas', 'eps', 'momentum', 'nesterov', 'weight_decay'},
     'param_scheduler': {'convert_to_iter_based'},
-    'train_dataloader': {'pin_memory', 'prefetch_factor', 'timeout',
-                         'persistent_workers', 'num_batch_per_epoch'},
+    'train_dataloader': {
+        'pin_memory',
+        'prefetch_factor',
+        'timeout',
+        'persistent_workers',
+        'num_batch_per_epoch',
+    },
     'default_hooks': _DEFAULT_HOOKS,
     'dist_cfg': {'timeout'},
     'randomness': {'diff_rank_seed'},
@@ -56,8 +85,9 @@ def read_config(path: str) -> Config:
     """
     if not Path(path).is_file():
         others = [str(p) for p in Path(path).parent.glob('*.py')]
-        raise MissingFileError(f"config '{path}' not found" +
-                               _nearest(str(path), others))
+        raise MissingFileError(
+            f"config '{path}' not found" + _nearest(str(path), others)
+        )
     try:
         return Config.fromfile(path)
     except FileNotFoundError as error:  # of a _base_
@@ -68,7 +98,8 @@ def read_config(path: str) -> Config:
         raise InputError(
             f"config '{path}' needs mmdet: run 'pip install -r "
             "requirements/detection.txt' and 'bash "
-            "tools/dev/install_mmcv_ops.sh python'") from error
+            "tools/dev/install_mmcv_ops.sh python'"
+        ) from error
 
 
 def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
@@ -89,17 +120,20 @@ def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
         if top in cfg and top not in _READ or top in _COPIED:
             goal = _COPIED.get(top, 'the place that uses it')
             if goal.split('.')[-1] in ('ssl', 'teacher') and (
-                    goal.split('.')[-1] not in cfg.model):
+                goal.split('.')[-1] not in cfg.model
+            ):
                 goal = 'model'
             parts = cfg.train_dataloader.dataset.get('datasets', ())
             rest = f'.{rest}' if rest else ''
             if top == 'train_pipeline' and parts:  # each has its own
                 goal = f'{rest} and '.join(
                     f'train_dataloader.dataset.datasets.{i}.pipeline'
-                    for i in range(len(parts)))
+                    for i in range(len(parts))
+                )
             raise InputError(
                 f"'{key}' is a template, copied when the config is read: "
-                f"override '{goal}{rest}'")
+                f"override '{goal}{rest}'"
+            )
         _check_key(cfg, key, value)
         if key == 'data_root':
             move_data(cfg, value)
@@ -139,13 +173,15 @@ def _leave_out(cfg: Config, options: dict) -> None:
         if cfg.get(name, default) is None:
             cfg[name] = default.copy()
     for split in ('val', 'test'):
-        names = [f'{split}_{part}' for part in ('cfg', 'dataloader',
-                                                'evaluator')]
+        names = [f'{split}_{part}' for part in ('cfg', 'dataloader', 'evaluator')]
         if any(cfg.get(name, '') is None for name in names):
             cfg.update(dict.fromkeys(names))
     hooks = cfg.get('default_hooks', {})
-    without = [name for name, hook in hooks.items()
-               if hook is None and name not in _DEFAULT_HOOKS]
+    without = [
+        name
+        for name, hook in hooks.items()
+        if hook is None and name not in _DEFAULT_HOOKS
+    ]
     for name in without:  # mmengine takes None for its own alone
         hooks.pop(name)
     if without:  # a dumped config leaves them out, too
@@ -180,18 +216,20 @@ def move_data(cfg: Config, root: str) -> None:
         for metric in metrics if isinstance(metrics, list) else [metrics]:
             if before and str(metric.get('ann_file', '')).startswith(before):
                 metric.ann_file = str(
-                    Path(root, metric.ann_file[len(before):].lstrip('/')))
+                    Path(root, metric.ann_file[len(before) :].lstrip('/'))
+                )
 
 
 def _check_optimizer(cfg: Config) -> None:
     """mmengine tells of an unknown type anywhere else, but not here."""
-    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get(
-        'type')
+    kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
     known = registries.OPTIMIZERS
     if isinstance(kind, str) and known.get(kind) is None:
         names = [*known.module_dict, *known.parent.module_dict]
-        raise InputError(f"optim_wrapper.optimizer.type: '{kind}' is no "
-                         'optimizer' + _nearest(kind, names))
+        raise InputError(
+            f"optim_wrapper.optimizer.type: '{kind}' is no "
+            'optimizer' + _nearest(kind, names)
+        )
 
 
 def _check_key(cfg: Config, key: str, value: Any) -> None:
@@ -209,8 +247,8 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
         if part not in known:
             raise InputError(
                 f"--cfg-options {key}: no '{part}' in "
-                f"{'.'.join(parts[:i]) or 'the config'}" +
-                _nearest(part, known))
+                f'{".".join(parts[:i]) or "the config"}' + _nearest(part, known)
+            )
         if isinstance(node, (list, tuple)):
             node = node[int(part)]
         elif part in node:
@@ -220,7 +258,8 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
     if isinstance(node, dict) and isinstance(value, (str, int, float)):
         raise InputError(
             f"--cfg-options {key}: wants a dict, got '{value}': set its keys, "
-            f'as {key}.{next(iter(node), "type")}=…')
+            f'as {key}.{next(iter(node), "type")}=…'
+        )
     number = isinstance(node, (int, float)) and not isinstance(node, bool)
     if number and isinstance(value, str) and value != 'auto':
         raise InputError(f"--cfg-options {key}: wants a number, got '{value}'")
@@ -245,8 +284,11 @@ def _arguments(node: dict) -> List[str]:
             if '__init__' not in vars(base):
                 continue
             parameters = inspect.signature(base.__init__).parameters
-            names += [n for n, p in parameters.items()
-                      if n != 'self' and p.kind != p.VAR_KEYWORD]
+            names += [
+                n
+                for n, p in parameters.items()
+                if n != 'self' and p.kind != p.VAR_KEYWORD
+            ]
             if all(p.kind != p.VAR_KEYWORD for p in parameters.values()):
                 break
         break
@@ -255,15 +297,17 @@ def _arguments(node: dict) -> List[str]:
 
 def datasets_of(node: Any) -> Iterator[dict]:
     """All data set configs below a node that have a data_root."""
-    children = node.values() if isinstance(node, (dict, Config)) else (
-        node if isinstance(node, (list, tuple)) else ())
+    children = (
+        node.values()
+        if isinstance(node, (dict, Config))
+        else (node if isinstance(node, (list, tuple)) else ())
+    )
     for child in children:
-        if isinstance(child, dict) and 'type' in child and (
-                'data_root' in child):
+        if isinstance(child, dict) and 'type' in child and ('data_root' in child):
             yield child
         yield from datasets_of(child)
 
 
 def _nearest(word: str, known: List[str]) -> str:
-    match = get_close_matches(word, known, 1, .5)
+    match = get_close_matches(word, known, 1, 0.5)
     return f": did you mean '{match[0]}'?" if match else ''

@@ -32,7 +32,9 @@ def fit_queue(cfg: Config, world_size: int) -> List[str]:
     if images < batch:
         raise InputError(
             f'{images} images are too few for one batch of {batch}: lower '
-            'train_dataloader.batch_size, or add images')
+            'train_dataloader.batch_size, or add images'
+        )
     ssl.queue_len = max(min(images // 2, LONGEST) // batch, 1) * batch
-    return [f'queue_len: {ssl.queue_len} keys for {images} images in batches '
-            f'of {batch}']
+    return [
+        f'queue_len: {ssl.queue_len} keys for {images} images in batches of {batch}'
+    ]

@@ -38,8 +38,9 @@ def set_start(cfg: Config, resume: Optional[str]) -> List[str]:
         if checkpoint is None:
             notes.append(
                 f"--resume: there is no checkpoint in '{cfg.work_dir}' yet, "
-                'the run begins' +
-                (f" with load_from='{load_from}'" if load_from else ''))
+                'the run begins'
+                + (f" with load_from='{load_from}'" if load_from else '')
+            )
     cfg.resume = checkpoint is not None
     cfg.load_from = checkpoint or load_from
     if cfg.load_from and '://' not in cfg.load_from:
@@ -60,11 +61,12 @@ def checkpoints_of(cfg: Config) -> tuple:
     if hook.get('out_dir'):  # where CheckpointHook makes a folder of that name
         folder = Path(hook.out_dir, folder.name)
     template = hook.get('filename_tmpl')
-    return folder, (template, ) if template else TEMPLATES
+    return folder, (template,) if template else TEMPLATES
 
 
-def newest_checkpoint(folder: Union[str, Path],
-                      templates: tuple = TEMPLATES) -> Optional[str]:
+def newest_checkpoint(
+    folder: Union[str, Path], templates: tuple = TEMPLATES
+) -> Optional[str]:
     """The checkpoint of a run with most iterations.
 
     mmengine goes by the file ``last_checkpoint``, which names a missing one
@@ -85,9 +87,11 @@ def newest_checkpoint(folder: Union[str, Path],
     newest = []
     for template in templates:
         name = re.compile(r'(\d+)'.join(map(re.escape, template.split('{}'))))
-        numbered = [(int(match[1]), str(file))
-                    for file in Path(folder).glob('*')
-                    if (match := name.fullmatch(file.name)) and file.is_file()]
+        numbered = [
+            (int(match[1]), str(file))
+            for file in Path(folder).glob('*')
+            if (match := name.fullmatch(file.name)) and file.is_file()
+        ]
         newest += [max(numbered)[1]] if numbered else []
     if len(newest) < 2:
         return newest[0] if newest else None

@@ -27,19 +27,20 @@ def scale_lr(runner: Runner) -> None:
         raise InputError(
             f'auto_scale_lr is for the Runner, not for {type(runner).__name__}'
             ': leave out runner_type, or set auto_scale_lr.enable=False and '
-            'the learning rate')
+            'the learning rate'
+        )
     runner.auto_scale_lr = dict(settings, enable=False)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     several = isinstance(runner.optim_wrapper, OptimWrapperDict)
     batch = batch_size_of(runner.train_dataloader)
-    for wrapper in (runner.optim_wrapper.values() if several else
-                    [runner.optim_wrapper]):
+    for wrapper in runner.optim_wrapper.values() if several else [runner.optim_wrapper]:
         accumulated = wrapper._accumulative_counts
         images = runner.world_size * batch * accumulated
         ratio = images / settings['base_batch_size']
         runner.logger.info(
             f'Scaling the original LR by {ratio:g}: {images} images a step '
             f'({runner.world_size} ranks x {batch} images x {accumulated} '
-            f'accumulated), the base is {settings["base_batch_size"]:g}')
+            f'accumulated), the base is {settings["base_batch_size"]:g}'
+        )
         for group in wrapper.param_groups:  # and base_lr of the log
             group['lr'] *= ratio

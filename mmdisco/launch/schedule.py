@@ -8,6 +8,7 @@ from .checks import several
 
 class _Wait(NamedTuple):
     """What waits for some time of a training."""
+
     hook: str
     argument: str  # that says how long
     default: int  # of the argument
@@ -17,26 +18,44 @@ class _Wait(NamedTuple):
 
 
 WAITS = [
-    _Wait('FreezeGradHook', 'iters', 0, 'iterations', 1,
-          'the weights stay frozen'),
-    _Wait('FreezeGradHook', 'epochs', 0, 'epochs', 1,
-          'the weights stay frozen'),
-    _Wait('SwAVQueueHook', 'start_epoch', 15, 'epochs', 1,
-          'the queue never starts'),
-    _Wait('MomentumTempHook', 'epochs', 30, 'epochs', 0,
-          'the temperature never reaches its end'),
-    _Wait('DenseCLHook', 'start_iters', 1000, 'iterations', 1,
-          'the dense loss never starts'),
-    _Wait('SwAVHook', 'epoch_queue_starts', 15, 'epochs', 1,
-          'the queue never starts'),
-    _Wait('EMAHook', 'begin_epoch', 0, 'epochs', 1,
-          'the average never starts'),
-    _Wait('EMAHook', 'begin_iter', 0, 'iterations', 1,
-          'the average never starts'),
-    _Wait('PipelineSwitchHook', 'switch_epoch', 0, 'epochs', 1,
-          'the pipeline never switches'),
-    _Wait('ConcatPipelineSwitchHook', 'switch_epoch', 0, 'epochs', 1,
-          'the pipeline never switches'),
+    _Wait('FreezeGradHook', 'iters', 0, 'iterations', 1, 'the weights stay frozen'),
+    _Wait('FreezeGradHook', 'epochs', 0, 'epochs', 1, 'the weights stay frozen'),
+    _Wait('SwAVQueueHook', 'start_epoch', 15, 'epochs', 1, 'the queue never starts'),
+    _Wait(
+        'MomentumTempHook',
+        'epochs',
+        30,
+        'epochs',
+        0,
+        'the temperature never reaches its end',
+    ),
+    _Wait(
+        'DenseCLHook',
+        'start_iters',
+        1000,
+        'iterations',
+        1,
+        'the dense loss never starts',
+    ),
+    _Wait('SwAVHook', 'epoch_queue_starts', 15, 'epochs', 1, 'the queue never starts'),
+    _Wait('EMAHook', 'begin_epoch', 0, 'epochs', 1, 'the average never starts'),
+    _Wait('EMAHook', 'begin_iter', 0, 'iterations', 1, 'the average never starts'),
+    _Wait(
+        'PipelineSwitchHook',
+        'switch_epoch',
+        0,
+        'epochs',
+        1,
+        'the pipeline never switches',
+    ),
+    _Wait(
+        'ConcatPipelineSwitchHook',
+        'switch_epoch',
+        0,
+        'epochs',
+        1,
+        'the pipeline never switches',
+    ),
 ]
 
 
@@ -71,14 +90,16 @@ def check_schedule(cfg: Config) -> List[str]:
                 f'param_scheduler.{i} ({scheduler.type}) begins after '
                 f'{begin} epochs, but train_cfg.max_epochs is {epochs}: set '
                 f'param_scheduler.{i}.begin, and the end of the warm-up '
-                'before it, to less')
+                'before it, to less'
+            )
     for i, scheduler in enumerate(schedulers_of(cfg)):
         _check_warm_up(i, scheduler, epochs)
     return [
         f'SimSiamHook keeps the lr of the predictor at {hook.lr}, which '
         f'--auto-scale-lr does not scale: set custom_hooks.{i}.lr'
         for i, hook in enumerate(cfg.get('custom_hooks') or ())
-        if hook.type == 'SimSiamHook' and cfg.auto_scale_lr.get('enable')]
+        if hook.type == 'SimSiamHook' and cfg.auto_scale_lr.get('enable')
+    ]
 
 
 def _check_warm_up(i: int, scheduler: dict, epochs: Optional[int]) -> None:
@@ -94,34 +115,47 @@ def _check_warm_up(i: int, scheduler: dict, epochs: Optional[int]) -> None:
     key = f'param_scheduler.{i}'
     by_epoch = scheduler.get('by_epoch', True)
     if first <= 0:
-        raise InputError(f'{key}.{name} is {first}, by which '
-                         f'{scheduler.type} divides: set it to a small '
-                         'number, as 1e-4')
+        raise InputError(
+            f'{key}.{name} is {first}, by which '
+            f'{scheduler.type} divides: set it to a small '
+            'number, as 1e-4'
+        )
     begin = scheduler.get('begin', 0)
     end = scheduler.get('end', epochs if by_epoch else None)
     converted = by_epoch and scheduler.get('convert_to_iter_based')
     if end is not None and end - begin == 1 and not converted:
-        unit, fix = ('epoch', f'set {key}.convert_to_iter_based=True, so that '
-                     'the rate rises by iteration') if by_epoch else (
-                         'iteration', f'set {key}.end to more')
+        unit, fix = (
+            (
+                'epoch',
+                f'set {key}.convert_to_iter_based=True, so that '
+                'the rate rises by iteration',
+            )
+            if by_epoch
+            else ('iteration', f'set {key}.end to more')
+        )
         raise InputError(
             f'{key} ({scheduler.type}) of one {unit} keeps the learning rate '
-            f'at {first:g} of its value for the whole run: {fix}')
+            f'at {first:g} of its value for the whole run: {fix}'
+        )
     if by_epoch and epochs and end is not None and end > epochs:
         raise InputError(
             f'{key} ({scheduler.type}) is a warm-up of {end} epochs, but '
-            f'train_cfg.max_epochs is {epochs}: set {key}.end to less')
+            f'train_cfg.max_epochs is {epochs}: set {key}.end to less'
+        )
 
 
 def _factors(scheduler: dict) -> Tuple[float, float, str]:
     """First and last factor of a warm-up, and the first one's name."""
     kind = str(scheduler.get('type'))
     if kind.startswith('Linear'):
-        return (scheduler.get('start_factor', 1 / 3),
-                scheduler.get('end_factor', 1.), 'start_factor')
+        return (
+            scheduler.get('start_factor', 1 / 3),
+            scheduler.get('end_factor', 1.0),
+            'start_factor',
+        )
     if kind.startswith('Constant'):
-        return scheduler.get('factor', 1 / 3), 1., 'factor'
-    return 1., 1., ''
+        return scheduler.get('factor', 1 / 3), 1.0, 'factor'
+    return 1.0, 1.0, ''
 
 
 def unreached(cfg: Config, epoch_length: int) -> List[str]:
@@ -139,11 +173,11 @@ def unreached(cfg: Config, epoch_length: int) -> List[str]:
     epochs = cfg.train_cfg.get('max_epochs')
     iters = epochs * epoch_length if epochs else cfg.train_cfg.max_iters
     lengths = dict(epochs=epochs or iters / epoch_length, iterations=iters)
-    return [f'{key} is {value}, but the training has {lengths[unit]:g} {unit}'
-            f': {what}'
-            for key, value, needs, unit, what in (*_of_hooks(cfg),
-                                                  *_of_schedulers(cfg))
-            if needs > lengths[unit]]
+    return [
+        f'{key} is {value}, but the training has {lengths[unit]:g} {unit}: {what}'
+        for key, value, needs, unit, what in (*_of_hooks(cfg), *_of_schedulers(cfg))
+        if needs > lengths[unit]
+    ]
 
 
 # Name and value of a setting, how long the training must be, in which unit,
@@ -156,27 +190,35 @@ def _of_hooks(cfg: Config) -> Iterator[_Need]:
     no_queue = (head.get('loss') or {}).get('queue_len') == 0
     for i, hook in enumerate(cfg.get('custom_hooks') or ()):
         for wait in WAITS:
-            if hook.type != wait.hook or (
-                    wait.hook == 'SwAVQueueHook' and no_queue):
+            if hook.type != wait.hook or (wait.hook == 'SwAVQueueHook' and no_queue):
                 continue
             value = hook.get(wait.argument, wait.default)
             if value:
-                yield (f'custom_hooks.{i}.{wait.argument} of {wait.hook}',
-                       value, value + wait.more, wait.unit, wait.what)
+                yield (
+                    f'custom_hooks.{i}.{wait.argument} of {wait.hook}',
+                    value,
+                    value + wait.more,
+                    wait.unit,
+                    wait.what,
+                )
 
 
 def _of_schedulers(cfg: Config) -> Iterator[_Need]:
     for i, scheduler in enumerate(schedulers_of(cfg)):
         unit = 'epochs' if scheduler.get('by_epoch', True) else 'iterations'
         key = f'param_scheduler.{i}'
-        what = f"{scheduler.type} never changes the rate there"
+        what = f'{scheduler.type} never changes the rate there'
         for j, milestone in enumerate(scheduler.get('milestones', ())):
-            yield (f'{key}.milestones.{j}', milestone, milestone + 1, unit,
-                   what)
+            yield (f'{key}.milestones.{j}', milestone, milestone + 1, unit, what)
         step = scheduler.get('step_size')
         if step:
             yield f'{key}.step_size', step, step + 1, unit, what
         first, last, _ = _factors(scheduler)
         if first < last and unit == 'iterations' and 'end' in scheduler:
-            yield (f'{key}.end', scheduler.end, scheduler.end, unit,
-                   'the warm-up never ends')
+            yield (
+                f'{key}.end',
+                scheduler.end,
+                scheduler.end,
+                unit,
+                'the warm-up never ends',
+            )

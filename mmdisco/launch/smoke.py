@@ -34,8 +34,10 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     work_dir = Path(cfg.work_dir)
     images = BATCH * BATCHES * world_size
     loaders = [cfg.train_dataloader, cfg.get('val_dataloader')]
-    kinds = [few_images(loader, images, work_dir / 'smoke_images')
-             for loader in filter(None, loaders)]
+    kinds = [
+        few_images(loader, images, work_dir / 'smoke_images')
+        for loader in filter(None, loaders)
+    ]
     online = cfg.default_hooks.get('online_knn') or {}
     for name in ('train', 'test'):
         if online.get(name):
@@ -49,8 +51,12 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
     for scheduler in schedulers_of(cfg):
         if scheduler.get('by_epoch', True):  # a warm-up ends before the run
-            scheduler.update({edge: min(scheduler[edge], EPOCHS - 1)
-                              for edge in scheduler.keys() & {'begin', 'end'}})
+            scheduler.update(
+                {
+                    edge: min(scheduler[edge], EPOCHS - 1)
+                    for edge in scheduler.keys() & {'begin', 'end'}
+                }
+            )
     if cfg.default_hooks.get('logger'):
         cfg.default_hooks.logger.interval = 1
 
@@ -79,8 +85,10 @@ def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
                 save_random(dict(backbone=cfg.model.backbone), path, seed=1)
             hook.checkpoint = str(path)
     if random:
-        return [f"SMOKE TEST: RANDOM weights of the {' and the '.join(random)}"
-                '. This run shows that the config works, and nothing else']
+        return [
+            f'SMOKE TEST: RANDOM weights of the {" and the ".join(random)}'
+            '. This run shows that the config works, and nothing else'
+        ]
     return ['SMOKE TEST: this run shows that the config works, nothing else']
 
 

@@ -42,10 +42,16 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
     move_data(cfg, str(folder))
     for loader in (cfg.train_dataloader, cfg.get('val_dataloader')):
         if loader:
-            loader.update(batch_size=min(loader.batch_size, BATCH),
-                          num_workers=0, persistent_workers=False)
-    for part in (cfg.train_dataloader, cfg.get('val_dataloader'),
-                 cfg.get('custom_hooks')):
+            loader.update(
+                batch_size=min(loader.batch_size, BATCH),
+                num_workers=0,
+                persistent_workers=False,
+            )
+    for part in (
+        cfg.train_dataloader,
+        cfg.get('val_dataloader'),
+        cfg.get('custom_hooks'),
+    ):
         if not cfg.get('smoke'):  # of a dumped config they are small already
             _shrink_sizes(part)
     cfg.smoke = True
@@ -54,8 +60,7 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
     _shorten(cfg)
     random = _random_student(cfg, work_dir / 'smoke_student.pth', main)
     what = 'RANDOM weights of the student. ' if random else ''
-    return [f'SMOKE TEST: {what}This run shows that the config works, and '
-            'nothing else']
+    return [f'SMOKE TEST: {what}This run shows that the config works, and nothing else']
 
 
 def _make_images(cfg: Config, folder: Path, images: int) -> None:
@@ -63,21 +68,32 @@ def _make_images(cfg: Config, folder: Path, images: int) -> None:
     from mmdet.registry import DATASETS
 
     from mmdisco.datasets.pasted import make_set
+
     dataset = next(datasets_of(cfg.train_dataloader))
-    classes = dataset.get('metainfo', {}).get(
-        'classes') or DATASETS.get(dataset.type).METAINFO['classes']
+    classes = (
+        dataset.get('metainfo', {}).get('classes')
+        or DATASETS.get(dataset.type).METAINFO['classes']
+    )
     # evaluators index them by all that the head tells; if they are fewer, the
     # other garments are of no class
     names = [*classes, *(f'none{i}' for i in range(10 - len(classes)))]
-    make_set(folder, 'voc' if dataset.type == 'VOCDataset' else 'coco',
-             images, TEST_IMAGES, DEMO, names=names, photos='sklearn')
+    make_set(
+        folder,
+        'voc' if dataset.type == 'VOCDataset' else 'coco',
+        images,
+        TEST_IMAGES,
+        DEMO,
+        names=names,
+        photos='sklearn',
+    )
 
 
 def _shorten(cfg: Config) -> None:
     by_epoch = 'max_epochs' in cfg.train_cfg
     cfg.train_cfg.update(
         dict(max_epochs=EPOCHS) if by_epoch else dict(max_iters=ITERS),
-        val_interval=EPOCHS if by_epoch else ITERS)
+        val_interval=EPOCHS if by_epoch else ITERS,
+    )
     cfg.train_cfg.pop('dynamic_intervals', None)
     for scheduler in schedulers_of(cfg):
         if by_epoch and scheduler.get('by_epoch', True):
@@ -121,22 +137,25 @@ def _lower(node: Any) -> None:
 
 def _random_student(cfg: Config, path: Path, main: bool) -> bool:
     """Make a student that fits; whether the config takes one."""
-    hooks = [hook for hook in cfg.get('custom_hooks') or ()
-             if hook.type == 'DetectionStudentHook'
-             and hook.get('checkpoint') != RANDOM]
+    hooks = [
+        hook
+        for hook in cfg.get('custom_hooks') or ()
+        if hook.type == 'DetectionStudentHook' and hook.get('checkpoint') != RANDOM
+    ]
     for hook in hooks:
         hook.checkpoint = str(path)
     if hooks and main:
         from mmdet.registry import MODELS
-        parts = [cfg.model.backbone,
-                 cfg.model.get('roi_head', {}).get('shared_head')]
+
+        parts = [cfg.model.backbone, cfg.model.get('roi_head', {}).get('shared_head')]
         state_dict = {}
         with torch.random.fork_rng(), quiet_init():
             torch.manual_seed(1)
             for part in filter(None, parts):
                 state_dict.update(
-                    (f'backbone.{key}', value) for key, value in
-                    MODELS.build(part).state_dict().items()
-                    if not key.startswith('norm.'))
+                    (f'backbone.{key}', value)
+                    for key, value in MODELS.build(part).state_dict().items()
+                    if not key.startswith('norm.')
+                )
         save_whole(dict(state_dict=state_dict, meta=dict(random=1)), path)
     return bool(hooks)

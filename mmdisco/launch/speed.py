@@ -42,16 +42,18 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
     if level == 'off':
         return []
     if is_detector(cfg):
-        raise InputError(f'--speed {level} is for pre-training; detectors '
-                         'take --amp')
+        raise InputError(f'--speed {level} is for pre-training; detectors take --amp')
     if cfg.get('runner_type', 'FastRunner') != 'FastRunner':
-        raise InputError(f'--speed {level} needs the FastRunner, the config '
-                         f'has runner_type={cfg.runner_type!r}: leave out one')
+        raise InputError(
+            f'--speed {level} needs the FastRunner, the config '
+            f'has runner_type={cfg.runner_type!r}: leave out one'
+        )
     gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
     half = level == 'auto' and bf16_pays()
     # in fp32, GPUs gain nothing from channels-last
-    if any(getattr(MODELS.get(loss.type), 'on', '') == 'feat'
-           for loss in losses_of(cfg)):
+    if any(
+        getattr(MODELS.get(loss.type), 'on', '') == 'feat' for loss in losses_of(cfg)
+    ):
         no_compiler = no_compiler or 'feature maps are recorded'
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'
@@ -61,7 +63,8 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         layout,
         draw_as_eager=level == 'exact',
         spare_activations=level == 'auto' and compiled,
-        keep_memory=not gpu and can_keep_freed_memory())
+        keep_memory=not gpu and can_keep_freed_memory(),
+    )
 
     if 'teacher' in cfg.model:
         teacher = cfg.model.teacher
@@ -78,9 +81,9 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
     _static_graph(cfg)
     cfg.default_hooks.runtime_info = dict(type='LateLogHook')
     views = level == 'auto' and _fast_views(cfg, on_device=gpu)
-    precision = dict(
-        BF16OptimWrapper='bf16', AmpOptimWrapper='mixed precision'
-    ).get(wrapper.get('type'), 'fp32')
+    precision = dict(BF16OptimWrapper='bf16', AmpOptimWrapper='mixed precision').get(
+        wrapper.get('type'), 'fp32'
+    )
     if level == 'auto' and not half:
         precision += ' (bf16 would be emulated here)'
     ways = [
@@ -90,11 +93,13 @@ def apply_speed(cfg: Config, level: str) -> List[str]:
         'freed memory kept' if cfg.speed.keep_memory else '',
         'fast views' if views else '',
     ]
-    notes = [f"speed {level}: {', '.join(filter(None, ways))}"]
+    notes = [f'speed {level}: {", ".join(filter(None, ways))}']
     if compiled:
-        notes.append('speed: the first iteration waits for the compiler, some '
-                     'minutes for a large network; torch keeps what it has '
-                     'compiled for later runs')
+        notes.append(
+            'speed: the first iteration waits for the compiler, some '
+            'minutes for a large network; torch keeps what it has '
+            'compiled for later runs'
+        )
     return notes
 
 
@@ -105,22 +110,26 @@ def _lean(ssl: dict) -> None:
     loss = dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'))
     if {k: v for k, v in ssl.head.items() if k != 'temperature'} == loss:
         ssl.head = dict(
-            type='InfoNCEHead', temperature=ssl.head.get('temperature', .1))
+            type='InfoNCEHead', temperature=ssl.head.get('temperature', 0.1)
+        )
 
 
 def _static_graph(cfg: Config) -> None:
     """Let DDP rely on the same graph at each step."""
     names = ('MMDistributedDataParallel', 'GlooDistributedDataParallel')
-    ddp = {'type': names[0], 'broadcast_buffers': False,
-           **(cfg.get('model_wrapper_cfg') or {})}
-    varies = cfg.get('find_unused_parameters', False) or ddp.get(
-        'find_unused_parameters', False) or (
-            cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
-    if (cfg.get('launcher', 'none') == 'none' or varies
-            or ddp['type'] not in names):
+    ddp = {
+        'type': names[0],
+        'broadcast_buffers': False,
+        **(cfg.get('model_wrapper_cfg') or {}),
+    }
+    varies = (
+        cfg.get('find_unused_parameters', False)
+        or ddp.get('find_unused_parameters', False)
+        or (cfg.optim_wrapper.get('accumulative_counts', 1) > 1)
+    )
+    if cfg.get('launcher', 'none') == 'none' or varies or ddp['type'] not in names:
         return
-    cfg.model_wrapper_cfg = dict(
-        ddp, static_graph=True, gradient_as_bucket_view=True)
+    cfg.model_wrapper_cfg = dict(ddp, static_graph=True, gradient_as_bucket_view=True)
 
 
 def _fast_views(cfg: Config, on_device: bool) -> bool:
@@ -128,25 +137,30 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
     name = '_device' if on_device else '_fast'
     reference, fast = (
         Config.fromfile(
-            configs_root() / '_base_/datasets' / f'imagenet_mocov2{kind}.py')
-        for kind in ('', name))
+            configs_root() / '_base_/datasets' / f'imagenet_mocov2{kind}.py'
+        )
+        for kind in ('', name)
+    )
     dataset = cfg.train_dataloader.dataset
-    own = any('data_preprocessor' in part for part in (
-        cfg.model, cfg.model.get('ssl', {})))
+    own = any(
+        'data_preprocessor' in part for part in (cfg.model, cfg.model.get('ssl', {}))
+    )
     load, *views = dataset.get('pipeline') or [{}]
-    fast.train_pipeline[0].update({
-        key: load[key] for key in ('background', 'backend_args')
-        if key in load})
+    fast.train_pipeline[0].update(
+        {key: load[key] for key in ('background', 'backend_args') if key in load}
+    )
     found = cfg.get('data_preprocessor'), dataset.get('pipeline')
     if not own and found == (fast.data_preprocessor, fast.train_pipeline):
         return True  # of a dumped config
-    if (own or found[0] != reference.data_preprocessor
-            or views != reference.train_pipeline[1:]
-            or not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load))):
+    if (
+        own
+        or found[0] != reference.data_preprocessor
+        or views != reference.train_pipeline[1:]
+        or not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load))
+    ):
         return False
     cfg.data_preprocessor = fast.data_preprocessor
     dataset.pipeline = fast.train_pipeline
     if on_device:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []),
-                            dict(type='PrefetchHook')]
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='PrefetchHook')]
     return True

@@ -24,7 +24,8 @@ def set_student(cfg: Config, checkpoint: str) -> None:
         raise InputError(
             f"this config takes no student: --student '{checkpoint}' is for "
             'one with a StudentHook, as those of configs/benchmarks and '
-            'configs/detection')
+            'configs/detection'
+        )
     for hook in hooks:
         _check_file(hook, checkpoint)
         hook.checkpoint = checkpoint
@@ -45,18 +46,22 @@ def check_student(cfg: Config) -> None:
         return
     for hook in _hooks(cfg):
         if hook.get('checkpoint') is None:
-            raise InputError('the student has no weights: pass --student '
-                             'CKPT, the checkpoint of its pre-training')
+            raise InputError(
+                'the student has no weights: pass --student '
+                'CKPT, the checkpoint of its pre-training'
+            )
         _check_file(hook, hook.checkpoint)
 
 
 def _hooks(cfg: Config) -> List[dict]:
-    return [hook for hook in cfg.get('custom_hooks') or ()
-            if hook.type in ('StudentHook', 'DetectionStudentHook')]
+    return [
+        hook
+        for hook in cfg.get('custom_hooks') or ()
+        if hook.type in ('StudentHook', 'DetectionStudentHook')
+    ]
 
 
 def _check_file(hook: dict, path: str) -> None:
     random = path == RANDOM and hook.type == 'DetectionStudentHook'
     if not random and not Path(path).is_file():
-        raise MissingFileError(f"student file '{path}' not found: pass "
-                               '--student CKPT')
+        raise MissingFileError(f"student file '{path}' not found: pass --student CKPT")

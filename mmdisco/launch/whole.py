@@ -25,23 +25,26 @@ def check_whole(runner: Runner, path: str) -> None:
     """
     loaded = safe_load(path)
     if not isinstance(loaded, dict) or 'state_dict' not in loaded:
-        raise InputError(f"checkpoint '{path}' has no state_dict: take one "
-                         'that tools/train.py has written with this config')
+        raise InputError(
+            f"checkpoint '{path}' has no state_dict: take one "
+            'that tools/train.py has written with this config'
+        )
     model, saved = runner.model, loaded['state_dict']
     model = model.module if is_model_wrapper(model) else model
     try:
         state_dict = _by_names_of(model, saved)
         load_strictly(model, state_dict, f"checkpoint '{path}'")
     except InputError as error:
-        raise InputError(f'{error}: take one of the whole model, as '
-                         'tools/train.py writes with this config') from error
+        raise InputError(
+            f'{error}: take one of the whole model, as '
+            'tools/train.py writes with this config'
+        ) from error
     if state_dict.keys() != saved.keys():
         runner._has_loaded = True
         runner.logger.info(f"Loaded '{path}', by names without wrappers")
 
 
-def _by_names_of(model: nn.Module,
-                 saved: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _by_names_of(model: nn.Module, saved: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Tensors of a file by the model's names; either may have wrappers."""
     own = model.state_dict()
     if saved.keys() == own.keys():

@@ -14,11 +14,26 @@ class HalfDepthwise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(images: Tensor, weight: Tensor, stride: List[int],
-                padding: List[int], dilation: List[int], groups: int) -> Tensor:
+    def forward(
+        images: Tensor,
+        weight: Tensor,
+        stride: List[int],
+        padding: List[int],
+        dilation: List[int],
+        groups: int,
+    ) -> Tensor:
         """Convolve bf16 images [N, C, H, W] with fp32 weights [C, 1, h, w]."""
-        return aten.convolution(images, weight.to(images.dtype), None, stride,
-                                padding, dilation, False, [0, 0], groups)
+        return aten.convolution(
+            images,
+            weight.to(images.dtype),
+            None,
+            stride,
+            padding,
+            dilation,
+            False,
+            [0, 0],
+            groups,
+        )
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
@@ -33,8 +48,18 @@ class HalfDepthwise(torch.autograd.Function):
         stride, padding, dilation, groups = ctx.geometry
         needed = [*ctx.needs_input_grad[:2], False]
         of_images, of_weight, _ = aten.convolution_backward(
-            grad.float(), images.float(), weight, None, stride, padding,
-            dilation, False, [0, 0], groups, needed)
+            grad.float(),
+            images.float(),
+            weight,
+            None,
+            stride,
+            padding,
+            dilation,
+            False,
+            [0, 0],
+            groups,
+            needed,
+        )
         if of_images is not None:
             of_images = of_images.to(images.dtype)
         return of_images, of_weight, None, None, None, None
@@ -44,9 +69,13 @@ def _forward(self: nn.Conv2d, images: Tensor) -> Tensor:
     if not torch.is_autocast_enabled('cpu') or not torch.is_grad_enabled():
         return nn.Conv2d.forward(self, images)
     return HalfDepthwise.apply(
-        images.to(torch.get_autocast_dtype('cpu')), self.weight,
-        list(self.stride), list(self.padding), list(self.dilation),
-        self.groups)
+        images.to(torch.get_autocast_dtype('cpu')),
+        self.weight,
+        list(self.stride),
+        list(self.padding),
+        list(self.dilation),
+        self.groups,
+    )
 
 
 def fast_depthwise(network: nn.Module) -> int:
@@ -60,10 +89,15 @@ def fast_depthwise(network: nn.Module) -> int:
     Returns:
         int: How many there are.
     """
-    found = [m for m in network.modules()
-             if type(m) is nn.Conv2d and m.groups == m.in_channels > 1
-             and m.bias is None and m.padding_mode == 'zeros'
-             and isinstance(m.padding, tuple)]
+    found = [
+        m
+        for m in network.modules()
+        if type(m) is nn.Conv2d
+        and m.groups == m.in_channels > 1
+        and m.bias is None
+        and m.padding_mode == 'zeros'
+        and isinstance(m.padding, tuple)
+    ]
     for module in found:
         module.forward = _forward.__get__(module)
     return len(found)

@@ -49,32 +49,37 @@ class DisCo(SSLHost):
             embeddings and the teacher's differ in width and the loss has no
             adapter for them, or ``distill_crops`` is unknown.
     """
+
     # its own, whatever the algorithm has under these names
     extra_views = ssl_weight = distill_crops = None
 
-    def __init__(self,
-                 ssl: Part,
-                 teacher: Part,
-                 distill: Union[Part, Sequence[Part]],
-                 extra_views: Sequence[int] = (),
-                 distill_crops: str = 'all',
-                 ssl_weight: float = 1.,
-                 data_preprocessor: Optional[Part] = None,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
+    def __init__(
+        self,
+        ssl: Part,
+        teacher: Part,
+        distill: Union[Part, Sequence[Part]],
+        extra_views: Sequence[int] = (),
+        distill_crops: str = 'all',
+        ssl_weight: float = 1.0,
+        data_preprocessor: Optional[Part] = None,
+        init_cfg: Optional[Union[dict, List[dict]]] = None,
+    ) -> None:
         super().__init__(ssl, data_preprocessor, init_cfg)
         # In a tuple, the frozen teacher is no submodule: not in state_dict,
         # optimizer, DDP or init_weights. _apply below moves it along.
-        self._teacher = (build(teacher, 'teacher'), )
+        self._teacher = (build(teacher, 'teacher'),)
         losses = distill if isinstance(distill, (list, tuple)) else [distill]
         self.distill = nn.ModuleList(build(p, 'distill') for p in losses)
         check_losses(self.ssl, self.distill, extra_views)
         if isinstance(self.ssl, PlainStudent) and all(
-                getattr(d, 'on', 'embed') == 'feat' for d in self.distill):
+            getattr(d, 'on', 'embed') == 'feat' for d in self.distill
+        ):
             self.ssl.neck.requires_grad_(False)  # which nothing teaches
         self.extra_views = tuple(extra_views)
         if distill_crops not in ('all', 'global'):
-            raise InputError("distill_crops is 'all' or 'global', got "
-                             f'{distill_crops!r}')
+            raise InputError(
+                f"distill_crops is 'all' or 'global', got {distill_crops!r}"
+            )
         self.distill_crops = distill_crops
         self.ssl_weight = ssl_weight
         StudentTap(self.ssl)  # raises where there is nothing to tap
@@ -87,9 +92,9 @@ class DisCo(SSLHost):
         """The frozen teacher."""
         return self._teacher[0]
 
-    def loss(self,
-             inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Forward in training.
 
         Args:
@@ -103,23 +108,23 @@ class DisCo(SSLHost):
         """
         maps = any(getattr(d, 'on', 'embed') == 'feat' for d in self.distill)
         with StudentTap(self.ssl, maps) as tap:
-            losses = ssl_losses(
-                self.ssl.loss(inputs, data_samples), self.ssl_weight)
+            losses = ssl_losses(self.ssl.loss(inputs, data_samples), self.ssl_weight)
             for view in self.extra_views:
                 self.ssl.neck(self.ssl.backbone(inputs[view]))
-        passes = [p for p in tap.passes if self.distill_crops == 'all'
-                  or p.images.shape[2:] == inputs[0].shape[2:]]
+        passes = [
+            p
+            for p in tap.passes
+            if self.distill_crops == 'all' or p.images.shape[2:] == inputs[0].shape[2:]
+        ]
         images = images_for(tap, self.distill, passes, inputs)
         targets = self.teacher.passes(images, maps)
-        student, teacher = (by_view(tap, seen, inputs)
-                            for seen in (passes, targets))
+        student, teacher = (by_view(tap, seen, inputs) for seen in (passes, targets))
         keys = getattr(self.ssl, 'keys', None)  # of a momentum student
 
         for name, distill in zip(distill_names(self.distill), self.distill):
             losses[name] = distill_views(distill, student, teacher, keys)
         close = [d for d in self.distill if not getattr(d, 'any_width', False)]
-        adapter = next(filter(None, (
-            getattr(d, 'adapter', None) for d in close)), None)
+        adapter = next(filter(None, (getattr(d, 'adapter', None) for d in close)), None)
         seen, wanted = matched(student, teacher)
         losses.update(monitor(seen, wanted if close else None, adapter))
         return losses

@@ -51,16 +51,22 @@ def _is_mixed(encoder: Encoder, images: Tensor) -> bool:
     try:
         encoder(images)
     except RuntimeError as error:
-        if (isinstance(error, torch.OutOfMemoryError)
-                or 'type' not in str(error)):  # 'the same dtype', 'input type'
+        if isinstance(error, torch.OutOfMemoryError) or 'type' not in str(
+            error
+        ):  # 'the same dtype', 'input type'
             raise
         return True
     return False
 
 
-def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
-             channels_last: bool, compile: bool
-             ) -> Optional[Tuple[Encoder, Callable]]:
+def speed_up(
+    plain: Encoder,
+    images: Tensor,
+    fuse: bool,
+    dtype: str,
+    channels_last: bool,
+    compile: bool,
+) -> Optional[Tuple[Encoder, Callable]]:
     """Rewrite a frozen network for speed, and compare it with the plain one.
 
     Args:
@@ -92,21 +98,34 @@ def speed_up(plain: Encoder, images: Tensor, fuse: bool, dtype: str,
                 run(images)
             except Exception as error:  # whatever the compiler raises
                 reason = str(error).strip().split('\n')[0]
-                print_log(f'The teacher is not compiled ({reason}); it runs '
-                          'as it is', logger='current', level=logging.WARNING)
+                print_log(
+                    f'The teacher is not compiled ({reason}); it runs as it is',
+                    logger='current',
+                    level=logging.WARNING,
+                )
                 run = encoder
         cosine = F.cosine_similarity(run(images), expected).min().item()
-    least = .9999 if dtype == 'fp32' else .999
+    least = 0.9999 if dtype == 'fp32' else 0.999
     if cosine < least:
         print_log(
             f'The rewritten teacher gives other embeddings (cosine '
             f'{cosine:.5f} < {least}): the plain one is used',
-            logger='current', level=logging.WARNING)
+            logger='current',
+            level=logging.WARNING,
+        )
         return None
-    ways = [way for way, on in (
-        ('BN folded', fuse), (dtype, dtype != 'fp32'),
-        ('channels last', channels_last),
-        ('compiled', run is not encoder)) if on]
-    print_log(f"Teacher: {', '.join(ways)}; least cosine with the plain one "
-              f'{cosine:.6f}', logger='current')
+    ways = [
+        way
+        for way, on in (
+            ('BN folded', fuse),
+            (dtype, dtype != 'fp32'),
+            ('channels last', channels_last),
+            ('compiled', run is not encoder),
+        )
+        if on
+    ]
+    print_log(
+        f'Teacher: {", ".join(ways)}; least cosine with the plain one {cosine:.6f}',
+        logger='current',
+    )
     return encoder, run

@@ -21,13 +21,13 @@ def encoders(model: nn.Module) -> List[nn.Module]:
     parts = [getattr(ssl, name, None) for name in ('backbone', 'neck')]
     for module in ssl.modules():
         if isinstance(module, BaseAveragedModel) and isinstance(
-                module.module, nn.Sequential):
+            module.module, nn.Sequential
+        ):
             parts += list(module.module)
     return [part for part in parts if part is not None]
 
 
-def speed_up_student(model: nn.Module, channels_last: bool,
-                     compile: bool) -> None:
+def speed_up_student(model: nn.Module, channels_last: bool, compile: bool) -> None:
     """Have a model's encoders run faster; names of weights stay.
 
     To be done before the model is wrapped by DDP, whose buckets have the

@@ -35,19 +35,23 @@ def read_classifier(path: str) -> dict:
         raise MissingFileError(
             f"teacher classifier '{path}' not found: train one by "
             'configs/benchmarks/linear_r50.py, or set '
-            'model.teacher.checkpoint')
+            'model.teacher.checkpoint'
+        )
     loaded = safe_load(path)
     state_dict = loaded.get('state_dict') if isinstance(loaded, dict) else None
     if not isinstance(state_dict, dict):
-        raise InputError(f"teacher classifier '{path}' has no state_dict: it "
-                         'is no checkpoint of a linear evaluation')
+        raise InputError(
+            f"teacher classifier '{path}' has no state_dict: it "
+            'is no checkpoint of a linear evaluation'
+        )
     state_dict, _ = bare_names(state_dict)
     if not any(key.startswith('head.') for key in state_dict):
         first = next(iter(state_dict), 'nothing')
         raise InputError(
             f"teacher classifier '{path}' has no classifier (head.*), its "
             f"first key is '{first}': set model.teacher.checkpoint to the "
-            'file of a linear evaluation')
+            'file of a linear evaluation'
+        )
     check_finite(state_dict, f"teacher classifier '{path}'")
     return state_dict
 
@@ -77,30 +81,40 @@ class FrozenClassifier(FrozenTeacher):
             does not fit the networks.
     """
 
-    def __init__(self,
-                 backbone: Part,
-                 head: Part,
-                 neck: Optional[Part] = None,
-                 checkpoint: Optional[str] = None,
-                 fuse: bool = False,
-                 dtype: str = 'fp32',
-                 channels_last: bool = False,
-                 compile: bool = False) -> None:
-        if checkpoint is None and not (isinstance(backbone, nn.Module)
-                                       and isinstance(head, nn.Module)):
-            raise InputError(
-                'the teacher has no weights: set model.teacher.checkpoint')
-        parts = nn.ModuleDict(dict(
-            backbone=build(backbone, 'backbone'),
-            neck=nn.Identity() if neck is None else build(neck, 'neck'),
-            head=build(head, 'head')))
+    def __init__(
+        self,
+        backbone: Part,
+        head: Part,
+        neck: Optional[Part] = None,
+        checkpoint: Optional[str] = None,
+        fuse: bool = False,
+        dtype: str = 'fp32',
+        channels_last: bool = False,
+        compile: bool = False,
+    ) -> None:
+        if checkpoint is None and not (
+            isinstance(backbone, nn.Module) and isinstance(head, nn.Module)
+        ):
+            raise InputError('the teacher has no weights: set model.teacher.checkpoint')
+        parts = nn.ModuleDict(
+            dict(
+                backbone=build(backbone, 'backbone'),
+                neck=nn.Identity() if neck is None else build(neck, 'neck'),
+                head=build(head, 'head'),
+            )
+        )
         if checkpoint is not None:
-            load_strictly(parts, read_classifier(checkpoint),
-                          f"teacher classifier '{checkpoint}'")
+            load_strictly(
+                parts, read_classifier(checkpoint), f"teacher classifier '{checkpoint}'"
+            )
         super().__init__(
-            parts['backbone'], nn.Sequential(parts['neck'], parts['head']),
-            fuse=fuse, dtype=dtype, channels_last=channels_last,
-            compile=compile)
+            parts['backbone'],
+            nn.Sequential(parts['neck'], parts['head']),
+            fuse=fuse,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
+        )
         self.num_classes = getattr(parts['head'], 'num_classes', None)
         self.checkpoint = checkpoint
         if checkpoint is not None:
@@ -109,4 +123,5 @@ class FrozenClassifier(FrozenTeacher):
                 f'Frozen classifier: {type(self.backbone).__name__}, '
                 f"{self.num_classes} classes, from '{checkpoint}' (sha256 "
                 f'{self.sha256[:12]})',
-                logger='current')
+                logger='current',
+            )

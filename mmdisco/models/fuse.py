@@ -39,8 +39,9 @@ def norm_pairs(network: nn.Module, images: Tensor) -> List[Pair]:
 
         def hook(module, inputs):
             calls[name] = calls.get(name, 0) + 1
-            pairs.extend((layer, name) for output, layer in outputs
-                         if output is inputs[0])
+            pairs.extend(
+                (layer, name) for output, layer in outputs if output is inputs[0]
+            )
 
         return hook
 
@@ -81,8 +82,11 @@ def fuse_norms(network: nn.Module, images: Tensor) -> nn.Module:
         setattr(modules[parent], leaf, module)
 
     for layer, norm in pairs:
-        fuse = (fuse_linear_bn_eval if isinstance(modules[layer], nn.Linear)
-                else fuse_conv_bn_eval)
+        fuse = (
+            fuse_linear_bn_eval
+            if isinstance(modules[layer], nn.Linear)
+            else fuse_conv_bn_eval
+        )
         replace(layer, fuse(modules[layer], modules[norm]))
         replace(norm, nn.Identity())
     return network

@@ -13,8 +13,9 @@ def build(part: Part, name: str) -> nn.Module:
         return part
     if isinstance(part, dict):
         return MODELS.build(part)
-    raise TypeError(f'{name} must be a config dict or a built module, '
-                    f'got {type(part).__name__}')
+    raise TypeError(
+        f'{name} must be a config dict or a built module, got {type(part).__name__}'
+    )
 
 
 class SSLHost(BaseModel):
@@ -31,24 +32,29 @@ class SSLHost(BaseModel):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
-    def __init__(self,
-                 ssl: Part,
-                 data_preprocessor: Optional[Part] = None,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
+    def __init__(
+        self,
+        ssl: Part,
+        data_preprocessor: Optional[Part] = None,
+        init_cfg: Optional[Union[dict, List[dict]]] = None,
+    ) -> None:
         ssl = build(ssl, 'ssl')
         if data_preprocessor is not None:
             if isinstance(data_preprocessor, dict):
                 data_preprocessor.setdefault('type', 'SelfSupDataPreprocessor')
-            ssl.data_preprocessor = build(data_preprocessor,
-                                          'data_preprocessor')
+            ssl.data_preprocessor = build(data_preprocessor, 'data_preprocessor')
         super().__init__(ssl.data_preprocessor, init_cfg)
         self.ssl = ssl
 
     def _is_of_ssl(self, name: str) -> bool:
         ssl = vars(self).get('_modules', {}).get('ssl')
-        return (ssl is not None and not name.startswith('_')
-                and not hasattr(type(self), name)
-                and name in vars(ssl) and name not in vars(self))
+        return (
+            ssl is not None
+            and not name.startswith('_')
+            and not hasattr(type(self), name)
+            and name in vars(ssl)
+            and name not in vars(self)
+        )
 
     def __getattr__(self, name: str):
         if self._is_of_ssl(name):
@@ -80,10 +86,12 @@ class SSLHost(BaseModel):
         """Features of the student's backbone, as ``ssl`` gives them."""
         return self.ssl.extract_feat(inputs)
 
-    def forward(self,
-                inputs: Union[Tensor, List[Tensor]],
-                data_samples: Optional[list] = None,
-                mode: str = 'tensor'):
+    def forward(
+        self,
+        inputs: Union[Tensor, List[Tensor]],
+        data_samples: Optional[list] = None,
+        mode: str = 'tensor',
+    ):
         """Losses (``mode='loss'``) or backbone features (``'tensor'``)."""
         if mode == 'loss':
             return self.loss(inputs, data_samples)

@@ -44,37 +44,46 @@ class KDClassifier(LinearClassifier):
             number of classes, the loss takes no labels, or images are mixed.
     """
 
-    def __init__(self,
-                 backbone: Part,
-                 neck: Optional[Part] = None,
-                 head: Optional[Part] = None,
-                 teacher: Optional[Part] = None,
-                 distill: Part = dict(type='KDLoss'),
-                 data_preprocessor: Optional[Part] = None,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
-        for part, name in ((head, 'classifier: set model.head'),
-                           (teacher, 'teacher: set model.teacher')):
+    def __init__(
+        self,
+        backbone: Part,
+        neck: Optional[Part] = None,
+        head: Optional[Part] = None,
+        teacher: Optional[Part] = None,
+        distill: Part = dict(type='KDLoss'),
+        data_preprocessor: Optional[Part] = None,
+        init_cfg: Optional[Union[dict, List[dict]]] = None,
+    ) -> None:
+        for part, name in (
+            (head, 'classifier: set model.head'),
+            (teacher, 'teacher: set model.teacher'),
+        ):
             if part is None:
                 raise InputError(f'KDClassifier has no {name}')
-        super().__init__(backbone, neck, head, init_cfg=init_cfg,
-                         data_preprocessor=data_preprocessor)
+        super().__init__(
+            backbone, neck, head, init_cfg=init_cfg, data_preprocessor=data_preprocessor
+        )
         if getattr(self.data_preprocessor, 'batch_augments', None):
             raise InputError(
                 'KDClassifier learns from whole labels: leave batch_augments '
-                'out of the data_preprocessor')
+                'out of the data_preprocessor'
+            )
         self.distill = build(distill, 'distill')
         if not getattr(self.distill, 'wants_labels', False):
-            raise InputError(f'{type(self.distill).__name__} takes no labels: '
-                             'set model.distill to a KDLoss')
+            raise InputError(
+                f'{type(self.distill).__name__} takes no labels: '
+                'set model.distill to a KDLoss'
+            )
         # In a tuple, the frozen teacher is no submodule: not in state_dict,
         # optimizer, DDP or init_weights. _apply below moves it along.
-        self._teacher = (build(teacher, 'teacher'), )
+        self._teacher = (build(teacher, 'teacher'),)
         own = getattr(self.head, 'num_classes', None)
         theirs = getattr(self.teacher, 'num_classes', None)
         if own != theirs:
             raise InputError(
                 f'the student has {own} classes, the teacher {theirs}: set '
-                'num_classes of model.head and model.teacher.head alike')
+                'num_classes of model.head and model.teacher.head alike'
+            )
 
     @property
     def teacher(self) -> FrozenClassifier:
@@ -98,7 +107,8 @@ class KDClassifier(LinearClassifier):
         return dict(
             loss=self.distill(student, teacher, labels),
             student_acc=percent_right(student, labels),
-            teacher_acc=percent_right(teacher, labels))
+            teacher_acc=percent_right(teacher, labels),
+        )
 
     def _apply(self, fn, *args, **kwargs):
         self.teacher._apply(fn, *args, **kwargs)

@@ -29,15 +29,18 @@ class LinearClassifier(ImageClassifier):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
-    def __init__(self,
-                 backbone: Part,
-                 neck: Optional[Part] = None,
-                 head: Optional[Part] = None,
-                 finetune: bool = False,
-                 data_preprocessor: Optional[Part] = None,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None) -> None:
-        super().__init__(backbone, neck, head, init_cfg=init_cfg,
-                         data_preprocessor=data_preprocessor)
+    def __init__(
+        self,
+        backbone: Part,
+        neck: Optional[Part] = None,
+        head: Optional[Part] = None,
+        finetune: bool = False,
+        data_preprocessor: Optional[Part] = None,
+        init_cfg: Optional[Union[dict, List[dict]]] = None,
+    ) -> None:
+        super().__init__(
+            backbone, neck, head, init_cfg=init_cfg, data_preprocessor=data_preprocessor
+        )
         self.finetune = finetune
         if not finetune:
             self.backbone.requires_grad_(False)

@@ -3,6 +3,7 @@
 ``parse_losses`` of mmengine sums every key with 'loss' in it, and a component
 called plainly 'loss' would overwrite the logged total.
 """
+
 from typing import Dict, Iterable, List, Optional
 
 import torch
@@ -40,8 +41,9 @@ def distill_names(losses: Iterable[nn.Module]) -> List[str]:
 
 
 @torch.no_grad()
-def monitor(student: Tensor, teacher: Optional[Tensor],
-            adapter: Optional[nn.Module] = None) -> Dict[str, Tensor]:
+def monitor(
+    student: Tensor, teacher: Optional[Tensor], adapter: Optional[nn.Module] = None
+) -> Dict[str, Tensor]:
     """How close two embeddings are, and how far the student's spread.
 
     Args:
@@ -56,11 +58,9 @@ def monitor(student: Tensor, teacher: Optional[Tensor],
         the standard deviation of the student's unit embeddings, mean over D.
     """
     with torch.autocast(student.device.type, enabled=False):
-        adapted = student.float() if adapter is None else adapter(
-            student.float())
+        adapted = student.float() if adapter is None else adapter(student.float())
         values = {}
         if teacher is not None and adapted.shape == teacher.shape:
-            values['cosine'] = F.cosine_similarity(
-                adapted, teacher.float()).mean()
+            values['cosine'] = F.cosine_similarity(adapted, teacher.float()).mean()
     student = F.normalize(student.float(), dim=1)  # [M, D]
     return dict(**values, embed_std=student.std(0).mean())

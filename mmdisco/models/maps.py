@@ -33,8 +33,9 @@ class MapRecorder:
 
     def __enter__(self) -> 'MapRecorder':
         self._maps: Dict[Tuple[int, int], Tensor] = {}
-        self._hooks = [stage.register_forward_hook(self._saw)
-                       for stage in _stages(self.backbone)]
+        self._hooks = [
+            stage.register_forward_hook(self._saw) for stage in _stages(self.backbone)
+        ]
         return self
 
     def __exit__(self, *_) -> None:
@@ -50,6 +51,6 @@ class MapRecorder:
 
     def take(self) -> Tuple[Tensor, ...]:
         """The maps since the last call, [N, C, H, W] each, large to small."""
-        maps = tuple(self._maps.values())[-self.num:]
+        maps = tuple(self._maps.values())[-self.num :]
         self._maps = {}
         return maps

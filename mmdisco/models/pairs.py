@@ -9,6 +9,7 @@ from .tap import Pass, StudentTap
 
 class Seen(NamedTuple):
     """What a network makes of one view."""
+
     embeds: Tensor  # [N, D], of the student with gradient
     maps: Tuple[Tensor, ...]  # [N, C, h, w] each, if they were recorded
 
@@ -16,8 +17,7 @@ class Seen(NamedTuple):
 Views = Dict[int, Seen]  # by index of the view
 
 
-def by_view(tap: StudentTap, passes: Sequence[Pass],
-            inputs: List[Tensor]) -> Views:
+def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: List[Tensor]) -> Views:
     """Sort what a network computed by views.
 
     Args:
@@ -31,16 +31,24 @@ def by_view(tap: StudentTap, passes: Sequence[Pass],
     parts: Dict[int, List[Seen]] = {}
     for batch in passes:
         for view, rows in tap.rows_of(batch.images, inputs):
-            parts.setdefault(view, []).append(Seen(
-                batch.embeds[rows], tuple(m[rows] for m in batch.maps)))
-    return {view: Seen(
-        torch.cat([p.embeds for p in found]),
-        tuple(map(torch.cat, zip(*(p.maps for p in found)))))
-        for view, found in parts.items()}
+            parts.setdefault(view, []).append(
+                Seen(batch.embeds[rows], tuple(m[rows] for m in batch.maps))
+            )
+    return {
+        view: Seen(
+            torch.cat([p.embeds for p in found]),
+            tuple(map(torch.cat, zip(*(p.maps for p in found)))),
+        )
+        for view, found in parts.items()
+    }
 
 
-def images_for(tap: StudentTap, losses: Sequence[nn.Module],
-               passes: Sequence[Pass], inputs: List[Tensor]) -> List[Tensor]:
+def images_for(
+    tap: StudentTap,
+    losses: Sequence[nn.Module],
+    passes: Sequence[Pass],
+    inputs: List[Tensor],
+) -> List[Tensor]:
     """What the teacher has to see: the views that some loss is for.
 
     Args:
@@ -60,11 +68,16 @@ def images_for(tap: StudentTap, losses: Sequence[nn.Module],
         if not of_bags(loss):
             wanted.update(range(len(inputs)) if views is None else views)
     seen = {view for p in passes for view, _ in tap.rows_of(p.images, inputs)}
-    images = [p.images for p in passes if any(
-        view in wanted for view, _ in tap.rows_of(p.images, inputs))]
+    images = [
+        p.images
+        for p in passes
+        if any(view in wanted for view, _ in tap.rows_of(p.images, inputs))
+    ]
     if bags and max(bags) >= len(inputs):
-        raise InputError(f'the teacher is to see view {max(bags)}, the data '
-                         f'give {len(inputs)}: set views of the loss')
+        raise InputError(
+            f'the teacher is to see view {max(bags)}, the data '
+            f'give {len(inputs)}: set views of the loss'
+        )
     return images + [inputs[view] for view in sorted(bags - seen)]
 
 
@@ -83,12 +96,18 @@ def matched(student: Views, teacher: Views) -> Tuple[Tensor, Tensor]:
         tuple[Tensor, Tensor]: The student's and the teacher's, [M, D].
     """
     first = next(iter(student.values()))
-    return tuple(torch.cat([seen.embeds for seen in found]) for found in (
-        [student.get(view, first) for view in teacher], teacher.values()))
+    return tuple(
+        torch.cat([seen.embeds for seen in found])
+        for found in ([student.get(view, first) for view in teacher], teacher.values())
+    )
 
 
-def distill_views(loss: nn.Module, student: Views, teacher: Views,
-                  keys: Optional[Dict[int, Tensor]] = None) -> Tensor:
+def distill_views(
+    loss: nn.Module,
+    student: Views,
+    teacher: Views,
+    keys: Optional[Dict[int, Tensor]] = None,
+) -> Tensor:
     """Sum a distillation loss over the views that it is for.
 
     Args:
@@ -109,17 +128,20 @@ def distill_views(loss: nn.Module, student: Views, teacher: Views,
             raise InputError(
                 f'{type(loss).__name__} wants the student to embed the views '
                 f'{anchor} and {member}, it has embedded {list(student)}: set '
-                'model.ssl.views')
-        return loss(student[anchor].embeds, teacher[target].embeds,
-                    student[member].embeds)
+                'model.ssl.views'
+            )
+        return loss(
+            student[anchor].embeds, teacher[target].embeds, student[member].embeds
+        )
     wanted = [v for v in student if views is None or v in views]
     if not wanted:
         raise InputError(
             f'{type(loss).__name__} is for the views {list(views)}, the '
             f'student has embedded {list(student)}: set its views, or '
-            'model.extra_views')
+            'model.extra_views'
+        )
     what = 'maps' if getattr(loss, 'on', 'embed') == 'feat' else 'embeds'
-    total = 0.
+    total = 0.0
     for view in wanted:
         args = [getattr(seen[view], what) for seen in (student, teacher)]
         if getattr(loss, 'wants_view', False):

@@ -31,11 +31,12 @@ class StrictPretrainedInit(PretrainedInit):
         Raises:
             InputError: If the file does not fit.
         """
-        initial = initial_weights(module, self.checkpoint, self.prefix,
-                                  parts=True)
-        load_strictly(module, {**module.state_dict(), **initial.tensors},
-                      f"init_cfg of {type(module).__name__}")
-        print_log(f'{type(module).__name__}: {initial.report}',
-                  logger='current')
+        initial = initial_weights(module, self.checkpoint, self.prefix, parts=True)
+        load_strictly(
+            module,
+            {**module.state_dict(), **initial.tensors},
+            f'init_cfg of {type(module).__name__}',
+        )
+        print_log(f'{type(module).__name__}: {initial.report}', logger='current')
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=self._get_init_info())

@@ -15,8 +15,11 @@ class Renormalize(nn.Module):
         std (Sequence[float], optional): Its channel deviations, 0 to 255.
     """
 
-    def __init__(self, mean: Optional[Sequence[float]] = None,
-                 std: Optional[Sequence[float]] = None) -> None:
+    def __init__(
+        self,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+    ) -> None:
         super().__init__()
         self.mean, self.std = mean, std
         for name in ('scale', 'shift'):
@@ -38,13 +41,17 @@ class Renormalize(nn.Module):
             raise InputError(
                 f'the teacher wants images of mean {list(self.mean)}, but the '
                 "student's data preprocessor normalises none: set "
-                'data_preprocessor.mean and .std')
-        own_mean, own_std = (torch.tensor(v, dtype=torch.float32).view(-1, 1, 1)
-                             for v in (self.mean, self.std))  # [3, 1, 1]
+                'data_preprocessor.mean and .std'
+            )
+        own_mean, own_std = (
+            torch.tensor(v, dtype=torch.float32).view(-1, 1, 1)
+            for v in (self.mean, self.std)
+        )  # [3, 1, 1]
         mean, std = preprocessor.mean.cpu(), preprocessor.std.cpu()
         scale, shift = std / own_std, (mean - own_mean) / own_std
-        alike = (torch.allclose(scale, torch.ones(1))
-                 and torch.allclose(shift, torch.zeros(1)))
+        alike = torch.allclose(scale, torch.ones(1)) and torch.allclose(
+            shift, torch.zeros(1)
+        )
         self.scale, self.shift = (None, None) if alike else (scale, shift)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -21,13 +21,13 @@ def unwrap(output: Union[Tensor, Sequence]) -> Tensor:
 
 def embed_dim(neck: nn.Module) -> Optional[int]:
     """Width of a neck's embeddings: that of its last linear layer."""
-    widths = [m.out_features for m in neck.modules()
-              if isinstance(m, nn.Linear)]
+    widths = [m.out_features for m in neck.modules() if isinstance(m, nn.Linear)]
     return widths[-1] if widths else None
 
 
 class Pass(NamedTuple):
     """One batch on its way through a network."""
+
     images: Tensor  # [M, 3, H, W]
     maps: Tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
     embeds: Tensor  # [M, D], of the student with gradient
@@ -56,13 +56,14 @@ class StudentTap:
             if not isinstance(getattr(ssl, part, None), nn.Module):
                 raise InputError(
                     f'{self.name} has no {part}, so its student embeddings '
-                    "can't be tapped: DisCo needs neck(backbone(images))")
-        masks = signature(type(ssl.backbone).forward).parameters.keys() | {
-            *vars(ssl)}
+                    "can't be tapped: DisCo needs neck(backbone(images))"
+                )
+        masks = signature(type(ssl.backbone).forward).parameters.keys() | {*vars(ssl)}
         if masks & {'mask', 'mask_ratio'}:  # the latter SparK's
             raise InputError(
                 f'{self.name} learns from what it masks in one image, and its '
-                'neck embeds no view: DisCo needs a method of several views')
+                'neck embeds no view: DisCo needs a method of several views'
+            )
         self.ssl = ssl
         self._recorder = MapRecorder(ssl.backbone) if maps else None
         self._rows: Dict[int, List[Rows]] = {}  # by id of a batch
@@ -75,7 +76,7 @@ class StudentTap:
             self._recorder.__enter__()
         self._hooks = [
             self.ssl.backbone.register_forward_hook(self._saw_backbone),
-            self.ssl.neck.register_forward_hook(self._saw_neck)
+            self.ssl.neck.register_forward_hook(self._saw_neck),
         ]
         return self
 
@@ -86,9 +87,10 @@ class StudentTap:
             self._recorder.__exit__()
         if error is None and (self._pending or not self.passes):
             raise InputError(
-                f"{self.name}: {len(self.passes)} student passes and "
+                f'{self.name}: {len(self.passes)} student passes and '
                 f'{len(self._pending)} backbone calls without neck: DisCo '
-                "can't pair its images with embeddings")
+                "can't pair its images with embeddings"
+            )
 
     def _saw_backbone(self, _, args, output) -> None:
         maps = self._recorder.take() if self._recorder else ()
@@ -100,7 +102,8 @@ class StudentTap:
         if not rows or embeds.dim() != 2 or sum(rows) != len(embeds):
             raise InputError(
                 f'{self.name}: its neck gave embeddings {tuple(embeds.shape)} '
-                f"for backbone batches of {rows} images: DisCo can't pair them")
+                f"for backbone batches of {rows} images: DisCo can't pair them"
+            )
         for (images, maps), part in zip(self._pending, embeds.split(rows)):
             self.passes.append(Pass(images, maps, part))
         self._pending.clear()
@@ -130,8 +133,7 @@ class StudentTap:
             self._rows[id(images)] = self._find_rows(images, views)
         return self._rows[id(images)]
 
-    def _find_rows(self, images: Tensor,
-                   views: Sequence[Tensor]) -> List[Rows]:
+    def _find_rows(self, images: Tensor, views: Sequence[Tensor]) -> List[Rows]:
         for index, view in enumerate(views):
             if images is view:
                 return [(index, slice(None))]
@@ -142,11 +144,16 @@ class StudentTap:
         for index, view in enumerate(views):
             if view.shape[1:] == images.shape[1:]:
                 # mostly the next rows: each comparison waits for the device
-                order = slices[len(found):] + slices[:len(found)]
-                found += [(index, rows) for rows in islice((
-                    r for r in order if torch.equal(images[r], view)), 1)]
+                order = slices[len(found) :] + slices[: len(found)]
+                found += [
+                    (index, rows)
+                    for rows in islice(
+                        (r for r in order if torch.equal(images[r], view)), 1
+                    )
+                ]
         if len(found) < parts or parts * num != len(images):
             raise InputError(
                 f"{self.name}: can't tell to which of the {len(views)} views "
-                f'the rows of a student batch {tuple(images.shape)} belong')
+                f'the rows of a student batch {tuple(images.shape)} belong'
+            )
         return found[:parts]

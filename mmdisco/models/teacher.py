@@ -58,24 +58,25 @@ class FrozenTeacher(nn.Module):
             or does not fit the networks; or an option is unknown.
     """
 
-    def __init__(self,
-                 backbone: Union[dict, nn.Module],
-                 neck: Union[dict, nn.Module],
-                 checkpoint: Optional[str] = None,
-                 url: Optional[str] = None,
-                 norm_mode: str = 'eval',
-                 mean: Optional[Sequence[float]] = None,
-                 std: Optional[Sequence[float]] = None,
-                 fuse: bool = False,
-                 dtype: str = 'fp32',
-                 channels_last: bool = False,
-                 compile: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: Union[dict, nn.Module],
+        neck: Union[dict, nn.Module],
+        checkpoint: Optional[str] = None,
+        url: Optional[str] = None,
+        norm_mode: str = 'eval',
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+        fuse: bool = False,
+        dtype: str = 'fp32',
+        channels_last: bool = False,
+        compile: bool = False,
+    ) -> None:
         super().__init__()
         check_options(norm_mode, dtype, fuse, mean, std)
         built = [isinstance(part, nn.Module) for part in (backbone, neck)]
         if checkpoint is None and not all(built):
-            raise InputError(
-                'the teacher has no weights: set model.teacher.checkpoint')
+            raise InputError('the teacher has no weights: set model.teacher.checkpoint')
         parts = [
             part if ready else MODELS.build(part)
             for part, ready in zip((backbone, neck), built)
@@ -85,17 +86,16 @@ class FrozenTeacher(nn.Module):
         self.backbone, self.neck = map(revert_sync_batchnorm, parts)
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
-        self._wishes = dict(fuse=fuse, dtype=dtype,
-                            channels_last=channels_last, compile=compile)
-        self._plain = dtype == 'fp32' and not (
-            fuse or channels_last or compile)
-        self._run = (Encoder(self.backbone, self.neck), )  # no submodule
+        self._wishes = dict(
+            fuse=fuse, dtype=dtype, channels_last=channels_last, compile=compile
+        )
+        self._plain = dtype == 'fp32' and not (fuse or channels_last or compile)
+        self._run = (Encoder(self.backbone, self.neck),)  # no submodule
         self.checkpoint = checkpoint
         self.sha256 = None
         if checkpoint is not None:
             head = bool(list(self.neck.parameters()))
-            self._load(checkpoint,
-                       read_teacher(checkpoint, self.backbone, url, head))
+            self._load(checkpoint, read_teacher(checkpoint, self.backbone, url, head))
         self.requires_grad_(False)
         self.train(False)
 
@@ -107,7 +107,8 @@ class FrozenTeacher(nn.Module):
             f'Frozen teacher: {type(self.backbone).__name__}, {count:,} '
             f"parameters, BN mode '{self.norm_mode}', from '{checkpoint}' "
             f'(sha256 {self.sha256[:12]})',
-            logger='current')
+            logger='current',
+        )
 
     def train(self, mode: bool = True) -> 'FrozenTeacher':
         """Stay in eval mode for ever, but for BN if ``norm_mode='batch'``."""
@@ -121,8 +122,8 @@ class FrozenTeacher(nn.Module):
 
     @torch.no_grad()
     def forward(
-            self,
-            x: Union[Tensor, Sequence[Tensor]]) -> Union[Tensor, List[Tensor]]:
+        self, x: Union[Tensor, Sequence[Tensor]]
+    ) -> Union[Tensor, List[Tensor]]:
         """Embed one view, or each of several.
 
         Args:
@@ -139,8 +140,7 @@ class FrozenTeacher(nn.Module):
         return [self._embed(view) for view in x]
 
     @torch.no_grad()
-    def passes(self, batches: Sequence[Tensor],
-               maps: bool = False) -> List[Pass]:
+    def passes(self, batches: Sequence[Tensor], maps: bool = False) -> List[Pass]:
         """Embed batches of images.
 
         Args:
@@ -152,16 +152,19 @@ class FrozenTeacher(nn.Module):
             list[Pass]: Of each batch.
         """
         if not maps:
-            return [Pass(images, (), embeds) for images, embeds in zip(
-                batches, self(batches))]
+            return [
+                Pass(images, (), embeds)
+                for images, embeds in zip(batches, self(batches))
+            ]
         if self._wishes is not None and not self._plain:
             self._embed(batches[0])  # by which the backbone is rewritten
         with MapRecorder(self.backbone) as recorder:
             found = []
             for images in batches:
                 embeds = self._embed(images, compiled=False)
-                found.append(Pass(images, tuple(
-                    m.float() for m in recorder.take()), embeds))
+                found.append(
+                    Pass(images, tuple(m.float() for m in recorder.take()), embeds)
+                )
         return found
 
     def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
@@ -177,8 +180,7 @@ class FrozenTeacher(nn.Module):
                 self._speed_up(images)
             run = self._run[0]
             # hooks don't reach into what is compiled
-            return (run if compiled else getattr(run, '_orig_mod', run))(
-                images)
+            return (run if compiled else getattr(run, '_orig_mod', run))(images)
 
     def _speed_up(self, images: Tensor) -> None:
         wishes, self._wishes = self._wishes, None
@@ -186,4 +188,4 @@ class FrozenTeacher(nn.Module):
         if faster is not None:
             encoder, run = faster
             self.backbone, self.neck = encoder.backbone, encoder.neck
-            self._run = (run, )
+            self._run = (run,)

@@ -8,9 +8,11 @@ from .losses.feature_queue import FeatureQueue
 from .tap import embed_dim, unwrap
 
 # what enters a loss's queue, and the option that is its width
-_QUEUES = dict(queue=('teacher', 'embed_dim'),
-               teacher_memory=('teacher', 'teacher_dim'),
-               student_memory=('student', 'student_dim'))
+_QUEUES = dict(
+    queue=('teacher', 'embed_dim'),
+    teacher_memory=('teacher', 'teacher_dim'),
+    student_memory=('student', 'student_dim'),
+)
 
 
 def width_of(network: nn.Module) -> Optional[int]:
@@ -30,8 +32,9 @@ def width_of(network: nn.Module) -> Optional[int]:
     try:
         weight = next(network.backbone.parameters())
         with torch.no_grad():
-            embeds = unwrap(network.neck(network.backbone(
-                weight.new_zeros(1, 3, 64, 64))))  # [1, D]
+            embeds = unwrap(
+                network.neck(network.backbone(weight.new_zeros(1, 3, 64, 64)))
+            )  # [1, D]
         return embeds.shape[1] if embeds.dim() == 2 else None
     except Exception:  # wants images of its own size, or anything else
         return None
@@ -40,8 +43,9 @@ def width_of(network: nn.Module) -> Optional[int]:
             module.training = mode
 
 
-def check_widths(ssl: nn.Module, teacher: nn.Module,
-                 losses: Sequence[nn.Module]) -> None:
+def check_widths(
+    ssl: nn.Module, teacher: nn.Module, losses: Sequence[nn.Module]
+) -> None:
     """Compare the widths of both embeddings, where the networks tell.
 
     Args:
@@ -64,45 +68,49 @@ def check_widths(ssl: nn.Module, teacher: nn.Module,
         where = f'model.distill{f".{i}" if len(losses) > 1 else ""}'
         _check_queues(loss, where, widths)
         if not getattr(loss, 'any_width', False) and (
-                getattr(loss, 'on', 'embed') == 'embed'):
+            getattr(loss, 'on', 'embed') == 'embed'
+        ):
             _check_adapter(loss, f'{where}.adapter', *widths.values())
 
 
 def _check_queues(loss: nn.Module, where: str, widths: dict) -> None:
     prototypes = getattr(loss, 'prototypes', None)
-    if isinstance(prototypes, Tensor) and (
-            prototypes.shape[1] != widths['teacher']):
+    if isinstance(prototypes, Tensor) and (prototypes.shape[1] != widths['teacher']):
         raise InputError(
-            f"the last layer in the file of {type(loss).__name__} is for "
+            f'the last layer in the file of {type(loss).__name__} is for '
             f'{prototypes.shape[1]}-d embeddings, the teacher gives '
-            f"{widths['teacher']}-d ones: name the teacher's file")
+            f"{widths['teacher']}-d ones: name the teacher's file"
+        )
     for name, (network, option) in _QUEUES.items():
         queue = getattr(loss, name, None)
-        if isinstance(queue, FeatureQueue) and (
-                queue.rows.shape[1] != widths[network]):
+        if isinstance(queue, FeatureQueue) and (queue.rows.shape[1] != widths[network]):
             raise InputError(
                 f'{where}.{option} is {queue.rows.shape[1]}, the {network} '
                 f'gives {widths[network]}-d embeddings: set it to '
-                f'{widths[network]}')
+                f'{widths[network]}'
+            )
 
 
-def _check_adapter(loss: nn.Module, where: str, out: int,
-                   wanted: int) -> None:
+def _check_adapter(loss: nn.Module, where: str, out: int, wanted: int) -> None:
     adapter = getattr(loss, 'adapter', None)
     if adapter is None and out != wanted:
-        hint = (f', or {where}.in_features={out} and '
-                f'{where}.out_features={wanted}'
-                if hasattr(loss, 'adapter') else '')
+        hint = (
+            f', or {where}.in_features={out} and {where}.out_features={wanted}'
+            if hasattr(loss, 'adapter')
+            else ''
+        )
         raise InputError(
             f'teacher gives {wanted}-d embeddings, student {out}-d: set '
-            f'model.ssl.neck.out_channels to {wanted}{hint}')
+            f'model.ssl.neck.out_channels to {wanted}{hint}'
+        )
     if adapter is None:
         return
     widths = adapter.in_features, adapter.out_features
     if widths != (out, wanted):
         raise InputError(
             f'{where} goes from {widths[0]} to {widths[1]}, but the student '
-            f'gives {out}-d embeddings and the teacher {wanted}-d ones')
+            f'gives {out}-d embeddings and the teacher {wanted}-d ones'
+        )
 
 
 def check_files(teacher: nn.Module, parts: Sequence[nn.Module]) -> None:
@@ -116,4 +124,5 @@ def check_files(teacher: nn.Module, parts: Sequence[nn.Module]) -> None:
         if read and teacher.sha256 and read != teacher.sha256:
             raise InputError(
                 f'{type(part).__name__} has read another file than the '
-                f"teacher's '{teacher.checkpoint}': name that one")
+                f"teacher's '{teacher.checkpoint}': name that one"
+            )

@@ -45,7 +45,8 @@ def check_file(path: str, sha256: Optional[str] = None) -> str:
     if sha256 and digest != sha256.lower():
         raise InputError(
             f"'{path}' is damaged or another file: its sha256 is {digest}, "
-            f'not {sha256.lower()}; delete it or use another folder')
+            f'not {sha256.lower()}; delete it or use another folder'
+        )
     if not sha256 and is_text(path):
         raise InputError(f"'{path}' is a text, no checkpoint: delete it")
     return digest
@@ -55,15 +56,20 @@ def is_text(path: str) -> bool:
     """Whether a file begins as no checkpoint does, with readable letters."""
     with open(path, 'rb') as file:
         start = file.read(64)
-    return bool(start) and start.isascii() and all(
-        byte >= 32 or byte in b'\t\n\r' for byte in start)
+    return (
+        bool(start)
+        and start.isascii()
+        and all(byte >= 32 or byte in b'\t\n\r' for byte in start)
+    )
 
 
-def fetch(urls: Sequence[str],
-          path: str,
-          sha256: Optional[str] = None,
-          retries: int = 4,
-          progress: bool = True) -> str:
+def fetch(
+    urls: Sequence[str],
+    path: str,
+    sha256: Optional[str] = None,
+    retries: int = 4,
+    progress: bool = True,
+) -> str:
     """Download a file from the first mirror that gives it whole.
 
     What has come is kept in ``{path}.part``, and over http(s) taken up again,
@@ -87,9 +93,14 @@ def fetch(urls: Sequence[str],
     """
     path, part, reasons = Path(path), Path(f'{path}.part'), []
     err = Console(stderr=True)
-    bar = Progress(*Progress.get_default_columns(), DownloadColumn(),
-                   TransferSpeedColumn(), console=err, transient=True,
-                   disable=not (progress and err.is_terminal))
+    bar = Progress(
+        *Progress.get_default_columns(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=err,
+        transient=True,
+        disable=not (progress and err.is_terminal),
+    )
     task = bar.add_task(path.name, total=None)
 
     def tell(done: int, total: Optional[int]) -> None:
@@ -109,12 +120,15 @@ def fetch(urls: Sequence[str],
                 return digest
     except OSError as error:  # those of the network never get here
         raise InputError(f"can't write '{path}': {error.strerror}") from error
-    raise InputError(f"'{path.name}' could not be downloaded: "
-                     + '; '.join(reasons or ['no address is known']))
+    raise InputError(
+        f"'{path.name}' could not be downloaded: "
+        + '; '.join(reasons or ['no address is known'])
+    )
 
 
-def _from_mirror(url: str, part: Path, sha256: Optional[str], retries: int,
-                 tell: Callable) -> str:
+def _from_mirror(
+    url: str, part: Path, sha256: Optional[str], retries: int, tell: Callable
+) -> str:
     """Complete the part from this mirror; gives its sha256."""
     get = receive if urlsplit(url).scheme in ('http', 'https') else copy
     furthest = failures = 0

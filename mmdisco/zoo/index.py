@@ -26,6 +26,7 @@ class Entry(NamedTuple):
         metadata (dict): Source, licence, sizes and numbers, each with its
             provenance.
     """
+
     name: str
     config: str
     urls: Tuple[str, ...]
@@ -62,15 +63,17 @@ def find(name: str) -> Entry:
     """
     if name not in _models():
         near = ', '.join(get_close_matches(name, _models(), n=3))
-        raise InputError(f"no model '{name}' in the index; "
-                         + (f'nearest: {near}; ' if near else '')
-                         + 'mmdisco.zoo.list_models() names all')
+        raise InputError(
+            f"no model '{name}' in the index; "
+            + (f'nearest: {near}; ' if near else '')
+            + 'mmdisco.zoo.list_models() names all'
+        )
     model = _models()[name]
     metadata = copy.deepcopy(model.metadata.data)
     root = project_root()
     urls = [model.weights, *metadata.get('Mirrors', [])]
-    urls = tuple(url if '://' in url else str(root / url)
-                 for url in urls if url)
+    urls = tuple(url if '://' in url else str(root / url) for url in urls if url)
     file = PurePosixPath(unquote(urlsplit(urls[0]).path)).name if urls else None
-    return Entry(name, str(root / model.config), urls, metadata.get('SHA256'),
-                 file, metadata)
+    return Entry(
+        name, str(root / model.config), urls, metadata.get('SHA256'), file, metadata
+    )

@@ -17,9 +17,9 @@ from .download import check_file, fetch
 from .index import Entry, find
 
 
-def get_model(name: str,
-              pretrained: Union[bool, str, Path] = False,
-              dest: str = 'checkpoints') -> nn.Module:
+def get_model(
+    name: str, pretrained: Union[bool, str, Path] = False, dest: str = 'checkpoints'
+) -> nn.Module:
     """Build a model of the zoo.
 
     Args:
@@ -47,9 +47,11 @@ def get_model(name: str,
         if not pretrained:
             raise InputError(
                 f"'{name}' is a teacher, which is nothing without weights: "
-                'pretrained=True downloads them, or name a file')
-        return MODELS.build(dict(
-            cfg.teacher, checkpoint=_file_of(entry, pretrained, dest)))
+                'pretrained=True downloads them, or name a file'
+            )
+        return MODELS.build(
+            dict(cfg.teacher, checkpoint=_file_of(entry, pretrained, dest))
+        )
     backbone = cfg.model.get('ssl', cfg.model).backbone
     if not pretrained:
         with quiet_init():
@@ -60,20 +62,20 @@ def get_model(name: str,
         conversion = read_conversion(path)
         model = MODELS.build({**backbone, **conversion.overrides})
         load_strictly(model, conversion.part('backbone'), f"'{path}'")
-        check_settings(conversion, model, f"'{path}'",
-                       f'{entry.config}: backbone')
+        check_settings(conversion, model, f"'{path}'", f'{entry.config}: backbone')
     model.eval()
     return model
 
 
-def _file_of(entry: Entry, pretrained: Union[bool, str, Path],
-             dest: str) -> str:
+def _file_of(entry: Entry, pretrained: Union[bool, str, Path], dest: str) -> str:
     """The file of the weights, downloaded if need be."""
     if not isinstance(pretrained, bool):
         return str(pretrained)
     if not entry.urls:
-        raise InputError(f"nobody publishes weights for '{entry.name}': train "
-                         f'it by {entry.config}, or name a file of yours')
+        raise InputError(
+            f"nobody publishes weights for '{entry.name}': train "
+            f'it by {entry.config}, or name a file of yours'
+        )
     path = Path(dest, entry.file)
     if path.exists():
         check_file(path, entry.sha256)

@@ -1,4 +1,5 @@
 """How the bytes of a file come, over http(s) or from a storage backend."""
+
 import json
 import re
 from contextlib import suppress
@@ -49,17 +50,22 @@ def receive(url: str, part: Path, sure: bool, tell: Callable) -> bool:
             headers['If-Range'] = mark
     with _ask(url, headers) as response:
         if response.status < 400 and (
-                response.headers.get_content_type() == 'text/html'):
+            response.headers.get_content_type() == 'text/html'
+        ):
             raise Refused(_PAGE)
         start, total = 0, response.length  # None if it does not say
         if response.status != 200:
-            sent = re.fullmatch(r'bytes (\d+)-\d+/(\d+|\*)',
-                                response.headers.get('Content-Range', ''))
+            sent = re.fullmatch(
+                r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '')
+            )
             start = int(sent[1]) if sent else None
             total = int(sent[2]) if sent and sent[2] != '*' else size
             # Not all servers with ranges know If-Range.
-            if start != have or size not in (None, total) or (
-                    mark and _mark(response) not in (None, mark)):
+            if (
+                start != have
+                or size not in (None, total)
+                or (mark and _mark(response) not in (None, mark))
+            ):
                 drop(part)
                 raise Broken('gives another file than the one begun')
         note = dict(url=url, mark=_mark(response), size=total)
@@ -86,10 +92,10 @@ def _ask(url: str, headers: Dict[str, str]):
         error.close()
         again = error.code >= 500 or error.code in (408, 429)
         raise (Broken if again else Refused)(
-            f'answers {error.code} {error.reason}') from error
+            f'answers {error.code} {error.reason}'
+        ) from error
     except (OSError, HTTPException) as error:
-        raise Broken(f"can't be reached: "
-                      f"{getattr(error, 'reason', error)}") from error
+        raise Broken(f"can't be reached: {getattr(error, 'reason', error)}") from error
 
 
 def _body(response, whole: bool) -> Iterator[bytes]:
@@ -119,12 +125,12 @@ def _stored(url: str) -> Iterator[bytes]:
                 while chunk := file.read(_CHUNK):
                     yield chunk
     except Exception as error:  # whatever the backend's library raises
-        raise Refused(f"can't be read: {type(error).__name__}: "
-                       f'{error}') from error
+        raise Refused(f"can't be read: {type(error).__name__}: {error}") from error
 
 
-def _store(chunks: Iterator[bytes], part: Path, start: int, note: Dict,
-           tell: Callable) -> None:
+def _store(
+    chunks: Iterator[bytes], part: Path, start: int, note: Dict, tell: Callable
+) -> None:
     """Append to the part, or begin it anew if start is 0."""
     first = next(chunks, b'')  # before anything is lost: this may fail
     with open(part, 'ab' if start else 'wb') as file:

@@ -1,4 +1,5 @@
 """The bundled teacher is what its README says."""
+
 import re
 from pathlib import Path
 
@@ -17,10 +18,11 @@ def test_the_bundled_teacher_is_small_and_says_where_it_comes_from():
     meta = torch.load(FILE, weights_only=True)['meta']
     text = (FOLDER / 'README.md').read_text()
     assert meta['command'] in text
-    assert f"at commit {meta['commit']}, seed {meta['seed']}" in text
-    assert f"in {meta['seconds']:.0f} s" in text
-    knn, linear = map(float, re.search(
-        r'kNN ([\d.]+) %, linear probe\s+([\d.]+) %', text).groups())
+    assert f'at commit {meta["commit"]}, seed {meta["seed"]}' in text
+    assert f'in {meta["seconds"]:.0f} s' in text
+    knn, linear = map(
+        float, re.search(r'kNN ([\d.]+) %, linear probe\s+([\d.]+) %', text).groups()
+    )
     assert (knn, linear) == (meta['figures']['knn'], meta['figures']['linear'])
 
 
@@ -32,8 +34,7 @@ def test_its_embeddings_find_images_of_the_same_class():
     preprocessor = MODELS.build(cfg.data_preprocessor)
     embeds, labels = [], []
     for split, num in (('train', 2000), ('test', 300)):
-        data = DATASETS.build(dict(
-            cfg.train_dataloader.dataset, split=split, stop=num))
+        data = DATASETS.build(dict(cfg.train_dataloader.dataset, split=split, stop=num))
         batch = preprocessor(dict(inputs=data.images))['inputs']
         embeds.append(teacher(batch))
         labels.append(data.labels)
@@ -41,4 +42,4 @@ def test_its_embeddings_find_images_of_the_same_class():
     for embed, label in zip(embeds[1], labels[1]):
         cosine = torch.cosine_similarity(embed[None], embeds[0])
         hits += int(labels[0][cosine.argmax()] == label)
-    assert hits / 300 > .65  # 0.1 by chance
+    assert hits / 300 > 0.65  # 0.1 by chance

@@ -1,4 +1,5 @@
 """What DisCo is compared with: runs, statistics and table."""
+
 import csv
 import subprocess
 import sys
@@ -17,16 +18,29 @@ from mmdisco.launch.peak_memory import keep_peak, read_peak
 from tests.tools import ROOT
 
 SOURCE = dict(command='python x', commit='abc', machine='m')
-LINEAR = {'MoCo-v2': [50., 52., 57.], 'SEED': [60., 62., 67.],
-          'DisCo': [60.1, 61.9, 67.3], 'KD': [49., 53., 58.]}
+LINEAR = {
+    'MoCo-v2': [50.0, 52.0, 57.0],
+    'SEED': [60.0, 62.0, 67.0],
+    'DisCo': [60.1, 61.9, 67.3],
+    'KD': [49.0, 53.0, 58.0],
+}
 
 
 def rows():
-    return [dict(method=m, distill='x', seed=s, linear=value,
-                 knn=None if m == 'KD' else value / 2,
-                 seconds=None if m == 'KD' else 10. + s,
-                 peak_memory_mib=None if m == 'KD' else 900 + s, **SOURCE)
-            for m, values in LINEAR.items() for s, value in enumerate(values)]
+    return [
+        dict(
+            method=m,
+            distill='x',
+            seed=s,
+            linear=value,
+            knn=None if m == 'KD' else value / 2,
+            seconds=None if m == 'KD' else 10.0 + s,
+            peak_memory_mib=None if m == 'KD' else 900 + s,
+            **SOURCE,
+        )
+        for m, values in LINEAR.items()
+        for s, value in enumerate(values)
+    ]
 
 
 @pytest.mark.parametrize('method', METHODS, ids=lambda m: m.name)
@@ -75,21 +89,22 @@ def test_gains_are_paired_and_blank_where_nothing_was_measured():
         stats = found[method]['linear']
         assert stats['mean'] == pytest.approx(np.mean(values))
         assert stats['std'] == pytest.approx(np.std(values, ddof=1))
-        assert stats['gain']['mean'] == pytest.approx(gain.mean(), abs=.01)
+        assert stats['gain']['mean'] == pytest.approx(gain.mean(), abs=0.01)
         assert stats['gain']['standard_error'] == pytest.approx(
-            gain.std(ddof=1) / 3**.5, abs=.01)
+            gain.std(ddof=1) / 3**0.5, abs=0.01
+        )
     assert found['SEED']['seconds'] == 11 and found['SEED']['memory'] == 901
     lines = table(rows())
-    assert lines[2] == ('| MoCo-v2 | 53.00 ± 3.61 |  | 26.50 ± 1.80 |  | 11 |'
-                        ' 901 |')
+    assert lines[2] == ('| MoCo-v2 | 53.00 ± 3.61 |  | 26.50 ± 1.80 |  | 11 | 901 |')
     assert lines[5] == '| KD | 53.33 ± 4.51 | +0.33 ± 0.67 |  |  |  |  |'
 
 
 def test_best_is_what_two_standard_errors_tell_apart():
     # DisCo leads SEED by .1, -.1, .3: not told apart; MoCo-v2 by 10 ± .1
     assert best(rows()) == ['DisCo', 'SEED']
-    text = markdown(rows(), [], {'SEED': [({'a.b.lr': .1}, 50.),
-                                          ({'a.b.lr': .2}, 51.)]}, 100, 3)
+    text = markdown(
+        rows(), [], {'SEED': [({'a.b.lr': 0.1}, 50.0), ({'a.b.lr': 0.2}, 51.0)]}, 100, 3
+    )
     assert 'that of **DisCo**. It is not told apart' in text
     assert '- SEED: b.lr 0.1: 50.00; **b.lr 0.2: 51.00**\n' in text
     for best_of, edge in ((2, False), (3, True)):
@@ -99,8 +114,11 @@ def test_best_is_what_two_standard_errors_tell_apart():
     # one seed has no error: nothing is told apart
     assert len(best([r for r in rows() if r['seed'] == 0])) == 4
     worse = [r for r in rows() if r['method'] != 'SEED']
-    worse += [dict(r, method='SEED', linear=r['linear'] + 5)
-              for r in rows() if r['method'] == 'SEED']
+    worse += [
+        dict(r, method='SEED', linear=r['linear'] + 5)
+        for r in rows()
+        if r['method'] == 'SEED'
+    ]
     assert best(worse) == ['SEED']
     text = markdown(worse, [], {}, 100, 3)
     assert 'It is the best' in text and 'DisCo is not the best here' in text
@@ -113,10 +131,13 @@ def test_the_figure_is_drawn(tmp_path):
 
 def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
     size = 64 * 2**20
-    code = (f'x = bytearray({size}); del x; print("done", flush=True); '
-            'input()')
-    process = subprocess.Popen([sys.executable, '-c', code], text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    code = f'x = bytearray({size}); del x; print("done", flush=True); input()'
+    process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     process.stdout.readline()
     keep_peak(process.pid, tmp_path)
     peak = read_peak(tmp_path)
@@ -132,16 +153,23 @@ def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
 def test_the_documents_have_the_figures_of_the_csv():
     path = ROOT / 'benchmarks/comparators.csv'
     with path.open() as file:
-        measured = [{**row, 'seed': int(row['seed']), **{
-            key: float(row[key]) if row[key] else None for key in (
-                'knn', 'linear', 'seconds', 'peak_memory_mib')}}
-            for row in csv.DictReader(file)]
+        measured = [
+            {
+                **row,
+                'seed': int(row['seed']),
+                **{
+                    key: float(row[key]) if row[key] else None
+                    for key in ('knn', 'linear', 'seconds', 'peak_memory_mib')
+                },
+            }
+            for row in csv.DictReader(file)
+        ]
     columns = path.read_text().splitlines()[0]
-    assert columns == ('method,distill,seed,knn,linear,seconds,'
-                       'peak_memory_mib,command,commit,machine')
+    assert columns == (
+        'method,distill,seed,knn,linear,seconds,peak_memory_mib,command,commit,machine'
+    )
     assert csv_text([], columns.split(',')).strip() == columns
-    found, _ = split_kd([row for row in measured
-                         if ', weight ' not in row['method']])
+    found, _ = split_kd([row for row in measured if ', weight ' not in row['method']])
     assert {m.name for m in METHODS} <= {row['method'] for row in found}
     for document in ('benchmarks/comparators.md', 'docs/comparators.md'):
         text = (ROOT / document).read_text()

@@ -1,4 +1,5 @@
 """Counts of networks, against hands and against real tensors."""
+
 import json
 import runpy
 import sys
@@ -27,8 +28,11 @@ TOOL = 'tools/analysis/complexity.py'
 
 def tiny(inplace=False, device='meta'):
     return nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace),
-        nn.Conv2d(4, 2, 1, bias=False)).to(device)
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace),
+        nn.Conv2d(4, 2, 1, bias=False),
+    ).to(device)
 
 
 def test_a_tiny_network_by_hand():
@@ -46,8 +50,7 @@ def test_a_tiny_network_by_hand():
     # BN's output becomes ReLU's: the same
     assert saved_per_image(tiny(inplace=True), 8) == image + map4 + map4
 
-    deeper = on_meta(nn.Sequential(
-        nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)))
+    deeper = on_meta(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)))
     assert forward_peak(deeper, 8) == image + map4 + map4
     deeper[1].inplace = True
     assert forward_peak(deeper, 8) == image + map4 + map2
@@ -113,53 +116,64 @@ def test_attention_is_counted():
     attention = 2 * 3 * tokens * tokens * 64
     norms = 25 * 5 * tokens * width  # five for each number
     assert complexity('vitt').multiply_adds == (
-        196 * 768 * width + 12 * (layer + attention) + norms)
+        196 * 768 * width + 12 * (layer + attention) + norms
+    )
 
 
-@pytest.mark.parametrize('name, parameters, width, papers', [
-    ('vitt', 5_524_416, 192, None), ('xcitt', 6_523_272, 192, None),
-    ('r50', 23_508_032, 2048, 22.42), ('effb0', 4_007_548, 1280, 3.978),
-    ('mbv3', 4_202_032, 1280, 4.164), ('r18', 11_176_512, 512, 10.721)])
-def test_parameters_are_those_of_the_papers_networks(name, parameters, width,
-                                                     papers):
+@pytest.mark.parametrize(
+    'name, parameters, width, papers',
+    [
+        ('vitt', 5_524_416, 192, None),
+        ('xcitt', 6_523_272, 192, None),
+        ('r50', 23_508_032, 2048, 22.42),
+        ('effb0', 4_007_548, 1280, 3.978),
+        ('mbv3', 4_202_032, 1280, 4.164),
+        ('r18', 11_176_512, 512, 10.721),
+    ],
+)
+def test_parameters_are_those_of_the_papers_networks(name, parameters, width, papers):
     row = complexity(name, 32)
     assert row.parameters == parameters and row.width == width
-    neck = dict(r50=2048 * 2049 + 128 * 2049).get(
-        name, 2048 * (width + 1) + 128 * 2049)
+    neck = dict(r50=2048 * 2049 + 128 * 2049).get(name, 2048 * (width + 1) + 128 * 2049)
     if name in ('vitt', 'xcitt'):
         neck = 2048 * (width + 1) + 2048 * 2049 + 256 * 2049
     assert row.with_neck == parameters + neck
     assert papers is None or row.papers_millions == pytest.approx(
-        papers, abs=6e-4 if papers < 21 else 6e-3)
+        papers, abs=6e-4 if papers < 21 else 6e-3
+    )
 
 
 def test_the_papers_ratios_have_classifiers_below_alone():
     found = {r.teacher: r for r in ratios()}
     student = 4_007_548 + 128 * 1281
-    for teacher, backbone, printed in (('r101', 42_500_160, 9.4),
-                                       ('r50', 23_508_032, 16.3)):
+    for teacher, backbone, printed in (
+        ('r101', 42_500_160, 9.4),
+        ('r50', 23_508_032, 16.3),
+    ):
         r = found[teacher]
         assert round(r.papers, 1) == r.printed == printed
-        assert r.papers == pytest.approx(
-            100 * student / (backbone + 2049 * 1000))
+        assert r.papers == pytest.approx(100 * student / (backbone + 2049 * 1000))
         assert r.backbones == pytest.approx(100 * 4_007_548 / backbone)
         assert r.classifiers == pytest.approx(
-            100 * (4_007_548 + 1281 * 1000) / (backbone + 2049 * 1000))
+            100 * (4_007_548 + 1281 * 1000) / (backbone + 2049 * 1000)
+        )
 
 
 def test_what_the_paper_prints_and_can_not_be():
     wide, tiny_xcit, small_xcit = impossible()
     assert '93.91 million' in wide and 'r152: backbone, 2^20, 55.45' in wide
     assert '6.52 million' in tiny_xcit and (
-        'XCiT-T12: MB of the backbone in fp32, 26.09' in tiny_xcit)
+        'XCiT-T12: MB of the backbone in fp32, 26.09' in tiny_xcit
+    )
     assert '25.87 million' in small_xcit and 'none of XCiT-T12' in small_xcit
     # with the classifier of 1000, as mmpretrain's model zoo counts them
-    for arch, depth, millions in (('xcitt', 12, 6.716272),
-                                  ('xcitt', 24, 12.116896),
-                                  ('xcits', 12, 26.253304),
-                                  ('xcits', 24, 47.671384)):
-        changes = {} if depth == 12 else dict(
-            depth=depth, layer_scale_init_value=1e-5)
+    for arch, depth, millions in (
+        ('xcitt', 12, 6.716272),
+        ('xcitt', 24, 12.116896),
+        ('xcits', 12, 26.253304),
+        ('xcits', 24, 47.671384),
+    ):
+        changes = {} if depth == 12 else dict(depth=depth, layer_scale_init_value=1e-5)
         found = readings(arch, **changes)['with classifier, 10^6']
         assert found == pytest.approx(millions, abs=1e-6)
 
@@ -174,13 +188,11 @@ def test_the_tool_prints_and_writes_the_same(tmp_path, monkeypatch, capsys):
     saved = json.loads(out.read_text())
     [row] = saved['rows']
     assert row['multiply_adds'] == 1_818_528_768 and saved['size'] == 224
-    assert f"{row['saved_bytes'] / 2**20:.1f}" in text
+    assert f'{row["saved_bytes"] / 2**20:.1f}' in text
     assert saved['commit'] and len(saved['impossible']) == 3
 
 
 def test_faults_are_told_in_a_line(tmp_path, fails):
     assert "arch 'r19' is not known" in fails(TOOL, 'r19')
-    assert 'is a folder' in fails(TOOL, 'r18', '--size', 32, '--json',
-                                  tmp_path)
-    assert 'images of 8 pixels are too small' in fails(
-        TOOL, 'vitt', '--size', 8)
+    assert 'is a folder' in fails(TOOL, 'r18', '--size', 32, '--json', tmp_path)
+    assert 'images of 8 pixels are too small' in fails(TOOL, 'vitt', '--size', 8)

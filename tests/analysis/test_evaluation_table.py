@@ -1,4 +1,5 @@
 """The table of all protocols, from its rows."""
+
 import csv
 import re
 import statistics
@@ -16,15 +17,17 @@ def rows():
 
 def test_the_stored_table_is_that_of_its_rows(tmp_path):
     write_markdown(rows(), tmp_path / 'table.md')
-    assert (tmp_path / 'table.md').read_text() == STORED.with_suffix(
-        '.md').read_text()
+    assert (tmp_path / 'table.md').read_text() == STORED.with_suffix('.md').read_text()
 
 
 def test_a_cell_is_mean_and_deviation_over_the_seeds(tmp_path):
     write_markdown(rows(), tmp_path / 'table.md')
     text = (tmp_path / 'table.md').read_text()
-    scores = [float(r['score']) for r in rows()
-              if (r['student'], r['protocol']) == ('disco', 'kNN, k = 20')]
+    scores = [
+        float(r['score'])
+        for r in rows()
+        if (r['student'], r['protocol']) == ('disco', 'kNN, k = 20')
+    ]
     assert len(scores) == 3
     line = next(x for x in text.splitlines() if x.startswith('| kNN'))
     cell = line.split('|')[2].strip()

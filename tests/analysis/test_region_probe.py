@@ -1,4 +1,5 @@
 """What features of true boxes tell, against torchvision's RoIAlign."""
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +27,7 @@ def runner(tmp_path, scope):
     init_default_scope('mmdet')
     apply_overrides(cfg, dict(data_root=str(tmp_path / 'set')))
     for part in cfg.train_dataloader.dataset.datasets:
-        part.pipeline[2].prob = 0.  # the same images in each pass
+        part.pipeline[2].prob = 0.0  # the same images in each pass
     set_student(cfg, 'random')
     cfg.work_dir, cfg.experiment_name = str(tmp_path), tmp_path.name
     torch.manual_seed(0)
@@ -44,10 +45,9 @@ def plain(model, dataset):
         for box, label in zip(boxes, objects.labels):
             with torch.no_grad():
                 region = roi_align(
-                    model.backbone(image)[0], [box[None]], 14, 1 / 16,
-                    aligned=True)
-                features.append(model.roi_head.shared_head(region).mean(
-                    (2, 3))[0])
+                    model.backbone(image)[0], [box[None]], 14, 1 / 16, aligned=True
+                )
+                features.append(model.roi_head.shared_head(region).mean((2, 3))[0])
             classes.append(int(label))
     return torch.stack(features).numpy(), np.array(classes)
 
@@ -60,8 +60,8 @@ def test_features_of_true_boxes(runner, side):
         if isinstance(module, _BatchNorm):
             module.running_mean.normal_()
     features, classes = region_features(
-        model, runner.build_dataloader(runner.cfg.test_dataloader),
-        original=True)
+        model, runner.build_dataloader(runner.cfg.test_dataloader), original=True
+    )
     expected, labels = plain(model, runner.cfg.test_dataloader.dataset)
     assert classes.tolist() == labels.tolist()
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
@@ -70,27 +70,47 @@ def test_features_of_true_boxes(runner, side):
 def test_the_accuracy_is_that_of_a_plain_classifier(runner):
     accuracy = region_probe(runner)
     model = runner.model  # with the statistics of the training images
-    train, classes = region_features(model, runner.build_dataloader(dict(
-        runner.cfg.train_dataloader,
-        sampler=dict(type='DefaultSampler', shuffle=False))))
+    train, classes = region_features(
+        model,
+        runner.build_dataloader(
+            dict(
+                runner.cfg.train_dataloader,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+            )
+        ),
+    )
     test, labels = plain(model, runner.cfg.test_dataloader.dataset)
-    train, mean, std = train.numpy(), train.mean(0).numpy(), train.std(
-        0, unbiased=False).numpy()
-    classifier = LogisticRegression(max_iter=2000).fit(
-        (train - mean) / std, classes)
+    train, mean, std = (
+        train.numpy(),
+        train.mean(0).numpy(),
+        train.std(0, unbiased=False).numpy(),
+    )
+    classifier = LogisticRegression(max_iter=2000).fit((train - mean) / std, classes)
     assert accuracy == pytest.approx(
-        (classifier.predict((test - mean) / std) == labels).mean())
+        (classifier.predict((test - mean) / std) == labels).mean()
+    )
 
 
 def test_the_tool_takes_c4_detectors_alone(tmp_path, fails):
     make_set(tmp_path / 'set', 'voc', 24, 8, ROOT / 'demo/fashion_mnist')
-    done = run('python', 'tools/analysis/region_probe.py', CONFIG,
-               '--student', 'random', '--work-dir', tmp_path / 'work',
-               '--cfg-options', f'data_root={tmp_path}/set')
+    done = run(
+        'python',
+        'tools/analysis/region_probe.py',
+        CONFIG,
+        '--student',
+        'random',
+        '--work-dir',
+        tmp_path / 'work',
+        '--cfg-options',
+        f'data_root={tmp_path}/set',
+    )
     line = done.stdout.strip().split('\n')[-1]
     assert line.startswith('linear classifier of true boxes, random: ')
     assert 0 <= float(line.split()[-2]) <= 100
-    line = fails('tools/analysis/region_probe.py',
-                 'configs/detection/voc/retinanet_r18-fpn_1x.py',
-                 '--student', 'random')
+    line = fails(
+        'tools/analysis/region_probe.py',
+        'configs/detection/voc/retinanet_r18-fpn_1x.py',
+        '--student',
+        'random',
+    )
     assert 'is no C4 detector: it has no roi_head.shared_head' in line

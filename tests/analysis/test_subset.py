@@ -1,4 +1,5 @@
 """Lists of a share of the images: how many of each class, and which."""
+
 import random
 import re
 from collections import Counter
@@ -34,19 +35,25 @@ def folder(tmp_path):
 
 
 def make(folder, percent, seed, name):
-    done = run('python', 'tools/make_subset.py', folder / 'train', percent,
-               '--seed', seed, '--out', folder / name)
+    done = run(
+        'python',
+        'tools/make_subset.py',
+        folder / 'train',
+        percent,
+        '--seed',
+        seed,
+        '--out',
+        folder / name,
+    )
     lines = (folder / name).read_text().splitlines()
     return done, lines
 
 
 def test_a_list_that_is_read_back_with_its_labels(folder):
     done, lines = make(folder, '10', 3, 'few.txt')
-    assert Counter(line.split('/')[0] for line in lines) == {
-        'a b': 1, 'c': 3, 'd': 6}
+    assert Counter(line.split('/')[0] for line in lines) == {'a b': 1, 'c': 3, 'd': 6}
     assert len({*lines}) == 10 and 'few.txt: 10 images, seed 3' in done.stdout
-    data = LabelledPhotos(str(folder), 'train', ann_file='few.txt',
-                          num_images=10)
+    data = LabelledPhotos(str(folder), 'train', ann_file='few.txt', num_images=10)
     assert Counter(data.get_gt_labels().tolist()) == {0: 1, 1: 3, 2: 6}
     assert make(folder, '10', 3, 'again.txt')[1] == lines
     assert make(folder, '10', 4, 'other.txt')[1] != lines
@@ -54,13 +61,21 @@ def test_a_list_that_is_read_back_with_its_labels(folder):
 
 def test_what_can_not_be_taken_is_told(folder, fails):
     for percent, words in (
-            ('5', "5 % of .* has no image of 1 of 3 classes, e.g. 'a b'"),
-            ('0', "'0' % of the images can't be taken"),
-            ('120', "'120' % of"), ('few', "'few' % of")):
-        line = fails('tools/make_subset.py', folder / 'train', percent,
-                     '--out', folder / 'none.txt')
+        ('5', "5 % of .* has no image of 1 of 3 classes, e.g. 'a b'"),
+        ('0', "'0' % of the images can't be taken"),
+        ('120', "'120' % of"),
+        ('few', "'few' % of"),
+    ):
+        line = fails(
+            'tools/make_subset.py',
+            folder / 'train',
+            percent,
+            '--out',
+            folder / 'none.txt',
+        )
         assert re.search(words, line), line
-    line = fails('tools/make_subset.py', folder / 'nowhere', '1', '--out',
-                 folder / 'none.txt')
+    line = fails(
+        'tools/make_subset.py', folder / 'nowhere', '1', '--out', folder / 'none.txt'
+    )
     assert "nowhere' not found" in line
     assert not list(folder.glob('*none.txt'))

@@ -16,14 +16,16 @@ from mmdisco.analysis.summary import LABELS, paired, table
 from mmdisco.converters import sha256_of
 from mmdisco.launch import Job
 
-ROW = dict(params=10, seconds=1.)
+ROW = dict(params=10, seconds=1.0)
 
 
 def results():
     values = dict(mocov2=[70, 72, 80], disco=[73, 74, 81])
     return {
-        kind: [dict(seed=i, knn=v - 5, linear=float(v), **ROW)
-               for i, v in enumerate(values.get(kind, [60, 61, 62]))]
+        kind: [
+            dict(seed=i, knn=v - 5, linear=float(v), **ROW)
+            for i, v in enumerate(values.get(kind, [60, 61, 62]))
+        ]
         for kind in LABELS
     }
 
@@ -33,8 +35,9 @@ def test_paired_differences_and_their_standard_error():
     assert gain['differences'] == [3, 2, 1]
     assert gain['mean'] == 2
     assert gain['standard_error'] == pytest.approx(
-        np.std([3, 2, 1], ddof=1) / np.sqrt(3))
-    assert paired([2.], [1.])['standard_error'] is None
+        np.std([3, 2, 1], ddof=1) / np.sqrt(3)
+    )
+    assert paired([2.0], [1.0])['standard_error'] is None
 
 
 def test_a_summary_holds_medians_all_runs_and_their_origin(tmp_path, capsys):
@@ -49,13 +52,16 @@ def test_a_summary_holds_medians_all_runs_and_their_origin(tmp_path, capsys):
     job = Job('disco seed 0', 'none', tmp_path / 'job')
     log = tmp_path / 'job' / 'x' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
-    log.write_text('\n'.join(json.dumps(dict(
-        epoch=e, loss=3., loss_ssl=2., cosine=.1 * e, time=1.))
-        for e in range(1, 4)))
+    log.write_text(
+        '\n'.join(
+            json.dumps(dict(epoch=e, loss=3.0, loss_ssl=2.0, cosine=0.1 * e, time=1.0))
+            for e in range(1, 4)
+        )
+    )
     write_summary(summary, [job], tmp_path)
     assert json.loads((tmp_path / 'summary.json').read_text()) == summary
     picture = matplotlib.image.imread(tmp_path / 'summary.png')
-    assert picture.shape[0] > 500 and picture.std() > .1  # not blank
+    assert picture.shape[0] > 500 and picture.std() > 0.1  # not blank
     out = capsys.readouterr().out
     assert 'mean +2.00 ± 0.58' in out
 
@@ -63,8 +69,9 @@ def test_a_summary_holds_medians_all_runs_and_their_origin(tmp_path, capsys):
 def test_the_table_has_a_row_for_each_kind():
     lines = table(summarise(results(), 3)).splitlines()
     assert len(lines) == 1 + len(LABELS) + 2
-    assert [line.split('  ')[0] for line in lines[1:1 + len(LABELS)]] == list(
-        LABELS.values())
+    assert [line.split('  ')[0] for line in lines[1 : 1 + len(LABELS)]] == list(
+        LABELS.values()
+    )
     assert '74.00' in lines[1 + list(LABELS).index('disco')]
 
 
@@ -74,38 +81,41 @@ def test_provenance_names_the_machine():
 
 def test_an_untrained_backbone_depends_on_its_seed_alone():
     cfg = dict(type='ResNet', depth=18, stem_channels=4, base_channels=4)
-    a, b, c = (load_backbone(dict(cfg), None, seed).conv1.weight
-               for seed in (0, 0, 1))
+    a, b, c = (load_backbone(dict(cfg), None, seed).conv1.weight for seed in (0, 0, 1))
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
 def test_scores_of_perfect_features_are_perfect():
     class Split:
-
         def __init__(self, n):
             self.labels = torch.arange(n) % 10
-            self.images = (20 * self.labels).byte().view(-1, 1, 1, 1).expand(
-                -1, 3, 2, 2)
+            self.images = (
+                (20 * self.labels).byte().view(-1, 1, 1, 1).expand(-1, 3, 2, 2)
+            )
 
     class OneHot(torch.nn.Module):
-
         def __init__(self):
             super().__init__()
             self.weight = torch.nn.Parameter(torch.zeros(7))
 
         def forward(self, x):
             hot = torch.eye(10)[(x[:, 0, 0, 0] / 20).long()]
-            return (hot[:, :, None, None].expand(-1, -1, 2, 2), )
+            return (hot[:, :, None, None].expand(-1, -1, 2, 2),)
 
-    result = score(OneHot(), lambda data: dict(inputs=data['inputs'].float()),
-                   Split(2500), Split(100))
-    assert result == dict(knn=100., linear=100., params=7)
+    result = score(
+        OneHot(),
+        lambda data: dict(inputs=data['inputs'].float()),
+        Split(2500),
+        Split(100),
+    )
+    assert result == dict(knn=100.0, linear=100.0, params=7)
 
 
 def test_the_untrained_teacher_is_always_the_same_file(tmp_path):
     first, second = (
         untrained_teacher('configs/quickstart/disco.py', tmp_path / name)
-        for name in 'ab')
+        for name in 'ab'
+    )
     assert sha256_of(str(first)) == sha256_of(str(second))
     half = [path for path in first.parent.iterdir() if path != first]
     assert not half  # nothing half-written is left

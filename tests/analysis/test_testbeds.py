@@ -1,4 +1,5 @@
 """Statistics and table of the testbeds, and what is run for them."""
+
 import csv
 import io
 import json
@@ -23,22 +24,27 @@ from mmdisco.launch import read_config
 from tests.tools import ROOT
 
 SOURCE = dict(seconds=1.5, command='python x', commit='abc', machine='m')
-LINEAR = dict(a=dict(none=[50., 52., 57.], DisCo=[60., 63., 66.]),
-              b=dict(none=[50., 52., 57.], DisCo=[52., 49., 60.]))
+LINEAR = dict(
+    a=dict(none=[50.0, 52.0, 57.0], DisCo=[60.0, 63.0, 66.0]),
+    b=dict(none=[50.0, 52.0, 57.0], DisCo=[52.0, 49.0, 60.0]),
+)
 
 
 def rows(linear=LINEAR):
-    return [dict(method=method, distill=arm, seed=seed, knn=value / 2,
-                 linear=value, **SOURCE)
-            for method, arms in linear.items() for arm in ARMS
-            for seed, value in enumerate(arms[arm])]
+    return [
+        dict(
+            method=method, distill=arm, seed=seed, knn=value / 2, linear=value, **SOURCE
+        )
+        for method, arms in linear.items()
+        for arm in ARMS
+        for seed, value in enumerate(arms[arm])
+    ]
 
 
 def test_the_csv_has_its_columns_and_comes_back():
     lines = list(csv.reader(io.StringIO(csv_text(rows()))))
     assert tuple(lines[0]) == COLUMNS and len(lines) == 1 + 12
-    assert lines[1] == ['a', 'none', '0', '25.0', '50.0', '1.5', 'python x',
-                        'abc', 'm']
+    assert lines[1] == ['a', 'none', '0', '25.0', '50.0', '1.5', 'python x', 'abc', 'm']
 
 
 def test_differences_are_paired_by_seed():
@@ -51,7 +57,8 @@ def test_differences_are_paired_by_seed():
         gain = disco - alone
         assert stats['gain']['mean'] == pytest.approx(gain.mean())
         assert stats['gain']['standard_error'] == pytest.approx(
-            gain.std(ddof=1) / np.sqrt(3), abs=1e-3)
+            gain.std(ddof=1) / np.sqrt(3), abs=1e-3
+        )
         assert found['knn']['mean']['none'] == pytest.approx(alone.mean() / 2)
     assert without_gain(statistics(shuffled)) == ['b']
     half = [r for r in rows() if (r['method'], r['distill']) != ('b', 'DisCo')]
@@ -59,7 +66,7 @@ def test_differences_are_paired_by_seed():
 
 
 def test_the_table_says_where_disco_does_not_help():
-    grids = {'a none': {.1: 40., .2: 41.}, 'a DisCo': {.1: 42., .2: 42.}}
+    grids = {'a none': {0.1: 40.0, 0.2: 41.0}, 'a DisCo': {0.1: 42.0, 0.2: 42.0}}
     text = markdown(rows(), grids, 'Conditions.')
     assert '| a | linear probe | 53.00 ± 3.61 | 63.00 ± 3.00 | +10.00' in text
     assert 'does not help the linear probe by two standard errors on: b' in text
@@ -67,30 +74,30 @@ def test_the_table_says_where_disco_does_not_help():
     assert '- a DisCo: **0.1: 42.00**, 0.2: 42.00' in text
     assert '`python x` at commit abc, on m.' in text
     assert 'helps the linear probe on each' in markdown(
-        rows(dict(a=LINEAR['a'])), {}, '')
-    assert best_rate({.3: 2., .1: 2., .2: 1.}) == .1
+        rows(dict(a=LINEAR['a'])), {}, ''
+    )
+    assert best_rate({0.3: 2.0, 0.1: 2.0, 0.2: 1.0}) == 0.1
 
 
 def test_the_rate_is_chosen_on_images_that_are_neither_learned_nor_tested():
-    run = job('mocov2', 'DisCo', .1, 100, {}, testbed_runs.Path('x'))
+    run = job('mocov2', 'DisCo', 0.1, 100, {}, testbed_runs.Path('x'))
     cfg = read_config(run.config)
     learned, held_out = splits(cfg, 100, search=True)
     train, test = splits(cfg, 100, search=False)
-    assert [len(p) for p in (learned, held_out, train, test)] == [
-        80, 20, 100, 10000]
+    assert [len(p) for p in (learned, held_out, train, test)] == [80, 20, 100, 10000]
     assert (train.images[:80] == learned.images).all()
     assert (train.images[80:] == held_out.images).all()
-    assert run.options['optim_wrapper.optimizer.lr'] == .1
+    assert run.options['optim_wrapper.optimizer.lr'] == 0.1
     assert run.config.endswith('testbeds/disco_mocov2.py')
 
 
 def test_scores_are_kept_with_their_run(tmp_path):
-    run = job('simclr', 'none', .1, 0, {}, tmp_path)
+    run = job('simclr', 'none', 0.1, 0, {}, tmp_path)
     run.work_dir.mkdir()
     run = replace(run, options={'train_cfg.max_epochs': 3})
     (run.work_dir / 'epoch_3.pth').touch()
-    (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.)))
-    assert scores_of(run, 100, False, {}) == dict(knn=1.)
+    (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.0)))
+    assert scores_of(run, 100, False, {}) == dict(knn=1.0)
     later = (run.work_dir / 'scores.json').stat().st_mtime + 9
     os.utime(run.work_dir / 'epoch_3.pth', (later, later))  # run anew
     with pytest.raises(ValueError, match='epoch_3.pth'):
@@ -100,11 +107,17 @@ def test_scores_are_kept_with_their_run(tmp_path):
 def test_the_documents_have_the_figures_of_the_csv():
     folder = ROOT / 'benchmarks'
     with (folder / 'testbeds.csv').open() as file:
-        measured = [{**row, 'seed': int(row['seed']), **{
-            key: float(row[key]) for key in ('knn', 'linear')}}
-            for row in csv.DictReader(file)]
-    table = [line for line in markdown(measured, {}, '').splitlines()
-             if line.startswith('|')]
+        measured = [
+            {
+                **row,
+                'seed': int(row['seed']),
+                **{key: float(row[key]) for key in ('knn', 'linear')},
+            }
+            for row in csv.DictReader(file)
+        ]
+    table = [
+        line for line in markdown(measured, {}, '').splitlines() if line.startswith('|')
+    ]
     assert len(table) == 2 + 2 * 5
     for document in (folder / 'testbeds.md', ROOT / 'docs/testbeds.md'):
         assert '\n'.join(table) in document.read_text()

@@ -1,4 +1,5 @@
 """Timing of variants that take turns, with steps of known cost."""
+
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +20,14 @@ def sleeper(seconds, log):
         with open(log, 'a') as file:
             file.write(f'{os.getpid()} {seconds}\n')
         time.sleep(seconds)
+
     return step
 
 
 def holder(mib):
     def step():
         torch.ones(mib * MIB // 4).sum()
+
     return step
 
 
@@ -40,13 +43,17 @@ def warm(monkeypatch):
 
 def test_variants_take_turns_in_their_processes(warm, tmp_path):
     log = tmp_path / 'log'
-    rows = take_turns([
-        dict(short=(sleeper, (.01, log)), long=(sleeper, (.06, log))),
-        dict(other=(sleeper, (.03, log)))], rounds=3)
+    rows = take_turns(
+        [
+            dict(short=(sleeper, (0.01, log)), long=(sleeper, (0.06, log))),
+            dict(other=(sleeper, (0.03, log))),
+        ],
+        rounds=3,
+    )
     assert list(rows) == ['short', 'long', 'other']
-    for name, seconds in (('short', .01), ('long', .06), ('other', .03)):
+    for name, seconds in (('short', 0.01), ('long', 0.06), ('other', 0.03)):
         assert len(rows[name]['all']) == 3
-        assert seconds <= rows[name]['seconds'] < seconds + .5
+        assert seconds <= rows[name]['seconds'] < seconds + 0.5
     lines = [line.split() for line in log.read_text().splitlines()]
     assert [s for _, s in lines] == ['0.01', '0.06', '0.03'] * 4  # one warms up
     processes = {s: pid for pid, s in lines}
@@ -54,7 +61,7 @@ def test_variants_take_turns_in_their_processes(warm, tmp_path):
 
 
 def test_no_round_is_begun_after_the_budget(warm, tmp_path):
-    rows = take_turns([dict(one=(sleeper, (.01, tmp_path / 'log')))], 9, 0.)
+    rows = take_turns([dict(one=(sleeper, (0.01, tmp_path / 'log')))], 9, 0.0)
     assert len(rows['one']['all']) == 1
 
 
@@ -62,7 +69,8 @@ def test_peak_memory_is_that_of_the_variant():
     """Started as a benchmark starts it: Linux hands down a peak to those."""
     with ThreadPoolExecutor() as both:
         small, large = both.map(
-            lambda mib: peak_memory('a', (holder, (mib, ))), (100, 400))
+            lambda mib: peak_memory('a', (holder, (mib,))), (100, 400)
+        )
     assert large - small == pytest.approx(300, abs=40)
 
 

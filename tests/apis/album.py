@@ -1,4 +1,5 @@
 """A folder of photographs, and their features by hand."""
+
 import numpy as np
 import torch
 from PIL import Image
@@ -19,7 +20,7 @@ def photographs(count):
         height, width = rng.integers(50, 200, 2)
         top, left = rng.integers(0, 200, 2)
         photo = (china, flower)[i % 2]
-        yield photo[top:top + height, left:left + width].copy()
+        yield photo[top : top + height, left : left + width].copy()
 
 
 def write_album(root, count=3):
@@ -39,15 +40,13 @@ def write_model(path):
     return checkpoint(path)  # gives its backbone
 
 
-def by_hand(backbone, photo, mode=Image.Resampling.BILINEAR, resize=RESIZE,
-            crop=CROP):
+def by_hand(backbone, photo, mode=Image.Resampling.BILINEAR, resize=RESIZE, crop=CROP):
     """Of an array, [H, W, 3]: resized, cut, normalised, embedded alone."""
     image = Image.fromarray(photo)
     short = min(image.size)
-    image = image.resize([int(resize * side / short) for side in image.size],
-                         mode)
+    image = image.resize([int(resize * side / short) for side in image.size], mode)
     left, top = (round((side - crop) / 2) for side in image.size)
-    pixels = np.array(image)[top:top + crop, left:left + crop]
+    pixels = np.array(image)[top : top + crop, left : left + crop]
     colours = torch.tensor((pixels - MEAN) / STD, dtype=torch.float32)
     with torch.no_grad():
         last = backbone(colours.permute(2, 0, 1)[None])[-1]

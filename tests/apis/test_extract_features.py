@@ -1,4 +1,5 @@
 """tools/extract_features.py: what it writes, in all formats, on any ranks."""
+
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -31,17 +32,22 @@ def read(path):
     """Names, features and header, by the format's own library."""
     if path.suffix == '.npz':
         with np.load(path) as file:  # allows no pickle
-            return (file['names'].tolist(), file['features'],
-                    json.loads(str(file['header'])))
+            return (
+                file['names'].tolist(),
+                file['features'],
+                json.loads(str(file['header'])),
+            )
     if path.suffix == '.npy':
         names = path.with_name(f'{path.name}.names.txt').read_text('utf-8')
         return names.splitlines(), np.load(path), None
     table = parquet.read_table(path)
     assert table.column_names == ['name', 'feature']
     assert table.schema.field('feature').type.list_size > 0
-    return (table['name'].to_pylist(),
-            np.array(table['feature'].to_pylist(), np.float32),
-            json.loads(table.schema.metadata[b'header']))
+    return (
+        table['name'].to_pylist(),
+        np.array(table['feature'].to_pylist(), np.float32),
+        json.loads(table.schema.metadata[b'header']),
+    )
 
 
 def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
@@ -49,13 +55,24 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
     found = []
     for suffix in SUFFIXES:
         out = tmp_path / suffix / f'features.{suffix}'
-        done = run('python', TOOL, model, photos, '--out', out, *SIZES,
-                   '--batch-size', 4, '--workers', 0)
+        done = run(
+            'python',
+            TOOL,
+            model,
+            photos,
+            '--out',
+            out,
+            *SIZES,
+            '--batch-size',
+            4,
+            '--workers',
+            0,
+        )
         told = done.stdout.splitlines()
         dim = len(expected[0])
         assert told[-1] == (
-            f"7 images, {dim}-d, of 9 files, 2 skipped (2 can't be read): "
-            f'{out}')
+            f"7 images, {dim}-d, of 9 files, 2 skipped (2 can't be read): {out}"
+        )
         assert "can't be read: '00.jpg', 'b-c/00.png'" in done.stdout
         listed = out.with_name(f'{out.name}.skipped.txt').read_text()
         assert listed.split() == BAD
@@ -67,11 +84,13 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
             assert header['model'] == str(model)
             assert len(header['sha256']) == 64 and header['skipped'] == 2
             assert header['transform'] == dict(
-                resize=40, crop=32, interpolation='bilinear')
+                resize=40, crop=32, interpolation='bilinear'
+            )
             assert header['background'] == [255, 255, 255]
         files = {path.name for path in out.parent.iterdir()}
         assert files == {out.name, f'{out.name}.skipped.txt'} | (
-            {f'{out.name}.names.txt'} if suffix == 'npy' else set())
+            {f'{out.name}.names.txt'} if suffix == 'npy' else set()
+        )
     assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
 
 
@@ -82,12 +101,27 @@ def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
     words = [TOOL, model, photos, *SIZES, '--batch-size', 2]
     run('python', *words, '--out', one, '--workers', 0)
     with ThreadPoolExecutor(2) as pool:  # processes of a launcher, but faster
-        done = [*pool.map(lambda rank: run(
-            'python', *words, '--out', two, '--launcher', 'pytorch',
-            env=dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2',
-                     LOCAL_WORLD_SIZE='2', MASTER_ADDR='127.0.0.1',
-                     MASTER_PORT=str(free_port))),
-            range(2))]
+        done = [
+            *pool.map(
+                lambda rank: run(
+                    'python',
+                    *words,
+                    '--out',
+                    two,
+                    '--launcher',
+                    'pytorch',
+                    env=dict(
+                        RANK=str(rank),
+                        LOCAL_RANK=str(rank),
+                        WORLD_SIZE='2',
+                        LOCAL_WORLD_SIZE='2',
+                        MASTER_ADDR='127.0.0.1',
+                        MASTER_PORT=str(free_port),
+                    ),
+                ),
+                range(2),
+            )
+        ]
     assert [each.stdout.count(' 2 skipped ') for each in done] == [1, 0]
     for name in ('names', 'features', 'header'):
         with np.load(one) as ours, np.load(two) as theirs:
@@ -104,31 +138,66 @@ def test_a_run_replaces_what_another_left(ready, tmp_path):
     (tmp_path / 'features.npy.skipped.txt').write_text('old.png\n')
     scratch = tmp_path / 'half.features.npy.features'  # of a killed run
     (scratch / 'all').mkdir(parents=True)
-    done = run('python', TOOL, model, tmp_path / 'photos', '--out', out,
-               *SIZES, '--workers', 0, '--dtype', 'float16')
+    done = run(
+        'python',
+        TOOL,
+        model,
+        tmp_path / 'photos',
+        '--out',
+        out,
+        *SIZES,
+        '--workers',
+        0,
+        '--dtype',
+        'float16',
+    )
     assert ', of 3 files, 0 skipped: ' in done.stdout.splitlines()[-1]
     assert np.load(out).dtype == np.float16 and len(np.load(out)) == 3
     assert {path.name for path in tmp_path.iterdir()} == {
-        'photos', 'features.npy', 'features.npy.names.txt'}
+        'photos',
+        'features.npy',
+        'features.npy.names.txt',
+    }
 
 
 def test_float16_in_parquet(ready, tmp_path):
     model, photos, names, expected = ready
     out = tmp_path / 'features.parquet'
-    run('python', TOOL, model, photos, '--out', out, *SIZES, '--workers', 0,
-        '--dtype', 'float16')
+    run(
+        'python',
+        TOOL,
+        model,
+        photos,
+        '--out',
+        out,
+        *SIZES,
+        '--workers',
+        0,
+        '--dtype',
+        'float16',
+    )
     assert str(parquet.read_schema(out).field('feature').type.value_type) == (
-        'halffloat')
+        'halffloat'
+    )
     np.testing.assert_allclose(read(out)[1], expected, rtol=2e-3, atol=1e-3)
 
 
 def test_nothing_is_written_if_no_image_is_left(ready, tmp_path, fails):
     (tmp_path / 'photos').mkdir()
     (tmp_path / 'photos/0.png').touch()
-    line = fails(TOOL, ready[0], tmp_path / 'photos', '--out',
-                 tmp_path / 'out/f.npz', *SIZES, '--workers', 0)
-    assert line == (f"error: none of the 1 images in '{tmp_path / 'photos'}' "
-                    'can be read')
+    line = fails(
+        TOOL,
+        ready[0],
+        tmp_path / 'photos',
+        '--out',
+        tmp_path / 'out/f.npz',
+        *SIZES,
+        '--workers',
+        0,
+    )
+    assert line == (
+        f"error: none of the 1 images in '{tmp_path / 'photos'}' can be read"
+    )
     assert not [*(tmp_path / 'out').iterdir()]
 
 
@@ -146,6 +215,6 @@ def test_errors_come_before_the_work(ready, tmp_path, fails, monkeypatch):
     assert 'folder of photos' in said('f.npz', tmp_path / 'none')
     monkeypatch.setitem(sys.modules, 'pyarrow', None)
     assert said('f.parquet').endswith(
-        "f.parquet' needs the package pyarrow: pip install pyarrow, or write "
-        '.npz')
+        "f.parquet' needs the package pyarrow: pip install pyarrow, or write .npz"
+    )
     assert {path.name for path in tmp_path.iterdir()} == {'a.npz', 'file'}

@@ -1,4 +1,5 @@
 """Features of images in Python equal the backbone by hand."""
+
 import numpy as np
 import pytest
 import torch
@@ -22,14 +23,18 @@ def warnings(caplog):
     """What the logger has said."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
-    yield lambda: [record.getMessage() for record in caplog.records
-                   if record.levelname == 'WARNING']
+    yield lambda: [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelname == 'WARNING'
+    ]
     logger.removeHandler(caplog.handler)
 
 
 def extractor(model, **options):
-    return FeatureExtractor(model[0], **{
-        'device': 'cpu', 'resize': RESIZE, 'crop': CROP, **options})
+    return FeatureExtractor(
+        model[0], **{'device': 'cpu', 'resize': RESIZE, 'crop': CROP, **options}
+    )
 
 
 def close(found, expected):
@@ -47,10 +52,17 @@ def said(action, *args, error=InputError):
 def test_a_list_of_any_kinds_keeps_its_order(model, tmp_path):
     album = write_album(tmp_path, 5)
     (*_, first), photos = album, [*album.values()]
-    images = [tmp_path / first, str(tmp_path / first), photos[0],
-              Image.fromarray(photos[2]), photos[1]]
-    expected = [by_hand(model[1], photo) for photo in (
-        photos[-1], photos[-1], photos[0], photos[2], photos[1])]
+    images = [
+        tmp_path / first,
+        str(tmp_path / first),
+        photos[0],
+        Image.fromarray(photos[2]),
+        photos[1],
+    ]
+    expected = [
+        by_hand(model[1], photo)
+        for photo in (photos[-1], photos[-1], photos[0], photos[2], photos[1])
+    ]
     # else order would not show
     assert np.abs(np.diff(expected[1:], axis=0)).max(1).min() > 1e-2
     found = extractor(model, batch_size=2)(images)
@@ -70,8 +82,7 @@ def test_one_image_is_a_list_of_one(model, tmp_path):
 
 def test_the_crop_is_that_of_the_arguments(model, tmp_path):
     photo = [*write_album(tmp_path).values()][0]
-    found = extractor(model, resize=50, crop=48, interpolation='bicubic')(
-        photo)
+    found = extractor(model, resize=50, crop=48, interpolation='bicubic')(photo)
     close(found[0], by_hand(model[1], photo, Image.Resampling.BICUBIC, 50, 48))
     default = FeatureExtractor(model[0], device='cpu')(photo)[0]
     close(default, by_hand(model[1], photo, resize=256, crop=224))
@@ -90,24 +101,21 @@ def test_images_are_turned_upright_and_stay_the_callers(model, tmp_path):
         assert image.getexif()[0x0112] == 6
         assert image.size == (photo.shape[0], photo.shape[1])
     grey = Image.fromarray(photo).convert('L')
-    close(extractor(model)(grey)[0],
-          by_hand(model[1], np.stack([grey] * 3, -1)))
+    close(extractor(model)(grey)[0], by_hand(model[1], np.stack([grey] * 3, -1)))
 
 
-def test_a_folder_gives_names_and_skips_what_is_no_image(
-        model, tmp_path, warnings):
+def test_a_folder_gives_names_and_skips_what_is_no_image(model, tmp_path, warnings):
     album = write_album(tmp_path, 6)
     for name in ('00.jpg', 'b/zz.png'):
         (tmp_path / name).write_bytes(b'no image')
     (tmp_path / 'notes.txt').write_text('passed over')
-    names, features, skipped = extractor(
-        model, batch_size=4).extract_folder(tmp_path)
+    names, features, skipped = extractor(model, batch_size=4).extract_folder(tmp_path)
     assert names == [*album]
     close(features, [by_hand(model[1], photo) for photo in album.values()])
     assert skipped == ['00.jpg', 'b/zz.png']
     assert warnings() == [
-        f"Skip 2 of 8 images in '{tmp_path}' that can't be read: '00.jpg', "
-        "'b/zz.png'"]
+        f"Skip 2 of 8 images in '{tmp_path}' that can't be read: '00.jpg', 'b/zz.png'"
+    ]
 
 
 def test_a_warning_names_ten_at_most(model, tmp_path, warnings):
@@ -124,9 +132,9 @@ def test_a_folder_without_a_readable_image(model, tmp_path):
     assert 'holds no image' in said(extract, tmp_path)
     (tmp_path / '0.png').touch()
     assert said(extract, tmp_path) == (
-        f"none of the 1 images in '{tmp_path}' can be read")
-    assert 'not found' in said(extract, tmp_path / 'none',
-                               error=MissingFileError)
+        f"none of the 1 images in '{tmp_path}' can be read"
+    )
+    assert 'not found' in said(extract, tmp_path / 'none', error=MissingFileError)
     (tmp_path / 'a\nb.png').touch()
     assert 'rename it' in said(extract, tmp_path)
 
@@ -140,27 +148,32 @@ def test_bad_images_are_named(model, tmp_path):
     (tmp_path / 'sub').mkdir()
     assert 'use extract_folder' in said(call, tmp_path / 'sub')
     assert said(call, [photo, 'none.png'], error=MissingFileError) == (
-        "image 'none.png' not found")
+        "image 'none.png' not found"
+    )
     wrong = 'image 1 of 2, counted from 0, is '
     for image, reason in [
-            (photo / 255, 'an array of float64'),
-            (photo[..., 0], f'shape {photo.shape[:2]}'),
-            (photo.transpose(2, 0, 1), 'should be uint8 in RGB, [H, W, 3]'),
-            (photo[:0], 'should be uint8 in RGB, [H, W, 3]'),
-            (torch.tensor(photo), 'of type Tensor: should be a path')]:
+        (photo / 255, 'an array of float64'),
+        (photo[..., 0], f'shape {photo.shape[:2]}'),
+        (photo.transpose(2, 0, 1), 'should be uint8 in RGB, [H, W, 3]'),
+        (photo[:0], 'should be uint8 in RGB, [H, W, 3]'),
+        (torch.tensor(photo), 'of type Tensor: should be a path'),
+    ]:
         line = said(call, [photo, image])
         assert line.startswith(wrong) and reason in line
     assert said(call, []) == 'no images: the list is empty'
 
 
-@pytest.mark.parametrize('options, told', [
-    (dict(resize=0), 'resize is 0, should be a positive number'),
-    (dict(crop=41), 'crop is 41, larger than resize, 40: '),
-    (dict(crop=None), 'crop is None'),
-    (dict(batch_size=-1), 'batch_size is -1'),
-    (dict(interpolation='cubic'), "one of bilinear, bicubic"),
-    (dict(device='nonsense'), "device 'nonsense' can't be used: "),
-    (dict(checkpoint='other.pth'), 'is a checkpoint: '),
-])
+@pytest.mark.parametrize(
+    'options, told',
+    [
+        (dict(resize=0), 'resize is 0, should be a positive number'),
+        (dict(crop=41), 'crop is 41, larger than resize, 40: '),
+        (dict(crop=None), 'crop is None'),
+        (dict(batch_size=-1), 'batch_size is -1'),
+        (dict(interpolation='cubic'), 'one of bilinear, bicubic'),
+        (dict(device='nonsense'), "device 'nonsense' can't be used: "),
+        (dict(checkpoint='other.pth'), 'is a checkpoint: '),
+    ],
+)
 def test_bad_arguments_are_told_at_construction(model, options, told):
     assert told in said(lambda: extractor(model, **options))

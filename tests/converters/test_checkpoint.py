@@ -1,4 +1,5 @@
 """Checkpoints are read without running code, whoever wrote them."""
+
 import zipfile
 
 import numpy as np
@@ -11,11 +12,14 @@ from mmdisco.converters import read_conversion, safe_load
 
 def save_history(path):
     """As mmengine does: the logged values beside the weights."""
-    history = HistoryBuffer(np.array([1., 2.]), np.array([1, 1]))
-    torch.save(dict(
-        state_dict={'backbone.weight': torch.ones(2)},
-        message_hub=dict(log_scalars=dict(loss=history),
-                         mean=np.float64(1.5))), path)
+    history = HistoryBuffer(np.array([1.0, 2.0]), np.array([1, 1]))
+    torch.save(
+        dict(
+            state_dict={'backbone.weight': torch.ones(2)},
+            message_hub=dict(log_scalars=dict(loss=history), mean=np.float64(1.5)),
+        ),
+        path,
+    )
 
 
 def test_a_file_written_under_numpy_1_is_read(tmp_path):
@@ -33,15 +37,14 @@ def test_a_file_written_under_numpy_1_is_read(tmp_path):
         hub = safe_load(str(path))['message_hub']
         assert hub['mean'] == 1.5
         assert not vars(hub['log_scalars']['loss'])  # nothing of it is kept
-        assert read_conversion(str(path)).part('backbone').keys() == {
-            'weight'}
+        assert read_conversion(str(path)).part('backbone').keys() == {'weight'}
 
 
 class Harm:
     """What runs code when it is unpickled."""
 
     def __reduce__(self):
-        return (exec, ('raise SystemExit("harm was done")', ))
+        return (exec, ('raise SystemExit("harm was done")',))
 
 
 class Attributes:
@@ -84,27 +87,33 @@ def test_code_in_a_file_is_not_run(tmp_path):
 def test_weights_that_nothing_explains_are_refused(tmp_path):
     """A key beside the encoders of a family would be lost in silence."""
     path = tmp_path / 'moco.pth'
-    known = {'module.encoder_q.conv1.weight': torch.ones(2),
-             'module.queue': torch.ones(2)}
+    known = {
+        'module.encoder_q.conv1.weight': torch.ones(2),
+        'module.queue': torch.ones(2),
+    }
     torch.save(dict(state_dict=known), path)
-    assert read_conversion(str(path)).state_dict.keys() == {
-        'backbone.conv1.weight'}
+    assert read_conversion(str(path)).state_dict.keys() == {'backbone.conv1.weight'}
     torch.save(dict(state_dict=known | {'module.gate': torch.ones(2)}), path)
-    with pytest.raises(ValueError, match=r"1 keys .* module.gate"):
+    with pytest.raises(ValueError, match=r'1 keys .* module.gate'):
         read_conversion(str(path))
 
 
-@pytest.mark.parametrize('dtype', [
-    torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn,
-    torch.float8_e5m2])
+@pytest.mark.parametrize(
+    'dtype',
+    [
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.float8_e4m3fn,
+        torch.float8_e5m2,
+    ],
+)
 def test_weights_of_any_precision_are_checked(tmp_path, dtype):
     path = tmp_path / 'weights.pth'
-    weights = torch.tensor([1., -2., .5]).to(dtype)
+    weights = torch.tensor([1.0, -2.0, 0.5]).to(dtype)
     torch.save({'backbone.weight': weights}, path)
     found = read_conversion(str(path)).state_dict['backbone.weight']
-    assert found.dtype == dtype and found.float().tolist() == [1., -2., .5]
-    torch.save({'backbone.weight': torch.tensor([1., torch.nan]).to(dtype)},
-               path)
-    with pytest.raises(ValueError, match="weights.pth': backbone.weight is "
-                       'not finite'):
+    assert found.dtype == dtype and found.float().tolist() == [1.0, -2.0, 0.5]
+    torch.save({'backbone.weight': torch.tensor([1.0, torch.nan]).to(dtype)}, path)
+    with pytest.raises(ValueError, match="weights.pth': backbone.weight is not finite"):
         read_conversion(str(path))

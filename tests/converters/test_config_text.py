@@ -1,4 +1,5 @@
 """Networks out of config texts: what is read, and that nothing is run."""
+
 import pytest
 from mmengine.config import Config
 
@@ -18,11 +19,24 @@ def test_the_text_that_mmengine_saves_is_read_as_mmengine_reads_it(name):
 
 
 def test_archs_are_told_by_their_settings():
-    assert name_of(dict(type='ResNet', depth=50, frozen_stages=2, num_stages=4,
-                        norm_cfg=dict(type='SyncBN'), out_indices=(3, ),
-                        init_cfg=dict(type='Pretrained'))) == 'r50'
-    assert name_of(dict(type='ResNet', depth=50, stem_channels=128,
-                        base_channels=128)) == 'r50w2'
+    assert (
+        name_of(
+            dict(
+                type='ResNet',
+                depth=50,
+                frozen_stages=2,
+                num_stages=4,
+                norm_cfg=dict(type='SyncBN'),
+                out_indices=(3,),
+                init_cfg=dict(type='Pretrained'),
+            )
+        )
+        == 'r50'
+    )
+    assert (
+        name_of(dict(type='ResNet', depth=50, stem_channels=128, base_channels=128))
+        == 'r50w2'
+    )
     assert name_of(dict(type='MobileNetV3Pooled', norm_eval=True)) == 'mbv3'
     assert name_of(dict(type='ResNet', depth=50, stem_channels=32)) is None
 
@@ -30,19 +44,26 @@ def test_archs_are_told_by_their_settings():
 BACKBONE = "backbone=dict(type='ResNet', depth=18)"
 
 
-@pytest.mark.parametrize('text, words', [
-    ("model = dict(backbone=dict(type='ResNet', depth=RUN))", 'plain values'),
-    ("model = dict(backbone=dict(type='ResNet', **RUN))", 'plain values'),
-    ("model = dict(backbone=dict([('type', RUN)]))", 'plain values'),
-    ("model = dict(backbone=dict(type='os.system', command='true'))",
-     "type 'os.system'"),
-    ("model = dict(backbone=dict(type='ResNet', norm_cfg=dict(type='os')))",
-     "type 'os'"),
-    ("model = dict(backbone=dict(depth=18))", 'type of its backbone'),
-    (f'model = RUN or dict({BACKBONE})', 'neither model.backbone'),
-    ('model = (', 'no Python'),
-    ('x = 1', 'neither model.backbone'),
-])
+@pytest.mark.parametrize(
+    'text, words',
+    [
+        ("model = dict(backbone=dict(type='ResNet', depth=RUN))", 'plain values'),
+        ("model = dict(backbone=dict(type='ResNet', **RUN))", 'plain values'),
+        ("model = dict(backbone=dict([('type', RUN)]))", 'plain values'),
+        (
+            "model = dict(backbone=dict(type='os.system', command='true'))",
+            "type 'os.system'",
+        ),
+        (
+            "model = dict(backbone=dict(type='ResNet', norm_cfg=dict(type='os')))",
+            "type 'os'",
+        ),
+        ('model = dict(backbone=dict(depth=18))', 'type of its backbone'),
+        (f'model = RUN or dict({BACKBONE})', 'neither model.backbone'),
+        ('model = (', 'no Python'),
+        ('x = 1', 'neither model.backbone'),
+    ],
+)
 def test_text_of_unknown_origin_is_refused_unrun(text, words, tmp_path):
     trace = tmp_path / 'trace'
     text = text.replace('RUN', f"open('{trace}', 'w')")
@@ -53,9 +74,14 @@ def test_text_of_unknown_origin_is_refused_unrun(text, words, tmp_path):
 
 def test_what_is_not_needed_is_not_read(tmp_path):
     trace = tmp_path / 'trace'
-    network = find_network(dict(cfg=(
-        f"x = open('{trace}', 'w')\n"
-        f'model = dict({BACKBONE}, head=dict(loss=x), type="MoCo")\n')))
+    network = find_network(
+        dict(
+            cfg=(
+                f"x = open('{trace}', 'w')\n"
+                f'model = dict({BACKBONE}, head=dict(loss=x), type="MoCo")\n'
+            )
+        )
+    )
     assert network.arch == 'r18' and network.algorithm == 'MoCo'
     assert network.neck is None and not trace.exists()
 

@@ -1,4 +1,5 @@
 """tools/convert_checkpoint.py: what it writes, says and refuses."""
+
 import argparse
 import runpy
 import sys
@@ -25,6 +26,7 @@ def converts(monkeypatch, capsys):
         monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, args)])
         runpy.run_path(TOOL, run_name='__main__')
         return capsys.readouterr().out
+
     return run_here
 
 
@@ -50,8 +52,11 @@ def test_a_full_dino_file_becomes_a_teacher(tmp_path, converts):
     assert (meta['backbone'], meta['neck']) == (backbone, neck)
     for path in (src, dst):
         teacher = FrozenTeacher(backbone, neck, checkpoint=str(path))
-        check('dino_vits16_full', 'bottleneck_unit',
-              teacher(torch.from_numpy(GOLDEN['input_224'])))
+        check(
+            'dino_vits16_full',
+            'bottleneck_unit',
+            teacher(torch.from_numpy(GOLDEN['input_224'])),
+        )
 
 
 def test_an_official_student_keeps_its_head(tmp_path, converts):
@@ -76,8 +81,12 @@ def test_a_backbone_of_timm_has_no_head(tmp_path, converts):
     backbone, neck = arch_config('mbv3')[1:]
     with pytest.raises(ValueError, match='has no projection head'):
         FrozenTeacher(backbone, neck, checkpoint=str(dst))
-    network = MODELS.build(dict(backbone, init_cfg=dict(
-        type='Pretrained', checkpoint=str(dst), prefix='backbone.')))
+    network = MODELS.build(
+        dict(
+            backbone,
+            init_cfg=dict(type='Pretrained', checkpoint=str(dst), prefix='backbone.'),
+        )
+    )
     network.init_weights()
     network.eval()
     with torch.no_grad():
@@ -92,36 +101,59 @@ def student():
 
 
 def spoilt(student, **tensors):
-    return dict(student, state_dict={
-        k: v for k, v in {**student['state_dict'], **tensors}.items()
-        if v is not None})
+    return dict(
+        student,
+        state_dict={
+            k: v
+            for k, v in {**student['state_dict'], **tensors}.items()
+            if v is not None
+        },
+    )
 
 
 HEAD = 'module.student.fc.0.weight'
 
 
-@pytest.mark.parametrize('change, arch, words', [
-    ({'module.student.conv1.weight': torch.zeros(64, 3, 3, 3)}, 'r18',
-     'backbone.conv1.weight ([64, 3, 3, 3] in the file, [64, 3, 7, 7] in'),
-    ({'module.student.layer2.0.conv1.weight': None}, 'r18',
-     '1 missing, 0 unexpected, 0 of another shape, e.g. '
-     'backbone.layer2.0.conv1.weight'),
-    ({'module.student.fc.0.weight': None, 'module.student.fc.2.weight': None},
-     'r18', 'e.g. module.student.fc.2.weight'),
-    ({HEAD: None}, 'r18', '1 missing, 0 unexpected'),
-    ({'module.student.fc.0.bias': torch.zeros(512, dtype=torch.int8)}, 'r18',
-     'neck.mlp.0.bias (torch.int8 in the file, torch.float32 in the model)'),
-    ({'module.student.extra': torch.zeros(1)}, 'r18',
-     'e.g. module.student.extra'),
-    ({'module.other': torch.zeros(1)}, 'r18', 'e.g. module.other'),
-    ({}, 'r34', 'e.g. backbone.layer1.2.conv1.weight'),
-    ({}, 'effb0', 'e.g. backbone.layers.0.conv.weight'),
-    ({}, 'r19', "arch 'r19' is not known here"),
-    ({'module.student.features.0.0.weight': torch.zeros(1)}, 'mbv3',
-     "SEED's MobileNetV3 is another network"),
-])
-def test_what_does_not_fit_writes_nothing(tmp_path, fails, student, change,
-                                          arch, words):
+@pytest.mark.parametrize(
+    'change, arch, words',
+    [
+        (
+            {'module.student.conv1.weight': torch.zeros(64, 3, 3, 3)},
+            'r18',
+            'backbone.conv1.weight ([64, 3, 3, 3] in the file, [64, 3, 7, 7] in',
+        ),
+        (
+            {'module.student.layer2.0.conv1.weight': None},
+            'r18',
+            '1 missing, 0 unexpected, 0 of another shape, e.g. '
+            'backbone.layer2.0.conv1.weight',
+        ),
+        (
+            {'module.student.fc.0.weight': None, 'module.student.fc.2.weight': None},
+            'r18',
+            'e.g. module.student.fc.2.weight',
+        ),
+        ({HEAD: None}, 'r18', '1 missing, 0 unexpected'),
+        (
+            {'module.student.fc.0.bias': torch.zeros(512, dtype=torch.int8)},
+            'r18',
+            'neck.mlp.0.bias (torch.int8 in the file, torch.float32 in the model)',
+        ),
+        ({'module.student.extra': torch.zeros(1)}, 'r18', 'e.g. module.student.extra'),
+        ({'module.other': torch.zeros(1)}, 'r18', 'e.g. module.other'),
+        ({}, 'r34', 'e.g. backbone.layer1.2.conv1.weight'),
+        ({}, 'effb0', 'e.g. backbone.layers.0.conv.weight'),
+        ({}, 'r19', "arch 'r19' is not known here"),
+        (
+            {'module.student.features.0.0.weight': torch.zeros(1)},
+            'mbv3',
+            "SEED's MobileNetV3 is another network",
+        ),
+    ],
+)
+def test_what_does_not_fit_writes_nothing(
+    tmp_path, fails, student, change, arch, words
+):
     src, dst = tmp_path / 'spoilt.pth', tmp_path / 'out.pth'
     torch.save(spoilt(student, **change), src)
     line = fails(TOOL, src, dst, '--arch', arch)
@@ -138,8 +170,9 @@ def test_the_head_of_a_teacher_has_its_width(tmp_path, fails):
     line = fails(TOOL, src, tmp_path / 'out.pth', '--arch', 'r50')
     assert 'use --arch swavr50' in line
     head = 'module.projection_head.'
-    content.update({f'{head}3.weight': torch.zeros(64, 2048),
-                    f'{head}3.bias': torch.zeros(64)})
+    content.update(
+        {f'{head}3.weight': torch.zeros(64, 2048), f'{head}3.bias': torch.zeros(64)}
+    )
     torch.save(content, src)
     line = fails(TOOL, src, tmp_path / 'out.pth', '--arch', 'swavr50')
     assert 'neck.fc1.weight ([64, 2048] in the file, [128, 2048] in' in line
@@ -153,17 +186,19 @@ class Harm:
         return (argparse.Namespace, (), dict(x=print))
 
 
-@pytest.mark.parametrize('name, content, words', [
-    ('page.pth', b'<!DOCTYPE html><html>Not found</html>', 'a web page'),
-    ('half.pth', None, 'half a file'),
-    ('empty.pth', b'', 'an empty file'),
-    ('archive.pth', 'zip', 'a zip archive, but not one of torch.save'),
-    ('code.pth', Harm(), "can't be loaded safely, it holds more than weights"),
-    ('numbers.pth', dict(a=torch.ones(1)), 'no backbone that is known here'),
-    ('list.pth', [1, 2], 'no checkpoint of any that is known here'),
-    ('moco.pth', {'module.encoder_q.a': torch.ones(1)}, "no checkpoint of "
-     "'swav'"),
-])
+@pytest.mark.parametrize(
+    'name, content, words',
+    [
+        ('page.pth', b'<!DOCTYPE html><html>Not found</html>', 'a web page'),
+        ('half.pth', None, 'half a file'),
+        ('empty.pth', b'', 'an empty file'),
+        ('archive.pth', 'zip', 'a zip archive, but not one of torch.save'),
+        ('code.pth', Harm(), "can't be loaded safely, it holds more than weights"),
+        ('numbers.pth', dict(a=torch.ones(1)), 'no backbone that is known here'),
+        ('list.pth', [1, 2], 'no checkpoint of any that is known here'),
+        ('moco.pth', {'module.encoder_q.a': torch.ones(1)}, "no checkpoint of 'swav'"),
+    ],
+)
 def test_a_file_that_is_no_checkpoint(tmp_path, fails, name, content, words):
     path = tmp_path / name
     if isinstance(content, bytes):
@@ -193,10 +228,12 @@ def test_a_student_keeps_the_head_of_its_testbed(tmp_path, converts):
     cfg = Config.fromfile('configs/baselines/simsiam_r18.py')
     cfg.model.neck.update(hid_channels=32, out_channels=16)
     init_default_scope('mmpretrain')
-    parts = {name: MODELS.build(cfg.model[name])
-             for name in ('backbone', 'neck')}
-    state = {f'{name}.{key}': value for name, part in parts.items()
-             for key, value in part.state_dict().items()}
+    parts = {name: MODELS.build(cfg.model[name]) for name in ('backbone', 'neck')}
+    state = {
+        f'{name}.{key}': value
+        for name, part in parts.items()
+        for key, value in part.state_dict().items()
+    }
     torch.save(dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)), src)
     converts(src, dst, '--arch', 'r18')
     written = torch.load(dst)

@@ -1,4 +1,5 @@
 """Each published layout gives, converted, the outputs of its network."""
+
 import numpy as np
 import pytest
 import torch
@@ -27,10 +28,13 @@ LAYOUTS = dict(
     disco_student_r18=('r18', 'disco', 'state_dict', QUERY),
     disco_student_effb0=('effb0', 'disco', 'state_dict', QUERY),
     disco_student_mbv3=('mbv3', 'disco', 'state_dict', QUERY),
-    seed_student_r18=('r18', 'seed', 'state_dict', STUDENT))
+    seed_student_r18=('r18', 'seed', 'state_dict', STUDENT),
+)
 LARGE = ('moco_v2_r101', 'moco_v2_r152', 'swav_r50w2')
-CASES = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
-         for name in LAYOUTS]
+CASES = [
+    pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+    for name in LAYOUTS
+]
 
 
 def check(layout, part, ours):
@@ -58,12 +62,15 @@ def check_outputs(layout, backbone, neck):
 def test_a_published_layout_gives_its_outputs(layout):
     name, family, *counts = LAYOUTS[layout]
     content, tensors = public_content(layout, counts)
-    total = sum(float(value.double().abs().sum())
-                for key, value in tensors.items()
-                if value.is_floating_point() and 'prototypes' not in key)
+    total = sum(
+        float(value.double().abs().sum())
+        for key, value in tensors.items()
+        if value.is_floating_point() and 'prototypes' not in key
+    )
     if not layout.startswith(('swav', 'sela', 'deep')):  # they count those
         assert total == pytest.approx(
-            float(GOLDEN[f'{layout}/recipe_abs_sum']), rel=1e-7)
+            float(GOLDEN[f'{layout}/recipe_abs_sum']), rel=1e-7
+        )
 
     conversion, arch = convert(content), arch_config(name)
     assert conversion.family == family
@@ -73,9 +80,15 @@ def test_a_published_layout_gives_its_outputs(layout):
     for part, cfg in (('backbone.', found.backbone), ('neck.', found.neck)):
         network = MODELS.build(cfg) if cfg else None
         if network is not None:
-            load_strictly(network, {
-                k[len(part):]: v for k, v in conversion.state_dict.items()
-                if k.startswith(part)}, layout)
+            load_strictly(
+                network,
+                {
+                    k[len(part) :]: v
+                    for k, v in conversion.state_dict.items()
+                    if k.startswith(part)
+                },
+                layout,
+            )
             network.eval()
         networks.append(network)
     check_outputs(layout, *networks)

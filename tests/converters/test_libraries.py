@@ -1,4 +1,5 @@
 """Names of timm and torchvision, there and back, against their networks."""
+
 import pytest
 import timm
 import torch
@@ -15,12 +16,21 @@ from mmdisco.converters import (
 )
 
 TIMM = dict(
-    effb0='efficientnet_b0', effb1='efficientnet_b1',
-    mbv3='mobilenetv3_large_100', r18='resnet18', r34='resnet34',
-    vitt='vit_tiny_patch16_224', xcitt='xcit_tiny_12_p16_224')
+    effb0='efficientnet_b0',
+    effb1='efficientnet_b1',
+    mbv3='mobilenetv3_large_100',
+    r18='resnet18',
+    r34='resnet34',
+    vitt='vit_tiny_patch16_224',
+    xcitt='xcit_tiny_12_p16_224',
+)
 TORCHVISION = dict(
-    effb0='efficientnet_b0', effb1='efficientnet_b1',
-    mbv3='mobilenet_v3_large', r18='resnet18', r34='resnet34')
+    effb0='efficientnet_b0',
+    effb1='efficientnet_b1',
+    mbv3='mobilenet_v3_large',
+    r18='resnet18',
+    r34='resnet34',
+)
 
 
 def randomize(network):
@@ -28,14 +38,15 @@ def randomize(network):
     torch.manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, .1)
-            module.running_var.uniform_(.5, 1.5)
-            nn.init.normal_(module.weight, 1, .1)
-            nn.init.normal_(module.bias, 0, .1)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            nn.init.normal_(module.weight, 1, 0.1)
+            nn.init.normal_(module.bias, 0, 0.1)
     for name, value in network.named_parameters():
-        if name.endswith(('cls_token', 'pos_embed', 'gamma1', 'gamma2',
-                          'gamma3', 'temperature')):
-            nn.init.normal_(value, .5, .1)
+        if name.endswith(
+            ('cls_token', 'pos_embed', 'gamma1', 'gamma2', 'gamma3', 'temperature')
+        ):
+            nn.init.normal_(value, 0.5, 0.1)
     network.eval()  # of which mmpretrain's return nothing
     return network
 
@@ -71,7 +82,8 @@ def converted(content, name):
 
 def close(actual, expected):
     torch.testing.assert_close(
-        actual, expected, rtol=0, atol=2e-5 * float(expected.abs().max()))
+        actual, expected, rtol=0, atol=2e-5 * float(expected.abs().max())
+    )
 
 
 @pytest.mark.parametrize('name', TIMM)
@@ -81,8 +93,9 @@ def test_there_and_back_by_timm(name):
     state = network.state_dict()
     theirs = rename_to('timm', name, state)
     back, _ = converted(dict(theirs), name)
-    assert back.library == ('torchvision' if name in ('r18', 'r34')
-                            else 'timm')  # which name a ResNet alike
+    assert back.library == (
+        'torchvision' if name in ('r18', 'r34') else 'timm'
+    )  # which name a ResNet alike
     assert back.state_dict.keys() == {f'backbone.{k}' for k in state}
     for key, value in state.items():
         assert torch.equal(back.state_dict[f'backbone.{key}'], value), key
@@ -90,8 +103,10 @@ def test_there_and_back_by_timm(name):
     classifier = other.default_cfg['classifier']
     load_but_classifier(other, theirs, classifier)
     with torch.no_grad():
-        close(other.forward_head(other.forward_features(images),
-                                 pre_logits=True), feature(network, images))
+        close(
+            other.forward_head(other.forward_features(images), pre_logits=True),
+            feature(network, images),
+        )
 
 
 @pytest.mark.parametrize('name', TORCHVISION)
@@ -101,8 +116,7 @@ def test_there_and_back_by_torchvision(name):
     theirs = rename_to('torchvision', name, state)
     options = dict(norm_layer=nn.BatchNorm2d) if name == 'mbv3' else {}
     other = getattr(torchvision.models, TORCHVISION[name])(**options)
-    last = dict(mbv3='classifier.3', r18='fc', r34='fc').get(
-        name, 'classifier.1')
+    last = dict(mbv3='classifier.3', r18='fc', r34='fc').get(name, 'classifier.1')
     load_but_classifier(other, theirs, last)
     parent, _, leaf = last.rpartition('.')
     other.get_submodule(parent).add_module(leaf, nn.Identity())
@@ -118,20 +132,21 @@ def test_a_network_of_torchvision_keeps_its_batch_norm():
     """torchvision's MobileNetV3 has another eps than timm's, and says so."""
     theirs = randomize(torchvision.models.mobilenet_v3_large())
     found, result = converted(theirs.state_dict(), 'mbv3')
-    assert result.backbone['norm_cfg']['eps'] == .001
+    assert result.backbone['norm_cfg']['eps'] == 0.001
     network = MODELS.build(result.backbone)
     load_strictly(network, {k[9:]: v for k, v in found.state_dict.items()}, '')
     theirs.classifier[3] = nn.Identity()
     network.eval()
     with torch.no_grad():
-        close(feature(network, images_for('mbv3')),
-              theirs(images_for('mbv3')))
+        close(feature(network, images_for('mbv3')), theirs(images_for('mbv3')))
 
 
-@pytest.mark.parametrize('library, name', [
-    ('torchvision', 'vitt'), ('torchvision', 'xcitt'), ('keras', 'r18')])
+@pytest.mark.parametrize(
+    'library, name',
+    [('torchvision', 'vitt'), ('torchvision', 'xcitt'), ('keras', 'r18')],
+)
 def test_what_a_library_does_not_have(library, name):
-    with pytest.raises(ValueError, match=f"{library} has no network like"):
+    with pytest.raises(ValueError, match=f'{library} has no network like'):
         rename_to(library, name, {})
 
 

@@ -12,8 +12,7 @@ from tests.tools import run
 @pytest.mark.parametrize('name', ['MoCo', 'DINO', 'DisCo'])
 def test_the_momentum_encoder_is_taken_out(name, tmp_path):
     hosted = build()
-    model = dict(MoCo=hosted.ssl, DisCo=hosted,
-                 DINO=MODELS.build(dict(DINO)))[name]
+    model = dict(MoCo=hosted.ssl, DisCo=hosted, DINO=MODELS.build(dict(DINO)))[name]
     ssl = getattr(model, 'ssl', model)
     average = ssl.momentum_encoder if name == 'DINO' else ssl.encoder_k
     for param in average.parameters():
@@ -22,16 +21,21 @@ def test_the_momentum_encoder_is_taken_out(name, tmp_path):
     for part, module in zip(('backbone', 'neck'), average.module):
         expected = module.state_dict()
         assert {k for k in found if k.startswith(part)} == {
-            f'{part}.{k}' for k in expected}
+            f'{part}.{k}' for k in expected
+        }
         for key, value in expected.items():
             assert torch.equal(found[f'{part}.{key}'], value)
     if name == 'DINO':
         torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
-        run('python', 'tools/extract_backbone.py', tmp_path / 'a.pth',
-            tmp_path / 'b.pth', '--momentum-encoder')
+        run(
+            'python',
+            'tools/extract_backbone.py',
+            tmp_path / 'a.pth',
+            tmp_path / 'b.pth',
+            '--momentum-encoder',
+        )
         written = torch.load(tmp_path / 'b.pth')['state_dict']
-        assert torch.equal(written['backbone.cls_token'],
-                           average.module[0].cls_token)
+        assert torch.equal(written['backbone.cls_token'], average.module[0].cls_token)
 
 
 def test_algorithms_without_one_are_named():
@@ -41,10 +45,18 @@ def test_algorithms_without_one_are_named():
 
 
 def test_the_tool_names_a_file_without_one(fails, tmp_path):
-    torch.save({f'backbone.{k}': v for k, v in MODELS.build(
-        dict(type='ResNet', depth=18)).state_dict().items()},
-        tmp_path / 'a.pth')
-    line = fails('tools/extract_backbone.py', tmp_path / 'a.pth',
-                 tmp_path / 'b.pth', '--momentum-encoder')
+    torch.save(
+        {
+            f'backbone.{k}': v
+            for k, v in MODELS.build(dict(type='ResNet', depth=18)).state_dict().items()
+        },
+        tmp_path / 'a.pth',
+    )
+    line = fails(
+        'tools/extract_backbone.py',
+        tmp_path / 'a.pth',
+        tmp_path / 'b.pth',
+        '--momentum-encoder',
+    )
     assert 'a.pth' in line and 'no momentum encoder' in line
     assert not (tmp_path / 'b.pth').exists()

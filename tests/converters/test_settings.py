@@ -1,4 +1,5 @@
 """Settings that no tensor shows: padding, and epsilons of norms."""
+
 import pytest
 import timm
 import torch
@@ -23,17 +24,22 @@ from mmdisco.zoo import get_model
 from tests.converters.test_libraries import feature
 from tests.layouts import filled, public_content
 
-TF = dict(conv_cfg=dict(type='Conv2dAdaptivePadding'),
-          norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))
+TF = dict(
+    conv_cfg=dict(type='Conv2dAdaptivePadding'),
+    norm_cfg=dict(type='BN', eps=1e-3, momentum=0.01),
+)
 PLAIN = dict(conv_cfg=None, norm_cfg=dict(type='BN', eps=1e-5))
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(1))
 
 
 def fill(network):
     """Weights by which a shifted pixel is seen in the output."""
-    network.load_state_dict({
-        key: filled(key, value.shape, str(value.dtype)[6:], 2.2, .3)
-        for key, value in network.state_dict().items()})
+    network.load_state_dict(
+        {
+            key: filled(key, value.shape, str(value.dtype)[6:], 2.2, 0.3)
+            for key, value in network.state_dict().items()
+        }
+    )
     network.eval()
     return network
 
@@ -57,8 +63,9 @@ def output(conversion, name):
         return feature(network, IMAGES)
 
 
-@pytest.mark.parametrize('name, network', [
-    ('effb0', 'efficientnet_b0'), ('mbv3', 'mobilenetv3_large_100')])
+@pytest.mark.parametrize(
+    'name, network', [('effb0', 'efficientnet_b0'), ('mbv3', 'mobilenetv3_large_100')]
+)
 def test_networks_of_timm_that_are_named_alike(name, network):
     """One is taken, and said to be; the other is what the user names."""
     for prefix, variant in (('', 'symmetric'), ('tf_', 'tf')):
@@ -72,16 +79,18 @@ def test_networks_of_timm_that_are_named_alike(name, network):
         assumed = convert(content)
         assert f'tf_{network[:9]}' in assumed.assumed
         assert '--variant tf' in assumed.assumed
-        assert (distance(output(assumed, name), expected) > .02) == (
-            variant == 'tf')
+        assert (distance(output(assumed, name), expected) > 0.02) == (variant == 'tf')
 
 
 def test_timms_anti_aliased_resnets_are_named():
     """Keys of resnet50 and resnetaa50 are the same, outputs are not."""
-    one, other = (timm.create_model(name, num_classes=0).state_dict()
-                  for name in ('resnet50', 'resnetaa50'))
+    one, other = (
+        timm.create_model(name, num_classes=0).state_dict()
+        for name in ('resnet50', 'resnetaa50')
+    )
     assert {k: v.shape for k, v in one.items()} == {
-        k: v.shape for k, v in other.items()}
+        k: v.shape for k, v in other.items()
+    }
     assert 'resnetaa*' in convert(other).alike
 
 
@@ -89,9 +98,11 @@ def lukemelas():
     """Names of EfficientNet-PyTorch, without the names of any training."""
     content, _ = public_content('seed_student_effb0', ('', ''))
     prefix = 'module.student.'
-    return {k.removeprefix(prefix): v
-            for k, v in content['state_dict'].items()
-            if k.startswith(prefix) and '.fc.' not in k}
+    return {
+        k.removeprefix(prefix): v
+        for k, v in content['state_dict'].items()
+        if k.startswith(prefix) and '.fc.' not in k
+    }
 
 
 def test_efficientnet_pytorch_is_one_of_two():
@@ -99,10 +110,11 @@ def test_efficientnet_pytorch_is_one_of_two():
     content = lukemelas()
     assumed = convert(content)
     assert assumed.overrides == TF and '0.7.0' in assumed.assumed
-    assert convert(content, variant='symmetric').overrides == {
-        **TF, 'conv_cfg': None}
-    for wrapped in ({f'encoder_q.{k}': v for k, v in content.items()},
-                    {f'module.{k}': v for k, v in content.items()}):
+    assert convert(content, variant='symmetric').overrides == {**TF, 'conv_cfg': None}
+    for wrapped in (
+        {f'encoder_q.{k}': v for k, v in content.items()},
+        {f'module.{k}': v for k, v in content.items()},
+    ):
         assert convert(wrapped).assumed
 
 
@@ -121,8 +133,13 @@ def test_the_variant_can_not_contradict_the_code():
 
 
 def save(path, network, **meta):
-    torch.save(dict(meta=meta, state_dict={
-        f'backbone.{k}': v for k, v in network.state_dict().items()}), path)
+    torch.save(
+        dict(
+            meta=meta,
+            state_dict={f'backbone.{k}': v for k, v in network.state_dict().items()},
+        ),
+        path,
+    )
     return str(path)
 
 
@@ -132,14 +149,15 @@ def test_an_efficientnet_of_mmpretrain_is_one_of_two(tmp_path):
     conversion = read_conversion(bare)
     assert "mmpretrain's own" in conversion.assumed
     stated = dict(type='EfficientNet', arch='b0')
-    for meta in (dict(backbone=stated),
-                 dict(cfg=f'model = dict(backbone={stated})')):
+    for meta in (dict(backbone=stated), dict(cfg=f'model = dict(backbone={stated})')):
         path = save(tmp_path / 'stated.pth', effnet(), **meta)
         student = load_student(path)
         assert read_conversion(path).assumed == ''
         assert student.network.arch is None  # not effb0, which pads otherwise
-        assert any(type(m).__name__ == 'Conv2dAdaptivePadding'
-                   for m in student.backbone.modules())
+        assert any(
+            type(m).__name__ == 'Conv2dAdaptivePadding'
+            for m in student.backbone.modules()
+        )
         with pytest.raises(InputError, match="but --arch says 'effb0'"):
             load_student(path, 'effb0')
 
@@ -150,12 +168,18 @@ def readers(path, network):
     yield lambda: StudentFile(path).read(network)
 
 
-@pytest.mark.parametrize('own, words', [
-    (PLAIN, 'BN eps 0.001, the backbone has 1e-05'),
-    (dict(TF, conv_cfg=None), 'padding as TensorFlow, the backbone has '
-     'padding alike on both sides: set'),
-    (dict(PLAIN, **{'conv_cfg': TF['conv_cfg']}), 'norm_cfg.eps'),
-    (TF, '')])
+@pytest.mark.parametrize(
+    'own, words',
+    [
+        (PLAIN, 'BN eps 0.001, the backbone has 1e-05'),
+        (
+            dict(TF, conv_cfg=None),
+            'padding as TensorFlow, the backbone has padding alike on both sides: set',
+        ),
+        (dict(PLAIN, **{'conv_cfg': TF['conv_cfg']}), 'norm_cfg.eps'),
+        (TF, ''),
+    ],
+)
 def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
     """Whether SEED's code shows them, or the config in the file."""
     init_default_scope('mmpretrain')
@@ -163,8 +187,11 @@ def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
     content, _ = public_content('seed_student_effb0', ('', ''))
     torch.save(content, seed)
     stated = dict(type='EfficientNet', arch='b0')
-    trained = save(tmp_path / 'trained.pth', effnet(),
-                   cfg=f"model = dict(type='MoCo', backbone={stated})")
+    trained = save(
+        tmp_path / 'trained.pth',
+        effnet(),
+        cfg=f"model = dict(type='MoCo', backbone={stated})",
+    )
     network = effnet(**own)
     for path in (str(seed), trained):
         for read in readers(path, network):
@@ -180,8 +207,9 @@ def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
 def test_of_a_file_that_may_be_both_either_is_taken(tmp_path, monkeypatch):
     """And said to be; a third setting is refused."""
     path, lines = tmp_path / 'luke.pth', []
-    monkeypatch.setattr(settings, 'print_log',
-                        lambda line, *_, **__: lines.append(line))
+    monkeypatch.setattr(
+        settings, 'print_log', lambda line, *_, **__: lines.append(line)
+    )
     torch.save(lukemelas(), path)
     for padding in (TF, dict(TF, conv_cfg=None)):
         for read in readers(str(path), effnet(**padding)):
@@ -197,20 +225,30 @@ def test_of_a_file_that_may_be_both_either_is_taken(tmp_path, monkeypatch):
 def test_layer_norms_are_compared(tmp_path):
     vit = arch_config('vitt').backbone
     network = MODELS.build(vit)
-    path = save(tmp_path / 'vit.pth', network,
-                backbone=dict(vit, norm_cfg=dict(type='LN', eps=1e-5)))
+    path = save(
+        tmp_path / 'vit.pth',
+        network,
+        backbone=dict(vit, norm_cfg=dict(type='LN', eps=1e-5)),
+    )
     conversion = read_conversion(path)
-    with pytest.raises(InputError, match='LN eps 1e-05, the backbone has '
-                       '1e-06: set here.norm_cfg.eps'):
+    with pytest.raises(
+        InputError, match='LN eps 1e-05, the backbone has 1e-06: set here.norm_cfg.eps'
+    ):
         check_settings(conversion, network, 'x', 'here')
-    check_settings(read_conversion(save(path, network, backbone=vit)),
-                   network, 'x', 'here')
+    check_settings(
+        read_conversion(save(path, network, backbone=vit)), network, 'x', 'here'
+    )
 
 
 def test_a_file_converted_with_half_its_settings_is_refused(tmp_path):
     """As SEED's EfficientNet-B0 once was: its padding was not known."""
-    path = save(tmp_path / 'old.pth', effnet(), arch='effb0', family='seed',
-                overrides=dict(norm_cfg=TF['norm_cfg']))
+    path = save(
+        tmp_path / 'old.pth',
+        effnet(),
+        arch='effb0',
+        family='seed',
+        overrides=dict(norm_cfg=TF['norm_cfg']),
+    )
     with pytest.raises(InputError, match='convert the published file again'):
         read_conversion(path)
 
@@ -219,31 +257,45 @@ def test_exported_names_of_both_variants():
     """One row of names serves both."""
     state = effnet(**TF).state_dict()
     timm.create_model('tf_efficientnet_b0', num_classes=0).load_state_dict(
-        rename_to('timm', 'effb0', state))
+        rename_to('timm', 'effb0', state)
+    )
 
 
 def test_a_model_of_the_zoo_has_the_settings_of_its_file(tmp_path):
     """A published file names its network, but not as overrides."""
     network = effnet(**TF)
-    path = save(tmp_path / 'published.pth', network, arch='effb0',
-                backbone=dict(type='EfficientNet', arch='b0', **TF))
-    for load in (lambda: get_model('r50_effb0', path),
-                 lambda: open_encoder('configs/disco/r50_effb0.py', path)):
-        with pytest.raises(InputError, match='BN eps 0.001, the backbone has '
-                           '1e-05.*padding as TensorFlow, the backbone has'):
+    path = save(
+        tmp_path / 'published.pth',
+        network,
+        arch='effb0',
+        backbone=dict(type='EfficientNet', arch='b0', **TF),
+    )
+    for load in (
+        lambda: get_model('r50_effb0', path),
+        lambda: open_encoder('configs/disco/r50_effb0.py', path),
+    ):
+        with pytest.raises(
+            InputError,
+            match='BN eps 0.001, the backbone has '
+            '1e-05.*padding as TensorFlow, the backbone has',
+        ):
             load()
     assert open_encoder(path).pooled
 
 
-@pytest.mark.parametrize('backbone', [
-    dict(type='SwinTransformer', norm_cfg=dict(type='LN', eps=1e-6)),
-    dict(type='ResNet', depth=18, norm_cfg=dict(type='GN', num_groups=8)),
-    dict(type='ConvNeXt')], ids=lambda backbone: backbone['type'])
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        dict(type='SwinTransformer', norm_cfg=dict(type='LN', eps=1e-6)),
+        dict(type='ResNet', depth=18, norm_cfg=dict(type='GN', num_groups=8)),
+        dict(type='ConvNeXt'),
+    ],
+    ids=lambda backbone: backbone['type'],
+)
 def test_a_network_fits_the_config_that_built_it(backbone):
     """Swin has norms of another eps between its stages, whatever is set."""
     init_default_scope('mmpretrain')
     network = MODELS.build(backbone)
     state_dict = {f'backbone.{k}': v for k, v in network.state_dict().items()}
-    conversion = convert(dict(state_dict=state_dict,
-                              meta=dict(backbone=backbone)))
+    conversion = convert(dict(state_dict=state_dict, meta=dict(backbone=backbone)))
     check_settings(conversion, network, 'it', 'model.backbone')

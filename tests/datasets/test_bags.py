@@ -77,11 +77,21 @@ def numbers(item):
 
 
 def test_two_views_of_the_anchor_then_one_of_a_member(folder, ring):
-    views = [LOAD, dict(type='MultiView', num_views=2, transforms=[
-        [dict(type='RandomFlip', prob=.5)]]), PACK]
+    views = [
+        LOAD,
+        dict(
+            type='MultiView',
+            num_views=2,
+            transforms=[[dict(type='RandomFlip', prob=0.5)]],
+        ),
+        PACK,
+    ]
     crop = dict(type='CenterCrop', crop_size=20)
-    data = Bags(dict(type='Photos', data_root=str(folder), pipeline=views),
-                ring, [LOAD, crop, PACK])
+    data = Bags(
+        dict(type='Photos', data_root=str(folder), pipeline=views),
+        ring,
+        [LOAD, crop, PACK],
+    )
     assert len(data) == 8 and data.metainfo == data.dataset.metainfo
     drawn = {i: set() for i in range(8)}
     np.random.seed(0)
@@ -89,7 +99,10 @@ def test_two_views_of_the_anchor_then_one_of_a_member(folder, ring):
         for i in range(8):
             item = data[i]
             assert [v.shape[1:] for v in item['inputs']] == [
-                (40, 30), (40, 30), (20, 20)]
+                (40, 30),
+                (40, 30),
+                (20, 20),
+            ]
             first, second, member = numbers(item)
             assert first == second == i == item['data_samples'].sample_idx
             drawn[i].add(member)
@@ -107,8 +120,7 @@ def test_members_follow_the_seed(ring):
     runs = []
     for seed in (3, 3, 4):
         np.random.seed(seed)
-        runs.append(torch.stack([data[i % 8]['inputs'][1]
-                                 for i in range(64)]))
+        runs.append(torch.stack([data[i % 8]['inputs'][1] for i in range(64)]))
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
@@ -127,16 +139,19 @@ def test_what_can_not_be_read_is_neither_anchor_nor_member(folder, ring):
         data[1]
 
 
-@pytest.mark.parametrize('array, message', [
-    (np.zeros((8, 2)), 'holds no integers'),
-    (np.zeros(8, int), 'holds no integers'),
-    (np.zeros((8, 0), int), 'holds no integers'),
-    (np.array([[None]] * 8), 'no .npy file of numbers'),
-    (np.ones((5, 2), int), 'bags of 5 images, the data set has 8'),
-    (np.full((8, 2), 8), 'names image 8, the data set has 0 to 7'),
-    (np.full((8, 2), -1), 'names image -1, the data set has 0 to 7'),
-    (np.full((8, 2), 6), 'names image 6 as its own neighbour'),
-])
+@pytest.mark.parametrize(
+    'array, message',
+    [
+        (np.zeros((8, 2)), 'holds no integers'),
+        (np.zeros(8, int), 'holds no integers'),
+        (np.zeros((8, 0), int), 'holds no integers'),
+        (np.array([[None]] * 8), 'no .npy file of numbers'),
+        (np.ones((5, 2), int), 'bags of 5 images, the data set has 8'),
+        (np.full((8, 2), 8), 'names image 8, the data set has 0 to 7'),
+        (np.full((8, 2), -1), 'names image -1, the data set has 0 to 7'),
+        (np.full((8, 2), 6), 'names image 6 as its own neighbour'),
+    ],
+)
 def test_what_can_not_be_used_is_named(tmp_path, array, message):
     path = tmp_path / 'bags.npy'
     np.save(path, array)
@@ -147,8 +162,10 @@ def test_what_can_not_be_used_is_named(tmp_path, array, message):
 
 def test_missing_files_and_pipelines_are_told(tmp_path, ring):
     data = IDXImages(DEMO, stop=8)
-    with pytest.raises(FileNotFoundError, match='make it with python tools/'
-                       'make_bags.py CONFIG --out .*none.npy'):
+    with pytest.raises(
+        FileNotFoundError,
+        match='make it with python tools/make_bags.py CONFIG --out .*none.npy',
+    ):
         Bags(data, str(tmp_path / 'none.npy'))
     (tmp_path / 'junk.npy').write_text('<html>')
     with pytest.raises(ValueError, match='no .npy file of numbers'):
@@ -158,10 +175,12 @@ def test_missing_files_and_pipelines_are_told(tmp_path, ring):
 
 
 def batch_views(num):
-    flips = [[dict(type='kornia.augmentation.RandomHorizontalFlip', p=p)]
-             for p in (0., 1.)]
-    return MODELS.build(dict(type='BatchViews', transforms=flips[:num],
-                             num_views=[2, 1][:num]))
+    flips = [
+        [dict(type='kornia.augmentation.RandomHorizontalFlip', p=p)] for p in (0.0, 1.0)
+    ]
+    return MODELS.build(
+        dict(type='BatchViews', transforms=flips[:num], num_views=[2, 1][:num])
+    )
 
 
 def test_each_group_of_views_works_on_its_own_images():
@@ -174,9 +193,11 @@ def test_each_group_of_views_works_on_its_own_images():
         torch.testing.assert_close(view, images.expand(-1, 3, -1, -1) / 255)
     plain = batch_views(2)(data)['inputs']
     torch.testing.assert_close(
-        plain, [x.expand(-1, 3, -1, -1) / 255 for x in (anchors, members)])
-    with pytest.raises(ValueError, match=re.escape(
-            'an item has 2 images, BatchViews has 1 group(s)')):
+        plain, [x.expand(-1, 3, -1, -1) / 255 for x in (anchors, members)]
+    )
+    with pytest.raises(
+        ValueError, match=re.escape('an item has 2 images, BatchViews has 1 group(s)')
+    ):
         batch_views(1)(data, training=True)
 
 
@@ -184,8 +205,19 @@ def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
     """Of a config with bags that are not there; then they are drawn from."""
     out = tmp_path / 'new' / 'bags.npy'
     option = 'train_dataloader.dataset.dataset.stop=203'
-    done = run('python', 'tools/make_bags.py', BINGO, '--out', out,
-               '--neighbours', 3, '--batch-size', 50, '--cfg-options', option)
+    done = run(
+        'python',
+        'tools/make_bags.py',
+        BINGO,
+        '--out',
+        out,
+        '--neighbours',
+        3,
+        '--batch-size',
+        50,
+        '--cfg-options',
+        option,
+    )
     line = done.stdout.strip().splitlines()[-1]
     assert line.startswith(f'{out}: 203 images, 3 neighbours each, ')
     assert [p.name for p in out.parent.iterdir()] == ['bags.npy']
@@ -194,10 +226,13 @@ def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
     cfg = Config.fromfile(BINGO)
     backbone = MODELS.build(cfg.model.teacher.backbone)
     backbone.train(False)
-    backbone.load_state_dict({
-        key.removeprefix('backbone.'): value.float()
-        for key, value in teacher['state_dict'].items()
-        if key.startswith('backbone.')})
+    backbone.load_state_dict(
+        {
+            key.removeprefix('backbone.'): value.float()
+            for key, value in teacher['state_dict'].items()
+            if key.startswith('backbone.')
+        }
+    )
     images = IDXImages(DEMO, stop=203).images.float()
     mean, std = (cfg.data_preprocessor[k][0] for k in ('mean', 'std'))
     with torch.no_grad():
@@ -206,25 +241,37 @@ def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
     found = np.load(out)
     assert found.dtype == np.int32
     # rounding may swap what is as near
-    assert (found == sklearns(F.normalize(embeds).numpy(), 3)).mean() > .99
+    assert (found == sklearns(F.normalize(embeds).numpy(), 3)).mean() > 0.99
 
     cfg.train_dataloader.dataset.dataset.update(data_root=DEMO, stop=203)
     data = Bags(cfg.train_dataloader.dataset.dataset, str(out))
     anchor, member = data[202]['inputs']
     assert torch.equal(anchor, data.dataset.images[202])
-    assert any(torch.equal(member, data.dataset.images[i])
-               for i in found[202])
+    assert any(torch.equal(member, data.dataset.images[i]) for i in found[202])
 
 
-@pytest.mark.parametrize('config, options, message', [
-    ('disco', ('train_dataloader.dataset.stop=5', ),
-     '5 images have no 5 neighbours each'),
-    ('mocov2', (), 'the config has no model.teacher'),
-])
+@pytest.mark.parametrize(
+    'config, options, message',
+    [
+        (
+            'disco',
+            ('train_dataloader.dataset.stop=5',),
+            '5 images have no 5 neighbours each',
+        ),
+        ('mocov2', (), 'the config has no model.teacher'),
+    ],
+)
 def test_the_tool_says_what_it_lacks(tmp_path, config, options, message):
     more = ('--cfg-options', *options) if options else ()
-    done = run('python', 'tools/make_bags.py', QUICKSTART / f'{config}.py',
-               '--out', tmp_path / 'bags.npy', *more, check=False)
+    done = run(
+        'python',
+        'tools/make_bags.py',
+        QUICKSTART / f'{config}.py',
+        '--out',
+        tmp_path / 'bags.npy',
+        *more,
+        check=False,
+    )
     assert message in one_line(done.returncode, done.stdout, done.stderr)
     assert not list(tmp_path.iterdir())
 
@@ -244,7 +291,7 @@ class Colour(torch.nn.Module):
 
     def backbone(self, images):
         assert images.shape[2:] == (224, 224)
-        return (images, )
+        return (images,)
 
 
 def folder_config(kind, folder):
@@ -257,24 +304,24 @@ def folder_config(kind, folder):
     return cfg
 
 
-@pytest.mark.parametrize('kind', (
-    'imagenet_bags', 'imagenet_mocov2_fast', 'imagenet_mocov2_device'))
+@pytest.mark.parametrize(
+    'kind', ('imagenet_bags', 'imagenet_mocov2_fast', 'imagenet_mocov2_device')
+)
 def test_folders_are_seen_as_by_an_evaluation(folder, kind):
     """At its size, in the order of channels that the student gets."""
     cfg = folder_config(kind, folder)
     embeds, shown = embed_images(cfg, batch_size=3)
-    expected = torch.tensor([[20. * i, 7., 250.] for i in range(8)])
-    torch.testing.assert_close(embeds, expected, atol=.1, rtol=0)
+    expected = torch.tensor([[20.0 * i, 7.0, 250.0] for i in range(8)])
+    torch.testing.assert_close(embeds, expected, atol=0.1, rtol=0)
     assert shown.tolist() == list(range(8))
-    inner = cfg.train_dataloader.dataset.get(
-        'dataset', cfg.train_dataloader.dataset)
+    inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
     assert inner.pipeline != plain_images(cfg)['pipeline']  # left as it was
 
 
 def test_what_can_not_be_read_is_nobodys_neighbour(folder):
     (folder / '3.png').write_text('junk')
     bags = make_bags(folder_config('imagenet_bags', folder), 2, 4).numpy()
-    colours = np.array([[20. * i, 7., 250.] for i in range(8) if i != 3])
+    colours = np.array([[20.0 * i, 7.0, 250.0] for i in range(8) if i != 3])
     index = np.delete(np.arange(8), 3)
     assert np.array_equal(bags[index], index[sklearns(colours, 2)])
     assert any((bags[3] == bags[i]).all() for i in index)  # its substitute's
@@ -286,5 +333,6 @@ def test_bags_of_a_smoke_test(tmp_path):
     assert write_bags(dataset, tmp_path / 'work' / 'bags.npy', 8) is images
     data = DATASETS.build(dataset)
     assert [set(row) for row in data.neighbours] == [
-        {(i + s) % 8 for s in range(1, 6)} for i in range(8)]
+        {(i + s) % 8 for s in range(1, 6)} for i in range(8)
+    ]
     assert [p.name for p in (tmp_path / 'work').iterdir()] == ['bags.npy']

@@ -1,4 +1,5 @@
 """What prepare_coco finds is what pycocotools trips over, and nothing else."""
+
 import json
 import runpy
 import shutil
@@ -49,10 +50,16 @@ def edit(root, change, *files):
 
 def each(key, **values):
     """A change of every entry; a function gets the entry."""
+
     def change(content):
         for entry in content[key]:
-            entry.update({name: value(entry) if callable(value) else value
-                          for name, value in values.items()})
+            entry.update(
+                {
+                    name: value(entry) if callable(value) else value
+                    for name, value in values.items()
+                }
+            )
+
     return change
 
 
@@ -64,6 +71,7 @@ def without(key, name):
     def change(content):
         for entry in content[key]:
             del entry[name]
+
     return change
 
 
@@ -80,11 +88,19 @@ def average_precision(root, found, kind='bbox'):
     there = {c['id']: c['name'] for c in found['categories']}
     images = [image['id'] for image in truth.dataset['images']]
     order = {i['id']: n for n, i in enumerate(found['images'])}
-    results = [dict(image_id=images[order[o['image_id']]], score=.9,
-                    category_id=names[there[o['category_id']]],
-                    **({'bbox': o['bbox']} if kind == 'bbox' else {
-                        'segmentation': packed(o['segmentation'])}))
-               for o in found['annotations']]
+    results = [
+        dict(
+            image_id=images[order[o['image_id']]],
+            score=0.9,
+            category_id=names[there[o['category_id']]],
+            **(
+                {'bbox': o['bbox']}
+                if kind == 'bbox'
+                else {'segmentation': packed(o['segmentation'])}
+            ),
+        )
+        for o in found['annotations']
+    ]
     evaluation = COCOeval(truth, truth.loadRes(results), kind)
     evaluation.evaluate()
     evaluation.accumulate()
@@ -99,26 +115,38 @@ def packed(mask):
 
 EVALUATION = {
     'id 0': (first('annotations', id=0), 'an annotation has the id 0'),
-    'all ids from 0': (each('annotations', id=lambda o: o['id'] - 1),
-                       'an annotation has the id 0'),
-    'texts for ids': (each('annotations', id=lambda o: f"a{o['id']}"),
-                      "annotation 'a1' has an id that is not a whole number"),
-    'no iscrowd': (without('annotations', 'iscrowd'),
-                   'annotation 1 has iscrowd None, not 0 or 1'),
-    'iscrowd in words': (first('annotations', iscrowd='0'),
-                         "annotation 1 has iscrowd '0', not 0 or 1"),
+    'all ids from 0': (
+        each('annotations', id=lambda o: o['id'] - 1),
+        'an annotation has the id 0',
+    ),
+    'texts for ids': (
+        each('annotations', id=lambda o: f'a{o["id"]}'),
+        "annotation 'a1' has an id that is not a whole number",
+    ),
+    'no iscrowd': (
+        without('annotations', 'iscrowd'),
+        'annotation 1 has iscrowd None, not 0 or 1',
+    ),
+    'iscrowd in words': (
+        first('annotations', iscrowd='0'),
+        "annotation 1 has iscrowd '0', not 0 or 1",
+    ),
     'no area': (without('annotations', 'area'), 'annotation 1 has no area'),
-    'negative area': (first('annotations', area=-5),
-                      'annotation 1 has the area -5'),
-    'huge area': (first('annotations', area=1e11),
-                  'annotation 1 has the area 1e+11'),
-    'no width': (first('annotations', bbox=[5, 5, 0, 9]),
-                 'has the box 5 5 0 9: of no width'),
-    'negative width': (first('annotations', bbox=[9, 5, -4, 9]),
-                       'has the box 9 5 -4 9: of no width'),
+    'negative area': (first('annotations', area=-5), 'annotation 1 has the area -5'),
+    'huge area': (first('annotations', area=1e11), 'annotation 1 has the area 1e+11'),
+    'no width': (
+        first('annotations', bbox=[5, 5, 0, 9]),
+        'has the box 5 5 0 9: of no width',
+    ),
+    'negative width': (
+        first('annotations', bbox=[9, 5, -4, 9]),
+        'has the box 9 5 -4 9: of no width',
+    ),
     'corners': (corners, "leaves the image of 64x64: COCO's are"),
-    'of two images': (lambda c: c['images'][0].update(
-        id=str(c['images'][0]['id'])), 'the ids of images are both numbers'),
+    'of two images': (
+        lambda c: c['images'][0].update(id=str(c['images'][0]['id'])),
+        'the ids of images are both numbers',
+    ),
 }
 
 
@@ -136,31 +164,37 @@ def test_what_stops_or_spoils_the_evaluation_is_a_fault(coco, name):
         truth = json.loads((coco / VAL).read_text())
         ignored = COCO(str(coco / VAL))
         score = average_precision(coco, before)
-        kept = [o for o in ignored.dataset['annotations']
-                if not o.get('iscrowd') and 0 <= o['area'] <= 1e10]
-        assert score < .99 or len(kept) < len(truth['annotations'])
+        kept = [
+            o
+            for o in ignored.dataset['annotations']
+            if not o.get('iscrowd') and 0 <= o['area'] <= 1e10
+        ]
+        assert score < 0.99 or len(kept) < len(truth['annotations'])
     except (KeyError, TypeError, ValueError):
         pass
 
 
-@pytest.mark.parametrize('box, fault', [
-    ([30, 40, 60, 20], False),  # 34 of its 60 columns are inside
-    ([40, 40, 60, 20], True)])
-def test_a_box_that_leaves_its_image_is_a_fault_if_no_more_is_inside(
-        coco, box, fault):
+@pytest.mark.parametrize(
+    'box, fault',
+    [
+        ([30, 40, 60, 20], False),  # 34 of its 60 columns are inside
+        ([40, 40, 60, 20], True),
+    ],
+)
+def test_a_box_that_leaves_its_image_is_a_fault_if_no_more_is_inside(coco, box, fault):
     edit(coco, first('annotations', bbox=box, area=1200), VAL)
     x, y, width, height = box
     inside = (min(x + width, 64) - x) / width
-    assert (inside < .5) == fault
+    assert (inside < 0.5) == fault
     report = check_coco(coco, counts='any')
     if fault:
-        assert ('more than half leaves the image of 64x64'
-                in report.faults[0])
+        assert 'more than half leaves the image of 64x64' in report.faults[0]
     else:
         assert not report.faults
         assert f"'{coco / VAL}': 1 of " in report.warnings[0]
-        assert average_precision(coco, json.loads(
-            (coco / VAL).read_text())) == pytest.approx(1)
+        assert average_precision(
+            coco, json.loads((coco / VAL).read_text())
+        ) == pytest.approx(1)
 
 
 def test_boxes_that_leave_their_image_as_corners_do_are_a_fault():
@@ -169,17 +203,28 @@ def test_boxes_that_leave_their_image_as_corners_do_are_a_fault():
     content = dict(
         images=[dict(id=1, width=64, height=64)],
         categories=[dict(id=1, name='a')],
-        annotations=[dict(id=i, image_id=1, category_id=1, bbox=box,
-                          area=box[2] * box[3], iscrowd=0)
-                     for i, box in enumerate(boxes, 1)])
+        annotations=[
+            dict(
+                id=i,
+                image_id=1,
+                category_id=1,
+                bbox=box,
+                area=box[2] * box[3],
+                iscrowd=0,
+            )
+            for i, box in enumerate(boxes, 1)
+        ],
+    )
     report = Report()
     check_content(report, 'a.json', content, True)
     assert report.faults == [
-        "a.json: 2 of 20 boxes leave their image by more than 2 pixels: "
-        "COCO's are left, top, width and height, not corners"]
+        'a.json: 2 of 20 boxes leave their image by more than 2 pixels: '
+        "COCO's are left, top, width and height, not corners"
+    ]
     content['annotations'] = content['annotations'][1:]
     content['annotations'] += [
-        dict(content['annotations'][-1], id=i) for i in range(21, 24)]
+        dict(content['annotations'][-1], id=i) for i in range(21, 24)
+    ]
     report = Report()
     check_content(report, 'a.json', content, True)
     assert not report.faults
@@ -191,7 +236,7 @@ def test_ignore_is_a_fault_where_it_is_evaluated(coco):
     before = json.loads((coco / VAL).read_text())
     edit(coco, first('annotations', ignore=1), VAL)
     found = dict(before, annotations=before['annotations'][1:])
-    assert average_precision(coco, found) < .99
+    assert average_precision(coco, found) < 0.99
     [fault] = check_coco(coco, counts='any').faults
     assert 'annotation 1 has ignore 1, which pycocotools overwrites' in fault
     # as pycocotools wants it
@@ -204,25 +249,29 @@ GOOD = {
     'as it is': lambda c: None,
     'numbers with a point': lambda c: (
         each('images', id=lambda i: float(i['id']))(c),
-        each('annotations', image_id=lambda o: float(o['image_id']))(c)),
+        each('annotations', image_id=lambda o: float(o['image_id']))(c),
+    ),
     'texts for images': lambda c: (
-        each('images', id=lambda i: f"x{i['id']}")(c),
-        each('annotations', image_id=lambda o: f"x{o['image_id']}")(c)),
+        each('images', id=lambda i: f'x{i["id"]}')(c),
+        each('annotations', image_id=lambda o: f'x{o["image_id"]}')(c),
+    ),
     'image 0': lambda c: (
         each('images', id=lambda i: i['id'] - 1)(c),
-        each('annotations', image_id=lambda o: o['image_id'] - 1)(c)),
+        each('annotations', image_id=lambda o: o['image_id'] - 1)(c),
+    ),
     'category 0': lambda c: (
         each('categories', id=lambda i: i['id'] - 1)(c),
-        each('annotations', category_id=lambda o: o['category_id'] - 1)(c)),
+        each('annotations', category_id=lambda o: o['category_id'] - 1)(c),
+    ),
     'negative ids': each('annotations', id=lambda o: -o['id']),
     'a crowd': first('annotations', iscrowd=True),
     'boxes alone': without('annotations', 'segmentation'),
     'empty masks': each('annotations', segmentation=[]),
     'an image without objects': lambda c: c['images'].append(
-        dict(c['images'][0], id=99)),
+        dict(c['images'][0], id=99)
+    ),
     'no info': lambda c: (c.pop('info'), c.pop('licenses')),
-    'a pixel beyond': lambda c: c['annotations'][0].update(
-        bbox=[40, 40, 24.9, 24.6]),
+    'a pixel beyond': lambda c: c['annotations'][0].update(bbox=[40, 40, 24.9, 24.6]),
     'more keys': each('annotations', score=1, attributes={'occluded': False}),
     'no ignore': each('annotations', ignore=0),
 }
@@ -238,45 +287,83 @@ def test_what_the_evaluation_takes_is_no_fault(coco, name):
 
 
 def test_what_only_an_evaluation_needs_is_no_fault_of_training(coco):
-    for change in (each('annotations', id=lambda o: o['id'] - 1),
-                   without('annotations', 'iscrowd'),
-                   first('annotations', ignore=1)):
+    for change in (
+        each('annotations', id=lambda o: o['id'] - 1),
+        without('annotations', 'iscrowd'),
+        first('annotations', ignore=1),
+    ):
         edit(coco, change, TRAIN)
         assert not check_coco(coco, counts='any').faults
     assert '1 objects have ignore' in check_coco(coco, counts='any').notes[0]
 
 
-@pytest.mark.parametrize('change, masks, words', [
-    (lambda c: None, True, None),
-    (lambda c: None, None, None),
-    (without('annotations', 'segmentation'), True,
-     'annotation 1 has no segmentation'),
-    (without('annotations', 'segmentation'), False, None),
-    (first('annotations', segmentation=[]), None,
-     'annotation 1 has no segmentation'),
-    (first('annotations', segmentation=[]), False, None),
-    (first('annotations', segmentation=[[1, 2, 3, 4]]), None,
-     'annotation 1 has a polygon of 4 numbers'),
-    (first('annotations', segmentation=[1, 2, 3, 4]), None,
-     'annotation 1 has a segmentation that is not a list of lists'),
-    (first('annotations', segmentation=[[1, 2, 3, 4]]), False, None),
-    (first('annotations', segmentation=[[1, 2, 9, 2, 9]]), None,
-     'annotation 1 has no polygon of three points'),
-    (first('annotations', segmentation=[[1, 2, 9, 2, float('nan'), 9]]), None,
-     'annotation 1 has a polygon with a number that is not finite'),
-    (first('annotations', segmentation=[['1', '2', '9', '2', '9', '9']]), None,
-     'is not a list of lists of numbers'),
-    (first('annotations', segmentation=dict(size=[32, 32], counts=[1024])),
-     None, 'has a mask of the size [32, 32], in an image of [64, 64]'),
-    (first('annotations', segmentation=dict(size=[64, 64], counts=[4000])),
-     None, 'has run lengths of 4000 pixels, in an image of 4096'),
-    (first('annotations', segmentation=dict(size=[64, 64], counts='?? ')),
-     None, 'has run lengths that are not counts'),
-    (first('annotations', segmentation=dict(size=[64, 64])), None,
-     'has run lengths that are not counts'),
-    (each('images', width=64.), None, 'image 1 has the size (64.0, 64)'),
-    (each('images', width=64.), False, None),
-])
+@pytest.mark.parametrize(
+    'change, masks, words',
+    [
+        (lambda c: None, True, None),
+        (lambda c: None, None, None),
+        (
+            without('annotations', 'segmentation'),
+            True,
+            'annotation 1 has no segmentation',
+        ),
+        (without('annotations', 'segmentation'), False, None),
+        (
+            first('annotations', segmentation=[]),
+            None,
+            'annotation 1 has no segmentation',
+        ),
+        (first('annotations', segmentation=[]), False, None),
+        (
+            first('annotations', segmentation=[[1, 2, 3, 4]]),
+            None,
+            'annotation 1 has a polygon of 4 numbers',
+        ),
+        (
+            first('annotations', segmentation=[1, 2, 3, 4]),
+            None,
+            'annotation 1 has a segmentation that is not a list of lists',
+        ),
+        (first('annotations', segmentation=[[1, 2, 3, 4]]), False, None),
+        (
+            first('annotations', segmentation=[[1, 2, 9, 2, 9]]),
+            None,
+            'annotation 1 has no polygon of three points',
+        ),
+        (
+            first('annotations', segmentation=[[1, 2, 9, 2, float('nan'), 9]]),
+            None,
+            'annotation 1 has a polygon with a number that is not finite',
+        ),
+        (
+            first('annotations', segmentation=[['1', '2', '9', '2', '9', '9']]),
+            None,
+            'is not a list of lists of numbers',
+        ),
+        (
+            first('annotations', segmentation=dict(size=[32, 32], counts=[1024])),
+            None,
+            'has a mask of the size [32, 32], in an image of [64, 64]',
+        ),
+        (
+            first('annotations', segmentation=dict(size=[64, 64], counts=[4000])),
+            None,
+            'has run lengths of 4000 pixels, in an image of 4096',
+        ),
+        (
+            first('annotations', segmentation=dict(size=[64, 64], counts='?? ')),
+            None,
+            'has run lengths that are not counts',
+        ),
+        (
+            first('annotations', segmentation=dict(size=[64, 64])),
+            None,
+            'has run lengths that are not counts',
+        ),
+        (each('images', width=64.0), None, 'image 1 has the size (64.0, 64)'),
+        (each('images', width=64.0), False, None),
+    ],
+)
 def test_masks_are_checked_where_they_are_wanted(coco, change, masks, words):
     edit(coco, change, VAL)
     report = check_coco(coco, 'any', wanted=Wanted(masks=masks))
@@ -291,8 +378,10 @@ def test_masks_in_each_form_are_good_and_evaluated(coco):
     before = json.loads((coco / VAL).read_text())
 
     def compressed(o):
-        return dict(size=o['segmentation']['size'],
-                    counts=packed(o['segmentation'])['counts'].decode())
+        return dict(
+            size=o['segmentation']['size'],
+            counts=packed(o['segmentation'])['counts'].decode(),
+        )
 
     def polygons(o):
         x, y, w, h = o['bbox']
@@ -314,48 +403,69 @@ def test_masks_in_each_form_are_good_and_evaluated(coco):
 
 def test_masks_of_another_size_are_missed(coco):
     before = json.loads((coco / VAL).read_text())
-    edit(coco, first('annotations', segmentation=dict(
-        size=[128, 32], counts=[10, 4086])), VAL)
-    assert average_precision(coco, before, 'segm') < .99
+    edit(
+        coco,
+        first('annotations', segmentation=dict(size=[128, 32], counts=[10, 4086])),
+        VAL,
+    )
+    assert average_precision(coco, before, 'segm') < 0.99
     assert check_coco(coco, counts='any').faults
 
 
 def test_compressed_run_lengths_are_read_as_pycocotools_writes_them():
     generator = np.random.default_rng(0)
-    for share in (0, .001, .1, .5, 1):
+    for share in (0, 0.001, 0.1, 0.5, 1):
         mask = np.asfortranarray(generator.random((300, 401)) < share)
         text = rle.encode(mask.view(np.uint8))['counts'].decode()
         good = dict(size=[300, 401], counts=text)
         assert mask_fault(good, 401, 300) is None
         assert 'has a mask of the size' in mask_fault(good, 300, 401)
-        lengths = np.diff([0, *np.flatnonzero(np.diff(
-            mask.ravel('F'), prepend=False)), mask.size])
-        assert mask_fault(dict(size=[300, 401], counts=lengths.tolist()),
-                          401, 300) is None
+        lengths = np.diff(
+            [0, *np.flatnonzero(np.diff(mask.ravel('F'), prepend=False)), mask.size]
+        )
+        assert (
+            mask_fault(dict(size=[300, 401], counts=lengths.tolist()), 401, 300) is None
+        )
 
 
 def names_of(root, file):
-    return [c['name'] for c in json.loads((root / file).read_text())[
-        'categories']]
+    return [c['name'] for c in json.loads((root / file).read_text())['categories']]
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda c: c['categories'].reverse(),
-     "lists its categories in another order: 'ankle boot' is in place 0, where "
-     "the classes have 't-shirt'"),
-    (lambda c: c['categories'].sort(key=lambda x: x['name']),
-     'lists its categories in another order'),
-    (lambda c: c.update(categories=c['categories'][1:], annotations=[
-        o for o in c['annotations'] if o['category_id'] > 1]),
-     "has no category 't-shirt': mmdet"),
-    (lambda c: c['categories'][0].update(name='T-Shirt'),
-     "has no category 't-shirt', but 'T-Shirt': mmdet"),
-    (lambda c: c['categories'][9].update(name='ankle-boot '),
-     "has no category 'ankle boot', but 'ankle-boot ': mmdet"),
-    (lambda c: c['categories'][0].update(name='trouser'),
-     "two categories are named 'trouser'"),
-    (lambda c: c['categories'][0].pop('name'), 'category 1 has no name'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (
+            lambda c: c['categories'].reverse(),
+            "lists its categories in another order: 'ankle boot' is in place 0, where "
+            "the classes have 't-shirt'",
+        ),
+        (
+            lambda c: c['categories'].sort(key=lambda x: x['name']),
+            'lists its categories in another order',
+        ),
+        (
+            lambda c: c.update(
+                categories=c['categories'][1:],
+                annotations=[o for o in c['annotations'] if o['category_id'] > 1],
+            ),
+            "has no category 't-shirt': mmdet",
+        ),
+        (
+            lambda c: c['categories'][0].update(name='T-Shirt'),
+            "has no category 't-shirt', but 'T-Shirt': mmdet",
+        ),
+        (
+            lambda c: c['categories'][9].update(name='ankle-boot '),
+            "has no category 'ankle boot', but 'ankle-boot ': mmdet",
+        ),
+        (
+            lambda c: c['categories'][0].update(name='trouser'),
+            "two categories are named 'trouser'",
+        ),
+        (lambda c: c['categories'][0].pop('name'), 'category 1 has no name'),
+    ],
+)
 def test_categories_are_those_of_training_in_its_order(coco, change, words):
     edit(coco, change, VAL)
     report = check_coco(coco, counts='any')
@@ -373,8 +483,9 @@ def test_categories_in_one_other_order_are_no_fault(coco):
     report = check_coco(coco, counts='any')
     assert not report.faults
     assert 'ids of its categories do not ascend' in report.warnings[0]
-    assert check_coco(coco, 'any', wanted=Wanted(
-        sorted(names_of(coco, VAL)))).faults == []
+    assert (
+        check_coco(coco, 'any', wanted=Wanted(sorted(names_of(coco, VAL)))).faults == []
+    )
 
 
 def test_other_categories_are_a_note_if_classes_are_given(coco):
@@ -387,16 +498,20 @@ def test_other_categories_are_a_note_if_classes_are_given(coco):
     assert "1 other categories are left out: 'hat'" in fault
 
 
-@pytest.mark.parametrize('change', [
-    each('annotations', area=0),
-    each('annotations', iscrowd=1),
-    each('annotations', bbox=lambda o: [v / 64 for v in o['bbox']]),
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        each('annotations', area=0),
+        each('annotations', iscrowd=1),
+        each('annotations', bbox=lambda o: [v / 64 for v in o['bbox']]),
+    ],
+)
 def test_a_class_that_cant_be_learned_is_a_fault(coco, change):
     edit(coco, change, TRAIN)
     report = check_coco(coco, counts='any')
-    there = {o['category_id'] for o in json.loads(
-        (coco / TRAIN).read_text())['annotations']}
+    there = {
+        o['category_id'] for o in json.loads((coco / TRAIN).read_text())['annotations']
+    }
     assert len(report.faults) == len(there)
     assert 'objects of category' in report.faults[0]
 
@@ -418,18 +533,32 @@ def turned(path, orientation):
     image.resize((64, 48)).save(path, exif=exif)
 
 
-@pytest.mark.parametrize('orientation, size, good', [
-    (1, (64, 48), True), (1, (48, 64), False), (3, (64, 48), True),
-    (6, (48, 64), True), (6, (64, 48), False), (8, (48, 64), True)])
+@pytest.mark.parametrize(
+    'orientation, size, good',
+    [
+        (1, (64, 48), True),
+        (1, (48, 64), False),
+        (3, (64, 48), True),
+        (6, (48, 64), True),
+        (6, (64, 48), False),
+        (8, (48, 64), True),
+    ],
+)
 def test_sizes_are_those_of_the_turned_image(coco, orientation, size, good):
     """As OpenCV reads it for mmcv."""
     import cv2
+
     path = coco / 'val2017/000000000001.jpg'
     turned(path, orientation)
     assert (cv2.imread(str(path)).shape[1::-1] == size) is good
-    edit(coco, lambda c: (
-        c['images'][0].update(width=size[0], height=size[1]),
-        each('annotations', bbox=[1, 1, 20, 20], area=400)(c)), VAL)
+    edit(
+        coco,
+        lambda c: (
+            c['images'][0].update(width=size[0], height=size[1]),
+            each('annotations', bbox=[1, 1, 20, 20], area=400)(c),
+        ),
+        VAL,
+    )
     for images in (False, True):
         report = check_coco(coco, 'any', images, Wanted(masks=False))
         if good:
@@ -440,11 +569,20 @@ def test_sizes_are_those_of_the_turned_image(coco, orientation, size, good):
             assert ('EXIF' in report.faults[0]) is (orientation == 6)
 
 
-@pytest.mark.parametrize('kind, good', [
-    ('PNG', True), ('BMP', True), ('TIFF', True), ('WEBP', True),
-    ('ICO', False), ('TGA', False)])
+@pytest.mark.parametrize(
+    'kind, good',
+    [
+        ('PNG', True),
+        ('BMP', True),
+        ('TIFF', True),
+        ('WEBP', True),
+        ('ICO', False),
+        ('TGA', False),
+    ],
+)
 def test_images_are_of_a_format_that_mmcv_reads(coco, kind, good):
     import cv2
+
     path = coco / 'val2017/000000000001.jpg'
     Image.open(path).save(path, format=kind)
     assert (cv2.imread(str(path)) is not None) is good
@@ -467,10 +605,24 @@ def test_a_sample_of_headers_is_spread_over_the_split(coco, monkeypatch):
     image = coco / 'val2017/000000000001.jpg'
     for number in range(count):
         (coco / f'val2017/{number}.jpg').symlink_to(image)
-    edit(coco, lambda c: c.update(images=[
-        *c['images'], *(dict(id=1000 + i, file_name=f'{i}.jpg', width=64,
-                             height=64 + (i >= count // 2))
-                        for i in range(count))]), VAL)
+    edit(
+        coco,
+        lambda c: c.update(
+            images=[
+                *c['images'],
+                *(
+                    dict(
+                        id=1000 + i,
+                        file_name=f'{i}.jpg',
+                        width=64,
+                        height=64 + (i >= count // 2),
+                    )
+                    for i in range(count)
+                ),
+            ]
+        ),
+        VAL,
+    )
     faults = check_coco(coco, counts='any').faults
     assert abs(len(faults) - SAMPLE / 2) <= 2
     assert len(check_coco(coco, 'any', images=True).faults) == count // 2
@@ -487,13 +639,24 @@ def test_checking_takes_about_as_long_as_reading():
     """Seconds of COCO's 860 000 objects."""
     objects, images = 20000, 2750
     polygon = [[*accumulate(range(60))]]
-    content = json.dumps(dict(
-        images=[dict(id=i, width=640, height=480) for i in range(images)],
-        categories=[dict(id=i, name=str(i)) for i in range(80)],
-        annotations=[dict(
-            id=i + 1, image_id=i % images, category_id=i % 80, iscrowd=0,
-            bbox=[i % 500, i % 400, 60.5, 40.5], area=2000.5,
-            segmentation=polygon) for i in range(objects)]))
+    content = json.dumps(
+        dict(
+            images=[dict(id=i, width=640, height=480) for i in range(images)],
+            categories=[dict(id=i, name=str(i)) for i in range(80)],
+            annotations=[
+                dict(
+                    id=i + 1,
+                    image_id=i % images,
+                    category_id=i % 80,
+                    iscrowd=0,
+                    bbox=[i % 500, i % 400, 60.5, 40.5],
+                    area=2000.5,
+                    segmentation=polygon,
+                )
+                for i in range(objects)
+            ],
+        )
+    )
     start = process_time()
     content = json.loads(content)
     read = process_time()
@@ -506,10 +669,12 @@ def test_checking_takes_about_as_long_as_reading():
 def call_tool(monkeypatch, root, *options):
     """Exit code and output of the tool, in this process."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, 'argv', [
-        'prepare_coco.py', '--root', str(root), '--counts', 'any', *options])
-    with redirect_stdout(StringIO()) as out, pytest.raises(
-            SystemExit) as stop:
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        ['prepare_coco.py', '--root', str(root), '--counts', 'any', *options],
+    )
+    with redirect_stdout(StringIO()) as out, pytest.raises(SystemExit) as stop:
         runpy.run_path('tools/prepare_coco.py', run_name='__main__')
     return stop.value.code, out.getvalue()
 

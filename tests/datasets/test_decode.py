@@ -1,4 +1,5 @@
 """One decoder: each reader gives the same pixels of any image."""
+
 import io
 import tarfile
 from pathlib import Path
@@ -31,8 +32,9 @@ from tests.mocov2_views import photograph
 TABLE, REFUSED = table(), refused()
 LOAD = dict(type='LoadPhoto')
 PACK = dict(type='PackInputs')
-CROP = dict(type='LoadCrops', size=SIDE, num_views=1, scale=(1., 1.),
-            ratio=(1., 1.))
+CROP = dict(
+    type='LoadCrops', size=SIDE, num_views=1, scale=(1.0, 1.0), ratio=(1.0, 1.0)
+)
 
 
 def write(root, files):
@@ -45,8 +47,7 @@ def write(root, files):
         (root / kind).mkdir()
     with tarfile.open(root / 'tar/train.tar', 'w') as tar:
         tar.add(root / 'folder/train', '.')
-    with lmdb.open(str(root / 'lmdb/train.lmdb'), map_size=2**22,
-                   sync=False) as env:
+    with lmdb.open(str(root / 'lmdb/train.lmdb'), map_size=2**22, sync=False) as env:
         with env.begin(write=True) as transaction:
             for name, content in files.items():
                 transaction.put(f'a/{name}'.encode(), content)
@@ -61,14 +62,14 @@ class Readers:
         self.options = options
         self.load = TRANSFORMS.build(dict(LOAD, **options))
         self.crop = TRANSFORMS.build(dict(CROP, **options))
-        self.sources = {kind: open_source(str(root / kind))
-                        for kind in ('folder', 'tar', 'lmdb')}
+        self.sources = {
+            kind: open_source(str(root / kind)) for kind in ('folder', 'tar', 'lmdb')
+        }
         self.sources['photos'] = open_photos(str(root / 'folder/train'))
         if options:
             for source in self.sources.values():
                 source.background = background
-        self.sources['features'] = SkippingPhotos(
-            str(root / 'folder/train'), **options)
+        self.sources['features'] = SkippingPhotos(str(root / 'folder/train'), **options)
 
     def __call__(self, name):
         info = dict(img_path=str(self.folder / name))
@@ -77,12 +78,12 @@ class Readers:
         assert loaded['img_shape'] == loaded['ori_shape'] == (SIDE, SIDE)
         found = dict(
             training=loaded['img'][..., ::-1],
-            fast=self.crop(dict(info))['img'][0].permute(1, 2, 0).numpy())
+            fast=self.crop(dict(info))['img'][0].permute(1, 2, 0).numpy(),
+        )
         for kind, source in self.sources.items():
             found[kind] = source[source.names.index(f'a/{name}')]
         with Image.open(self.folder / name) as image:
-            given = GivenImages([str(self.folder / name), image],
-                                **self.options)
+            given = GivenImages([str(self.folder / name), image], **self.options)
             found.update(path=given[0], image=given[1])
             assert image.fp is not None or image.im is not None
         return {key: np.asarray(value, int) for key, value in found.items()}
@@ -130,10 +131,15 @@ def unusual(tmp_path_factory):
     write(root, dict(files, **{'z.png': pillow(Image.fromarray(RGB), 'png')}))
     folder = str(root / 'folder/train')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        data = [[kind(folder, pipeline=[load, PACK]) for load in (LOAD, CROP)]
-                for kind in (Photos, LabelledPhotos)]
-    return folder, [open_source(str(root / kind))
-                    for kind in ('folder', 'tar', 'lmdb')], data
+        data = [
+            [kind(folder, pipeline=[load, PACK]) for load in (LOAD, CROP)]
+            for kind in (Photos, LabelledPhotos)
+        ]
+    return (
+        folder,
+        [open_source(str(root / kind)) for kind in ('folder', 'tar', 'lmdb')],
+        data,
+    )
 
 
 @pytest.mark.parametrize('name', REFUSED)
@@ -167,14 +173,18 @@ def test_features_are_of_the_others(unusual):
 
 def test_ordinary_files_are_as_mmcv_loads_them(tmp_path):
     """Bit for bit, with the same keys: a photograph, not square."""
-    theirs = TRANSFORMS.build(
-        dict(type='LoadImageFromFile', imdecode_backend='pillow'))
+    theirs = TRANSFORMS.build(dict(type='LoadImageFromFile', imdecode_backend='pillow'))
     ours = TRANSFORMS.build(LOAD)
     photo = photograph(128).resize((131, 87))
     for name, options in (
-            ('a.jpg', dict(quality=75)), ('b.jpg', dict(progressive=True)),
-            ('c.jpg', dict(subsampling=0)), ('d.png', {}), ('e.webp', {}),
-            ('f.jpg', dict(exif=_turned(6))), ('g.bmp', {})):
+        ('a.jpg', dict(quality=75)),
+        ('b.jpg', dict(progressive=True)),
+        ('c.jpg', dict(subsampling=0)),
+        ('d.png', {}),
+        ('e.webp', {}),
+        ('f.jpg', dict(exif=_turned(6))),
+        ('g.bmp', {}),
+    ):
         photo.save(tmp_path / name, **options)
         info = dict(img_path=str(tmp_path / name), gt_label=3)
         found, expected = ours(dict(info)), theirs(dict(info))
@@ -193,10 +203,11 @@ def _turned(number):
 def test_tiny_images(tmp_path, size):
     path = str(tmp_path / 'a.png')
     Image.new('RGBA', size, (10, 20, 30, 128)).save(path)
-    expected = [10 * 128 / 255 + 127, 20 * 128 / 255 + 127,
-                30 * 128 / 255 + 127]
-    views = [TRANSFORMS.build(LOAD)(dict(img_path=path))['img'][..., ::-1],
-             np.asarray(open_photos(str(tmp_path))[0])]
+    expected = [10 * 128 / 255 + 127, 20 * 128 / 255 + 127, 30 * 128 / 255 + 127]
+    views = [
+        TRANSFORMS.build(LOAD)(dict(img_path=path))['img'][..., ::-1],
+        np.asarray(open_photos(str(tmp_path))[0]),
+    ]
     for view in views:
         assert view.shape == (*size[::-1], 3)
         np.testing.assert_allclose(view.reshape(-1, 3)[0], expected, atol=1)
@@ -212,8 +223,11 @@ def test_an_image_too_large_to_be_safe_is_named(tmp_path, monkeypatch):
     Image.fromarray(RGB).resize((8, 8)).save(tmp_path / 'b.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
     photos = open_photos(str(tmp_path))
-    with pytest.raises(InputError, match=r"a.png' can't be read \(Image size "
-                       r'\(256 pixels\) exceeds limit of 200'):
+    with pytest.raises(
+        InputError,
+        match=r"a.png' can't be read \(Image size "
+        r'\(256 pixels\) exceeds limit of 200',
+    ):
         photos[0]
     for load in LOAD, CROP:
         data = Photos(str(tmp_path), pipeline=[load, PACK])
@@ -253,8 +267,7 @@ def test_a_loaded_image_of_a_caller_is_read_too():
         image.load()
         given = GivenImages([image, image])
         for i in range(2):
-            assert (np.asarray(given[i]) == TABLE['16 bits white.tif'][1]
-                    ).all()
+            assert (np.asarray(given[i]) == TABLE['16 bits white.tif'][1]).all()
 
 
 def test_a_reason_names_no_object_in_memory(tmp_path, caplog, monkeypatch):

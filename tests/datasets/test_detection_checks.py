@@ -1,4 +1,5 @@
 """What is said of VOC's and COCO's folders that are not whole."""
+
 import io
 import json
 import shutil
@@ -27,8 +28,15 @@ def whole(tmp_path_factory):
     """Small sets with the names of VOC and COCO."""
     folder = tmp_path_factory.mktemp('whole')
     for kind in ('voc', 'coco'):
-        make_set(folder / kind, kind, 4, 2, ROOT / 'demo/fashion_mnist',
-                 size=64, names=VOC_CLASSES[:10])
+        make_set(
+            folder / kind,
+            kind,
+            4,
+            2,
+            ROOT / 'demo/fashion_mnist',
+            size=64,
+            names=VOC_CLASSES[:10],
+        )
     return folder
 
 
@@ -56,18 +64,25 @@ def change_json(root, change):
 
 def test_whole_sets_are_good(whole):
     report = check_voc(whole / 'voc', counts='any', images=True)
-    objects = (whole / 'voc/VOC2007/Annotations')
-    told = sum(path.read_text().count('<object>') for path in map(
-        objects.joinpath, ('000002.xml', '000004.xml')))
+    objects = whole / 'voc/VOC2007/Annotations'
+    told = sum(
+        path.read_text().count('<object>')
+        for path in map(objects.joinpath, ('000002.xml', '000004.xml'))
+    )
     assert not (report.faults + report.warnings + report.notes)
     assert [line.split(': ')[0] for line in report.good] == [
-        'VOC2007 trainval', 'VOC2007 test', 'VOC2012 trainval']
+        'VOC2007 trainval',
+        'VOC2007 test',
+        'VOC2012 trainval',
+    ]
     assert f'2 images, {told} objects' in report.good[1]
     report = check_coco(whole / 'coco', counts='any', images=True)
     content = json.loads((whole / 'coco' / JSON).read_text())
     assert not (report.faults + report.warnings + report.notes)
-    assert (f'val2017: 2 images, {len(content["annotations"])} objects'
-            in report.good[1] and len(report.good) == 2)
+    assert (
+        f'val2017: 2 images, {len(content["annotations"])} objects' in report.good[1]
+        and len(report.good) == 2
+    )
 
 
 def test_another_number_of_images_is_a_warning(whole):
@@ -75,68 +90,121 @@ def test_another_number_of_images_is_a_warning(whole):
     assert [line.split(' (')[0] for line in report.warnings] == [
         'VOC2007 trainval: 2 images, the official set has 5011',
         'VOC2007 test: 2 images, the official set has 4952',
-        'VOC2012 trainval: 2 images, the official set has 11540']
+        'VOC2012 trainval: 2 images, the official set has 11540',
+    ]
     report = check_coco(whole / 'coco')
     assert [line.split(' (')[0] for line in report.warnings] == [
         'train2017: 4 images, the official set has 118287',
-        'val2017: 2 images, the official set has 5000']
+        'val2017: 2 images, the official set has 5000',
+    ]
 
 
 def replace_box(text):
     """A function that gives the first box of the XML other corners."""
+
     def damage(root):
         content = (root / XML).read_text()
         head, rest = content.split('<bndbox>', 1)
         tail = rest.split('</bndbox>', 1)[1]
         corners = zip(('xmin', 'ymin', 'xmax', 'ymax'), text.split())
         (root / XML).write_text(
-            head + '<bndbox>' + ''.join(f'<{k}>{v}</{k}>' for k, v in corners)
-            + '</bndbox>' + tail)
+            head
+            + '<bndbox>'
+            + ''.join(f'<{k}>{v}</{k}>' for k, v in corners)
+            + '</bndbox>'
+            + tail
+        )
+
     return damage
 
 
-@pytest.mark.parametrize('damage, words', [
-    (lambda root: change(root / XML, '</size>', ''), f"{XML}' is not XML: "),
-    (lambda root: (root / XML).write_bytes(b''), f"{XML}' is not XML: no elem"),
-    (lambda root: (root / XML).unlink(), f"no annotation '*{XML}'"),
-    (lambda root: (root / 'VOC2007/JPEGImages/000001.jpg').unlink(),
-     "no image '*VOC2007/JPEGImages/000001.jpg'"),
-    (lambda root: change(root / XML, '<name>', '<name>air'),
-     f"{XML}': object 1 is of an unknown class 'air"),
-    (lambda root: change(root / XML, '<width>64', '<width>0'),
-     f"{XML}' has no size"),
-    (lambda root: change(root / XML, '<difficult>0', '<difficult>no'),
-     "object 1 has difficult 'no'"),
-    (replace_box('5 5 5 9'), 'object 1 has the box 5 5 5 9 in an image'),
-    (replace_box('5 5 65 9'), 'has the box 5 5 65 9'),
-    (replace_box('-1 5 6 9'), 'has the box -1 5 6 9'),
-    (replace_box('5 nine 6 9'), 'has the box 5 nan 6 9'),
-    (replace_box('5 5 6'), 'has the box 5 5 6 nan'),
-    (lambda root: shutil.rmtree(root / 'VOC2012/JPEGImages'),
-     "no folder '*VOC2012/JPEGImages'"),
-    (lambda root: (root / 'VOC2012/ImageSets/Main/trainval.txt').unlink(),
-     "no list of images '*VOC2012/ImageSets/Main/trainval.txt'"),
-    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(''),
-     "VOC2007/ImageSets/Main/test.txt' lists no image"),
-    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
-        '000002\n000002\n'), "test.txt' lists an image twice"),
-    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
-        '000002 \n000004\n'), "test.txt': line 1 is '000002 ': mmdet wants"),
-    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
-        '000002\n000004 -1\n'), "test.txt': line 2 is '000004 -1': mmdet"),
-    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
-        '000002\n000004\n\n'), "test.txt': line 3 is '': mmdet wants"),
-    (lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
-        '\ufeff000002\n'), "test.txt': line 1 is '\\ufeff000002': mmdet"),
-    (lambda root: change(root / XML, '<width>64', '<width>128'),
-     "000002.jpg' is of 64x64 pixels, its annotation of 128x64"),
-    (lambda root: change(root / XML, '<width>64', '<width>64.0'),
-     f"{XML}' has no size"),
-    (lambda root: change(root / XML, '<difficult>0', '<difficult>'),
-     "object 1 has difficult ''"),
-    (lambda root: (root / 'VOC2007/JPEGImages/000002.jpg').write_text('?'),
-     "VOC2007/JPEGImages/000002.jpg' is not a readable image: cannot identify"),
-])
+@pytest.mark.parametrize(
+    'damage, words',
+    [
+        (lambda root: change(root / XML, '</size>', ''), f"{XML}' is not XML: "),
+        (lambda root: (root / XML).write_bytes(b''), f"{XML}' is not XML: no elem"),
+        (lambda root: (root / XML).unlink(), f"no annotation '*{XML}'"),
+        (
+            lambda root: (root / 'VOC2007/JPEGImages/000001.jpg').unlink(),
+            "no image '*VOC2007/JPEGImages/000001.jpg'",
+        ),
+        (
+            lambda root: change(root / XML, '<name>', '<name>air'),
+            f"{XML}': object 1 is of an unknown class 'air",
+        ),
+        (
+            lambda root: change(root / XML, '<width>64', '<width>0'),
+            f"{XML}' has no size",
+        ),
+        (
+            lambda root: change(root / XML, '<difficult>0', '<difficult>no'),
+            "object 1 has difficult 'no'",
+        ),
+        (replace_box('5 5 5 9'), 'object 1 has the box 5 5 5 9 in an image'),
+        (replace_box('5 5 65 9'), 'has the box 5 5 65 9'),
+        (replace_box('-1 5 6 9'), 'has the box -1 5 6 9'),
+        (replace_box('5 nine 6 9'), 'has the box 5 nan 6 9'),
+        (replace_box('5 5 6'), 'has the box 5 5 6 nan'),
+        (
+            lambda root: shutil.rmtree(root / 'VOC2012/JPEGImages'),
+            "no folder '*VOC2012/JPEGImages'",
+        ),
+        (
+            lambda root: (root / 'VOC2012/ImageSets/Main/trainval.txt').unlink(),
+            "no list of images '*VOC2012/ImageSets/Main/trainval.txt'",
+        ),
+        (
+            lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(''),
+            "VOC2007/ImageSets/Main/test.txt' lists no image",
+        ),
+        (
+            lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+                '000002\n000002\n'
+            ),
+            "test.txt' lists an image twice",
+        ),
+        (
+            lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+                '000002 \n000004\n'
+            ),
+            "test.txt': line 1 is '000002 ': mmdet wants",
+        ),
+        (
+            lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+                '000002\n000004 -1\n'
+            ),
+            "test.txt': line 2 is '000004 -1': mmdet",
+        ),
+        (
+            lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+                '000002\n000004\n\n'
+            ),
+            "test.txt': line 3 is '': mmdet wants",
+        ),
+        (
+            lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
+                '\ufeff000002\n'
+            ),
+            "test.txt': line 1 is '\\ufeff000002': mmdet",
+        ),
+        (
+            lambda root: change(root / XML, '<width>64', '<width>128'),
+            "000002.jpg' is of 64x64 pixels, its annotation of 128x64",
+        ),
+        (
+            lambda root: change(root / XML, '<width>64', '<width>64.0'),
+            f"{XML}' has no size",
+        ),
+        (
+            lambda root: change(root / XML, '<difficult>0', '<difficult>'),
+            "object 1 has difficult ''",
+        ),
+        (
+            lambda root: (root / 'VOC2007/JPEGImages/000002.jpg').write_text('?'),
+            "VOC2007/JPEGImages/000002.jpg' is not a readable image: cannot identify",
+        ),
+    ],
+)
 def test_each_fault_of_voc_is_one_line(voc, damage, words):
     damage(voc)
     report = check_voc(voc, counts='any', images=True)
@@ -147,20 +215,25 @@ def test_each_fault_of_voc_is_one_line(voc, damage, words):
 
 def without_size(root):
     text = (root / XML).read_text()
-    (root / XML).write_text(
-        text.split('<size>')[0] + text.split('</size>')[1])
+    (root / XML).write_text(text.split('<size>')[0] + text.split('</size>')[1])
 
 
-@pytest.mark.parametrize('damage', [
-    without_size,  # mmdet then reads the image
-    lambda root: change(root / XML, '<difficult>0</difficult>', ''),
-    lambda root: change(root / XML, '<difficult>0', '<difficult> 1 '),
-    replace_box('1 1 64 64'), replace_box('1.2 1.9 45.70000076 9.5'),
-    lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_bytes(
-        b'000002\r\n000004\r\n'),
-    lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_bytes(
-        b'000002\n000004'),
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        without_size,  # mmdet then reads the image
+        lambda root: change(root / XML, '<difficult>0</difficult>', ''),
+        lambda root: change(root / XML, '<difficult>0', '<difficult> 1 '),
+        replace_box('1 1 64 64'),
+        replace_box('1.2 1.9 45.70000076 9.5'),
+        lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_bytes(
+            b'000002\r\n000004\r\n'
+        ),
+        lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_bytes(
+            b'000002\n000004'
+        ),
+    ],
+)
 def test_what_mmdet_reads_of_voc_is_no_fault(voc, damage):
     damage(voc)
     report = check_voc(voc, counts='any')
@@ -185,8 +258,7 @@ def test_another_case_of_a_class_is_named(voc):
     name = (voc / XML).read_text().split('<name>')[1].split('<')[0]
     change(voc / XML, f'<name>{name}', f'<name>{name.title()}')
     [fault] = check_voc(voc, counts='any').faults
-    assert fault.endswith(f"unknown class '{name.title()}': did you mean "
-                          f"'{name}'?")
+    assert fault.endswith(f"unknown class '{name.title()}': did you mean '{name}'?")
 
 
 def test_test_images_among_those_of_training_are_a_warning(voc):
@@ -201,38 +273,53 @@ def test_test_images_among_those_of_training_are_a_warning(voc):
 def first(key, name, value):
     """A function that changes an entry of the JSON file."""
     return lambda root: change_json(
-        root, lambda content: content[key][0].update({name: value}))
+        root, lambda content: content[key][0].update({name: value})
+    )
 
 
-@pytest.mark.parametrize('damage, words', [
-    (lambda root: change(root / JSON, '{', '{{'), f"{JSON}' is not JSON: "),
-    (lambda root: (root / JSON).write_text('[1]'), 'has no list of images'),
-    (lambda root: change_json(root, lambda c: c.pop('categories')),
-     'has no list of categories'),
-    (lambda root: (root / JSON).unlink(), f"no annotations '*{JSON}'"),
-    (lambda root: (root / 'val2017/000000000002.jpg').unlink(),
-     "no image '*val2017/000000000002.jpg'"),
-    (lambda root: shutil.rmtree(root / 'val2017'), "no folder '*val2017'"),
-    (first('images', 'file_name', 'x.jpg'), "no image '*val2017/x.jpg'"),
-    (first('images', 'width', None), f"{JSON}': image 1 has no size"),
-    (first('images', 'id', None), 'image at position 0 has no id'),
-    (first('images', 'id', 2), 'two times image 2'),
-    (first('annotations', 'id', 2), 'two times annotation 2'),
-    (first('annotations', 'image_id', 9),
-     'annotation 1 is of image 9, which the file does not list'),
-    (first('annotations', 'image_id', [1]),
-     'annotation 1 is of image [1], which the file does not list'),
-    (first('annotations', 'category_id', 99),
-     'annotation 1 is of category 99, which'),
-    (first('annotations', 'bbox', [1, 2, 3]), 'has the box [1, 2, 3], not'),
-    (first('annotations', 'bbox', [1, 2, 3, float('nan')]), 'nan], not four'),
-    (first('annotations', 'bbox', 5), 'has the box 5, not four numbers'),
-    (first('annotations', 'area', None), 'annotation 1 has no area'),
-    (first('annotations', 'segmentation', []),
-     'annotation 1 has no segmentation'),
-    (lambda root: (root / 'val2017/000000000001.jpg').write_text('?'),
-     "val2017/000000000001.jpg' is not a readable image: cannot identify"),
-])
+@pytest.mark.parametrize(
+    'damage, words',
+    [
+        (lambda root: change(root / JSON, '{', '{{'), f"{JSON}' is not JSON: "),
+        (lambda root: (root / JSON).write_text('[1]'), 'has no list of images'),
+        (
+            lambda root: change_json(root, lambda c: c.pop('categories')),
+            'has no list of categories',
+        ),
+        (lambda root: (root / JSON).unlink(), f"no annotations '*{JSON}'"),
+        (
+            lambda root: (root / 'val2017/000000000002.jpg').unlink(),
+            "no image '*val2017/000000000002.jpg'",
+        ),
+        (lambda root: shutil.rmtree(root / 'val2017'), "no folder '*val2017'"),
+        (first('images', 'file_name', 'x.jpg'), "no image '*val2017/x.jpg'"),
+        (first('images', 'width', None), f"{JSON}': image 1 has no size"),
+        (first('images', 'id', None), 'image at position 0 has no id'),
+        (first('images', 'id', 2), 'two times image 2'),
+        (first('annotations', 'id', 2), 'two times annotation 2'),
+        (
+            first('annotations', 'image_id', 9),
+            'annotation 1 is of image 9, which the file does not list',
+        ),
+        (
+            first('annotations', 'image_id', [1]),
+            'annotation 1 is of image [1], which the file does not list',
+        ),
+        (
+            first('annotations', 'category_id', 99),
+            'annotation 1 is of category 99, which',
+        ),
+        (first('annotations', 'bbox', [1, 2, 3]), 'has the box [1, 2, 3], not'),
+        (first('annotations', 'bbox', [1, 2, 3, float('nan')]), 'nan], not four'),
+        (first('annotations', 'bbox', 5), 'has the box 5, not four numbers'),
+        (first('annotations', 'area', None), 'annotation 1 has no area'),
+        (first('annotations', 'segmentation', []), 'annotation 1 has no segmentation'),
+        (
+            lambda root: (root / 'val2017/000000000001.jpg').write_text('?'),
+            "val2017/000000000001.jpg' is not a readable image: cannot identify",
+        ),
+    ],
+)
 def test_each_fault_of_coco_is_one_line(coco, damage, words):
     damage(coco)
     report = check_coco(coco, counts='any', images=True)
@@ -242,8 +329,9 @@ def test_each_fault_of_coco_is_one_line(coco, damage, words):
 
 
 def test_what_mmdet_drops_is_a_note(coco):
-    change_json(coco, lambda content: content['annotations'][0].update(
-        bbox=[1, 2, .5, 5]))
+    change_json(
+        coco, lambda content: content['annotations'][0].update(bbox=[1, 2, 0.5, 5])
+    )
     report = check_coco(coco, counts='any')
     assert not report.faults and len(report.good) == 2
     assert f"{JSON}': 1 objects are under a pixel" in report.notes[0]
@@ -259,19 +347,18 @@ def test_images_may_be_in_sub_folders(coco):
 def test_the_tools_tell_twenty_faults_and_exit_1(voc, coco, tmp_path):
     for path in (voc / 'VOC2007/Annotations').glob('*.xml'):
         name = 'x' * 3
-        path.write_text('<annotation><size><width>64</width><height>64'
-                        '</height></size>' +
-                        f'<object><name>{name}</name><bndbox/>'
-                        '</object>' * 3 + '</annotation>')
+        path.write_text(
+            '<annotation><size><width>64</width><height>64'
+            '</height></size>' + f'<object><name>{name}</name><bndbox/>'
+            '</object>' * 3 + '</annotation>'
+        )
     done = run('python', 'tools/prepare_voc.py', '--root', voc, check=False)
     lines = done.stdout.splitlines()
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert sum(line.startswith('fault: ') for line in lines) == 20
     assert lines[-1] == 'and 4 more faults'  # 4 files of 3 objects of 2 each
-    done = run('python', 'tools/prepare_coco.py', '--root', coco, '--counts',
-               'any')
-    assert [line[-6:] for line in done.stdout.splitlines()[-2:]] == [': good'
-                                                                    ] * 2
+    done = run('python', 'tools/prepare_coco.py', '--root', coco, '--counts', 'any')
+    assert [line[-6:] for line in done.stdout.splitlines()[-2:]] == [': good'] * 2
 
 
 def test_no_folder_names_the_options(tmp_path, fails):
@@ -303,8 +390,11 @@ def zip_of(path, folder):
 
 
 def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def test_archives_are_unpacked_then_checked(whole, tmp_path):
@@ -313,8 +403,16 @@ def test_archives_are_unpacked_then_checked(whole, tmp_path):
         shutil.copytree(whole / 'voc' / year, tmp_path / year / year)
         archives.append(tar_of(tmp_path / f'{year}.tar', tmp_path / year))
     root = tmp_path / 'data' / 'devkit'
-    done = run('python', 'tools/prepare_voc.py', '--root', root, '--archives',
-               *archives, '--counts', 'any')
+    done = run(
+        'python',
+        'tools/prepare_voc.py',
+        '--root',
+        root,
+        '--archives',
+        *archives,
+        '--counts',
+        'any',
+    )
     assert done.stdout.count(': good') == 3
     expected = files_of(whole / 'voc')
     del expected['set.json']
@@ -329,16 +427,29 @@ def test_archives_are_unpacked_then_checked(whole, tmp_path):
     for part in COCO_FOLDERS:
         shutil.copytree(whole / 'coco' / part, tmp_path / 'c' / part / part)
         parts.append(zip_of(tmp_path / f'{part}.zip', tmp_path / 'c' / part))
-    done = run('python', 'tools/prepare_coco.py', '--root', tmp_path / 'coco',
-               '--archives', *parts, '--counts', 'any')
+    done = run(
+        'python',
+        'tools/prepare_coco.py',
+        '--root',
+        tmp_path / 'coco',
+        '--archives',
+        *parts,
+        '--counts',
+        'any',
+    )
     assert done.stdout.count(': good') == 2
 
 
 def test_what_a_mac_or_another_tool_adds_is_left_out(whole, tmp_path):
-    added = {'__MACOSX/._train2017': b'x', '__MACOSX/val2017/._1.jpg': b'x',
-             '.DS_Store': b'x', 'val2017/.DS_Store': b'x',
-             'val2017/._000000000001.jpg': b'x', 'README.txt': b'x',
-             'test2017/1.jpg': b'x'}
+    added = {
+        '__MACOSX/._train2017': b'x',
+        '__MACOSX/val2017/._1.jpg': b'x',
+        '.DS_Store': b'x',
+        'val2017/.DS_Store': b'x',
+        'val2017/._000000000001.jpg': b'x',
+        'README.txt': b'x',
+        'test2017/1.jpg': b'x',
+    }
     file = zip_of(tmp_path / 'a.zip', whole / 'coco')
     with zipfile.ZipFile(file, 'a') as zipped:
         for name, content in added.items():
@@ -362,18 +473,22 @@ def test_archives_cut_short_are_named_and_nothing_is_unpacked(whole, tmp_path):
     content = tar_of(tmp_path / 'a.tar', whole / 'voc').read_bytes()
     with tarfile.open(tmp_path / 'a.tar') as tar:
         member = tar.getmembers()[-1]
-    cuts = {'between': member.offset, 'header': member.offset + 100,
-            'content': member.offset_data + member.size // 2}
+    cuts = {
+        'between': member.offset,
+        'header': member.offset + 100,
+        'content': member.offset_data + member.size // 2,
+    }
     tars = [tmp_path / f'{name}.tar' for name in cuts]
     for tar, cut in zip(tars, cuts.values()):
         tar.write_bytes(content[:cut])
     file = zip_of(tmp_path / 'a.zip', whole / 'coco')
-    file.write_bytes(file.read_bytes()[:file.stat().st_size // 2])
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     page = tmp_path / 'page.tar'
     page.write_text('<html>')
     for archive in (*tars, file, page):
-        with pytest.raises(InputError, match=f"'{archive}' is damaged or cut "
-                           'short') as caught:
+        with pytest.raises(
+            InputError, match=f"'{archive}' is damaged or cut short"
+        ) as caught:
             unpack(archive, tmp_path / 'root')
         assert '\n' not in str(caught.value)
     with pytest.raises(MissingFileError, match='no archive'):
@@ -386,8 +501,7 @@ def test_a_damaged_member_is_not_left_in_half(whole, tmp_path):
     image = (whole / 'coco/val2017/000000000001.jpg').read_bytes()
     content = file.read_bytes()
     at = content.index(image) + len(image) // 2
-    file.write_bytes(content[:at] + bytes([content[at] ^ 255])
-                     + content[at + 1:])
+    file.write_bytes(content[:at] + bytes([content[at] ^ 255]) + content[at + 1 :])
     with pytest.raises(InputError, match="a.zip' is damaged"):
         unpack(file, tmp_path / 'root')
     left = files_of(tmp_path / 'root')
@@ -395,8 +509,10 @@ def test_a_damaged_member_is_not_left_in_half(whole, tmp_path):
     assert 'val2017/000000000001.jpg' not in left
 
 
-@pytest.mark.parametrize('name', ['../evil', 'VOCdevkit/../../evil', '/evil',
-                                  'VOCdevkit/..\\..\\evil', 'C:/evil'])
+@pytest.mark.parametrize(
+    'name',
+    ['../evil', 'VOCdevkit/../../evil', '/evil', 'VOCdevkit/..\\..\\evil', 'C:/evil'],
+)
 def test_no_archive_leaves_its_folder(tmp_path, name):
     tar = tar_of(tmp_path / 'a.tar', ['VOCdevkit/good', name])
     with zipfile.ZipFile(tmp_path / 'a.zip', 'w') as file:
@@ -410,8 +526,13 @@ def test_no_archive_leaves_its_folder(tmp_path, name):
 
 def test_links_and_other_archives_are_refused(tmp_path):
     for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
-        tar = tar_of(tmp_path / 'a.tar', ['VOCdevkit/link'], type=kind, size=0,
-                     linkname='/etc/passwd')
+        tar = tar_of(
+            tmp_path / 'a.tar',
+            ['VOCdevkit/link'],
+            type=kind,
+            size=0,
+            linkname='/etc/passwd',
+        )
         with pytest.raises(InputError, match='which is no plain file'):
             unpack(tar, tmp_path / 'root', inside='VOCdevkit')
     tar = tar_of(tmp_path / 'a.tar', ['ImageNet/n01.jpg'])

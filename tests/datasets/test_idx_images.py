@@ -12,7 +12,8 @@ DEMO = Path(__file__).parents[2] / 'demo' / 'fashion_mnist'
 
 def write(path, array):
     head = bytes([0, 0, 8, array.ndim]) + b''.join(
-        n.to_bytes(4, 'big') for n in array.shape)
+        n.to_bytes(4, 'big') for n in array.shape
+    )
     path.write_bytes(head + array.tobytes())
 
 
@@ -36,8 +37,8 @@ def test_the_bundled_subset_is_complete_and_balanced():
         assert (data.labels.bincount(minlength=10) > 900).all()
     # mean and deviation in the config are those of the training images
     train = IDXImages(DEMO).images.double()
-    assert train.mean().item() == pytest.approx(72.94, abs=.5)
-    assert train.std().item() == pytest.approx(90.02, abs=.5)
+    assert train.mean().item() == pytest.approx(72.94, abs=0.5)
+    assert train.std().item() == pytest.approx(90.02, abs=0.5)
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):

@@ -1,4 +1,5 @@
 """Class folders: labels, and what is said of folders that do not fit."""
+
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -13,13 +14,16 @@ from mmdisco.datasets import LabelledPhotos
 from mmdisco.launch.few_images import few_images, photo_tiles
 from tests.tools import ROOT
 
-PIPELINE = [
-    dict(type='LoadPhoto'),
-    dict(type='PackInputs')
-]
+PIPELINE = [dict(type='LoadPhoto'), dict(type='PackInputs')]
 # in no order, and sorted neither by case nor by number
-NAMES = ['n10/n10_1.JPEG', 'n9/n9_2.png', 'Zoo/Zoo_1.jpg', 'n9/deep/n9_3.webp',
-         'hot_dog/hot_dog_7.tiff', 'n10/n10_0.jpg']
+NAMES = [
+    'n10/n10_1.JPEG',
+    'n9/n9_2.png',
+    'Zoo/Zoo_1.jpg',
+    'n9/deep/n9_3.webp',
+    'hot_dog/hot_dog_7.tiff',
+    'n10/n10_0.jpg',
+]
 
 
 @pytest.fixture
@@ -38,8 +42,10 @@ def build(root, **kwargs):
 
 
 def found(data):
-    return {data.get_data_info(i)['img_path']: data.get_data_info(i)[
-        'gt_label'] for i in range(len(data))}
+    return {
+        data.get_data_info(i)['img_path']: data.get_data_info(i)['gt_label']
+        for i in range(len(data))
+    }
 
 
 def test_labels_are_those_of_torchvision(root):
@@ -66,7 +72,7 @@ def test_an_unreadable_image_is_named_in_one_line(root):
     noise = np.random.default_rng(0).integers(0, 255, (40, 30, 3), np.uint8)
     Image.fromarray(noise).save(path)
     whole = path.read_bytes()
-    path.write_bytes(whole[:len(whole) // 2])
+    path.write_bytes(whole[: len(whole) // 2])
     data = build(root)
     index = [*found(data)].index(str(path))
     with pytest.raises(ValueError, match='n10_1.JPEG.*runcated') as error:
@@ -90,21 +96,28 @@ def test_a_defect_of_the_pipeline_is_not_taken_for_a_bad_image(root):
         data[0]
 
 
-@pytest.mark.parametrize('text', [
-    'n9/deep/n9_3.webp\nhot_dog/hot_dog_7.tiff\n',
-    'n9/deep/n9_3.webp 3\r\n\nhot_dog/hot_dog_7.tiff 1'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'n9/deep/n9_3.webp\nhot_dog/hot_dog_7.tiff\n',
+        'n9/deep/n9_3.webp 3\r\n\nhot_dog/hot_dog_7.tiff 1',
+    ],
+)
 def test_a_list_of_some_images(root, text):
     (root / 'few.txt').write_text(text)
     assert found(build(root, ann_file='few.txt', num_classes=4)) == {
         str(root / 'train/n9/deep/n9_3.webp'): 3,
-        str(root / 'train/hot_dog/hot_dog_7.tiff'): 1}
+        str(root / 'train/hot_dog/hot_dog_7.tiff'): 1,
+    }
 
 
 def test_simclrs_list_names_classes_in_the_file_names(root):
     (root / 'few.txt').write_text('n10_1.JPEG\nhot_dog_7.tiff\n')
     data = build(root, ann_file=str(root / 'few.txt'))
-    assert found(data) == {str(root / 'train/n10/n10_1.JPEG'): 2,
-                           str(root / 'train/hot_dog/hot_dog_7.tiff'): 1}
+    assert found(data) == {
+        str(root / 'train/n10/n10_1.JPEG'): 2,
+        str(root / 'train/hot_dog/hot_dog_7.tiff'): 1,
+    }
     assert data[0]['inputs'].shape == (3, 8, 6)
 
 
@@ -124,27 +137,38 @@ def test_what_does_not_fit_is_told_in_one_line(root):
     (root / 'flat').mkdir()
     (root / 'one/x').mkdir(parents=True)
     for prefix, kwargs, words in (
-            ('nowhere', {}, "nowhere' not found: set data_root"),
-            ('flat', {}, "flat' has 0 class folders: set data_root"),
-            ('one', dict(num_classes=1000),
-             "one' has 1 class folder, num_classes is 1000: "),
-            ('train', dict(num_classes=5), '4 class folders, num_classes is 5'),
-            ('one', {}, "without an image, 1 of 1, e.g. 'x'"),
-            ('train', dict(ann_file='no.txt'), "no.txt' not found: set ann_"),
-            ('train', dict(ann_file='empty.txt'), "empty.txt' is empty"),
-            ('train', dict(num_images=7),
-             "train' has 6 images, num_images of the data set is 7: "),
-            ('train', dict(ann_file='one.txt', num_images=2),
-             "one.txt' has 1 image, num_images of the data set is 2: "),
-            ('train', dict(ann_file='other.txt'),
-             "no class folder 'ILSVRC2012_val'"),
-            ('train', dict(ann_file='other.txt', num_classes=5),
-             '4 class folders, num_classes is 5')):
+        ('nowhere', {}, "nowhere' not found: set data_root"),
+        ('flat', {}, "flat' has 0 class folders: set data_root"),
+        (
+            'one',
+            dict(num_classes=1000),
+            "one' has 1 class folder, num_classes is 1000: ",
+        ),
+        ('train', dict(num_classes=5), '4 class folders, num_classes is 5'),
+        ('one', {}, "without an image, 1 of 1, e.g. 'x'"),
+        ('train', dict(ann_file='no.txt'), "no.txt' not found: set ann_"),
+        ('train', dict(ann_file='empty.txt'), "empty.txt' is empty"),
+        (
+            'train',
+            dict(num_images=7),
+            "train' has 6 images, num_images of the data set is 7: ",
+        ),
+        (
+            'train',
+            dict(ann_file='one.txt', num_images=2),
+            "one.txt' has 1 image, num_images of the data set is 2: ",
+        ),
+        ('train', dict(ann_file='other.txt'), "no class folder 'ILSVRC2012_val'"),
+        (
+            'train',
+            dict(ann_file='other.txt', num_classes=5),
+            '4 class folders, num_classes is 5',
+        ),
+    ):
         with pytest.raises(ValueError, match=words) as error:
             LabelledPhotos(str(root), prefix, **kwargs)
         assert '\n' not in str(error.value)
-        assert isinstance(error.value, FileNotFoundError) == (
-            'not found' in words)
+        assert isinstance(error.value, FileNotFoundError) == ('not found' in words)
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])

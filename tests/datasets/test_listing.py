@@ -1,4 +1,5 @@
 """Files found, taken and left out: the counts add up, whatever the storage."""
+
 import io
 import os
 import re
@@ -18,21 +19,43 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import open_photos, open_source
 
 pytestmark = pytest.mark.skipif(
-    '.heic' in EXTENSIONS, reason='where pillow-heif is, HEIC is taken')
-TAKEN = ['a/1.jpg', 'a/2.JPEG', 'a/deep/3.Png', 'a/not.hidden.gif',
-         'a/5.avif', 'b/6.jfif', 'b/7.JPE', 'b/8.jp2', 'b/9.tiff',
-         'b/_MACOSX/10.webp', 'b/c.d/11.mpo']
+    '.heic' in EXTENSIONS, reason='where pillow-heif is, HEIC is taken'
+)
+TAKEN = [
+    'a/1.jpg',
+    'a/2.JPEG',
+    'a/deep/3.Png',
+    'a/not.hidden.gif',
+    'a/5.avif',
+    'b/6.jfif',
+    'b/7.JPE',
+    'b/8.jp2',
+    'b/9.tiff',
+    'b/_MACOSX/10.webp',
+    'b/c.d/11.mpo',
+]
 LEFT_OUT = {
     'hidden': [
-        'a/.ipynb_checkpoints/1-checkpoint.jpg', 'a/.thumbnails/x/2.png',
-        'a/deep/.Trash-1000/files/3.png', '__MACOSX/a/._1.jpg', 'a/._1.jpg',
-        'b/@eaDir/6.jfif/thumb.jpg', '$RECYCLE.BIN/old.jpg', '.cache/z.txt',
-        'a/.DS_Store'],
+        'a/.ipynb_checkpoints/1-checkpoint.jpg',
+        'a/.thumbnails/x/2.png',
+        'a/deep/.Trash-1000/files/3.png',
+        '__MACOSX/a/._1.jpg',
+        'a/._1.jpg',
+        'b/@eaDir/6.jfif/thumb.jpg',
+        '$RECYCLE.BIN/old.jpg',
+        '.cache/z.txt',
+        'a/.DS_Store',
+    ],
     'HEIC (needs pillow-heif)': ['a/IMG_0001.HEIC', 'b/IMG_0002.heic'],
     'JXL (not read)': ['b/new.jxl'],
     'with another ending': [
-        'a/notes.txt', 'b/Thumbs.db', 'b/labels.json', 'b/jpg',
-        'b/a.jpg.part']}
+        'a/notes.txt',
+        'b/Thumbs.db',
+        'b/labels.json',
+        'b/jpg',
+        'b/a.jpg.part',
+    ],
+}
 
 
 def content():
@@ -54,15 +77,19 @@ def lines(caplog):
     """What the logger has said of counts."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
-    yield lambda: [record.getMessage() for record in caplog.records
-                   if 'files found' in record.getMessage()]
+    yield lambda: [
+        record.getMessage()
+        for record in caplog.records
+        if 'files found' in record.getMessage()
+    ]
     logger.removeHandler(caplog.handler)
 
 
 def counts(line):
     """Found, taken and the reasons of a line of the log."""
-    found, taken = map(int, re.search(
-        r"': (\d+) files found, (\d+) taken", line).groups())
+    found, taken = map(
+        int, re.search(r"': (\d+) files found, (\d+) taken", line).groups()
+    )
     reasons = re.findall(r'(\d+) ([^,]+)', line.partition('left out: ')[2])
     return found, taken, {reason: int(count) for count, reason in reasons}
 
@@ -95,8 +122,7 @@ def test_evaluation_takes_the_same_of_each_storage(tmp_path, store, lines):
     assert source.classes == ['a', 'b']
     [line] = lines()
     expected = {reason: len(names) for reason, names in LEFT_OUT.items()}
-    assert counts(line) == (
-        len(TAKEN) + sum(expected.values()), len(TAKEN), expected)
+    assert counts(line) == (len(TAKEN) + sum(expected.values()), len(TAKEN), expected)
 
 
 def test_training_and_features_take_them(tmp_path, lines):
@@ -116,10 +142,15 @@ def test_training_and_features_take_them(tmp_path, lines):
     left = total - len(TAKEN) + 1
     assert photos.counts() == (
         f"{total} files, {left} skipped (1 can't be read, 9 hidden, "
-        '5 with another ending, 2 HEIC (needs pillow-heif), 1 JXL (not read))')
-    assert photos.extracted(np.zeros((len(TAKEN), 2))).skipped == sorted([
-        photos.names[3], *LEFT_OUT['HEIC (needs pillow-heif)'],
-        *LEFT_OUT['JXL (not read)']])
+        '5 with another ending, 2 HEIC (needs pillow-heif), 1 JXL (not read))'
+    )
+    assert photos.extracted(np.zeros((len(TAKEN), 2))).skipped == sorted(
+        [
+            photos.names[3],
+            *LEFT_OUT['HEIC (needs pillow-heif)'],
+            *LEFT_OUT['JXL (not read)'],
+        ]
+    )
 
 
 def test_an_ordinary_folder_is_as_torchvision_lists_it(tmp_path):
@@ -127,8 +158,7 @@ def test_an_ordinary_folder_is_as_torchvision_lists_it(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(200):
         depth = rng.integers(1, 4)
-        parts = rng.choice(['a', 'B', 'a-b', 'a b', '9', '10', 'é', 'z.x'],
-                           depth)
+        parts = rng.choice(['a', 'B', 'a-b', 'a b', '9', '10', 'é', 'z.x'], depth)
         path = tmp_path.joinpath(*parts, f'{rng.integers(50)}-{i}.PnG')
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -137,11 +167,13 @@ def test_an_ordinary_folder_is_as_torchvision_lists_it(tmp_path):
     infos = [data.get_data_info(i) for i in range(len(data))]
     assert list(data.CLASSES) == theirs.classes
     assert {i['img_path']: i['gt_label'] for i in infos} == dict(theirs.imgs)
-    below = [i['img_path'].removeprefix(f'{tmp_path}/').split('/', 1)
-             for i in infos]
+    below = [i['img_path'].removeprefix(f'{tmp_path}/').split('/', 1) for i in infos]
     assert below == sorted(below)
-    names = [str(path.relative_to(tmp_path))
-             for path in tmp_path.rglob('*') if path.is_file()]
+    names = [
+        str(path.relative_to(tmp_path))
+        for path in tmp_path.rglob('*')
+        if path.is_file()
+    ]
     assert list_images(str(tmp_path))[0] == sorted(names)
 
 
@@ -155,14 +187,19 @@ def test_link_loops_are_walked_once(tmp_path, lines):
     root = tmp_path / 'data/train'
     touch(root, 'a/1.png', 'b/2.png')
     touch(tmp_path / 'data', 'val/a/3.png')
-    for link, target in (('all', '.'), ('a/up', '..'), ('b/self', 'self'),
-                         ('b/top', str(tmp_path)), ('b/a', '../a'),
-                         ('a/b', '../b'), ('b/gone.png', 'nowhere')):
+    for link, target in (
+        ('all', '.'),
+        ('a/up', '..'),
+        ('b/self', 'self'),
+        ('b/top', str(tmp_path)),
+        ('b/a', '../a'),
+        ('a/b', '../b'),
+        ('b/gone.png', 'nowhere'),
+    ):
         (root / link).symlink_to(target)
     names, tally = list_images(str(root))
     assert names == ['a/1.png', 'b/2.png']
-    assert tally.left_out == {'linked twice or in a loop': 5,
-                              'linked to nothing': 2}
+    assert tally.left_out == {'linked twice or in a loop': 5, 'linked to nothing': 2}
     assert tally.found == 9
     # class folders: 'all' is none
     source = open_source(str(tmp_path / 'data'))
@@ -177,8 +214,7 @@ def test_links_elsewhere_are_followed(tmp_path):
     (tmp_path / 'train/a/3.png').symlink_to(tmp_path / 'elsewhere/3.png')
     (tmp_path / 'link').symlink_to(tmp_path / 'train')
     for root in tmp_path / 'train', tmp_path / 'link':
-        assert list_images(str(root))[0] == [
-            'a/3.png', 'cats/1.png', 'cats/deep/2.png']
+        assert list_images(str(root))[0] == ['a/3.png', 'cats/1.png', 'cats/deep/2.png']
         assert class_folders(str(root)) == ['a', 'cats']
         assert len(LabelledPhotos(str(root))) == 3
         assert np.asarray(open_photos(str(root))[0]).mean() == 99
@@ -229,8 +265,13 @@ def test_no_file_is_asked_for_more_than_its_name(tmp_path, monkeypatch):
     asked = []
     for name in 'stat', 'lstat':
         real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda path, *args, real=real, **kwargs:
-                            asked.append(path) or real(path, *args, **kwargs))
+        monkeypatch.setattr(
+            os,
+            name,
+            lambda path, *args, real=real, **kwargs: (
+                asked.append(path) or real(path, *args, **kwargs)
+            ),
+        )
     assert len(list_images(str(tmp_path))[0]) == 100
     assert len(asked) == 3  # the folders
 
@@ -239,25 +280,35 @@ def test_pictures_outside_class_folders_are_counted(tmp_path, lines):
     touch(tmp_path, 'a/1.png', '2.png', '3.png', 'notes.txt')
     assert len(LabelledPhotos(str(tmp_path))) == 1
     assert counts(lines()[0]) == (
-        4, 1, {'outside class folders': 2, 'with another ending': 1})
+        4,
+        1,
+        {'outside class folders': 2, 'with another ending': 1},
+    )
 
 
 def test_what_was_left_out_is_said_of_an_empty_folder(tmp_path):
     touch(tmp_path, 'IMG_1.HEIC', '.trash/1.png')
-    with pytest.raises(InputError, match='holds no image .*; left out: 1 HEIC '
-                       r'\(needs pillow-heif\), 1 hidden'):
+    with pytest.raises(
+        InputError,
+        match='holds no image .*; left out: 1 HEIC '
+        r'\(needs pillow-heif\), 1 hidden',
+    ):
         Photos(str(tmp_path))
 
 
 def test_pillow_reads_what_is_taken():
     """And only camera formats and the like are left of its photographs."""
     Image.init()
-    known = {ending for ending, kind in Image.registered_extensions().items()
-             if kind in Image.OPEN}
+    known = {
+        ending
+        for ending, kind in Image.registered_extensions().items()
+        if kind in Image.OPEN
+    }
     assert {*EXTENSIONS} - known <= {'.mpo'}  # which its JPEG reader takes
     for kind in ('JPEG', 'PNG', 'WEBP', 'AVIF', 'GIF', 'BMP', 'TIFF'):
-        common = {e for e, k in Image.registered_extensions().items()
-                  if k == kind} - {'.avifs'}
+        common = {e for e, k in Image.registered_extensions().items() if k == kind} - {
+            '.avifs'
+        }
         assert common <= {*EXTENSIONS}, kind
 
 

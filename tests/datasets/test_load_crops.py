@@ -24,14 +24,16 @@ def save(path, size=(500, 375), **options):
 
 
 def crops_of(load, path):
-    return [crop.permute(1, 2, 0).numpy().astype(int)
-            for crop in load(dict(img_path=path))['img']]
+    return [
+        crop.permute(1, 2, 0).numpy().astype(int)
+        for crop in load(dict(img_path=path))['img']
+    ]
 
 
 @pytest.mark.parametrize('name', ('a.jpg', 'a.png'))
 def test_crops_are_torchvisions(tmp_path, name):
     path = save(tmp_path / name)
-    crop = RandomResizedCrop(224, scale=(.2, 1.))
+    crop = RandomResizedCrop(224, scale=(0.2, 1.0))
     with Image.open(path) as image:
         image.load()
         for seed in range(8):
@@ -50,36 +52,50 @@ def test_area_and_aspect_are_torchvisions_in_distribution(tmp_path, scaled):
     image = Image.fromarray(np.stack([x, y, x * 0], 2).astype(np.uint8))
     image.save(tmp_path / 'map.jpg', quality=100, subsampling=0)
     load = build(size=16, scaled_decoding=scaled)
-    crop = RandomResizedCrop(16, (.2, 1.))
+    crop = RandomResizedCrop(16, (0.2, 1.0))
 
     def boxes(views):  # log area, log aspect, left, top
         views = np.stack(views).astype(float)  # [V, 16, 16, 3]
         across, down = views[..., 0].mean(1), views[..., 1].mean(2)
         wide = (across[:, 12] - across[:, 3]) / 9 * 16
         high = (down[:, 12] - down[:, 3]) / 9 * 16
-        return np.stack([np.log(wide * high), np.log(wide / high),
-                         across[:, 3] - wide * 3.5 / 16,
-                         down[:, 3] - high * 3.5 / 16])
+        return np.stack(
+            [
+                np.log(wide * high),
+                np.log(wide / high),
+                across[:, 3] - wide * 3.5 / 16,
+                down[:, 3] - high * 3.5 / 16,
+            ]
+        )
+
     torch.manual_seed(0)
     theirs = boxes([np.asarray(crop(image)) for _ in range(1200)])
-    ours = boxes([view for _ in range(600)
-                  for view in crops_of(load, str(tmp_path / 'map.jpg'))])
+    ours = boxes(
+        [view for _ in range(600) for view in crops_of(load, str(tmp_path / 'map.jpg'))]
+    )
     for a, b in zip(ours, theirs):
-        assert stats.ks_2samp(a, b).pvalue > .001
-    assert np.exp(ours[0].min()) == pytest.approx(.2 * 50000, rel=.1)
+        assert stats.ks_2samp(a, b).pvalue > 0.001
+    assert np.exp(ours[0].min()) == pytest.approx(0.2 * 50000, rel=0.1)
 
 
 def test_scaled_decoding_only_where_every_crop_allows(tmp_path, monkeypatch):
     path = save(tmp_path / 'large.jpg', (1600, 1200))
     divisors, decode = [], load_crops.decode_jpeg
-    monkeypatch.setattr(load_crops, 'decode_jpeg', lambda *args: (
-        divisors.append(args[2]) or decode(*args)))
+    monkeypatch.setattr(
+        load_crops,
+        'decode_jpeg',
+        lambda *args: divisors.append(args[2]) or decode(*args),
+    )
     load, whole = build(size=100), build(size=100, scaled_decoding=False)
     with Image.open(path) as header:
         for seed in range(30):
             torch.manual_seed(seed)
-            smallest = min(min(RandomResizedCrop.get_params(
-                header, [.2, 1.], [3 / 4, 4 / 3])[2:]) for _ in range(2))
+            smallest = min(
+                min(
+                    RandomResizedCrop.get_params(header, [0.2, 1.0], [3 / 4, 4 / 3])[2:]
+                )
+                for _ in range(2)
+            )
             torch.manual_seed(seed)
             scaled = crops_of(load, path)
             largest = max(d for d in (1, 2, 4, 8) if smallest / d >= 100)
@@ -99,20 +115,25 @@ def test_scaled_decoding_only_where_every_crop_allows(tmp_path, monkeypatch):
 
 def test_a_file_that_is_cut_off_raises_at_any_scale(tmp_path):
     content = open(save(tmp_path / 'a.jpg', (1600, 1200)), 'rb').read()
-    for name, wrong in (('half.jpg', content[:len(content) // 2]),
-                        ('end.jpg', content[:-2000]),
-                        ('junk.jpg', b'<html>')):
+    for name, wrong in (
+        ('half.jpg', content[: len(content) // 2]),
+        ('end.jpg', content[:-2000]),
+        ('junk.jpg', b'<html>'),
+    ):
         (tmp_path / name).write_bytes(wrong)
         for size in (100, 1000):
             with pytest.raises(OSError):
                 build(size=size)(dict(img_path=str(tmp_path / name)))
     # bytes after the end are no defect
     (tmp_path / 'more.jpg').write_bytes(content + b'\0\0')
-    for a, b in zip(*(seeded(build(size=64), tmp_path / n)
-                      for n in ('more.jpg', 'a.jpg'))):
+    for a, b in zip(
+        *(seeded(build(size=64), tmp_path / n) for n in ('more.jpg', 'a.jpg'))
+    ):
         np.testing.assert_array_equal(a, b)
-    data = Photos(str(tmp_path), pipeline=[dict(type='LoadCrops', size=32),
-                                           dict(type='PackInputs')])
+    data = Photos(
+        str(tmp_path),
+        pipeline=[dict(type='LoadCrops', size=32), dict(type='PackInputs')],
+    )
     assert all(data[i]['inputs'][0].shape == (3, 32, 32) for i in range(5))
     assert data._unreadable.sum() == 3
 
@@ -134,15 +155,16 @@ def test_any_image_becomes_what_mmcv_makes_of_it(tmp_path, mode):
     photo.save(path, **options)
     expected = mmcv.imread(str(path), channel_order='rgb', backend='pillow')
     # the whole of a square picture
-    load = build(size=64, scale=(1., 1.), ratio=(1., 1.), num_views=1)
+    load = build(size=64, scale=(1.0, 1.0), ratio=(1.0, 1.0), num_views=1)
     np.testing.assert_array_equal(crops_of(load, str(path))[0], expected)
 
 
 def test_batches_are_lists_of_views(tmp_path):
     path = save(tmp_path / 'a.jpg')
     pack = TRANSFORMS.build(dict(type='PackInputs'))
-    batch = default_collate([pack(build(num_views=3)(dict(img_path=path)))
-                             for _ in range(2)])
+    batch = default_collate(
+        [pack(build(num_views=3)(dict(img_path=path))) for _ in range(2)]
+    )
     assert [view.shape for view in batch['inputs']] == [(2, 3, 224, 224)] * 3
     assert batch['inputs'][0].dtype == torch.uint8
 
@@ -159,6 +181,7 @@ def test_workers_run_one_thread_each():
     """torch sees to itself; OpenCV's threads are set before the fork."""
     from mmengine.config import Config
     from mmengine.utils.dl_utils import set_multi_processing
+
     env = Config.fromfile('configs/_base_/default_runtime.py').env_cfg
     before = cv2.getNumThreads()
     try:
@@ -169,9 +192,17 @@ def test_workers_run_one_thread_each():
         cv2.setNumThreads(before)
 
 
-@pytest.mark.parametrize('options', (
-    dict(size=0), dict(num_views=0), dict(scale=(0., 1.)),
-    dict(scale=(.5, .2)), dict(scale=(.2, 2.)), dict(ratio=(0, 1))))
+@pytest.mark.parametrize(
+    'options',
+    (
+        dict(size=0),
+        dict(num_views=0),
+        dict(scale=(0.0, 1.0)),
+        dict(scale=(0.5, 0.2)),
+        dict(scale=(0.2, 2.0)),
+        dict(ratio=(0, 1)),
+    ),
+)
 def test_arguments_out_of_range(options):
     with pytest.raises(ValueError, match=f'{next(iter(options))}='):
         build(**options)

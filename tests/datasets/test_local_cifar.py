@@ -1,4 +1,5 @@
 """CIFAR of a folder: images, labels, size 224, and what is said without it."""
+
 import pickle
 
 import numpy as np
@@ -18,8 +19,7 @@ CLASSES = {10: LocalCIFAR10, 100: LocalCIFAR100}
 
 def config(classes):
     init_default_scope('mmpretrain')
-    return Config.fromfile(
-        ROOT / f'configs/_base_/datasets/cifar{classes}_224.py')
+    return Config.fromfile(ROOT / f'configs/_base_/datasets/cifar{classes}_224.py')
 
 
 @pytest.fixture(params=[10, 100])
@@ -29,37 +29,40 @@ def written(request, tmp_path, monkeypatch):
     images = {}
     for split in ('train', 'test'):
         pixels = np.random.default_rng(len(split)).integers(
-            0, 256, (3, 3, 32, 32), np.uint8)  # colours first, as published
+            0, 256, (3, 3, 32, 32), np.uint8
+        )  # colours first, as published
         images[split] = pixels.transpose(0, 2, 3, 1)
         monkeypatch.setattr(cls, f'{split}_list', [[split, None]])  # no md5
         path = tmp_path / cls.base_folder / split
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(pickle.dumps({
-            'data': pixels.reshape(3, -1), key[request.param]: [7, 0, 3]}))
+        path.write_bytes(
+            pickle.dumps({'data': pixels.reshape(3, -1), key[request.param]: [7, 0, 3]})
+        )
     return tmp_path, request.param, images
 
 
 def test_an_image_of_the_test_is_enlarged_as_pil_does(written):
     root, classes, images = written
     cfg = config(classes)
-    data = DATASETS.build(dict(cfg.val_dataloader.dataset,
-                               data_root=str(root)))
+    data = DATASETS.build(dict(cfg.val_dataloader.dataset, data_root=str(root)))
     assert len(data) == 3 and data.get_gt_labels().tolist() == [7, 0, 3]
     item = data[1]
-    large = np.asarray(Image.fromarray(images['test'][1]).resize(
-        (224, 224), Image.BICUBIC))
+    large = np.asarray(
+        Image.fromarray(images['test'][1]).resize((224, 224), Image.BICUBIC)
+    )
     assert np.array_equal(item['inputs'].numpy().transpose(1, 2, 0), large)
-    batch = MODELS.build(cfg.data_preprocessor)(dict(
-        inputs=[item['inputs']], data_samples=[item['data_samples']]))
-    red = (torch.tensor(large[..., 0]).float() - 255 * .485) / (255 * .229)
-    torch.testing.assert_close(batch['inputs'][0, 0], red, rtol=1e-4,
-                               atol=1e-4)
+    batch = MODELS.build(cfg.data_preprocessor)(
+        dict(inputs=[item['inputs']], data_samples=[item['data_samples']])
+    )
+    red = (torch.tensor(large[..., 0]).float() - 255 * 0.485) / (255 * 0.229)
+    torch.testing.assert_close(batch['inputs'][0, 0], red, rtol=1e-4, atol=1e-4)
 
 
 def test_an_image_of_training_is_a_crop_of_224(written):
     root, classes, _ = written
-    data = DATASETS.build(dict(config(classes).train_dataloader.dataset,
-                               data_root=str(root)))
+    data = DATASETS.build(
+        dict(config(classes).train_dataloader.dataset, data_root=str(root))
+    )
     item = data[0]
     assert item['inputs'].shape == (3, 224, 224)
     assert item['data_samples'].gt_label.item() == 7
@@ -68,8 +71,7 @@ def test_an_image_of_training_is_a_crop_of_224(written):
 @pytest.mark.parametrize('classes', CLASSES)
 def test_what_is_missing_is_told_in_one_line(tmp_path, classes):
     cls = CLASSES[classes]
-    dataset = dict(config(classes).train_dataloader.dataset,
-                   data_root=str(tmp_path))
+    dataset = dict(config(classes).train_dataloader.dataset, data_root=str(tmp_path))
     for name in (None, *(name for name, _ in cls.train_list)):
         if name:  # not as published
             path = tmp_path / cls.base_folder / name

@@ -23,8 +23,7 @@ def test_they_differ_in_pipeline_and_preprocessor_only():
         assert set(reference) - set(cfg) == {'view_pipeline'}
         assert set(cfg) <= set(reference)
         for key in ('mean', 'std'):
-            assert cfg.data_preprocessor[key] == reference.data_preprocessor[
-                key]
+            assert cfg.data_preprocessor[key] == reference.data_preprocessor[key]
         loaders = [c.train_dataloader.to_dict() for c in (cfg, reference)]
         for loader in loaders:
             del loader['dataset']['pipeline']
@@ -47,8 +46,7 @@ def test_red_stays_red(tmp_path, name):
     assert len(out['inputs']) == 2
     for view in out['inputs']:
         assert view.shape == (8, 3, 224, 224) and view.is_floating_point()
-    std, mean = (torch.tensor(cfg.data_preprocessor[k]) for k in
-                 ('std', 'mean'))
+    std, mean = (torch.tensor(cfg.data_preprocessor[k]) for k in ('std', 'mean'))
     colour = torch.cat(out['inputs']).mean((2, 3)) * std + mean  # [16, 3]
     coloured = colour.std(1) > 2
     assert coloured.sum() > 6

@@ -1,4 +1,5 @@
 """Garments in photographs, read back as mmdet reads VOC and COCO."""
+
 import json
 
 import numpy as np
@@ -31,53 +32,62 @@ def sets(tmp_path_factory):
 
 
 def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*')
+        if path.is_file()
+    }
 
 
 def read_voc(root, year, split):
     return VOCDataset(
-        data_root=str(root), metainfo=META, test_mode=True, pipeline=[],
+        data_root=str(root),
+        metainfo=META,
+        test_mode=True,
+        pipeline=[],
         ann_file=f'{year}/ImageSets/Main/{split}.txt',
-        data_prefix=dict(sub_data_root=f'{year}/'))
+        data_prefix=dict(sub_data_root=f'{year}/'),
+    )
 
 
 def extent(mask):
     """Corners of a mask by plain loops."""
-    pixels = [(x, y) for y, row in enumerate(mask) for x, v in enumerate(row)
-              if v]
+    pixels = [(x, y) for y, row in enumerate(mask) for x, v in enumerate(row) if v]
     xs, ys = zip(*pixels)
     return [min(xs), min(ys), max(xs), max(ys)], len(pixels)
 
 
-@pytest.mark.parametrize('split, year', [('train', 'train2017'),
-                                         ('test', 'val2017')])
+@pytest.mark.parametrize('split, year', [('train', 'train2017'), ('test', 'val2017')])
 def test_both_layouts_tell_the_boxes_of_the_masks(sets, split, year):
     file = f'annotations/instances_{year}.json'
     theirs = COCO(sets / 'coco' / file)
-    data = CocoDataset(data_root=str(sets / 'coco'), ann_file=file,
-                       metainfo=META, data_prefix=dict(img=year),
-                       test_mode=True, pipeline=[])
+    data = CocoDataset(
+        data_root=str(sets / 'coco'),
+        ann_file=file,
+        metainfo=META,
+        data_prefix=dict(img=year),
+        test_mode=True,
+        pipeline=[],
+    )
     if split == 'test':
         voc = [*read_voc(sets / 'voc', 'VOC2007', 'test')]
     else:  # they take turns
-        parts = [read_voc(sets / 'voc', y, 'trainval')
-                 for y in ('VOC2007', 'VOC2012')]
+        parts = [read_voc(sets / 'voc', y, 'trainval') for y in ('VOC2007', 'VOC2012')]
         voc = [parts[i % 2][i // 2] for i in range(COUNTS[split])]
         assert [len(part) for part in parts] == [5, 4]
     assert len(data) == len(voc) == COUNTS[split]
     for item, other in zip(data, voc):
         anns = theirs.loadAnns(theirs.getAnnIds(item['img_id']))
         assert 1 <= len(anns) <= 4
-        assert (len(anns) == len(item['instances'])
-                == len(other['instances']))
-        assert (item['width'], item['height']) == (128, 128) == Image.open(
-            item['img_path']).size
-        with open(item['img_path'], 'rb') as a, open(other['img_path'],
-                                                     'rb') as b:
+        assert len(anns) == len(item['instances']) == len(other['instances'])
+        assert (
+            (item['width'], item['height'])
+            == (128, 128)
+            == Image.open(item['img_path']).size
+        )
+        with open(item['img_path'], 'rb') as a, open(other['img_path'], 'rb') as b:
             assert a.read() == b.read()
-        for ann, ours, at_voc in zip(anns, item['instances'],
-                                     other['instances']):
+        for ann, ours, at_voc in zip(anns, item['instances'], other['instances']):
             (left, top, right, bottom), area = extent(theirs.annToMask(ann))
             assert ann['area'] == area
             assert ours['bbox'] == [left, top, right + 1, bottom + 1]
@@ -96,22 +106,25 @@ def test_objects_are_garments_of_their_split_in_one_colour_each():
             scene = scenes[index]
             assert scene.labels == labels[scene.garments].tolist()
             covered = np.zeros((128, 128), int)
-            for mask, box, garment in zip(scene.masks, scene.boxes(),
-                                          scene.garments):
+            for mask, box, garment in zip(scene.masks, scene.boxes(), scene.garments):
                 covered += mask
                 assert max(box[2] - box[0], box[3] - box[1]) < 64
                 pixels = scene.image[mask].astype(float)  # [P, 3]
                 # grey times a colour has rank 1
                 values = np.linalg.svd(pixels, compute_uv=False)
-                assert values[1] < .02 * values[0]
+                assert values[1] < 0.02 * values[0]
                 # and the garment's shape, mirrored or not
-                found = mask[box[1]:box[3] + 1, box[0]:box[2] + 1]
+                found = mask[box[1] : box[3] + 1, box[0] : box[2] + 1]
                 there = images[garment] > 25
                 there = there[there.any(1)][:, there.any(0)]
-                there = np.array(Image.fromarray(there).resize(
-                    found.shape[::-1]))
-                assert max((found & a).sum() / (found | a).sum()
-                           for a in (there, there[:, ::-1])) > .6
+                there = np.array(Image.fromarray(there).resize(found.shape[::-1]))
+                assert (
+                    max(
+                        (found & a).sum() / (found | a).sum()
+                        for a in (there, there[:, ::-1])
+                    )
+                    > 0.6
+                )
             assert covered.max() == 1
 
 
@@ -124,24 +137,34 @@ def test_boxes_share_a_tenth_at_most():
         for i, a in enumerate(boxes):
             for b in boxes[:i]:
                 ours, theirs = (
-                    {(x, y) for x in range(c[0], c[2] + 1)
-                     for y in range(c[1], c[3] + 1)} for c in (a, b))
+                    {
+                        (x, y)
+                        for x in range(c[0], c[2] + 1)
+                        for y in range(c[1], c[3] + 1)
+                    }
+                    for c in (a, b)
+                )
                 # of what is seen; a box may have lost a part to the other
-                assert len(ours & theirs) < .12 * min(len(ours), len(theirs))
+                assert len(ours & theirs) < 0.12 * min(len(ours), len(theirs))
     assert several > 20
 
 
 def test_photographs_and_garments_of_the_splits_are_apart(tmp_path):
-    names = {split: {path.name for path in photographs(split)}
-             for split in ('train', 'test')}
+    names = {
+        split: {path.name for path in photographs(split)} for split in ('train', 'test')
+    }
     assert not names['train'] & names['test']
     for split, label in (('train', 3), ('t10k', 7)):
-        for kind, array in (('images-idx3', np.full((5, 28, 28), 200)),
-                            ('labels-idx1', np.full(5, label))):
+        for kind, array in (
+            ('images-idx3', np.full((5, 28, 28), 200)),
+            ('labels-idx1', np.full(5, label)),
+        ):
             head = bytes([0, 0, 8, array.ndim]) + b''.join(
-                n.to_bytes(4, 'big') for n in array.shape)
+                n.to_bytes(4, 'big') for n in array.shape
+            )
             (tmp_path / f'{split}-{kind}-ubyte').write_bytes(
-                head + array.astype(np.uint8).tobytes())
+                head + array.astype(np.uint8).tobytes()
+            )
     made = make_set(tmp_path / 'set', 'coco', 4, 3, tmp_path)
     for split, label in zip(made, (3, 7)):
         assert split.objects[label] == sum(split.objects) >= split.images
@@ -168,41 +191,52 @@ def test_the_same_arguments_give_the_same_bytes(sets, tmp_path):
 
 def test_names_become_the_classes_in_their_order(tmp_path):
     names = [f'class {i}' for i in range(12)]
-    make_set(tmp_path / 'set', 'coco', 3, 2, DEMO, size=64, names=names,
-             photos='sklearn')
+    make_set(
+        tmp_path / 'set', 'coco', 3, 2, DEMO, size=64, names=names, photos='sklearn'
+    )
     content = COCO(tmp_path / 'set/annotations/instances_val2017.json')
     assert [c['name'] for c in content.loadCats(content.getCatIds())] == names
     data = CocoDataset(
-        data_root=str(tmp_path / 'set'), metainfo=dict(classes=names),
-        ann_file='annotations/instances_train2017.json', pipeline=[],
-        data_prefix=dict(img='train2017'))
+        data_root=str(tmp_path / 'set'),
+        metainfo=dict(classes=names),
+        ann_file='annotations/instances_train2017.json',
+        pipeline=[],
+        data_prefix=dict(img='train2017'),
+    )
     assert len(data) == 3 and data[0]['width'] == 64
 
 
 def test_run_lengths_are_pycocotools():
     from pycocotools import mask as theirs
+
     rng = np.random.default_rng(0)
-    for mask in (rng.random((7, 5)) < .5, np.ones((3, 4), bool),
-                 np.zeros((3, 4), bool)):
+    for mask in (
+        rng.random((7, 5)) < 0.5,
+        np.ones((3, 4), bool),
+        np.zeros((3, 4), bool),
+    ):
         ours = run_lengths(mask)
         assert sum(ours['counts']) == mask.size
-        assert np.array_equal(theirs.decode(theirs.frPyObjects(ours, *ours[
-            'size'])), mask)
+        assert np.array_equal(
+            theirs.decode(theirs.frPyObjects(ours, *ours['size'])), mask
+        )
 
 
-@pytest.mark.parametrize('change, words', [
-    (dict(kind='yolo'), "kind is 'voc' or 'coco', not 'yolo'"),
-    (dict(train=1), 'voc needs at least 2'),
-    (dict(test=0), '0 test images'),
-    (dict(size=8), 'size 8'),
-    (dict(seed=-1), 'seed -1'),
-    (dict(names=['a'] * 10), '10 names: there are ten classes, of different'),
-    (dict(photos='web'), "not 'web'"),
-    (dict(objects='nowhere'), "no IDX file 'nowhere"),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(kind='yolo'), "kind is 'voc' or 'coco', not 'yolo'"),
+        (dict(train=1), 'voc needs at least 2'),
+        (dict(test=0), '0 test images'),
+        (dict(size=8), 'size 8'),
+        (dict(seed=-1), 'seed -1'),
+        (dict(names=['a'] * 10), '10 names: there are ten classes, of different'),
+        (dict(photos='web'), "not 'web'"),
+        (dict(objects='nowhere'), "no IDX file 'nowhere"),
+    ],
+)
 def test_what_does_not_fit_is_one_line(tmp_path, change, words):
-    args = dict(out=tmp_path / 'set', kind='voc', train=2, test=1,
-                objects=DEMO)
+    args = dict(out=tmp_path / 'set', kind='voc', train=2, test=1, objects=DEMO)
     with pytest.raises(InputError, match=words) as caught:
         make_set(**{**args, **change})
     assert '\n' not in str(caught.value) and not any(tmp_path.iterdir())
@@ -227,26 +261,36 @@ def test_nothing_is_overwritten_or_left_in_half(tmp_path, monkeypatch):
 
 def test_without_scikit_image_two_photographs_are_left(tmp_path, monkeypatch):
     find = module.find_spec
-    monkeypatch.setattr(module, 'find_spec', lambda name: (
-        None if name == 'skimage' else find(name)))
+    monkeypatch.setattr(
+        module, 'find_spec', lambda name: None if name == 'skimage' else find(name)
+    )
     with pytest.raises(MissingFileError, match='pip install scikit-image'):
         make_set(tmp_path / 'set', 'voc', 2, 1, DEMO)
-    assert [path.name for split in ('train', 'test')
-            for path in photographs(split, 'sklearn')] == ['china.jpg',
-                                                           'flower.jpg']
+    assert [
+        path.name
+        for split in ('train', 'test')
+        for path in photographs(split, 'sklearn')
+    ] == ['china.jpg', 'flower.jpg']
     make_set(tmp_path / 'set', 'voc', 2, 1, DEMO, photos='sklearn')
 
 
 def test_the_tool_tells_what_it_made(tmp_path, fails):
-    options = ['tools/make_detection_set.py', '--kind', 'coco', '--train', 6,
-               '--test', 3, '--out', tmp_path / 'set']
-    rows = [line.split() for line in run(
-        'python', *options).stdout.splitlines()]
+    options = [
+        'tools/make_detection_set.py',
+        '--kind',
+        'coco',
+        '--train',
+        6,
+        '--test',
+        3,
+        '--out',
+        tmp_path / 'set',
+    ]
+    rows = [line.split() for line in run('python', *options).stdout.splitlines()]
     table = {' '.join(row[:-2]): [*map(int, row[-2:])] for row in rows[-11:]}
     assert table.pop('images') == [6, 3] and [*table] == [*FASHION_NAMES]
     for column, year in enumerate(('train2017', 'val2017')):
-        content = COCO(
-            tmp_path / f'set/annotations/instances_{year}.json')
+        content = COCO(tmp_path / f'set/annotations/instances_{year}.json')
         for label, row in enumerate(table.values(), 1):
             assert row[column] == len(content.getAnnIds(catIds=label))
     assert 'holds something already' in fails(*options)

@@ -24,64 +24,73 @@ def difference(ours, theirs):
 @pytest.mark.parametrize('share', np.linspace(-1, 1, 7))
 def test_colours_are_pils(part, share):
     photo = released.photograph(96)
-    factor = .1 * share if part == 3 else 1 + .4 * share
-    off = difference(PARTS[part](np.asarray(photo), factor),
-                     released.PARTS[part](photo, factor))
+    factor = 0.1 * share if part == 3 else 1 + 0.4 * share
+    off = difference(
+        PARTS[part](np.asarray(photo), factor), released.PARTS[part](photo, factor)
+    )
     if part < 3:
         assert off.max() <= 1
     else:
         # PIL rounds the hue down, OpenCV to the nearest step of 256: half a
         # step between them, and a step is up to six levels of a channel
-        assert off.mean() < .75 and off.max() <= 10
-        assert (off <= 2).mean() > .93
-    if abs(share) > .5:
-        assert difference(np.asarray(photo),
-                          released.PARTS[part](photo, factor)).mean() > 2
+        assert off.mean() < 0.75 and off.max() <= 10
+        assert (off <= 2).mean() > 0.93
+    if abs(share) > 0.5:
+        assert (
+            difference(np.asarray(photo), released.PARTS[part](photo, factor)).mean()
+            > 2
+        )
 
 
 def test_gray_solarisation_and_mirror_are_pils():
     photo = released.photograph(96)
     pixels = np.asarray(photo)
-    for ours, theirs in ((uint8_ops.to_gray, released.F.rgb_to_grayscale),
-                         (uint8_ops.solarize, released.F.solarize),
-                         (uint8_ops.mirror, released.F.hflip)):
-        more = dict(to_gray=(3, ), solarize=(128, )).get(ours.__name__, ())
+    for ours, theirs in (
+        (uint8_ops.to_gray, released.F.rgb_to_grayscale),
+        (uint8_ops.solarize, released.F.solarize),
+        (uint8_ops.mirror, released.F.hflip),
+    ):
+        more = dict(to_gray=(3,), solarize=(128,)).get(ours.__name__, ())
         assert difference(ours(pixels), theirs(photo, *more)).max() <= 1
 
 
-@pytest.mark.parametrize('sigma', (.1, .3, .5, .8, 1.2, 1.7, 2.))
+@pytest.mark.parametrize('sigma', (0.1, 0.3, 0.5, 0.8, 1.2, 1.7, 2.0))
 def test_blur_is_pils(sigma):
     photo = released.photograph(96)
     kernel = pil_gaussian_kernel(np.array([sigma]), sigma)[0]
-    off = difference(uint8_ops.gaussian_blur(np.asarray(photo), kernel),
-                     photo.filter(ImageFilter.GaussianBlur(sigma)))
+    off = difference(
+        uint8_ops.gaussian_blur(np.asarray(photo), kernel),
+        photo.filter(ImageFilter.GaussianBlur(sigma)),
+    )
     # PIL repeats the border before each of its three passes
-    assert off[6:-6, 6:-6].max() <= 3 and off.mean() < .6
+    assert off[6:-6, 6:-6].max() <= 3 and off.mean() < 0.6
 
 
 def one_by_one(photo, params):
-    return [augment(np.asarray(photo), ViewParams(*(
-        value[i:i + 1] for value in vars(params).values())))
-        for i in range(len(params.jitter))]
+    return [
+        augment(
+            np.asarray(photo),
+            ViewParams(*(value[i : i + 1] for value in vars(params).values())),
+        )
+        for i in range(len(params.jitter))
+    ]
 
 
 def test_a_view_is_what_was_drawn():
     photo = released.photograph(96)
-    params = ViewRecipe(solarize_prob=.2).draw(
-        60, torch.Generator().manual_seed(0))
+    params = ViewRecipe(solarize_prob=0.2).draw(60, torch.Generator().manual_seed(0))
     views = one_by_one(photo, params)
     for i in range(60):
         off = difference(views[i], released.with_params(photo, params, i))
         # solarisation tears apart what is close to 128
-        assert np.median(off) <= 2 and np.quantile(off, .9) <= 4
+        assert np.median(off) <= 2 and np.quantile(off, 0.9) <= 4
 
 
 def test_views_are_torchvisions_in_distribution():
     num, photo = 4000, released.photograph(32)
     np.random.seed(0)
     torch.manual_seed(0)
-    theirs = released.statistics([released.RELEASED(photo)
-                                  for _ in range(num)])
+    theirs = released.statistics([released.RELEASED(photo) for _ in range(num)])
     views = TRANSFORMS.build(dict(type='PhotometricViews', num_views=num))
     crop = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
     ours = views(dict(img=[crop] * num))['img']
@@ -89,8 +98,7 @@ def test_views_are_torchvisions_in_distribution():
     params = ViewRecipe().draw(500, torch.Generator().manual_seed(0))
     rounded = released.rounding(one_by_one(photo, params), params, photo)
     assert rounded.max() < 1.5  # levels of 256
-    released.assert_equal_in_distribution(
-        released.statistics(ours), theirs, rounded)
+    released.assert_equal_in_distribution(released.statistics(ours), theirs, rounded)
 
 
 def test_as_many_crops_as_views():

@@ -7,10 +7,7 @@ from PIL import Image
 
 from mmdisco.datasets import Photos
 
-PIPELINE = [
-    dict(type='LoadPhoto'),
-    dict(type='PackInputs')
-]
+PIPELINE = [dict(type='LoadPhoto'), dict(type='PackInputs')]
 
 
 @pytest.fixture
@@ -30,16 +27,18 @@ def folder(tmp_path):
 def warnings(caplog):
     logger = MMLogger.get_instance('photos')
     logger.addHandler(caplog.handler)
-    yield lambda: [r.getMessage() for r in caplog.records
-                   if r.levelno == logging.WARNING]
+    yield lambda: [
+        r.getMessage() for r in caplog.records if r.levelno == logging.WARNING
+    ]
     logger.removeHandler(caplog.handler)
 
 
 def test_all_depths_without_labels(folder):
     data = Photos(str(folder), pipeline=PIPELINE)
     assert [data.get_data_info(i)['img_path'] for i in range(5)] == [
-        str(folder / name) for name in
-        ('a.jpg', 'b/c.JPEG', 'b/d/e.png', 'b/d/f.webp', 'g h/i.bmp')]
+        str(folder / name)
+        for name in ('a.jpg', 'b/c.JPEG', 'b/d/e.png', 'b/d/f.webp', 'g h/i.bmp')
+    ]
     means = [data[i]['inputs'].float().mean().item() for i in range(5)]
     assert means == pytest.approx([0, 40, 80, 120, 160], abs=2)
     assert len(Photos(str(folder), 'b', pipeline=PIPELINE)) == 3
@@ -47,7 +46,7 @@ def test_all_depths_without_labels(folder):
 
 def test_unreadable_images_are_skipped_with_one_warning(folder, warnings):
     whole = (folder / 'a.jpg').read_bytes()
-    (folder / 'cut.jpg').write_bytes(whole[:len(whole) // 2])
+    (folder / 'cut.jpg').write_bytes(whole[: len(whole) // 2])
     (folder / 'fake.png').write_text('<html>')
     data = Photos(str(folder), pipeline=PIPELINE)
     for _ in range(3):

@@ -1,4 +1,5 @@
 """Checkpoints of students whose features tell images apart."""
+
 import runpy
 import sys
 
@@ -24,8 +25,8 @@ def trained(arch, size=64):
     for module in parts[0].modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the statistics are those of this batch
-            nn.init.uniform_(module.weight, .8, 1.2)
-            nn.init.normal_(module.bias, std=.1)
+            nn.init.uniform_(module.weight, 0.8, 1.2)
+            nn.init.normal_(module.bias, std=0.1)
     with torch.no_grad():
         parts[0](torch.randn(8, 3, size, size))
     for part in parts:
@@ -35,8 +36,12 @@ def trained(arch, size=64):
 
 def tensors(backbone, neck=None, prefix=''):
     parts = dict(backbone=backbone, neck=neck)
-    return {f'{prefix}{name}.{key}': value for name, part in parts.items()
-            if part is not None for key, value in part.state_dict().items()}
+    return {
+        f'{prefix}{name}.{key}': value
+        for name, part in parts.items()
+        if part is not None
+        for key, value in part.state_dict().items()
+    }
 
 
 def pooled(backbone, images):

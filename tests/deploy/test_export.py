@@ -1,4 +1,5 @@
 """Exported files, read by whoever deploys them, against the network."""
+
 import re
 from functools import partial
 from math import prod
@@ -25,8 +26,15 @@ from mmdisco.errors import InputError
 from tests.deploy.students import call, pooled, tensors, trained
 
 TOOL = 'tools/export_student.py'
-COUNTS = dict(effb0=4_007_548, effb1=6_513_184, mbv3=4_202_032, r18=11_176_512,
-              r34=21_284_672, vitt=5_524_416, xcitt=6_523_272)
+COUNTS = dict(
+    effb0=4_007_548,
+    effb1=6_513_184,
+    mbv3=4_202_032,
+    r18=11_176_512,
+    r34=21_284_672,
+    vitt=5_524_416,
+    xcitt=6_523_272,
+)
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +46,7 @@ def student(tmp_path_factory):
         if arch not in made:
             backbone, _ = trained(arch)
             path = folder / f'{arch}.pth'
-            torch.save(dict(state_dict=tensors(backbone),
-                            meta=dict(arch=arch)), path)
+            torch.save(dict(state_dict=tensors(backbone), meta=dict(arch=arch)), path)
             made[arch] = backbone, path
         return made[arch]
 
@@ -48,9 +55,10 @@ def student(tmp_path_factory):
 
 def close(found, expected):
     assert found.shape == expected.shape
-    assert expected.std(0).mean() > .01  # images are told apart
-    torch.testing.assert_close(found, expected, rtol=0,
-                               atol=1e-4 * expected.abs().max().item())
+    assert expected.std(0).mean() > 0.01  # images are told apart
+    torch.testing.assert_close(
+        found, expected, rtol=0, atol=1e-4 * expected.abs().max().item()
+    )
 
 
 @pytest.mark.parametrize('arch', ['r18', 'vitt'])
@@ -63,25 +71,36 @@ def test_onnx_gives_our_features(arch, student, tmp_path, monkeypatch, capsys):
     [features] = session.run(None, {'images': images.numpy()})
     close(torch.from_numpy(features), pooled(backbone, images))
     statistics = 'running_mean', 'running_var'
-    numbers = [prod(t.dims) for t in onnx.load(out).graph.initializer
-               if not t.name.endswith(statistics)]
+    numbers = [
+        prod(t.dims)
+        for t in onnx.load(out).graph.initializer
+        if not t.name.endswith(statistics)
+    ]
     assert sum(numbers) == COUNTS[arch]
     text = capsys.readouterr().out
-    assert f'{COUNTS[arch]:,} in the file, {COUNTS[arch]:,} in the plain' in (
-        text) and 'no extra parameter at deployment' in text
-    errors = re.findall(r'(noise|photographs) +max error (\S+) in a batch of '
-                        r'(\d) \(traced with 2\); (\S+) is allowed', text)
-    assert [(e[0], e[2]) for e in errors] == [('noise', '3'),
-                                              ('photographs', '4')]
+    assert (
+        f'{COUNTS[arch]:,} in the file, {COUNTS[arch]:,} in the plain' in (text)
+        and 'no extra parameter at deployment' in text
+    )
+    errors = re.findall(
+        r'(noise|photographs) +max error (\S+) in a batch of '
+        r'(\d) \(traced with 2\); (\S+) is allowed',
+        text,
+    )
+    assert [(e[0], e[2]) for e in errors] == [('noise', '3'), ('photographs', '4')]
     assert all(float(e[1]) <= float(e[3]) for e in errors)
 
 
-@pytest.mark.parametrize('format, load', [
-    ('torchscript', torch.jit.load),
-    ('exported-program', lambda path: torch.export.load(path).module()),
-])
-def test_graphs_of_torch_give_our_features(format, load, student, tmp_path,
-                                           monkeypatch):
+@pytest.mark.parametrize(
+    'format, load',
+    [
+        ('torchscript', torch.jit.load),
+        ('exported-program', lambda path: torch.export.load(path).module()),
+    ],
+)
+def test_graphs_of_torch_give_our_features(
+    format, load, student, tmp_path, monkeypatch
+):
     backbone, path = student('r18')
     out = tmp_path / 'student.pt2'
     call(monkeypatch, TOOL, path, out, '--format', format, '--size', 64)
@@ -92,12 +111,20 @@ def test_graphs_of_torch_give_our_features(format, load, student, tmp_path,
     assert sum(p.numel() for p in network.parameters()) == COUNTS['r18']
 
 
-def test_feature_maps_end_where_a_detector_does(student, tmp_path,
-                                                monkeypatch, capsys):
+def test_feature_maps_end_where_a_detector_does(student, tmp_path, monkeypatch, capsys):
     backbone, path = student('mbv3')
     out = tmp_path / 'maps.pt'
-    call(monkeypatch, TOOL, path, out, '--format', 'torchscript', '--size', 64,
-         '--feature-maps')
+    call(
+        monkeypatch,
+        TOOL,
+        path,
+        out,
+        '--format',
+        'torchscript',
+        '--size',
+        64,
+        '--feature-maps',
+    )
     x, outputs = torch.randn(3, 3, 64, 64), []
     maps = torch.jit.load(out)(x)
     with torch.no_grad():
@@ -105,7 +132,11 @@ def test_feature_maps_end_where_a_detector_does(student, tmp_path,
             x = getattr(backbone, f'layer{number}')(x)
             outputs.append(x)
     assert [list(m.shape[1:]) for m in maps] == [
-        [24, 16, 16], [40, 8, 8], [112, 4, 4], [960, 2, 2]]
+        [24, 16, 16],
+        [40, 8, 8],
+        [112, 4, 4],
+        [960, 2, 2],
+    ]
     for found in maps:
         last = [o for o in outputs if o.shape == found.shape][-1]
         close(found, last)
@@ -113,18 +144,19 @@ def test_feature_maps_end_where_a_detector_does(student, tmp_path,
     assert f'{COUNTS["mbv3"] - head:,} in the file' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('arch, channels', [
-    ('effb0', [24, 40, 112, 320]), ('r18', [64, 128, 256, 512])])
+@pytest.mark.parametrize(
+    'arch, channels', [('effb0', [24, 40, 112, 320]), ('r18', [64, 128, 256, 512])]
+)
 def test_feature_maps_have_the_strides_of_their_names(arch, channels, student):
     network = FeatureMaps(load_student(student(arch)[1]).backbone)
     maps = network(torch.randn(1, 3, 64, 64))
     assert [list(m.shape[1:]) for m in maps] == [
-        [c, 64 // s, 64 // s] for c, s in zip(channels, (4, 8, 16, 32))]
+        [c, 64 // s, 64 // s] for c, s in zip(channels, (4, 8, 16, 32))
+    ]
     assert network.names == ('stride4', 'stride8', 'stride16', 'stride32')
 
 
-def test_a_file_for_timm_is_what_timm_loads(student, tmp_path, monkeypatch,
-                                            capsys):
+def test_a_file_for_timm_is_what_timm_loads(student, tmp_path, monkeypatch, capsys):
     backbone, path = student('mbv3')
     out = tmp_path / 'timm.pth'
     call(monkeypatch, TOOL, path, out, '--format', 'timm', '--size', 64)
@@ -144,8 +176,7 @@ def test_torchvision_needs_another_eps(student, tmp_path, monkeypatch, capsys):
     assert 'its default eps of 0.001 is another' in capsys.readouterr().out
     images = torch.randn(2, 3, 64, 64)
     for eps in (1e-5, 1e-3):
-        theirs = models.mobilenet_v3_large(
-            norm_layer=partial(nn.BatchNorm2d, eps=eps))
+        theirs = models.mobilenet_v3_large(norm_layer=partial(nn.BatchNorm2d, eps=eps))
         theirs.classifier[3] = nn.Identity()
         theirs.load_state_dict(torch.load(out, weights_only=True))
         theirs.eval()
@@ -164,7 +195,8 @@ def test_photographs_are_normalised_as_imagenet():
 
 
 def test_without_a_library_or_runtime_nothing_is_claimed(
-        student, tmp_path, fails, monkeypatch):
+    student, tmp_path, fails, monkeypatch
+):
     path, out = student('r18')[1], tmp_path / 'out'
     monkeypatch.setattr(libraries, 'find_spec', lambda name: None)
     report = export_student(str(path), str(out), 'timm')
@@ -173,64 +205,80 @@ def test_without_a_library_or_runtime_nothing_is_claimed(
     assert torch.load(out, weights_only=True)['conv1.weight'].dim() == 4
     monkeypatch.setattr(export, 'find_spec', lambda name: None)
     assert 'ONNX needs onnx: pip install -r requirements/export.txt' in fails(
-        TOOL, path, tmp_path / 'x.onnx', '--format', 'onnx', '--size', 32)
-    monkeypatch.setattr(export, 'find_spec', lambda name: (
-        None if name == 'onnxruntime' else name))
+        TOOL, path, tmp_path / 'x.onnx', '--format', 'onnx', '--size', 32
+    )
+    monkeypatch.setattr(
+        export, 'find_spec', lambda name: None if name == 'onnxruntime' else name
+    )
     tiny = Pooled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))).eval()
-    tiny.forward = lambda images: (tiny.backbone(images), )
+    tiny.forward = lambda images: (tiny.backbone(images),)
     assert export.to_onnx(tiny, torch.randn(2, 3, 8, 8), out) == (
-        None, 3 * 9 * 4 + 4 + 4 + 4, 'onnxruntime is not installed')
+        None,
+        3 * 9 * 4 + 4 + 4 + 4,
+        'onnxruntime is not installed',
+    )
 
 
-def test_what_is_not_the_network_is_not_kept(student, tmp_path, fails,
-                                             monkeypatch):
+def test_what_is_not_the_network_is_not_kept(student, tmp_path, fails, monkeypatch):
     def broken(change):
         def to_torchscript(network, images, path):
             path.write_text('x')
             count = sum(p.numel() for p in network.parameters())
             return export.Reloaded(*change(network, count), 'note')
+
         monkeypatch.setitem(export.GRAPHS, 'torchscript', to_torchscript)
-        line = fails(TOOL, student('r18')[1], tmp_path / 'x.pt', '--format',
-                     'torchscript', '--size', 32)
+        line = fails(
+            TOOL,
+            student('r18')[1],
+            tmp_path / 'x.pt',
+            '--format',
+            'torchscript',
+            '--size',
+            32,
+        )
         assert not list(tmp_path.iterdir())
         return line
 
     off = 1 + 2 * check.TOLERANCE
     assert 'differ by' in broken(
-        lambda net, n: (lambda x: [y * off for y in net(x)], n))
+        lambda net, n: (lambda x: [y * off for y in net(x)], n)
+    )
     assert 'differ by nan' in broken(
-        lambda net, n: (lambda x: [y * torch.nan for y in net(x)], n))
+        lambda net, n: (lambda x: [y * torch.nan for y in net(x)], n)
+    )
     assert 'its outputs are [[3]]' in broken(
-        lambda net, n: (lambda x: [y[:, 0] for y in net(x)], n))
+        lambda net, n: (lambda x: [y[:, 0] for y in net(x)], n)
+    )
     assert '11,176,513 parameters, the network has 11,176,512' in broken(
-        lambda net, n: (net, n + 1))
+        lambda net, n: (net, n + 1)
+    )
     assert 'can not be run on 3 images' in broken(
-        lambda net, n: (lambda x: net(x.view(2, 3, 32, 32)), n))
+        lambda net, n: (lambda x: net(x.view(2, 3, 32, 32)), n)
+    )
 
 
 def test_a_network_that_magnifies_rounding_may_differ_as_it_does_itself():
     def magnifies(images):
-        return (1e4 * (images[:, 0, 0] - 1) + 1, )
+        return (1e4 * (images[:, 0, 0] - 1) + 1,)
 
     images = torch.ones(3, 3, 64, 64)
     assert magnifies(images)[0].eq(1).all()
     # the last bit of 1 is 1.2e-7, and so 1.2e-3 of the output
-    result = check.agree(magnifies, lambda x: (magnifies(x)[0] + 1e-3, ),
-                         images)
+    result = check.agree(magnifies, lambda x: (magnifies(x)[0] + 1e-3,), images)
     assert 1e-3 < result.allowed <= check.AT_MOST
     with pytest.raises(InputError, match='differ by 2.0e-02'):
-        check.agree(magnifies, lambda x: (magnifies(x)[0] + .02, ), images)
+        check.agree(magnifies, lambda x: (magnifies(x)[0] + 0.02,), images)
     # one that does not, may not
     with pytest.raises(InputError, match='differ by 1.0e-03'):
-        check.agree(lambda x: (x[:, 0], ), lambda x: (x[:, 0] + 1e-3, ),
-                    images)
+        check.agree(lambda x: (x[:, 0],), lambda x: (x[:, 0] + 1e-3,), images)
 
 
 def test_faults_are_told_in_a_line(student, tmp_path, fails):
     vit, r18 = student('vitt')[1], student('r18')[1]
     out = tmp_path / 'out'
-    junk, unnamed, wrong = (tmp_path / f'{name}.pth' for name in (
-        'junk', 'unnamed', 'wrong'))
+    junk, unnamed, wrong = (
+        tmp_path / f'{name}.pth' for name in ('junk', 'unnamed', 'wrong')
+    )
     junk.write_text('junk')
     saved = torch.load(r18, weights_only=True)
     torch.save(dict(state_dict=saved['state_dict']), unnamed)
@@ -248,10 +296,9 @@ def test_faults_are_told_in_a_line(student, tmp_path, fails):
     assert 'is a folder' in line(r18, out=tmp_path, format='timm')
     assert "can't be written" in line(r18, out=junk / 'x', format='timm')
     assert 'torchvision has no network' in line(vit, format='torchvision')
-    assert 'VisionTransformer has no feature maps' in line(
-        vit, '--feature-maps')
-    assert '--feature-maps is for graphs' in line(
-        r18, '--feature-maps', format='timm')
+    assert 'VisionTransformer has no feature maps' in line(vit, '--feature-maps')
+    assert '--feature-maps is for graphs' in line(r18, '--feature-maps', format='timm')
     assert 'it can not be run on 3 images of 64 pixels' in line(
-        vit, '--size', '64', format='timm')
+        vit, '--size', '64', format='timm'
+    )
     assert not out.exists() and not list(tmp_path.glob('half*'))

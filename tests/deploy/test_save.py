@@ -1,4 +1,5 @@
 """Files of weights are what their names say, and are read again."""
+
 import json
 
 import pytest
@@ -15,11 +16,17 @@ from tests.tools import ROOT
 
 TOOLS = {
     'convert': ('tools/convert_checkpoint.py', '--arch', 'r18'),
-    'extract': ('tools/extract_backbone.py', ),
+    'extract': ('tools/extract_backbone.py',),
     'publish': ('tools/publish_model.py', '--size', '32'),
     'timm': ('tools/export_student.py', '--format', 'timm', '--size', '32'),
-    'torchvision': ('tools/export_student.py', '--format', 'torchvision',
-                    '--size', '32')}
+    'torchvision': (
+        'tools/export_student.py',
+        '--format',
+        'torchvision',
+        '--size',
+        '32',
+    ),
+}
 
 
 @pytest.fixture(scope='module')
@@ -28,8 +35,13 @@ def run(tmp_path_factory):
     backbone, neck = trained('r18')
     config = Config.fromfile(ROOT / 'configs' / 'disco' / 'r50_r18.py')
     path = tmp_path_factory.mktemp('run') / 'epoch_7.pth'
-    torch.save(dict(state_dict=tensors(backbone, neck, 'ssl.'),
-                    meta=dict(cfg=config.pretty_text)), path)
+    torch.save(
+        dict(
+            state_dict=tensors(backbone, neck, 'ssl.'),
+            meta=dict(cfg=config.pretty_text),
+        ),
+        path,
+    )
     return backbone, path
 
 
@@ -43,8 +55,10 @@ def test_each_tool_writes_safetensors(name, run, tmp_path, monkeypatch):
     assert (out.name == 'out.safetensors') == (name != 'publish')
     kept = load_file(out)
     of_library = name in ('timm', 'torchvision')
-    expected = {key if of_library else f'backbone.{key}': value
-                for key, value in backbone.state_dict().items()}
+    expected = {
+        key if of_library else f'backbone.{key}': value
+        for key, value in backbone.state_dict().items()
+    }
     assert {k for k in kept if not k.startswith('neck.')} == set(expected)
     for key, value in expected.items():
         assert torch.equal(kept[key], value)
@@ -55,8 +69,7 @@ def test_each_tool_writes_safetensors(name, run, tmp_path, monkeypatch):
     student = load_student(str(out), 'r18' if of_library else None)
     assert student.network.arch == 'r18'
     images = torch.randn(2, 3, 64, 64)
-    assert torch.equal(pooled(student.backbone, images),
-                       pooled(backbone, images))
+    assert torch.equal(pooled(student.backbone, images), pooled(backbone, images))
 
 
 @pytest.mark.parametrize('name', TOOLS)
@@ -69,19 +82,23 @@ def test_each_tool_refuses_other_formats(name, run, tmp_path, fails):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('format, out', [
-    ('onnx', 'x.pth'), ('onnx', 'x.safetensors'), ('torchscript', 'x.onnx'),
-    ('exported-program', 'x.safetensors')])
+@pytest.mark.parametrize(
+    'format, out',
+    [
+        ('onnx', 'x.pth'),
+        ('onnx', 'x.safetensors'),
+        ('torchscript', 'x.onnx'),
+        ('exported-program', 'x.safetensors'),
+    ],
+)
 def test_graphs_are_not_named_otherwise(format, out, run, tmp_path, fails):
-    line = fails('tools/export_student.py', run[1], tmp_path / out,
-                 '--format', format)
+    line = fails('tools/export_student.py', run[1], tmp_path / out, '--format', format)
     assert f'--format {format} writes *.' in line
 
 
 @pytest.mark.parametrize('name', TOOLS)
 @pytest.mark.parametrize('value', [torch.nan, torch.inf])
-def test_each_tool_refuses_what_is_not_finite(name, value, run, tmp_path,
-                                              fails):
+def test_each_tool_refuses_what_is_not_finite(name, value, run, tmp_path, fails):
     content = torch.load(run[1])
     key = 'ssl.backbone.layer2.0.conv1.weight'
     content['state_dict'][key] = content['state_dict'][key].clone()
@@ -95,23 +112,34 @@ def test_each_tool_refuses_what_is_not_finite(name, value, run, tmp_path,
 
 def odd_tensors():
     """Kinds and layouts, two of which share their memory."""
-    base = torch.arange(24.).view(2, 3, 2, 2)
+    base = torch.arange(24.0).view(2, 3, 2, 2)
     return {
-        'shared': base, 'again': base, 'view': base[1],
-        'transposed': base[0, 0].t(), 'half': base.half(),
-        'brain': base.bfloat16(), 'flags': base > 3, 'count': torch.tensor(7),
+        'shared': base,
+        'again': base,
+        'view': base[1],
+        'transposed': base[0, 0].t(),
+        'half': base.half(),
+        'brain': base.bfloat16(),
+        'flags': base > 3,
+        'count': torch.tensor(7),
         'last': base.to(memory_format=torch.channels_last),
-        'param': torch.nn.Parameter(base), 'none': torch.zeros(0, 4)}
+        'param': torch.nn.Parameter(base),
+        'none': torch.zeros(0, 4),
+    }
 
 
 @pytest.mark.parametrize('ending', ['.safetensors', '.pth', '.SafeTensors'])
 def test_any_tensor_is_kept_and_any_meta(ending, tmp_path):
-    meta = dict(arch='r18', neck=None, widths=dict(a=1, b=[1, 2.5]),
-                digits='0123', backbone=dict(out_indices=(0, 3)))
+    meta = dict(
+        arch='r18',
+        neck=None,
+        widths=dict(a=1, b=[1, 2.5]),
+        digits='0123',
+        backbone=dict(out_indices=(0, 3)),
+    )
     for name in ('one', 'two'):
         save_weights(tmp_path / f'{name}{ending}', odd_tensors(), meta=meta)
-    one, two = ((tmp_path / f'{name}{ending}').read_bytes()
-                for name in ('one', 'two'))
+    one, two = ((tmp_path / f'{name}{ending}').read_bytes() for name in ('one', 'two'))
     assert one == two
     loaded = safe_load(str(tmp_path / f'one{ending}'))
     assert loaded.keys() == {'state_dict', 'meta'}
@@ -127,7 +155,7 @@ def test_the_order_of_metadata_is_fixed(tmp_path):
     content = {name: name for name in 'gfedcba'}
     save_weights(tmp_path / 'x.safetensors', odd_tensors(), **content)
     data = (tmp_path / 'x.safetensors').read_bytes()
-    header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')])
     assert [*header['__metadata__']] == sorted([*content, 'format'])
     assert int.from_bytes(data[:8], 'little') % 8 == 0
     assert len(load_file(tmp_path / 'x.safetensors')) == len(odd_tensors())
@@ -135,8 +163,9 @@ def test_the_order_of_metadata_is_fixed(tmp_path):
 
 def test_what_a_file_can_not_hold_is_refused(tmp_path):
     for weights, content in (
-            (dict(a=torch.eye(3).to_sparse()), {}),
-            (dict(a=torch.ones(1)), dict(meta=dict(x=torch.ones(1))))):
+        (dict(a=torch.eye(3).to_sparse()), {}),
+        (dict(a=torch.ones(1)), dict(meta=dict(x=torch.ones(1)))),
+    ):
         with pytest.raises(InputError, match='safetensors can not hold it'):
             save_weights(tmp_path / 'x.safetensors', weights, **content)
     assert not list(tmp_path.iterdir())
@@ -144,16 +173,19 @@ def test_what_a_file_can_not_hold_is_refused(tmp_path):
 
 def test_files_are_read_by_what_they_are(tmp_path):
     """Not by their names."""
-    state_dict = {f'backbone.{k}': v for k, v in trained(
-        'r18')[0].state_dict().items()}
+    state_dict = {f'backbone.{k}': v for k, v in trained('r18')[0].state_dict().items()}
     save_weights(tmp_path / 'a.safetensors', state_dict)
     (tmp_path / 'a.safetensors').rename(tmp_path / 'model.bin')
     assert read_conversion(str(tmp_path / 'model.bin')).part('backbone')
     torch.save(dict(state_dict=state_dict), tmp_path / 'b.safetensors')
-    with pytest.raises(InputError, match='b.safetensors. is a file of torch.s'
-                       'ave under the name of safetensors: rename it'):
+    with pytest.raises(
+        InputError,
+        match='b.safetensors. is a file of torch.s'
+        'ave under the name of safetensors: rename it',
+    ):
         read_conversion(str(tmp_path / 'b.safetensors'))
     (tmp_path / 'c.safetensors').write_bytes(
-        (tmp_path / 'model.bin').read_bytes()[:3000])
+        (tmp_path / 'model.bin').read_bytes()[:3000]
+    )
     with pytest.raises(InputError, match='half a file'):
         read_conversion(str(tmp_path / 'c.safetensors'))

@@ -1,4 +1,5 @@
 """A fixed set of boxes, and what detection metrics make of such."""
+
 from typing import Dict, List, NamedTuple
 
 import mmdet.evaluation  # noqa: F401  registers the metrics
@@ -17,6 +18,7 @@ SIDE = 200
 
 class Image(NamedTuple):
     """Boxes are x1, y1, x2, y2."""
+
     boxes: List[List[int]]
     labels: List[int]
     difficult: List[int]
@@ -36,11 +38,11 @@ def images(difficult: bool = True, seed: int = 0) -> List[Image]:
             w, h = rng.randint(12, 80, 2)
             boxes.append([x, y, x + w, y + h])
             labels.append(rng.randint(3))
-            hard.append(int(difficult and rng.rand() < .3))
+            hard.append(int(difficult and rng.rand() < 0.3))
             for _ in range(rng.randint(0, 4)):
-                jitter = rng.uniform(-.12, .12, 4) * [w, h, w, h]
+                jitter = rng.uniform(-0.12, 0.12, 4) * [w, h, w, h]
                 found.append(list(boxes[-1] + jitter))
-                wrong = rng.rand() < .1
+                wrong = rng.rand() < 0.1
                 found_labels.append(rng.randint(4) if wrong else labels[-1])
         for _ in range(rng.randint(0, 3)):
             x, y, w, h = rng.uniform(10, 90, 4)
@@ -58,23 +60,27 @@ def sample(number: int, image: Image) -> DetDataSample:
 
     def instances(chosen):
         return InstanceData(
-            bboxes=torch.tensor([image.boxes[i] for i in chosen],
-                                dtype=torch.float32).reshape(-1, 4),
-            labels=torch.tensor([image.labels[i] for i in chosen]).long())
+            bboxes=torch.tensor(
+                [image.boxes[i] for i in chosen], dtype=torch.float32
+            ).reshape(-1, 4),
+            labels=torch.tensor([image.labels[i] for i in chosen]).long(),
+        )
 
-    listed = [dict(bbox=box, bbox_label=label, ignore_flag=hard) for
-              box, label, hard in zip(*image[:3])]
-    result = DetDataSample(metainfo=dict(
-        img_id=f'{number:06d}', ori_shape=(SIDE, SIDE), instances=listed))
+    listed = [
+        dict(bbox=box, bbox_label=label, ignore_flag=hard)
+        for box, label, hard in zip(*image[:3])
+    ]
+    result = DetDataSample(
+        metainfo=dict(img_id=f'{number:06d}', ori_shape=(SIDE, SIDE), instances=listed)
+    )
     every = range(len(image.boxes))
-    result.gt_instances = instances(
-        [i for i in every if not image.difficult[i]])
-    result.ignored_instances = instances(
-        [i for i in every if image.difficult[i]])
+    result.gt_instances = instances([i for i in every if not image.difficult[i]])
+    result.ignored_instances = instances([i for i in every if image.difficult[i]])
     result.pred_instances = InstanceData(
         bboxes=torch.tensor(image.found, dtype=torch.float32).reshape(-1, 4),
         scores=torch.tensor(image.scores, dtype=torch.float32),
-        labels=torch.tensor(image.found_labels).long())
+        labels=torch.tensor(image.found_labels).long(),
+    )
     return result
 
 

@@ -1,4 +1,5 @@
 """The detection benchmark: two iterations of it, and its table."""
+
 import csv
 import shutil
 import statistics
@@ -13,9 +14,27 @@ TOOL = 'tools/benchmarks/detection.py'
 
 def command(tmp_path, objects=ROOT / 'demo/fashion_mnist'):
     """Two iterations of each detector from random weights."""
-    return (TOOL, '--inits', 'random', '--seeds', 1, '--lr', '.03', '--epochs',
-            1, '--train', 16, '--test', 4, '--objects', objects, '--work-dir',
-            tmp_path / 'work', '--out', tmp_path / 'detection.csv')
+    return (
+        TOOL,
+        '--inits',
+        'random',
+        '--seeds',
+        1,
+        '--lr',
+        '.03',
+        '--epochs',
+        1,
+        '--train',
+        16,
+        '--test',
+        4,
+        '--objects',
+        objects,
+        '--work-dir',
+        tmp_path / 'work',
+        '--out',
+        tmp_path / 'detection.csv',
+    )
 
 
 def rows_of(tmp_path):
@@ -27,8 +46,11 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
     rows = rows_of(tmp_path)
     assert tuple(rows[0]) == COLUMNS
     assert [row['detector'] for row in rows] == [
-        'Faster R-CNN C4, AP of COCO', 'Faster R-CNN C4, AP of VOC',
-        'Mask R-CNN C4, boxes', 'Mask R-CNN C4, masks']
+        'Faster R-CNN C4, AP of COCO',
+        'Faster R-CNN C4, AP of VOC',
+        'Mask R-CNN C4, boxes',
+        'Mask R-CNN C4, masks',
+    ]
     for row in rows:
         assert (row['init'], row['seed'], row['lr']) == ('random', '0', '0.03')
         assert 0 <= float(row['AP']) <= float(row['AP50']) <= 100
@@ -50,33 +72,64 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
 
 
 def test_without_students_one_line_says_how_to_make_them(tmp_path, fails):
-    line = fails(TOOL, '--inits', 'disco', '--runs', tmp_path / 'none',
-                 '--objects', ROOT / 'demo/fashion_mnist', '--train', 2,
-                 '--test', 1, '--work-dir', tmp_path, '--out',
-                 tmp_path / 'detection.csv')
+    line = fails(
+        TOOL,
+        '--inits',
+        'disco',
+        '--runs',
+        tmp_path / 'none',
+        '--objects',
+        ROOT / 'demo/fashion_mnist',
+        '--train',
+        2,
+        '--test',
+        1,
+        '--work-dir',
+        tmp_path,
+        '--out',
+        tmp_path / 'detection.csv',
+    )
     assert 'run python tools/quickstart.py --seeds 3' in line
 
 
 def test_the_table_pairs_seeds(tmp_path):
-    scores = dict(random=[10., 12., 20.], mocov2=[11., 14., 18.],
-                  disco=[15., 13., 22.])
-    rows = [dict(detector='D', lr='.1', init=init, seed=seed,
-                 AP=f'{ap:.2f}', AP50=f'{2 * ap:.2f}', seconds=str(60 + seed),
-                 command='c', commit='abc', machine='m')
-            for init, aps in scores.items() for seed, ap in enumerate(aps)]
+    scores = dict(
+        random=[10.0, 12.0, 20.0], mocov2=[11.0, 14.0, 18.0], disco=[15.0, 13.0, 22.0]
+    )
+    rows = [
+        dict(
+            detector='D',
+            lr='.1',
+            init=init,
+            seed=seed,
+            AP=f'{ap:.2f}',
+            AP50=f'{2 * ap:.2f}',
+            seconds=str(60 + seed),
+            command='c',
+            commit='abc',
+            machine='m',
+        )
+        for init, aps in scores.items()
+        for seed, ap in enumerate(aps)
+    ]
     other = [dict(row, lr='.2', AP='0.50') for row in rows]
     text = markdown([*rows[::-1], *other], 'Conditions.')
     assert '| D | .2 | AP | 0.50 ± 0.00 |' in text
-    cells = [cell.strip() for cell in next(
-        line for line in text.splitlines()
-        if line.startswith('| D | .1 | AP |')
-    ).split('|')[4:-1]]
-    expected = [f'{statistics.mean(aps):.2f} ± {statistics.stdev(aps):.2f}'
-                for aps in scores.values()]
+    cells = [
+        cell.strip()
+        for cell in next(
+            line for line in text.splitlines() if line.startswith('| D | .1 | AP |')
+        ).split('|')[4:-1]
+    ]
+    expected = [
+        f'{statistics.mean(aps):.2f} ± {statistics.stdev(aps):.2f}'
+        for aps in scores.values()
+    ]
     for init in ('random', 'mocov2'):
         gains = [a - b for a, b in zip(scores['disco'], scores[init])]
-        expected.append(f'{statistics.mean(gains):+.2f} ± '
-                        f'{statistics.stdev(gains):.2f}')
+        expected.append(
+            f'{statistics.mean(gains):+.2f} ± {statistics.stdev(gains):.2f}'
+        )
     assert cells == expected
     assert 'A run trains for 61 s' in text
     draw(rows, tmp_path / 'figure.png')
@@ -85,10 +138,25 @@ def test_the_table_pairs_seeds(tmp_path):
 
 @pytest.mark.parametrize('missing', ['disco', 'random'])
 def test_a_table_of_fewer_initialisations(missing):
-    rows = [dict(detector='D', lr='.1', init=init, seed=0, AP='1.00',
-                 AP50='2.00', seconds='1', command='c', commit='abc',
-                 machine='m')
-            for init in ('random', 'disco') if init != missing]
-    row = next(line for line in markdown(rows, '').splitlines()
-               if line.startswith('| D | .1 | AP |'))
+    rows = [
+        dict(
+            detector='D',
+            lr='.1',
+            init=init,
+            seed=0,
+            AP='1.00',
+            AP50='2.00',
+            seconds='1',
+            command='c',
+            commit='abc',
+            machine='m',
+        )
+        for init in ('random', 'disco')
+        if init != missing
+    ]
+    row = next(
+        line
+        for line in markdown(rows, '').splitlines()
+        if line.startswith('| D | .1 | AP |')
+    )
     assert row.count('1.00') == 1 and '+' not in row

@@ -1,4 +1,5 @@
 """C4 detectors: the student's fourth stage is the head of regions."""
+
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -21,8 +22,12 @@ from tests.tools import ROOT
 VOC = ROOT / 'configs/detection/voc'
 ALLOW = ['shared_head.norm.*']
 # what of layer4 the bottlenecks of detectron2 can't take
-BOTTLENECK = [*ALLOW, 'shared_head.layer4.*.conv1.weight',
-              'shared_head.layer4.*.conv3.*', 'shared_head.layer4.*.bn3.*']
+BOTTLENECK = [
+    *ALLOW,
+    'shared_head.layer4.*.conv1.weight',
+    'shared_head.layer4.*.conv3.*',
+    'shared_head.layer4.*.bn3.*',
+]
 
 
 @pytest.fixture(autouse=True)
@@ -42,15 +47,15 @@ def detector(depth, bottleneck=False):
 def student(path, depth, prefix='ssl.backbone.'):
     """A pre-training's checkpoint; its weights and statistics are random."""
     torch.manual_seed(depth)
-    backbone = BACKBONES.build(dict(
-        type='ResNet', depth=depth, zero_init_residual=False))
+    backbone = BACKBONES.build(
+        dict(type='ResNet', depth=depth, zero_init_residual=False)
+    )
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
             module.weight.data.uniform_()
     state_dict = backbone.state_dict()
-    torch.save(dict(state_dict={prefix + k: v for k, v in state_dict.items()}),
-               path)
+    torch.save(dict(state_dict={prefix + k: v for k, v in state_dict.items()}), path)
     return str(path), state_dict
 
 
@@ -64,25 +69,24 @@ def told(runner):
 
 @pytest.mark.parametrize('depth, tensors, res5', [(18, 90, 30), (34, 174, 42)])
 @pytest.mark.parametrize('prefix', ['ssl.backbone.', 'backbone.', ''])
-def test_every_tensor_of_the_student_arrives(tmp_path, depth, tensors, res5,
-                                             prefix):
+def test_every_tensor_of_the_student_arrives(tmp_path, depth, tensors, res5, prefix):
     path, theirs = student(tmp_path / 's.pth', depth, prefix)
     cfg, model = detector(depth)
     runner = runner_of(model)
     assert cfg.custom_hooks[0].allow == ALLOW
     DetectionStudentHook(path, allow=ALLOW).before_train(runner)
-    ours = {**model.backbone.state_dict(),
-            **model.roi_head.shared_head.state_dict()}
+    ours = {**model.backbone.state_dict(), **model.roi_head.shared_head.state_dict()}
     assert {k for k in theirs if k.startswith('layer4.')} == {
-        k for k in model.roi_head.shared_head.state_dict()
-        if not k.startswith('norm.')}
+        k for k in model.roi_head.shared_head.state_dict() if not k.startswith('norm.')
+    }
     for key, value in theirs.items():
         assert torch.equal(ours[key], value), key
     assert told(runner) == (
         f'DetectionStudentHook: loaded {tensors}/{tensors} tensors of '
         f"backbone, {res5}/{res5 + 5} of shared_head from '{path}' (sha256 "
         f'{sha256_of(path)[:12]}); 5 stay as initialised, as allowed, e.g. '
-        'shared_head.norm.weight')
+        'shared_head.norm.weight'
+    )
 
 
 def test_torchvisions_file_gives_its_maps(tmp_path):
@@ -91,7 +95,8 @@ def test_torchvisions_file_gives_its_maps(tmp_path):
     torch.save(theirs.state_dict(), tmp_path / 'r34.pth')
     _, model = detector(34)
     DetectionStudentHook(str(tmp_path / 'r34.pth'), ALLOW).before_train(
-        runner_of(model))
+        runner_of(model)
+    )
     model.eval()
     images = torch.randn(1, 3, 64, 96)
     theirs.avgpool = theirs.fc = nn.Identity()
@@ -99,11 +104,11 @@ def test_torchvisions_file_gives_its_maps(tmp_path):
         c4 = model.backbone(images)[-1]
         res5 = model.roi_head.shared_head
         assert c4.shape == (1, 256, 4, 6)
-        torch.testing.assert_close(res5.layer4(c4).flatten(1), theirs(images),
-                                   rtol=1e-4, atol=1e-4)
-        # a norm that has just begun divides by sqrt(1 + eps) alone
         torch.testing.assert_close(
-            res5(c4), res5.layer4(c4) / (1 + 1e-5)**.5)
+            res5.layer4(c4).flatten(1), theirs(images), rtol=1e-4, atol=1e-4
+        )
+        # a norm that has just begun divides by sqrt(1 + eps) alone
+        torch.testing.assert_close(res5(c4), res5.layer4(c4) / (1 + 1e-5) ** 0.5)
 
 
 def test_another_depth_is_refused_by_name(tmp_path):
@@ -114,7 +119,8 @@ def test_another_depth_is_refused_by_name(tmp_path):
         DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
     assert str(error.value).startswith(
         f"student file '{path}' does not fit: 96 left over, e.g. "
-        'layer1.2.conv1.weight. The config has ResNet18: take the config of')
+        'layer1.2.conv1.weight. The config has ResNet18: take the config of'
+    )
     # nothing is half-loaded
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]), key
@@ -126,12 +132,10 @@ def test_what_is_not_allowed_by_name_is_an_error(tmp_path):
     with pytest.raises(InputError, match='5 missing, e.g. shared_head.norm.w'):
         DetectionStudentHook(path).before_train(runner_of(model))
     head = dict(theirs, **{'fc.extra.weight': torch.zeros(2)})
-    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in head.items()}),
-               path)
+    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in head.items()}), path)
     with pytest.raises(InputError, match='1 left over, e.g. fc.extra.weight'):
         DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
-    DetectionStudentHook(path, ALLOW, ['fc.extra.*']).before_train(
-        runner_of(model))
+    DetectionStudentHook(path, ALLOW, ['fc.extra.*']).before_train(runner_of(model))
     assert torch.equal(model.backbone.conv1.weight, theirs['conv1.weight'])
 
 
@@ -145,8 +149,9 @@ def test_detectron2s_fourth_stage_takes_what_fits(tmp_path):
     runner = runner_of(model)
     DetectionStudentHook(path, BOTTLENECK).before_train(runner)
     ours = model.roi_head.shared_head.state_dict()
-    kept = {k for k, v in ours.items()
-            if f'{k}' in theirs and v.shape == theirs[k].shape}
+    kept = {
+        k for k, v in ours.items() if f'{k}' in theirs and v.shape == theirs[k].shape
+    }
     # 3 blocks: conv2 and 2 x 5 of norms each; the shortcut and its norm
     assert len(kept) == 3 * 11 + 6
     for key in kept:
@@ -177,13 +182,13 @@ def test_a_run_is_resumed_with_its_student_alone(tmp_path):
     hook.before_train(runner_of(model))
     hook.before_save_checkpoint(None, checkpoint)
     assert checkpoint['meta']['student'] == dict(
-        checkpoint=first, sha256=sha256_of(first))
+        checkpoint=first, sha256=sha256_of(first)
+    )
     resumed = runner_of(model, resume=True)
     other, _ = student(tmp_path / 'b.pth', 34)
     for path in (other, 'random'):
         with pytest.raises(InputError, match='began with the student'):
-            DetectionStudentHook(path).after_load_checkpoint(
-                resumed, checkpoint)
+            DetectionStudentHook(path).after_load_checkpoint(resumed, checkpoint)
     hook = DetectionStudentHook(first)
     hook.after_load_checkpoint(resumed, checkpoint)
     resumed.model = None  # it has its student: nothing is loaded
@@ -195,8 +200,10 @@ def test_a_tensor_that_does_not_arrive_is_told(tmp_path, monkeypatch):
     _, model = detector(18)
     res5 = model.roi_head.shared_head
     monkeypatch.setattr(res5, 'load_state_dict', lambda *a, **k: None)
-    with pytest.raises(InputError, match='shared_head.layer4.0.conv1.weight '
-                       'has not arrived in the detector'):
+    with pytest.raises(
+        InputError,
+        match='shared_head.layer4.0.conv1.weight has not arrived in the detector',
+    ):
         DetectionStudentHook(path, ALLOW).before_train(runner_of(model))
 
 
@@ -204,8 +211,7 @@ def test_res5_of_any_width():
     head = Res5Head(50, base_channels=4, norm_cfg=dict(type='BN'))
     out = head(torch.randn(2, 64, 14, 14))
     assert out.shape == (2, 128, 7, 7)
-    plain = Res5Head(18, base_channels=4, extra_norm=False,
-                     norm_cfg=dict(type='BN'))
+    plain = Res5Head(18, base_channels=4, extra_norm=False, norm_cfg=dict(type='BN'))
     assert plain(torch.randn(2, 16, 14, 14)).shape == (2, 32, 7, 7)
     assert not any('norm.' in k for k in plain.state_dict())
     with pytest.raises(ValueError, match='depth is one of .*, got 19'):
@@ -218,19 +224,20 @@ def learns_and_detects(path):
     cfg.train_cfg.rcnn.sampler.num = 8
     for part in (cfg.train_cfg.rpn_proposal, cfg.test_cfg.rpn):
         part.update(nms_pre=50, max_per_img=8)
-    cfg.test_cfg.rcnn.score_thr = 0.  # it has learned nothing yet
+    cfg.test_cfg.rcnn.score_thr = 0.0  # it has learned nothing yet
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg)).train()
     masks = cfg.type == 'MaskRCNN'
-    batch = demo_mm_inputs(2, [(3, 64, 96)] * 2, num_items=[2, 1],
-                           num_classes=10, with_mask=masks)
+    batch = demo_mm_inputs(
+        2, [(3, 64, 96)] * 2, num_items=[2, 1], num_classes=10, with_mask=masks
+    )
     data = model.data_preprocessor(batch, True)
-    loss, _ = model.parse_losses(
-        model.loss(data['inputs'], data['data_samples']))
+    loss, _ = model.parse_losses(model.loss(data['inputs'], data['data_samples']))
     loss.backward()
     # a mask is learned of its own class, and no class is empty of gradient
-    assert not [name for name, parameter in model.named_parameters()
-                if parameter.grad is None]
+    assert not [
+        name for name, parameter in model.named_parameters() if parameter.grad is None
+    ]
     found = model.eval().test_step(batch)
     assert len(found) == 2
     for sample in found:
@@ -252,8 +259,9 @@ def test_each_c4_detector_learns_and_detects(path):
     learns_and_detects(path)
 
 
-@pytest.mark.parametrize('name', ['voc/faster-rcnn_r34-c4_48k',
-                                  'coco/mask-rcnn_r18-c4_180k'])
+@pytest.mark.parametrize(
+    'name', ['voc/faster-rcnn_r34-c4_48k', 'coco/mask-rcnn_r18-c4_180k']
+)
 def test_one_of_each_c4_detector_learns_and_detects(name):
     assert len(C4) == 8
     learns_and_detects(ROOT / f'configs/detection/{name}.py')

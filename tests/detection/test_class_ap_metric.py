@@ -1,4 +1,5 @@
 """The AP of each class stands beside its name, whatever the ids' order."""
+
 import json
 
 import pytest
@@ -15,12 +16,27 @@ def evaluate(kind, path, found):
     metric.dataset_meta = dict(classes=CLASSES)
     for _ in range(2):  # as after each epoch
         for number, objects in enumerate(OBJECTS):
-            boxes = torch.tensor([[x, y, x + w, y + h] for label, x, y, w, h
-                                  in objects if label == found]).view(-1, 4)
-            metric.process({}, [dict(
-                img_id=number, ori_shape=(64, 60), pred_instances=dict(
-                    bboxes=boxes.float(), scores=torch.ones(len(boxes)),
-                    labels=torch.full((len(boxes), ), found)))])
+            boxes = torch.tensor(
+                [
+                    [x, y, x + w, y + h]
+                    for label, x, y, w, h in objects
+                    if label == found
+                ]
+            ).view(-1, 4)
+            metric.process(
+                {},
+                [
+                    dict(
+                        img_id=number,
+                        ori_shape=(64, 60),
+                        pred_instances=dict(
+                            bboxes=boxes.float(),
+                            scores=torch.ones(len(boxes)),
+                            labels=torch.full((len(boxes),), found),
+                        ),
+                    )
+                ],
+            )
         scores = metric.evaluate(len(OBJECTS))
     return [scores[f'coco/{name}_precision'] for name in CLASSES]
 
@@ -39,4 +55,5 @@ def test_each_class_has_its_own(tmp_path, ids, found):
     assert evaluate(ClassAPMetric, path, found) == expected
     # why it is there
     assert evaluate(CocoMetric, path, found) == (
-        expected if ids == (0, 1) else expected[::-1])
+        expected if ids == (0, 1) else expected[::-1]
+    )

@@ -1,4 +1,5 @@
 """Detectors whose data would give a wrong number stop before they begin."""
+
 import json
 import shutil
 from types import SimpleNamespace
@@ -19,8 +20,10 @@ from mmdisco.detection import (
 from mmdisco.errors import InputError
 from tests.tools import ROOT
 
-CONFIGS = dict(coco='configs/quickstart/detection/mask-rcnn_c4.py',
-               voc='configs/quickstart/detection/faster-rcnn_c4.py')
+CONFIGS = dict(
+    coco='configs/quickstart/detection/mask-rcnn_c4.py',
+    voc='configs/quickstart/detection/faster-rcnn_c4.py',
+)
 VAL = 'annotations/instances_val2017.json'
 TRAIN = 'annotations/instances_train2017.json'
 
@@ -30,8 +33,7 @@ def whole(tmp_path_factory):
     """Sets in which each class has an object in training and test."""
     folder = tmp_path_factory.mktemp('whole')
     for kind in ('voc', 'coco'):
-        make_set(folder / kind, kind, 24, 24, ROOT / 'demo/fashion_mnist',
-                 size=64)
+        make_set(folder / kind, kind, 24, 24, ROOT / 'demo/fashion_mnist', size=64)
     return folder
 
 
@@ -54,6 +56,7 @@ def config(kind, root):
     init_default_scope('mmdet')
     cfg = Config.fromfile(ROOT / CONFIGS[kind])
     from mmdisco.launch.overrides import move_data
+
     move_data(cfg, str(root))
     return cfg
 
@@ -68,19 +71,23 @@ def check(cfg, classes=10, test=False, hooks=()):
     metrics = cfg.val_evaluator
     metrics = metrics if isinstance(metrics, list) else [metrics]
     loop = SimpleNamespace(
-        dataloader=SimpleNamespace(
-            dataset=DATASETS.build(cfg.val_dataloader.dataset)),
-        evaluator=SimpleNamespace(metrics=[METRICS.build(m)
-                                           for m in metrics]))
+        dataloader=SimpleNamespace(dataset=DATASETS.build(cfg.val_dataloader.dataset)),
+        evaluator=SimpleNamespace(metrics=[METRICS.build(m) for m in metrics]),
+    )
     runner = SimpleNamespace(
-        model=model, val_loop=loop, test_loop=loop, hooks=hooks,
+        model=model,
+        val_loop=loop,
+        test_loop=loop,
+        hooks=hooks,
         max_epochs=6,
-        logger=SimpleNamespace(warning=words.append))
+        logger=SimpleNamespace(warning=words.append),
+    )
     if test:
         DetectionDataCheckHook().before_test(runner)
     else:
         runner.train_dataloader = SimpleNamespace(
-            dataset=DATASETS.build(cfg.train_dataloader.dataset))
+            dataset=DATASETS.build(cfg.train_dataloader.dataset)
+        )
         DetectionDataCheckHook().before_train(runner)
     return words
 
@@ -93,11 +100,16 @@ def edit(path, change):
 
 def rename(root, old, new):
     """A class, in the files of either kind."""
-    for path in [*root.glob('annotations/*.json'),
-                 *root.glob('VOC*/Annotations/*.xml')]:
+    for path in [
+        *root.glob('annotations/*.json'),
+        *root.glob('VOC*/Annotations/*.xml'),
+    ]:
         text = path.read_text()
-        path.write_text(text.replace(f'"{old}"', f'"{new}"').replace(
-            f'<name>{old}<', f'<name>{new}<'))
+        path.write_text(
+            text.replace(f'"{old}"', f'"{new}"').replace(
+                f'<name>{old}<', f'<name>{new}<'
+            )
+        )
 
 
 def test_good_sets_pass(kind, root):
@@ -109,8 +121,10 @@ def test_good_sets_pass(kind, root):
 
 def test_configs_have_the_check():
     """One of each family."""
-    paths = [*(ROOT / 'configs/detection').glob('*/*r18*.py'),
-             *(ROOT / 'configs/quickstart/detection').glob('*.py')]
+    paths = [
+        *(ROOT / 'configs/detection').glob('*/*r18*.py'),
+        *(ROOT / 'configs/quickstart/detection').glob('*.py'),
+    ]
     assert len(paths) == 10
     for path in paths:
         kinds = [h.type for h in Config.fromfile(path).custom_hooks]
@@ -127,8 +141,11 @@ def test_another_case_of_a_class_is_named(kind, root):
 def test_names_of_another_set_leave_no_object(kind, root):
     for name in FASHION_NAMES:
         rename(root, name, f'x{name}')
-    with pytest.raises(InputError, match='train data have no object of the '
-                       "classes 't-shirt', .* the files have 'xankle boot'"):
+    with pytest.raises(
+        InputError,
+        match='train data have no object of the '
+        "classes 't-shirt', .* the files have 'xankle boot'",
+    ):
         check(config(kind, root))
 
 
@@ -138,7 +155,9 @@ def test_a_class_without_an_object_is_a_warning(whole, tmp_path):
     words = check(config('voc', root))
     assert words == [
         f'DetectionDataCheckHook: the {name} data have no object of 1 of 10 '
-        "classes: 'bag'" for name in ('train', 'val')]
+        "classes: 'bag'"
+        for name in ('train', 'val')
+    ]
 
 
 def test_a_switch_that_never_comes_is_a_warning(whole):
@@ -153,8 +172,7 @@ def test_detections_of_unlabelled_images_may_be_written(coco, tmp_path):
     """As for a server that keeps the annotations."""
     edit(coco / VAL, lambda c: c.pop('annotations'))
     cfg = config('coco', coco)
-    cfg.val_evaluator.update(format_only=True,
-                             outfile_prefix=str(tmp_path / 'found'))
+    cfg.val_evaluator.update(format_only=True, outfile_prefix=str(tmp_path / 'found'))
     assert check(cfg, test=True) == []
     cfg.val_evaluator.format_only = False
     with pytest.raises(InputError, match='test data have no object'):
@@ -162,9 +180,12 @@ def test_detections_of_unlabelled_images_may_be_written(coco, tmp_path):
 
 
 def test_heads_have_as_many_classes(kind, root):
-    with pytest.raises(InputError, match='model.roi_head.bbox_head has '
-                       'num_classes=20, and the data set of train 10 classes: '
-                       '--cfg-options model.roi_head.bbox_head.num_classes=10'):
+    with pytest.raises(
+        InputError,
+        match='model.roi_head.bbox_head has '
+        'num_classes=20, and the data set of train 10 classes: '
+        '--cfg-options model.roi_head.bbox_head.num_classes=10',
+    ):
         check(config(kind, root), 20)
     with pytest.raises(InputError, match='of test 10 classes'):
         check(config(kind, root), 20, test=True)
@@ -174,11 +195,16 @@ def test_classes_are_the_same_in_each_set(kind, root):
     cfg = config(kind, root)
     classes = tuple(reversed(FASHION_NAMES))
     cfg.val_dataloader.dataset.metainfo = dict(classes=classes)
-    with pytest.raises(InputError, match='sets of train and val have other '
-                       'classes: 10 and 10, e.g. their order'):
+    with pytest.raises(
+        InputError,
+        match='sets of train and val have other classes: 10 and 10, e.g. their order',
+    ):
         check(cfg)
-    with pytest.raises(InputError, match="classes of train_dataloader and "
-                       "val_dataloader differ: at 0 't-shirt' and 'ankle"):
+    with pytest.raises(
+        InputError,
+        match='classes of train_dataloader and '
+        "val_dataloader differ: at 0 't-shirt' and 'ankle",
+    ):
         wanted_of(cfg)
 
 
@@ -196,11 +222,14 @@ def test_categories_are_in_the_order_of_the_classes(coco, file):
         check(config('coco', coco))
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda c: c['annotations'][0].update(id=0), 'has the id 0'),
-    (lambda c: c['annotations'][0].pop('iscrowd'), 'has iscrowd None'),
-    (lambda c: c['annotations'][0].update(ignore=1), 'has ignore 1'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda c: c['annotations'][0].update(id=0), 'has the id 0'),
+        (lambda c: c['annotations'][0].pop('iscrowd'), 'has iscrowd None'),
+        (lambda c: c['annotations'][0].update(ignore=1), 'has ignore 1'),
+    ],
+)
 def test_what_pycocotools_trips_over_is_found_before(coco, change, words):
     edit(coco / VAL, change)
     for test in (False, True):
@@ -212,10 +241,14 @@ def test_what_pycocotools_trips_over_is_found_before(coco, change, words):
 def test_the_metric_has_the_images_of_the_set(coco):
     cfg = config('coco', coco)
     cfg.val_evaluator.ann_file = str(coco / TRAIN)
-    edit(coco / TRAIN, lambda c: c.update(images=c['images'][:-1], annotations=[
-        o for o in c['annotations'] if o['image_id'] < 24]))
-    with pytest.raises(InputError, match='has 23 images, of which 23 are '
-                       'among the 24'):
+    edit(
+        coco / TRAIN,
+        lambda c: c.update(
+            images=c['images'][:-1],
+            annotations=[o for o in c['annotations'] if o['image_id'] < 24],
+        ),
+    )
+    with pytest.raises(InputError, match='has 23 images, of which 23 are among the 24'):
         check(cfg, test=True)
     cfg = config('coco', coco)
     cfg.val_dataloader.dataset.indices = 5
@@ -226,8 +259,10 @@ def test_the_metric_has_the_images_of_the_set(coco):
 @pytest.mark.parametrize('file, name', [(TRAIN, 'train'), (VAL, 'val')])
 def test_masks_are_there_where_the_pipeline_loads_them(coco, file, name):
     edit(coco / file, lambda c: c['annotations'][-1].pop('segmentation'))
-    with pytest.raises(InputError, match='has an object without a mask, which '
-                       f'the pipeline of {name} loads'):
+    with pytest.raises(
+        InputError,
+        match=f'has an object without a mask, which the pipeline of {name} loads',
+    ):
         check(config('coco', coco))
 
 
@@ -236,8 +271,9 @@ def test_what_a_config_wants_of_files():
         init_default_scope('mmdet')
         found = wanted_of(Config.fromfile(ROOT / CONFIGS[kind]))
         assert found == (tuple(FASHION_NAMES), kind == 'coco')
-    found = wanted_of(Config.fromfile(
-        ROOT / 'configs/detection/coco/retinanet_r18-fpn_1x.py'))
+    found = wanted_of(
+        Config.fromfile(ROOT / 'configs/detection/coco/retinanet_r18-fpn_1x.py')
+    )
     assert (len(found.classes), found.masks) == (80, False)
 
 
@@ -245,12 +281,20 @@ def test_what_a_config_wants_of_files():
 def test_a_run_stops_in_one_line(coco, tmp_path, tool, fails, monkeypatch):
     edit(coco / TRAIN, lambda c: c['categories'].reverse())
     if tool == 'train':
-        line = fails('tools/train.py', CONFIGS['coco'], '--student', 'random',
-                     '--work-dir', tmp_path / 'run', '--cfg-options',
-                     f'data_root={coco}')
+        line = fails(
+            'tools/train.py',
+            CONFIGS['coco'],
+            '--student',
+            'random',
+            '--work-dir',
+            tmp_path / 'run',
+            '--cfg-options',
+            f'data_root={coco}',
+        )
         assert 'lists its categories in another order' in line
         assert not [*(tmp_path / 'run').glob('*.pth')]
     else:
         from tests.datasets.test_coco_checks import call_tool
+
         code, out = call_tool(monkeypatch, coco, '--config', CONFIGS['coco'])
         assert code == 1 and f"{TRAIN}' lists its categories" in out

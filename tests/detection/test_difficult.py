@@ -1,4 +1,5 @@
 """What VOC calls difficult is learned in the paper's detector."""
+
 import numpy as np
 from mmdet.registry import DATASETS
 from mmengine.config import Config
@@ -7,18 +8,21 @@ from PIL import Image
 
 from tests.tools import ROOT
 
-XML = ('<annotation><size><width>80</width><height>64</height></size>'
-       '<object><name>dog</name><difficult>0</difficult><bndbox><xmin>5</xmin>'
-       '<ymin>5</ymin><xmax>40</xmax><ymax>50</ymax></bndbox></object>'
-       '<object><name>cat</name><difficult>1</difficult><bndbox>'
-       '<xmin>50</xmin><ymin>9</ymin><xmax>60</xmax><ymax>20</ymax></bndbox></object>'
-       '</annotation>')
+XML = (
+    '<annotation><size><width>80</width><height>64</height></size>'
+    '<object><name>dog</name><difficult>0</difficult><bndbox><xmin>5</xmin>'
+    '<ymin>5</ymin><xmax>40</xmax><ymax>50</ymax></bndbox></object>'
+    '<object><name>cat</name><difficult>1</difficult><bndbox>'
+    '<xmin>50</xmin><ymin>9</ymin><xmax>60</xmax><ymax>20</ymax></bndbox></object>'
+    '</annotation>'
+)
 
 
 def sample_of(config, root):
     """What the detector learns of the image."""
-    loader = Config.fromfile(ROOT / 'configs/detection/voc' / config
-                             ).train_dataloader.dataset
+    loader = Config.fromfile(
+        ROOT / 'configs/detection/voc' / config
+    ).train_dataloader.dataset
     while 'datasets' not in loader:  # a RepeatDataset
         loader = loader.dataset
     part = loader.datasets[0]

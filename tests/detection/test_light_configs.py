@@ -1,4 +1,5 @@
 """The six students in RetinaNet, Faster R-CNN and RTMDet."""
+
 import ast
 from functools import lru_cache
 from types import SimpleNamespace
@@ -22,19 +23,27 @@ from tests.tools import ROOT
 
 CONFIGS = ROOT / 'configs'
 CHANNELS = dict(
-    effb0=(24, 40, 112, 320), effb1=(24, 40, 112, 320),
-    mbv3=(24, 40, 112, 960), r18=(64, 128, 256, 512),
-    r34=(64, 128, 256, 512), vitt=(192, ))
+    effb0=(24, 40, 112, 320),
+    effb1=(24, 40, 112, 320),
+    mbv3=(24, 40, 112, 960),
+    r18=(64, 128, 256, 512),
+    r34=(64, 128, 256, 512),
+    vitt=(192,),
+)
 # of files: of no use to the FPN detectors, and to RTMDet
 UNUSED = dict(
-    effb0=(['layers.6.*'], ) * 2, effb1=(['layers.6.*'], ) * 2,
-    mbv3=(['layer17.*'], ['layer16.*', 'layer17.*']))
-STEMS = {'retinanet': 'retinanet_{}-fpn_1x',
-         'faster-rcnn': 'faster-rcnn_{}-fpn_1x'}
-ALL = [(data, detector, student) for data in ('coco', 'voc')
-       for detector in (*STEMS, 'rtmdet') for student in CHANNELS]
-COCO = [(detector, student) for data, detector, student in ALL
-        if data == 'coco']
+    effb0=(['layers.6.*'],) * 2,
+    effb1=(['layers.6.*'],) * 2,
+    mbv3=(['layer17.*'], ['layer16.*', 'layer17.*']),
+)
+STEMS = {'retinanet': 'retinanet_{}-fpn_1x', 'faster-rcnn': 'faster-rcnn_{}-fpn_1x'}
+ALL = [
+    (data, detector, student)
+    for data in ('coco', 'voc')
+    for detector in (*STEMS, 'rtmdet')
+    for student in CHANNELS
+]
+COCO = [(detector, student) for data, detector, student in ALL if data == 'coco']
 
 
 @pytest.fixture(autouse=True)
@@ -84,17 +93,19 @@ def student_of(name):
         backbone.init_weights()
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=.1)
-            module.running_var.uniform_(.5, 2)
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
     init_default_scope('mmdet')
     backbone.eval()
     return backbone
 
 
 def test_there_are_no_others():
-    found = {p.relative_to(ROOT).as_posix()
-             for p in (CONFIGS / 'detection').rglob('*.py')
-             if '-c4' not in p.name}
+    found = {
+        p.relative_to(ROOT).as_posix()
+        for p in (CONFIGS / 'detection').rglob('*.py')
+        if '-c4' not in p.name
+    }
     assert {path_of(*key) for key in ALL} <= found
     assert all(path.endswith(('-fpn_1x.py', '0e.py')) for path in found)
 
@@ -109,13 +120,14 @@ def test_a_config_has_the_recipe_that_is_told(data, detector, student):
 
     vit, rtmdet = student == 'vitt', detector == 'rtmdet'
     optimizer = cfg.optim_wrapper.optimizer
-    lr = dict(rtmdet=.001 if vit else .004).get(detector) or (
-        1e-4 if vit else .02 if (data, detector) == ('coco', 'faster-rcnn')
-        else .01)
+    lr = dict(rtmdet=0.001 if vit else 0.004).get(detector) or (
+        1e-4 if vit else 0.02 if (data, detector) == ('coco', 'faster-rcnn') else 0.01
+    )
     assert optimizer == (
-        dict(type='AdamW', lr=lr, weight_decay=.05 if rtmdet else .1)
-        if vit or rtmdet else
-        dict(type='SGD', lr=lr, momentum=.9, weight_decay=1e-4))
+        dict(type='AdamW', lr=lr, weight_decay=0.05 if rtmdet else 0.1)
+        if vit or rtmdet
+        else dict(type='SGD', lr=lr, momentum=0.9, weight_decay=1e-4)
+    )
     images = 32 if rtmdet else 2
     assert cfg.train_dataloader.batch_size == images
     assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=images * 8)
@@ -126,13 +138,18 @@ def test_a_config_has_the_recipe_that_is_told(data, detector, student):
         assert cfg.train_cfg.dynamic_intervals == [(epochs - 20, 1)]
         assert cfg.custom_hooks[-1].switch_epoch == epochs - 20
         assert (decay.begin, decay.end, decay.T_max) == (
-            epochs // 2, epochs, epochs // 2)
-        assert decay.eta_min == pytest.approx(lr * .05)
+            epochs // 2,
+            epochs,
+            epochs // 2,
+        )
+        assert decay.eta_min == pytest.approx(lr * 0.05)
     else:
         epochs = 12
-        assert (decay.milestones, decay.gamma, decay.end) == ([8, 11], .1, 12)
+        assert (decay.milestones, decay.gamma, decay.end) == ([8, 11], 0.1, 12)
     assert (cfg.train_cfg.type, cfg.train_cfg.max_epochs) == (
-        'EpochBasedTrainLoop', epochs)
+        'EpochBasedTrainLoop',
+        epochs,
+    )
 
     head = cfg.model.roi_head if detector == 'faster-rcnn' else cfg.model
     assert head.bbox_head.num_classes == dict(coco=80, voc=20)[data]
@@ -155,8 +172,7 @@ def test_the_backbone_is_the_students_network(student):
             kind = backbone.pop('type').split('.')[-1]
             backbone.pop('out_indices', None)
             if student == 'mbv3':
-                assert (kind, own.type) == (
-                    'TrimmedMobileNetV3', 'MobileNetV3Pooled')
+                assert (kind, own.type) == ('TrimmedMobileNetV3', 'MobileNetV3Pooled')
             else:
                 assert kind.removeprefix('Trimmed') == own.type
             if student == 'vitt':
@@ -164,8 +180,10 @@ def test_the_backbone_is_the_students_network(student):
             else:
                 assert backbone.pop('norm_cfg')['type'] == 'SyncBN'
             assert backbone == {
-                k: v for k, v in own.items()
-                if k not in ('type', 'norm_cfg', 'out_type')}
+                k: v
+                for k, v in own.items()
+                if k not in ('type', 'norm_cfg', 'out_type')
+            }
 
 
 def test_rtmdets_runtime_is_that_of_the_others():
@@ -174,9 +192,11 @@ def test_rtmdets_runtime_is_that_of_the_others():
     hooks = runtime.pop('custom_hooks')
     runtime.default_hooks.checkpoint.update(interval=10, max_keep_ckpts=3)
     ours = load('coco', 'rtmdet', 'r18')
-    assert ours.custom_hooks[:len(hooks)] == hooks
-    assert [hook.type for hook in ours.custom_hooks[len(hooks):]] == [
-        'EMAHook', 'PipelineSwitchHook']
+    assert ours.custom_hooks[: len(hooks)] == hooks
+    assert [hook.type for hook in ours.custom_hooks[len(hooks) :]] == [
+        'EMAHook',
+        'PipelineSwitchHook',
+    ]
     for key, value in runtime.to_dict().items():
         assert unscoped(ours[key]) == value, key
 
@@ -190,23 +210,22 @@ def unscoped(node):
 
 @pytest.mark.parametrize('student', CHANNELS)
 @pytest.mark.parametrize('detector', ['faster-rcnn', 'rtmdet'])
-def test_maps_have_the_width_and_stride_that_the_neck_expects(
-        detector, student):
+def test_maps_have_the_width_and_stride_that_the_neck_expects(detector, student):
     model = load('coco', detector, student).model
     backbone = build(model.backbone)
     maps = backbone(torch.randn(2, 3, 64, 96))
-    strides = [4, 8, 16, 32][detector == 'rtmdet':]
-    channels = CHANNELS[student][detector == 'rtmdet':]
+    strides = [4, 8, 16, 32][detector == 'rtmdet' :]
+    channels = CHANNELS[student][detector == 'rtmdet' :]
     if student == 'vitt':
         strides, channels = [16], CHANNELS['vitt']
     elif (student, detector) == ('mbv3', 'rtmdet'):
         channels = (40, 112, 160)
     assert [m.shape for m in maps] == [
-        (2, c, 64 // s, 96 // s) for c, s in zip(channels, strides)]
+        (2, c, 64 // s, 96 // s) for c, s in zip(channels, strides)
+    ]
     neck = model.neck[0] if isinstance(model.neck, list) else model.neck
     expected = neck.in_channels
-    assert channels == (
-        tuple(expected) if isinstance(expected, list) else (expected, ))
+    assert channels == (tuple(expected) if isinstance(expected, list) else (expected,))
 
     # DistributedDataParallel stops if one has none
     sum(m.square().mean() for m in maps).backward()
@@ -214,14 +233,16 @@ def test_maps_have_the_width_and_stride_that_the_neck_expects(
         assert tensor.grad is not None and tensor.grad.any(), name
 
 
-@pytest.mark.parametrize('detector, student', [
-    *(('faster-rcnn', name) for name in CHANNELS), ('rtmdet', 'mbv3')])
-def test_the_whole_student_arrives_and_gives_its_maps(tmp_path, detector,
-                                                      student):
+@pytest.mark.parametrize(
+    'detector, student',
+    [*(('faster-rcnn', name) for name in CHANNELS), ('rtmdet', 'mbv3')],
+)
+def test_the_whole_student_arrives_and_gives_its_maps(tmp_path, detector, student):
     theirs = student_of(student)
-    torch.save(dict(state_dict={f'backbone.{k}': v for k, v
-                                in theirs.state_dict().items()}),
-               tmp_path / 's.pth')
+    torch.save(
+        dict(state_dict={f'backbone.{k}': v for k, v in theirs.state_dict().items()}),
+        tmp_path / 's.pth',
+    )
     cfg = load('coco', detector, student)
     model = SimpleNamespace(backbone=build(cfg.model.backbone))
     hook = dict(cfg.custom_hooks[0], checkpoint=str(tmp_path / 's.pth'))
@@ -229,12 +250,16 @@ def test_the_whole_student_arrives_and_gives_its_maps(tmp_path, detector,
     runner = SimpleNamespace(model=model, _resume=False, logger=MagicMock())
     DetectionStudentHook(**hook).before_train(runner)
     own = model.backbone.state_dict()
-    assert f'loaded {len(own)}/{len(own)} tensors of backbone from ' in (
-        runner.logger.info.call_args.args[0])
+    assert (
+        f'loaded {len(own)}/{len(own)} tensors of backbone from '
+        in (runner.logger.info.call_args.args[0])
+    )
     unused = {k.rsplit('.', 1)[0] for k in theirs.state_dict()} - {
-        k.rsplit('.', 1)[0] for k in own}
-    assert {'.'.join(name.split('.')[:2 if 'layers' in name else 1])
-            for name in unused} == {p[:-2] for p in hook.get('unused', ())}
+        k.rsplit('.', 1)[0] for k in own
+    }
+    assert {
+        '.'.join(name.split('.')[: 2 if 'layers' in name else 1]) for name in unused
+    } == {p[:-2] for p in hook.get('unused', ())}
 
     size = 224 if student == 'vitt' else 64
     images = torch.randn(1, 3, size, size)
@@ -246,7 +271,7 @@ def test_the_whole_student_arrives_and_gives_its_maps(tmp_path, detector,
             tokens = theirs(images)[0][:, 1:]  # [1, 196, 192]
             expected = [tokens.transpose(1, 2).unflatten(2, (14, 14))]
         else:
-            expected = FeatureMaps(theirs)(images)[-len(maps):]
+            expected = FeatureMaps(theirs)(images)[-len(maps) :]
     if (student, detector) == ('mbv3', 'rtmdet'):  # before the widest layer
         maps, expected = maps[:-1], expected[:-1]
     for ours, map_ in zip(maps, expected, strict=True):
@@ -258,17 +283,20 @@ def test_of_a_transformer_weights_alone_decay(detector):
     cfg = load('coco', detector, 'vitt')
     model = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    decays = {id(tensor): group['weight_decay']
-              for group in wrapper.optimizer.param_groups
-              for tensor in group['params']}
+    decays = {
+        id(tensor): group['weight_decay']
+        for group in wrapper.optimizer.param_groups
+        for tensor in group['params']
+    }
     for name, tensor in model.named_parameters():
-        free = tensor.ndim == 1 or name in (
-            'backbone.cls_token', 'backbone.pos_embed')
+        free = tensor.ndim == 1 or name in ('backbone.cls_token', 'backbone.pos_embed')
         if 'scale' not in name:
             assert decays[id(tensor)] == (
-                0 if free else cfg.optim_wrapper.optimizer.weight_decay), name
+                0 if free else cfg.optim_wrapper.optimizer.weight_decay
+            ), name
     assert {group['lr'] for group in wrapper.optimizer.param_groups} == {
-        cfg.optim_wrapper.optimizer.lr}
+        cfg.optim_wrapper.optimizer.lr
+    }
 
 
 def test_a_transformer_takes_images_of_any_shape():
@@ -284,12 +312,11 @@ def test_a_transformer_takes_images_of_any_shape():
         # a ramp from left to right of the 14 x 14 positions
         ramp = torch.linspace(-1, 1, 14).expand(14, 14)
         backbone.pos_embed[0, 1:] = ramp.reshape(-1, 1)
-        map_, = backbone(torch.randn(1, 3, 800, 1344))
+        (map_,) = backbone(torch.randn(1, 3, 800, 1344))
     assert map_.shape == (1, 192, 50, 84)
     row = map_[0, 0, 25]
-    assert (row.diff() > 0)[6:-6].all() and row[0] < -.9 and row[-1] > .9
-    torch.testing.assert_close(map_, row.expand(1, 192, 50, 84), rtol=0,
-                               atol=1e-4)
+    assert (row.diff() > 0)[6:-6].all() and row[0] < -0.9 and row[-1] > 0.9
+    torch.testing.assert_close(map_, row.expand(1, 192, 50, 84), rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -306,7 +333,7 @@ def test_a_detector_is_built(data, detector, student):
 def test_a_detector_learns_and_detects(detector, student):
     cfg = load('coco', detector, student).model.copy()
     last = cfg.test_cfg.get('rcnn', cfg.test_cfg)
-    last.score_thr = 0.  # it has learned nothing yet
+    last.score_thr = 0.0  # it has learned nothing yet
     model = build(cfg).train()
     data = demo_mm_inputs(2, (3, 64, 96), num_items=[2, 2], num_classes=80)
     data = model.data_preprocessor(data, training=True)
@@ -314,9 +341,12 @@ def test_a_detector_learns_and_detects(detector, student):
     def loss():
         torch.manual_seed(2)  # the heads draw boxes
         losses = model.loss(data['inputs'], data['data_samples'])
-        return sum(part.sum() for name, value in losses.items()
-                   if 'loss' in name
-                   for part in (value if isinstance(value, list) else [value]))
+        return sum(
+            part.sum()
+            for name, value in losses.items()
+            if 'loss' in name
+            for part in (value if isinstance(value, list) else [value])
+        )
 
     before = loss()
     before.backward()
@@ -344,9 +374,15 @@ def test_a_detector_learns_and_detects(detector, student):
         assert ((boxes.scores >= 0) & (boxes.scores <= 1)).all()
 
 
-@pytest.mark.parametrize('detector, student', [
-    ('retinanet', 'effb0'), ('faster-rcnn', 'mbv3'), ('rtmdet', 'r18'),
-    ('faster-rcnn', 'vitt')])
+@pytest.mark.parametrize(
+    'detector, student',
+    [
+        ('retinanet', 'effb0'),
+        ('faster-rcnn', 'mbv3'),
+        ('rtmdet', 'r18'),
+        ('faster-rcnn', 'vitt'),
+    ],
+)
 def test_one_of_each_detector_learns_and_detects(detector, student):
     """All of them are slow."""
     test_a_detector_learns_and_detects(detector, student)

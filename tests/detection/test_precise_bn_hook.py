@@ -1,4 +1,5 @@
 """Batch norms of a detector get the mean statistics of training batches."""
+
 from copy import deepcopy
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -50,11 +51,12 @@ class Numbers(torch.utils.data.Dataset):
         return 12
 
     def __getitem__(self, index):
-        return dict(x=torch.tensor([float(index)**2]))
+        return dict(x=torch.tensor([float(index) ** 2]))
 
 
 class Keep(Hook):
     """After each iteration, before any other hook may write."""
+
     priority = 'NORMAL'
 
     def __init__(self):
@@ -62,22 +64,32 @@ class Keep(Hook):
 
     def after_train_iter(self, runner, *args, **kwargs):
         norm = runner.model.norm
-        self.statistics.append((norm.running_mean.item(),
-                                norm.running_var.item()))
+        self.statistics.append((norm.running_mean.item(), norm.running_var.item()))
 
 
 def runner_of(model, work_dir, loop, hooks, **loader):
     loader = dict(
-        dict(batch_size=4, num_workers=0, persistent_workers=False,
-             collate_fn=dict(type='default_collate'),
-             dataset=dict(type='Numbers'),
-             sampler=dict(type='InfiniteSampler', shuffle=True)), **loader)
+        dict(
+            batch_size=4,
+            num_workers=0,
+            persistent_workers=False,
+            collate_fn=dict(type='default_collate'),
+            dataset=dict(type='Numbers'),
+            sampler=dict(type='InfiniteSampler', shuffle=True),
+        ),
+        **loader,
+    )
     runner = Runner(
-        model, str(work_dir), experiment_name=str(work_dir),
-        train_cfg=loop, train_dataloader=loader,
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1)),
-        default_hooks=dict(checkpoint=None), custom_hooks=hooks,
-        randomness=dict(seed=3))
+        model,
+        str(work_dir),
+        experiment_name=str(work_dir),
+        train_cfg=loop,
+        train_dataloader=loader,
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        default_hooks=dict(checkpoint=None),
+        custom_hooks=hooks,
+        randomness=dict(seed=3),
+    )
     runner.cfg.train_dataloader = loader
     return runner
 
@@ -91,9 +103,13 @@ def test_training_goes_on_as_it_would_without(tmp_path, scope, workers):
     loader = dict(num_workers=workers, persistent_workers=workers > 0)
     runner_of(plain, tmp_path / 'plain', loop, [], **loader).train()
     keep = Keep()
-    runner_of(precise, tmp_path / 'precise', loop, [
-        DetectionPreciseBNHook(interval=2, num_batches=3), keep],
-        **loader).train()
+    runner_of(
+        precise,
+        tmp_path / 'precise',
+        loop,
+        [DetectionPreciseBNHook(interval=2, num_batches=3), keep],
+        **loader,
+    ).train()
     assert len(plain.trained) == 5 and precise.trained == plain.trained
     for a, b in zip(plain.norm.parameters(), precise.norm.parameters()):
         assert torch.equal(a, b)
@@ -103,35 +119,45 @@ def test_training_goes_on_as_it_would_without(tmp_path, scope, workers):
     expected = first.mean(1).mean().item(), first.var(1).mean().item()
     for number in (1, 3, 4):
         assert keep.statistics[number] == pytest.approx(expected, rel=1e-5)
-    assert precise.norm.momentum == .1
+    assert precise.norm.momentum == 0.1
     assert keep.statistics[2][0] == pytest.approx(
-        .9 * expected[0] + .1 * sum(plain.trained[2]) / 4, rel=1e-5)
+        0.9 * expected[0] + 0.1 * sum(plain.trained[2]) / 4, rel=1e-5
+    )
 
 
 def test_evaluations_between_are_a_warning():
     logger = MagicMock()
-    for every, val_loop, count in ((6, 1, 0), (3, 1, 0), (4, None, 0),
-                                   (4, 1, 1)):
-        DetectionPreciseBNHook(3).before_train(SimpleNamespace(
-            train_loop=SimpleNamespace(val_interval=every), logger=logger,
-            val_loop=val_loop))
+    for every, val_loop, count in ((6, 1, 0), (3, 1, 0), (4, None, 0), (4, 1, 1)):
+        DetectionPreciseBNHook(3).before_train(
+            SimpleNamespace(
+                train_loop=SimpleNamespace(val_interval=every),
+                logger=logger,
+                val_loop=val_loop,
+            )
+        )
         assert logger.warning.call_count == count
-    assert 'interval 3, but train_cfg.val_interval 4' in (
-        logger.warning.call_args.args[0])
+    assert (
+        'interval 3, but train_cfg.val_interval 4' in (logger.warning.call_args.args[0])
+    )
 
 
 def test_a_loop_by_epochs(tmp_path, scope):
     init_default_scope('mmengine')
     model = Counted()
     runner_of(
-        model, tmp_path, dict(type='EpochBasedTrainLoop', max_epochs=1),
+        model,
+        tmp_path,
+        dict(type='EpochBasedTrainLoop', max_epochs=1),
         [DetectionPreciseBNHook(interval=1, num_batches=9)],
-        sampler=dict(type='DefaultSampler', shuffle=False)).train()
-    batches = torch.arange(12.).square().view(3, 4)  # all there are
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    ).train()
+    batches = torch.arange(12.0).square().view(3, 4)  # all there are
     assert model.norm.running_mean.item() == pytest.approx(
-        batches.mean().item(), rel=1e-5)
+        batches.mean().item(), rel=1e-5
+    )
     assert model.norm.running_var.item() == pytest.approx(
-        batches.var(1).mean().item(), rel=1e-5)
+        batches.var(1).mean().item(), rel=1e-5
+    )
 
 
 def test_a_detectors_regions_are_those_of_training(tmp_path, scope):
@@ -142,77 +168,98 @@ def test_a_detectors_regions_are_those_of_training(tmp_path, scope):
     cfg.model.roi_head.mask_head.num_classes = 2
     config = tiny_set(tmp_path / 'set')
     data = Config.fromfile(config).test_dataloader.dataset
-    data.update(test_mode=False, filter_cfg=dict(filter_empty_gt=True),
-                pipeline=cfg.train_dataloader.dataset.pipeline)
+    data.update(
+        test_mode=False,
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=cfg.train_dataloader.dataset.pipeline,
+    )
     torch.manual_seed(0)
     model = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
-    loader = dict(batch_size=1, num_workers=0, dataset=data,
-                  collate_fn=dict(type='pseudo_collate'),
-                  sampler=dict(type='DefaultSampler', shuffle=False))
+    loader = dict(
+        batch_size=1,
+        num_workers=0,
+        dataset=data,
+        collate_fn=dict(type='pseudo_collate'),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
     runner = SimpleNamespace(
-        model=model, cfg=Config(dict(train_dataloader=loader)), seed=0,
-        logger=MagicMock(), optim_wrapper=OptimWrapper(
-            torch.optim.SGD(model.parameters(), .1)),
+        model=model,
+        cfg=Config(dict(train_dataloader=loader)),
+        seed=0,
+        logger=MagicMock(),
+        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)),
         train_dataloader=Runner.build_dataloader(loader),
-        train_loop=None, build_dataloader=Runner.build_dataloader,
-        epoch=0)
+        train_loop=None,
+        build_dataloader=Runner.build_dataloader,
+        epoch=0,
+    )
     regions = []
     model.roi_head.shared_head.register_forward_hook(
-        lambda module, inputs, output: regions.append(len(output)))
+        lambda module, inputs, output: regions.append(len(output))
+    )
     plain = deepcopy(model)
     DetectionPreciseBNHook(1).after_train_epoch(runner)
     assert len(regions) == 3 and min(regions) > 0  # an image has no object
     assert max(regions) <= cfg.model.train_cfg.rcnn.sampler.num
     # the first norm sees pixels alone: the same by hand
     norm, means, variances = plain.backbone.bn1, [], []
-    norm.momentum = 1.
+    norm.momentum = 1.0
     for sample in DATASETS.build(data):
-        images = plain.data_preprocessor(dict(
-            inputs=[sample['inputs']], data_samples=[sample['data_samples']]),
-            True)['inputs']
+        images = plain.data_preprocessor(
+            dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]), True
+        )['inputs']
         plain.backbone(images)
         means.append(norm.running_mean.clone())
         variances.append(norm.running_var.clone())
-    torch.testing.assert_close(model.backbone.bn1.running_mean,
-                               torch.stack(means).mean(0))
-    torch.testing.assert_close(model.backbone.bn1.running_var,
-                               torch.stack(variances).mean(0))
+    torch.testing.assert_close(
+        model.backbone.bn1.running_mean, torch.stack(means).mean(0)
+    )
+    torch.testing.assert_close(
+        model.backbone.bn1.running_var, torch.stack(variances).mean(0)
+    )
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm):
             assert module.running_var.min() > 0, name
-            assert module.momentum == .1, name
+            assert module.momentum == 0.1, name
 
 
 def _rank(rank, port, path):
     torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     init_default_scope('mmengine')
     model = Counted()
-    loader = dict(batch_size=3, num_workers=0, dataset=dict(type='Numbers'),
-                  collate_fn=dict(type='default_collate'),
-                  sampler=dict(type='DefaultSampler', shuffle=False))
-    DetectionPreciseBNHook(1).after_train_epoch(SimpleNamespace(
-        model=MMDistributedDataParallel(model), seed=0, epoch=0,
-        cfg=Config(dict(train_dataloader=loader)), train_loop=None,
-        train_dataloader=Runner.build_dataloader(loader), logger=MagicMock(),
-        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), .1)),
-        build_dataloader=Runner.build_dataloader))
-    torch.save([model.norm.running_mean, model.norm.running_var],
-               f'{path}/{rank}.pt')
+    loader = dict(
+        batch_size=3,
+        num_workers=0,
+        dataset=dict(type='Numbers'),
+        collate_fn=dict(type='default_collate'),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
+    DetectionPreciseBNHook(1).after_train_epoch(
+        SimpleNamespace(
+            model=MMDistributedDataParallel(model),
+            seed=0,
+            epoch=0,
+            cfg=Config(dict(train_dataloader=loader)),
+            train_loop=None,
+            train_dataloader=Runner.build_dataloader(loader),
+            logger=MagicMock(),
+            optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), 0.1)),
+            build_dataloader=Runner.build_dataloader,
+        )
+    )
+    torch.save([model.norm.running_mean, model.norm.running_var], f'{path}/{rank}.pt')
     dist.destroy_process_group()
 
 
 def test_two_ranks_have_the_mean_of_both(tmp_path, free_port):
-    mp.start_processes(_rank, (free_port, str(tmp_path)), 2,
-                       start_method=START)
+    mp.start_processes(_rank, (free_port, str(tmp_path)), 2, start_method=START)
     first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1))
     # every other image is a rank's; three of them at once
-    batches = torch.arange(12.).square().view(2, 3, 2).transpose(1, 2)
+    batches = torch.arange(12.0).square().view(2, 3, 2).transpose(1, 2)
     assert first == second
     assert first[0].item() == pytest.approx(batches.mean().item(), rel=1e-5)
-    assert first[1].item() == pytest.approx(
-        batches.var(2).mean().item(), rel=1e-5)
+    assert first[1].item() == pytest.approx(batches.var(2).mean().item(), rel=1e-5)
 
 
 def test_what_it_refuses(tmp_path, scope):
@@ -222,10 +269,16 @@ def test_what_it_refuses(tmp_path, scope):
     init_default_scope('mmengine')
     model = Counted()
     runner = runner_of(
-        model, tmp_path, dict(type='IterBasedTrainLoop', max_iters=1),
-        [DetectionPreciseBNHook(interval=1)])
+        model,
+        tmp_path,
+        dict(type='IterBasedTrainLoop', max_iters=1),
+        [DetectionPreciseBNHook(interval=1)],
+    )
     runner.cfg.train_dataloader = dict(
-        runner.cfg.train_dataloader, batch_size=13, drop_last=True,
-        sampler=dict(type='DefaultSampler', shuffle=False))
+        runner.cfg.train_dataloader,
+        batch_size=13,
+        drop_last=True,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
     with pytest.raises(InputError, match='train_dataloader has no batch'):
         runner.train()

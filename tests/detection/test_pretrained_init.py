@@ -1,4 +1,5 @@
 """Initial weights of a detector's config are loaded whole, or the run stops."""
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -15,8 +16,10 @@ def backbone(depth=18, **options):
 
 def test_init_cfg_is_strict_in_the_scope_of_detectors(tmp_path):
     path, expected = tmp_path / 'r18.pth', backbone().state_dict()
-    torch.save(dict(state_dict={f'backbone.{key}': value for key, value in
-                                expected.items()}), path)
+    torch.save(
+        dict(state_dict={f'backbone.{key}': value for key, value in expected.items()}),
+        path,
+    )
     for prefix in ('backbone.', None):
         settings = dict(type='Pretrained', checkpoint=str(path), prefix=prefix)
         module = backbone(init_cfg=settings)

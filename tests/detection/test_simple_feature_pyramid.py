@@ -1,4 +1,5 @@
 """ViTDet's pyramid, against layers of PyTorch in a row."""
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -35,24 +36,33 @@ class Norm(nn.Module):
 def by_hand(stride):
     """Section 3 of the paper; channels halve in each deconvolution."""
     resized = {
-        4: [nn.ConvTranspose2d(C, C // 2, 2, 2), Norm(C // 2), nn.GELU(),
-            nn.ConvTranspose2d(C // 2, C // 4, 2, 2)],
+        4: [
+            nn.ConvTranspose2d(C, C // 2, 2, 2),
+            Norm(C // 2),
+            nn.GELU(),
+            nn.ConvTranspose2d(C // 2, C // 4, 2, 2),
+        ],
         8: [nn.ConvTranspose2d(C, C // 2, 2, 2)],
         16: [],
-        32: [nn.MaxPool2d(2, 2)]}[stride]
+        32: [nn.MaxPool2d(2, 2)],
+    }[stride]
     width = {4: C // 4, 8: C // 2}.get(stride, C)
     return nn.Sequential(
-        *resized, nn.Conv2d(width, OUT, 1, bias=False), Norm(OUT),
-        nn.Conv2d(OUT, OUT, 3, padding=1, bias=False), Norm(OUT))
+        *resized,
+        nn.Conv2d(width, OUT, 1, bias=False),
+        Norm(OUT),
+        nn.Conv2d(OUT, OUT, 3, padding=1, bias=False),
+        Norm(OUT),
+    )
 
 
 def pyramid(**kwargs):
     torch.manual_seed(0)
-    neck = MODELS.build(dict(
-        type='SimpleFeaturePyramid', in_channels=C, out_channels=OUT,
-        **kwargs))
+    neck = MODELS.build(
+        dict(type='SimpleFeaturePyramid', in_channels=C, out_channels=OUT, **kwargs)
+    )
     for tensor in neck.parameters():
-        nn.init.normal_(tensor, std=.5)  # norms, too, have each their own
+        nn.init.normal_(tensor, std=0.5)  # norms, too, have each their own
     return neck
 
 
@@ -61,8 +71,7 @@ def image_map():
     return torch.randn(2, C, 4, 6, generator=torch.manual_seed(1))
 
 
-@pytest.mark.parametrize('strides', [
-    (4, 8, 16, 32), (8, 16, 32), (16, 32), (4, )])
+@pytest.mark.parametrize('strides', [(4, 8, 16, 32), (8, 16, 32), (16, 32), (4,)])
 def test_each_level_is_that_of_plain_layers(image_map, strides):
     neck = pyramid(strides=strides, num_outs=len(strides))
     outs = neck([image_map])
@@ -71,26 +80,23 @@ def test_each_level_is_that_of_plain_layers(image_map, strides):
         layers = by_hand(stride)
         layers.load_state_dict(level.state_dict())
         assert out.shape == (2, OUT, 64 // stride, 96 // stride)
-        torch.testing.assert_close(out, layers(image_map), rtol=1e-4,
-                                   atol=1e-5)
+        torch.testing.assert_close(out, layers(image_map), rtol=1e-4, atol=1e-5)
 
 
 def test_faster_rcnns_fifth_level_is_every_other_position(image_map):
     outs = pyramid()([image_map])
-    assert [o.shape[2:] for o in outs] == [
-        (16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]
+    assert [o.shape[2:] for o in outs] == [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)]
     assert torch.equal(outs[4], outs[3][:, :, ::2, ::2])
 
 
 def test_retinanets_last_levels_are_convolutions_of_the_one_before(image_map):
     neck = pyramid(strides=(8, 16, 32), num_outs=5, add_extra_convs=True)
-    outs = neck((image_map, ))
-    assert [o.shape[2:] for o in outs] == [
-        (8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]
-    for conv, before, after in zip(neck.extra_convs, outs[2:4], outs[3:],
-                                   strict=True):
-        torch.testing.assert_close(after, F.conv2d(
-            before, conv.weight, conv.bias, stride=2, padding=1))
+    outs = neck((image_map,))
+    assert [o.shape[2:] for o in outs] == [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]
+    for conv, before, after in zip(neck.extra_convs, outs[2:4], outs[3:], strict=True):
+        torch.testing.assert_close(
+            after, F.conv2d(before, conv.weight, conv.bias, stride=2, padding=1)
+        )
 
 
 def test_positions_of_other_levels_are_not_mixed_in(image_map):
@@ -98,8 +104,9 @@ def test_positions_of_other_levels_are_not_mixed_in(image_map):
     neck = pyramid()
     changed = image_map.clone()
     changed[:, :, 0, 0] += 1
-    for stride, a, b in zip((4, 8, 16, 32), neck([image_map]),
-                            neck([changed]), strict=False):
+    for stride, a, b in zip(
+        (4, 8, 16, 32), neck([image_map]), neck([changed]), strict=False
+    ):
         moved = (a - b).abs().amax((0, 1)) > 1e-5
         reach = max(16 // stride, 1) + 1  # and the 3x3 convolution's margin
         assert moved[:reach, :reach].all()
@@ -113,16 +120,19 @@ def test_each_parameter_gets_a_gradient(image_map):
         assert tensor.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize('kwargs, words', [
-    (dict(strides=(8, 32)), r'neighbours among \(4, 8, 16, 32\), got \(8, 32'),
-    (dict(strides=()), r'neighbours among .* got \(\)'),
-    (dict(strides=(16, 8)), 'neighbours among'),
-    (dict(strides=(32, 64)), 'neighbours among'),
-    (dict(num_outs=3), 'num_outs=3 is fewer than the 4 strides'),
-    (dict(in_channels=18), 'in_channels=18 is no multiple of 4, which str'),
-    (dict(in_channels=9, strides=(8, 16)), 'no multiple of 2, which stride 8'),
-    (dict(in_channels=0, strides=(16, ), num_outs=1), 'in_channels=0'),
-])
+@pytest.mark.parametrize(
+    'kwargs, words',
+    [
+        (dict(strides=(8, 32)), r'neighbours among \(4, 8, 16, 32\), got \(8, 32'),
+        (dict(strides=()), r'neighbours among .* got \(\)'),
+        (dict(strides=(16, 8)), 'neighbours among'),
+        (dict(strides=(32, 64)), 'neighbours among'),
+        (dict(num_outs=3), 'num_outs=3 is fewer than the 4 strides'),
+        (dict(in_channels=18), 'in_channels=18 is no multiple of 4, which str'),
+        (dict(in_channels=9, strides=(8, 16)), 'no multiple of 2, which stride 8'),
+        (dict(in_channels=0, strides=(16,), num_outs=1), 'in_channels=0'),
+    ],
+)
 def test_what_can_not_be_built_is_told_at_once(kwargs, words):
     with pytest.raises(InputError, match=words):
         SimpleFeaturePyramid(**{'in_channels': C, **kwargs})

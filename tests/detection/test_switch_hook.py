@@ -1,4 +1,5 @@
 """Pipelines of a data set of several parts are switched, in workers, too."""
+
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -9,7 +10,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from mmdisco.detection import ConcatPipelineSwitchHook
 
-STAGE2 = [dict(type='mmdet.RandomFlip', prob=.5), dict(type='PackDetInputs')]
+STAGE2 = [dict(type='mmdet.RandomFlip', prob=0.5), dict(type='PackDetInputs')]
 
 
 class Part(Dataset):
@@ -22,16 +23,21 @@ class Part(Dataset):
         return 2
 
     def __getitem__(self, i):
-        return [t if isinstance(t, str) else type(t).__name__
-                for t in self.pipeline.transforms]
+        return [
+            t if isinstance(t, str) else type(t).__name__
+            for t in self.pipeline.transforms
+        ]
 
 
 def epochs(hook, workers, begin=0, end=4):
     """What each of the epochs sees."""
     init_default_scope('mmdet')
     loader = DataLoader(
-        ConcatDataset([Part(), Part()]), batch_size=None, num_workers=workers,
-        persistent_workers=workers > 0)
+        ConcatDataset([Part(), Part()]),
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
     runner = SimpleNamespace(train_dataloader=loader, logger=MagicMock())
     for runner.epoch in range(begin, end):
         hook.before_train_epoch(runner)
@@ -44,7 +50,10 @@ def epochs(hook, workers, begin=0, end=4):
 def test_each_part_has_the_other_pipeline_from_the_epoch_on(workers):
     hook = ConcatPipelineSwitchHook(2, STAGE2)
     assert [*epochs(hook, workers)] == [
-        ['mosaic'], ['mosaic'], *[['RandomFlip', 'PackDetInputs']] * 2]
+        ['mosaic'],
+        ['mosaic'],
+        *[['RandomFlip', 'PackDetInputs']] * 2,
+    ]
 
 
 def test_a_run_that_is_resumed_later_has_it_at_once():

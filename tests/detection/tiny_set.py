@@ -1,4 +1,5 @@
 """Four images, their COCO annotations, and a detector that is as small."""
+
 import json
 
 import numpy as np
@@ -6,9 +7,13 @@ from PIL import Image
 
 CLASSES = ('square', 'bar')
 # (class, x, y, w, h) of the objects, none of which is above 96 x 96
-OBJECTS = [[(0, 4, 6, 20, 20)], [(1, 2, 30, 50, 10), (0, 30, 2, 18, 18)], [],
-           [(1, 6, 4, 48, 44)]]
-CONFIG = '''
+OBJECTS = [
+    [(0, 4, 6, 20, 20)],
+    [(1, 2, 30, 50, 10), (0, 30, 2, 18, 18)],
+    [],
+    [(1, 6, 4, 48, 44)],
+]
+CONFIG = """
 _base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py']
 default_scope = 'mmdet'
 model = dict(
@@ -43,7 +48,7 @@ test_dataloader = dict(
 test_evaluator = dict(
     type='CocoMetric', metric='bbox', ann_file='{root}/annotations.json')
 test_cfg = dict(type='TestLoop')
-'''
+"""
 
 
 def tiny_set(folder):
@@ -53,17 +58,31 @@ def tiny_set(folder):
     for number, objects in enumerate(OBJECTS):
         pixels = np.full((64, 60, 3), 40 * number, np.uint8)
         for label, x, y, w, h in objects:
-            pixels[y:y + h, x:x + w, label] = 255
-            annotations.append(dict(
-                id=len(annotations) + 1, image_id=number, category_id=label,
-                bbox=[x, y, w, h], area=w * h, iscrowd=0, segmentation=[
-                    [x, y, x + w, y, x + w, y + h, x, y + h]]))
+            pixels[y : y + h, x : x + w, label] = 255
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=number,
+                    category_id=label,
+                    bbox=[x, y, w, h],
+                    area=w * h,
+                    iscrowd=0,
+                    segmentation=[[x, y, x + w, y, x + w, y + h, x, y + h]],
+                )
+            )
         Image.fromarray(pixels).save(folder / f'{number}.png')
-    (folder / 'annotations.json').write_text(json.dumps(dict(
-        images=[dict(id=i, file_name=f'{i}.png', width=60, height=64)
-                for i in range(len(OBJECTS))],
-        categories=[dict(id=i, name=n) for i, n in enumerate(CLASSES)],
-        annotations=annotations)))
+    (folder / 'annotations.json').write_text(
+        json.dumps(
+            dict(
+                images=[
+                    dict(id=i, file_name=f'{i}.png', width=60, height=64)
+                    for i in range(len(OBJECTS))
+                ],
+                categories=[dict(id=i, name=n) for i, n in enumerate(CLASSES)],
+                annotations=annotations,
+            )
+        )
+    )
     config = folder / 'tiny.py'
     config.write_text(CONFIG.replace('{root}', str(folder)))
     return config

@@ -1,4 +1,5 @@
 """The best epoch and the last one, also of a run that was interrupted."""
+
 import json
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -8,35 +9,38 @@ from mmdisco.engine import BestAndLastHook
 
 def train(work_dir, scores, start=0, resume=False):
     """What is logged at the end of epochs with these scores."""
-    runner = SimpleNamespace(work_dir=str(work_dir), _resume=resume,
-                             epoch=start, logger=MagicMock())
+    runner = SimpleNamespace(
+        work_dir=str(work_dir), _resume=resume, epoch=start, logger=MagicMock()
+    )
     hook = BestAndLastHook()
     hook.before_train(runner)
     for score in scores:
         runner.epoch += 1
-        hook.after_val_epoch(runner, {'accuracy/top1': score,
-                                      'accuracy/top5': 99.})
+        hook.after_val_epoch(runner, {'accuracy/top1': score, 'accuracy/top5': 99.0})
     hook.after_train(runner)
     return [call[0][0] for call in runner.logger.info.call_args_list]
 
 
 def test_both_are_told_once(tmp_path):
-    line, = train(tmp_path, [50., 61.24, 61.24, 61.])
+    (line,) = train(tmp_path, [50.0, 61.24, 61.24, 61.0])
     assert line.startswith(
-        'accuracy/top1: best 61.24 at epoch 2, last 61.00 at epoch 4.')
+        'accuracy/top1: best 61.24 at epoch 2, last 61.00 at epoch 4.'
+    )
     told = json.loads((tmp_path / 'scores.json').read_text())
     assert told == dict(
-        metric='accuracy/top1', best=dict(epoch=2, score=61.24),
-        last=dict(epoch=4, score=61.),
-        scores={'1': 50., '2': 61.24, '3': 61.24, '4': 61.})
+        metric='accuracy/top1',
+        best=dict(epoch=2, score=61.24),
+        last=dict(epoch=4, score=61.0),
+        scores={'1': 50.0, '2': 61.24, '3': 61.24, '4': 61.0},
+    )
 
 
 def test_a_resumed_run_knows_the_epochs_before(tmp_path):
-    train(tmp_path, [50., 70., 60., 99.])
+    train(tmp_path, [50.0, 70.0, 60.0, 99.0])
     # epoch 3 is the checkpoint, epoch 4 is run again
-    line, = train(tmp_path, [65., 66.], start=3, resume=True)
+    (line,) = train(tmp_path, [65.0, 66.0], start=3, resume=True)
     assert 'best 70.00 at epoch 2, last 66.00 at epoch 5' in line
-    line, = train(tmp_path, [30., 20.])  # another run, in the same folder
+    (line,) = train(tmp_path, [30.0, 20.0])  # another run, in the same folder
     assert 'best 30.00 at epoch 1, last 20.00 at epoch 2' in line
 
 
@@ -45,5 +49,5 @@ def test_without_an_evaluation_nothing_is_told(tmp_path):
     hook = BestAndLastHook('accuracy/top5')
     runner = SimpleNamespace(work_dir=str(tmp_path), epoch=1)
     hook.after_val_epoch(runner, None)
-    hook.after_val_epoch(runner, {'single-label/f1': 1.})
+    hook.after_val_epoch(runner, {'single-label/f1': 1.0})
     assert not (tmp_path / 'scores.json').exists()

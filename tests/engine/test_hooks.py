@@ -20,25 +20,26 @@ from mmdisco.engine import (
 from mmdisco.models import CompRessLoss, SEEDLoss
 
 
-def queue_runner(images, batch, world_size, queue_len, wrap=True,
-                 drop_last=True):
+def queue_runner(images, batch, world_size, queue_len, wrap=True, drop_last=True):
     ssl = model = torch.nn.Module()
     ssl.queue_len = queue_len
     loader = DataLoader(range(images), batch_size=batch, drop_last=drop_last)
     if wrap:
         model = torch.nn.Module()
         model.ssl = ssl
-    return SimpleNamespace(
-        train_dataloader=loader, world_size=world_size, model=model)
+    return SimpleNamespace(train_dataloader=loader, world_size=world_size, model=model)
 
 
-@pytest.mark.parametrize('args, words', [
-    ((7, 4, 2, 8), '7 images are too few for one batch of 8'),
-    ((100, 4, 2, 128), 'set model.ssl.queue_len to 96 or less'),
-    ((100, 4, 2, 20), 'set model.ssl.queue_len to 16'),
-    ((100, 4, 2, 20, False), 'set model.queue_len to 16'),
-    ((100, 8, 1, 4), 'set model.ssl.queue_len to 8'),
-])
+@pytest.mark.parametrize(
+    'args, words',
+    [
+        ((7, 4, 2, 8), '7 images are too few for one batch of 8'),
+        ((100, 4, 2, 128), 'set model.ssl.queue_len to 96 or less'),
+        ((100, 4, 2, 20), 'set model.ssl.queue_len to 16'),
+        ((100, 4, 2, 20, False), 'set model.queue_len to 16'),
+        ((100, 8, 1, 4), 'set model.ssl.queue_len to 8'),
+    ],
+)
 def test_a_queue_that_does_not_fit_is_an_error_with_a_number(args, words):
     with pytest.raises(ValueError, match=words):
         QueueCheckHook().before_train(queue_runner(*args))
@@ -55,38 +56,47 @@ def test_a_queue_that_fits_passes():
 
 def test_a_smaller_last_batch_does_not_fit_a_queue():
     """Even if it divides the queue: the next batches do not end with it."""
-    QueueCheckHook().before_train(queue_runner(
-        96, 4, 1, 96, drop_last=False))  # whole batches only
+    QueueCheckHook().before_train(
+        queue_runner(96, 4, 1, 96, drop_last=False)
+    )  # whole batches only
     for images in (97, 98):
-        with pytest.raises(ValueError, match=f'last batch of an epoch has '
-                           f'{images - 96} images, not 4.*drop_last=True'):
-            QueueCheckHook().before_train(queue_runner(
-                images, 4, 1, 96, drop_last=False))
+        with pytest.raises(
+            ValueError,
+            match=f'last batch of an epoch has '
+            f'{images - 96} images, not 4.*drop_last=True',
+        ):
+            QueueCheckHook().before_train(
+                queue_runner(images, 4, 1, 96, drop_last=False)
+            )
     runner = queue_runner(97, 4, 1, 96)
     runner.train_dataloader = DataLoader(
-        range(97), batch_size=4, sampler=InfiniteSampler(range(97)))
+        range(97), batch_size=4, sampler=InfiniteSampler(range(97))
+    )
     QueueCheckHook().before_train(runner)  # whose batches are whole
 
 
 def test_a_queue_of_a_loss_is_no_longer_than_the_data_set():
     runner = queue_runner(100, 4, 2, 96)
-    runner.model.distill = torch.nn.ModuleList([
-        SEEDLoss(8, queue_len=90), CompRessLoss(8, 4, queue_len=101)])
-    with pytest.raises(ValueError, match='model.distill.1.teacher_memory of '
-                       '101 features is longer than the data set of 100 '
-                       'images: set queue_len of model.distill.1 to 100'):
+    runner.model.distill = torch.nn.ModuleList(
+        [SEEDLoss(8, queue_len=90), CompRessLoss(8, 4, queue_len=101)]
+    )
+    with pytest.raises(
+        ValueError,
+        match='model.distill.1.teacher_memory of '
+        '101 features is longer than the data set of 100 '
+        'images: set queue_len of model.distill.1 to 100',
+    ):
         QueueCheckHook().before_train(runner)
 
 
 def test_collapse_warns_below_the_threshold_at_the_interval():
-    hook, logger = CollapseHook(threshold=.1, interval=2), MagicMock()
+    hook, logger = CollapseHook(threshold=0.1, interval=2), MagicMock()
     model = torch.nn.ModuleDict(dict(neck=torch.nn.Linear(4, 25)))
     model.neck = model['neck']  # 25-d: .2 when spread out
-    for i, std in enumerate((0., .021, 0., .019)):
+    for i, std in enumerate((0.0, 0.021, 0.0, 0.019)):
         runner = SimpleNamespace(iter=i, logger=logger, model=model)
-        hook.after_train_iter(runner, i, outputs=dict(
-            embed_std=torch.tensor(std)))
-        hook.after_train_iter(runner, i, outputs=dict(loss=1.))
+        hook.after_train_iter(runner, i, outputs=dict(embed_std=torch.tensor(std)))
+        hook.after_train_iter(runner, i, outputs=dict(loss=1.0))
     assert logger.warning.call_count == 1
     message = logger.warning.call_args[0][0]
     assert '0.0190, spread out they have 0.2000' in message
@@ -94,8 +104,7 @@ def test_collapse_warns_below_the_threshold_at_the_interval():
 
 def test_random_numbers_depend_on_seed_and_epoch():
     def draw(seed, epoch):
-        EpochSeedHook().before_train_epoch(
-            SimpleNamespace(seed=seed, epoch=epoch))
+        EpochSeedHook().before_train_epoch(SimpleNamespace(seed=seed, epoch=epoch))
         return torch.rand(4)
 
     assert torch.equal(draw(0, 3), draw(0, 3))
@@ -106,10 +115,13 @@ def test_random_numbers_depend_on_seed_and_epoch():
 
 def test_throughput_is_of_all_ranks():
     hub = MessageHub.get_instance('throughput')
-    hub.update_scalar('train/time', 2.)
+    hub.update_scalar('train/time', 2.0)
     runner = SimpleNamespace(
-        message_hub=hub, world_size=4, iter=0,
-        train_dataloader=SimpleNamespace(batch_size=32))
+        message_hub=hub,
+        world_size=4,
+        iter=0,
+        train_dataloader=SimpleNamespace(batch_size=32),
+    )
     ThroughputHook().after_train_iter(runner, 0)
     assert hub.get_scalar('train/images_per_s').current() == 64
 
@@ -120,25 +132,32 @@ def test_throughput_forgets_after_its_window():
     hook = ThroughputHook(window=6)
     loader = SimpleNamespace(batch_size=10)
     for i in range(9):  # epochs of 3; slow up to iteration 6
-        hub.update_scalar('train/time', 10. if i < 6 else 1.)
-        hook.after_train_iter(SimpleNamespace(
-            iter=i, message_hub=hub, world_size=1,
-            train_dataloader=loader), i % 3)
+        hub.update_scalar('train/time', 10.0 if i < 6 else 1.0)
+        hook.after_train_iter(
+            SimpleNamespace(
+                iter=i, message_hub=hub, world_size=1, train_dataloader=loader
+            ),
+            i % 3,
+        )
     assert hub.get_scalar('train/images_per_s').current() == 10
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda c: c['state_dict'].pop('weight'), "'weight'"),
-    (lambda c: c['state_dict'].update(more=torch.zeros(1)), "'more'"),
-    (lambda c: c['state_dict'].update(bias=torch.zeros(9)),
-     r"'bias' \(\[9\] in the file, \[3\] in the model\)"),
-    (lambda c: c.pop('optimizer'), 'no optimizer'),
-    (lambda c: c['meta'].pop('epoch'), 'no epoch'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda c: c['state_dict'].pop('weight'), "'weight'"),
+        (lambda c: c['state_dict'].update(more=torch.zeros(1)), "'more'"),
+        (
+            lambda c: c['state_dict'].update(bias=torch.zeros(9)),
+            r"'bias' \(\[9\] in the file, \[3\] in the model\)",
+        ),
+        (lambda c: c.pop('optimizer'), 'no optimizer'),
+        (lambda c: c['meta'].pop('epoch'), 'no epoch'),
+    ],
+)
 def test_a_checkpoint_of_another_model_is_not_resumed(change, words):
     model = torch.nn.Linear(2, 3)
-    saved = dict(state_dict=dict(model.state_dict()), optimizer={},
-                 meta=dict(epoch=1))
+    saved = dict(state_dict=dict(model.state_dict()), optimizer={}, meta=dict(epoch=1))
     runner = SimpleNamespace(model=model, _resume=True)
     ResumeCheckHook().after_load_checkpoint(runner, saved)
     change(saved)
@@ -151,8 +170,7 @@ def test_a_checkpoint_of_another_model_is_not_resumed(change, words):
 def test_a_resumed_run_refuses_another_teacher():
     def runner(sha256, resume=True):
         teacher = SimpleNamespace(checkpoint=f'{sha256}.pth', sha256=sha256)
-        return SimpleNamespace(
-            model=SimpleNamespace(teacher=teacher), _resume=resume)
+        return SimpleNamespace(model=SimpleNamespace(teacher=teacher), _resume=resume)
 
     hook, saved = TeacherHook(), dict(meta={})
     hook.before_save_checkpoint(runner('aaa'), saved)
@@ -165,6 +183,7 @@ def test_a_resumed_run_refuses_another_teacher():
 
 def test_a_resumed_optimizer_pairs_momentum_and_weights():
     """Weights channels-last and fused before, as they are now."""
+
     def train(layer, optimizer, seeds):
         for seed in seeds:
             torch.manual_seed(seed)
@@ -175,8 +194,7 @@ def test_a_resumed_optimizer_pairs_momentum_and_weights():
     def make(layout, **options):
         torch.manual_seed(0)
         layer = torch.nn.Conv2d(4, 6, 3).to(memory_format=layout)
-        return layer, torch.optim.SGD(
-            layer.parameters(), .1, momentum=.9, **options)
+        return layer, torch.optim.SGD(layer.parameters(), 0.1, momentum=0.9, **options)
 
     expected, optimizer = make(torch.contiguous_format)
     train(expected, optimizer, range(6))
@@ -188,8 +206,9 @@ def test_a_resumed_optimizer_pairs_momentum_and_weights():
             param.copy_(value)
     optimizer.load_state_dict(saved.state_dict())
     assert optimizer.param_groups[0]['fused']
-    OptimizerLayoutHook().before_train(SimpleNamespace(
-        optim_wrapper=SimpleNamespace(optimizer=optimizer)))
+    OptimizerLayoutHook().before_train(
+        SimpleNamespace(optim_wrapper=SimpleNamespace(optimizer=optimizer))
+    )
     assert not optimizer.param_groups[0]['fused']
     train(now, optimizer, range(3, 6))
     torch.testing.assert_close(now.weight, expected.weight)

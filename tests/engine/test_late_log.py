@@ -1,4 +1,5 @@
 """What is logged late is what mmengine logs at once."""
+
 import weakref
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ class Loader:
 
 class Runner:
     """Seven iterations an epoch, two epochs."""
+
     max_epochs, max_iters, epoch = 2, 14, 0
 
     def __init__(self, name, interval):
@@ -32,8 +34,9 @@ def history(hook, name, interval):
     hook.before_train(runner)
     for runner.iter in range(14):
         i = runner.iter % 7
-        hook.after_train_iter(runner, i, None, dict(
-            loss=torch.tensor(float(runner.iter))))
+        hook.after_train_iter(
+            runner, i, None, dict(loss=torch.tensor(float(runner.iter)))
+        )
         if (i + 1) % interval == 0 or i == 6:  # when the log is written
             buffer = runner.message_hub.get_scalar('train/loss')
             seen.append([buffer.current(), buffer.mean(3)])
@@ -43,7 +46,7 @@ def history(hook, name, interval):
 def test_late_is_the_same_when_the_log_is_written():
     expected = history(RuntimeInfoHook(), 'at_once', 3)
     assert history(LateLogHook(), 'late', 3) == expected
-    assert expected[0] == [2., 1.]
+    assert expected[0] == [2.0, 1.0]
 
 
 def test_nothing_is_read_between_logs():

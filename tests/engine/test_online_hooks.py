@@ -1,4 +1,5 @@
 """Quality curves are right, and the training does not notice them."""
+
 import json
 import random
 from pathlib import Path
@@ -35,10 +36,13 @@ def one_thread():
 def state_of(runner):
     """All weights, buffers, momenta and random states after a run."""
     optimizer = runner.optim_wrapper.optimizer
-    return (runner.model.state_dict(),
-            [s['momentum_buffer'] for s in optimizer.state.values()],
-            torch.get_rng_state(), np.random.get_state()[1].tolist(),
-            random.getstate())
+    return (
+        runner.model.state_dict(),
+        [s['momentum_buffer'] for s in optimizer.state.values()],
+        torch.get_rng_state(),
+        np.random.get_state()[1].tolist(),
+        random.getstate(),
+    )
 
 
 def modes_of(model):
@@ -63,11 +67,14 @@ def test_a_run_is_bit_by_bit_the_same(name, tmp_path):
 
 @pytest.mark.parametrize('k', [5, 20])
 def test_the_score_is_that_of_a_plain_loop(k, tmp_path):
-    hooks = dict(knn=dict(ALL['online_knn'], num_train=150, num_test=55, k=k,
-                          temperature=.1))
+    hooks = dict(
+        knn=dict(ALL['online_knn'], num_train=150, num_test=55, k=k, temperature=0.1)
+    )
     runner = run(tmp_path, hooks, 'DisCo', images=240)
-    train, test = (sample.loader.dataset.indices for sample in (
-        runner.val_loop.train, runner.val_loop.test))
+    train, test = (
+        sample.loader.dataset.indices
+        for sample in (runner.val_loop.train, runner.val_loop.test)
+    )
     assert len(set(train) | set(test)) == 150 + 55
     data = runner.train_dataloader.dataset
     backbone = runner.model.backbone
@@ -82,15 +89,15 @@ def test_the_score_is_that_of_a_plain_loop(k, tmp_path):
     bank = [(feature(i), int(data.labels[i])) for i in train]
     for i in test:
         query = feature(i)
-        near = sorted((float(
-            query @ f / np.linalg.norm(query) / np.linalg.norm(f)), label)
-            for f, label in bank)[-k:]
+        near = sorted(
+            (float(query @ f / np.linalg.norm(query) / np.linalg.norm(f)), label)
+            for f, label in bank
+        )[-k:]
         votes = np.zeros(10)
         for cosine, label in near:
-            votes[label] += np.exp(cosine / .1)
+            votes[label] += np.exp(cosine / 0.1)
         hits += votes.argmax() == data.labels[i]
-    assert logged(runner, 'val/knn_top1')[-1] == pytest.approx(
-        100 * hits / 55)
+    assert logged(runner, 'val/knn_top1')[-1] == pytest.approx(100 * hits / 55)
     assert hits > 15  # chance is five
 
 
@@ -102,62 +109,94 @@ def test_quality_is_of_the_sample(tmp_path):
     shares = np.linalg.svd(part, compute_uv=False)
     shares = shares / shares.sum() + 1e-7
     assert logged(runner, 'val/rank_me')[-1] == pytest.approx(
-        np.exp(-(shares * np.log(shares)).sum()), rel=1e-4)
+        np.exp(-(shares * np.log(shares)).sum()), rel=1e-4
+    )
     unit = part / np.linalg.norm(part, axis=1, keepdims=True)
-    potentials = [np.exp(-2 * ((a - b)**2).sum())
-                  for i, a in enumerate(unit) for b in unit[:i]]
+    potentials = [
+        np.exp(-2 * ((a - b) ** 2).sum()) for i, a in enumerate(unit) for b in unit[:i]
+    ]
     assert logged(runner, 'val/uniformity')[-1] == pytest.approx(
-        np.log(np.mean(potentials)), rel=1e-3)
+        np.log(np.mean(potentials)), rel=1e-3
+    )
     apart = logged(runner, 'val/alignment')
     assert len(apart) == 2 and 0 < min(apart) <= max(apart) < 2
 
 
 def test_samples_have_all_classes_alike(tmp_path):
-    runner = run(tmp_path, dict(knn=dict(
-        type='OnlineKNNHook', num_train=100, num_test=20)), images=600,
-        epochs=1)
+    runner = run(
+        tmp_path,
+        dict(knn=dict(type='OnlineKNNHook', num_train=100, num_test=20)),
+        images=600,
+        epochs=1,
+    )
     loop = runner.val_loop
     assert loop.train.labels.bincount().tolist() == [10] * 10
     assert loop.test.labels.bincount().tolist() == [2] * 10
-    again = run(tmp_path / 'again', dict(knn=dict(
-        type='OnlineKNNHook', num_train=100, num_test=20)), images=600,
-        epochs=1).val_loop
-    assert (again.train.loader.dataset.indices
-            == loop.train.loader.dataset.indices)
+    again = run(
+        tmp_path / 'again',
+        dict(knn=dict(type='OnlineKNNHook', num_train=100, num_test=20)),
+        images=600,
+        epochs=1,
+    ).val_loop
+    assert again.train.loader.dataset.indices == loop.train.loader.dataset.indices
 
 
 def test_data_sets_of_its_own_and_interval(tmp_path):
     """Also the last epoch is scored, whatever the interval."""
     own = dict(type='IDXImages', data_root=DEMO)
-    runner = run(tmp_path, dict(knn=dict(
-        ALL['online_knn'], train=dict(own, split='train', stop=90),
-        test=dict(own, split='test', stop=7), interval=2)), epochs=3,
-        dataset='IDXImages')
+    runner = run(
+        tmp_path,
+        dict(
+            knn=dict(
+                ALL['online_knn'],
+                train=dict(own, split='train', stop=90),
+                test=dict(own, split='test', stop=7),
+                interval=2,
+            )
+        ),
+        epochs=3,
+        dataset='IDXImages',
+    )
     loop = runner.val_loop
     assert len(loop.train) == 30 and len(loop.test) == 7
     assert sorted(loop.test.labels.tolist()) == sorted(
-        DATASETS.build(dict(own, split='test', stop=7)).labels.tolist())
+        DATASETS.build(dict(own, split='test', stop=7)).labels.tolist()
+    )
     assert len(logged(runner, 'val/knn_top1')) == 2
-    lines = [json.loads(line) for line in next(
-        tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for line in next(tmp_path.glob('*/vis_data/scalars.json'))
+        .read_text()
+        .splitlines()
+    ]
     assert [line['step'] for line in lines if 'knn_top1' in line] == [2, 3]
 
 
 def test_iterations_may_be_counted(tmp_path):
     from mmengine.runner import Runner
+
     runner = Runner(
-        model_of('MoCo'), str(tmp_path), experiment_name='iterations',
+        model_of('MoCo'),
+        str(tmp_path),
+        experiment_name='iterations',
         train_dataloader=dict(
             dataset=dict(type='LabelledItems', data_root=DEMO, stop=48),
-            sampler=dict(type='InfiniteSampler', seed=0), batch_size=8,
-            num_workers=0, collate_fn=dict(type='default_collate')),
+            sampler=dict(type='InfiniteSampler', seed=0),
+            batch_size=8,
+            num_workers=0,
+            collate_fn=dict(type='default_collate'),
+        ),
         train_cfg=dict(by_epoch=False, max_iters=5, val_interval=100),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=.05)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
         default_hooks=dict(
-            ALL, online_knn=dict(ALL['online_knn'], interval=2),
-            checkpoint=dict(type='CheckpointHook', by_epoch=False)),
-        log_processor=dict(by_epoch=False), log_level='WARNING',
-        default_scope='mmpretrain')
+            ALL,
+            online_knn=dict(ALL['online_knn'], interval=2),
+            checkpoint=dict(type='CheckpointHook', by_epoch=False),
+        ),
+        log_processor=dict(by_epoch=False),
+        log_level='WARNING',
+        default_scope='mmpretrain',
+    )
     runner.train()
     assert len(logged(runner, 'val/knn_top1')) == 3  # 2, 4 and 5
     assert len(logged(runner, 'val/alignment')) == 3
@@ -174,21 +213,18 @@ class Scores(OnlineKNNHook):
 
 def test_the_best_is_kept_also_across_a_resume(tmp_path):
     HOOKS.register_module(module=Scores, force=True)
-    hooks, best = dict(knn=dict(type='Scores', **SMALL)), dict(
-        save_best='knn_top1')
-    Scores.told = [40., 60., 50.]
+    hooks, best = dict(knn=dict(type='Scores', **SMALL)), dict(save_best='knn_top1')
+    Scores.told = [40.0, 60.0, 50.0]
     run(tmp_path, hooks, epochs=3, checkpoint=best)
-    kept, = tmp_path.glob('best*.pth')
+    (kept,) = tmp_path.glob('best*.pth')
     assert kept.name == 'best_knn_top1_epoch_2.pth'
     weights = torch.load(kept, weights_only=False)['state_dict']
     then = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
     assert then['meta']['epoch'] == 2
-    assert all(torch.equal(weights[k], v)
-               for k, v in then['state_dict'].items())
-    Scores.told = [55., 70.]  # of epochs 4 and 5
-    run(tmp_path, hooks, epochs=5, checkpoint=best,
-        resume=tmp_path / 'epoch_3.pth')
-    kept, = tmp_path.glob('best*.pth')
+    assert all(torch.equal(weights[k], v) for k, v in then['state_dict'].items())
+    Scores.told = [55.0, 70.0]  # of epochs 4 and 5
+    run(tmp_path, hooks, epochs=5, checkpoint=best, resume=tmp_path / 'epoch_3.pth')
+    (kept,) = tmp_path.glob('best*.pth')
     assert kept.name == 'best_knn_top1_epoch_5.pth'
 
 
@@ -198,15 +234,19 @@ def test_a_resumed_probe_goes_on(name, tmp_path):
     whole = run(tmp_path / 'whole', hooks, name, epochs=4)
     saved = torch.load(tmp_path / 'whole' / 'epoch_4.pth', weights_only=False)
     run(tmp_path / 'part', hooks, name, epochs=2)
-    part = run(tmp_path / 'part', hooks, name, epochs=4,
-               resume=tmp_path / 'part' / 'epoch_2.pth')
+    part = run(
+        tmp_path / 'part',
+        hooks,
+        name,
+        epochs=4,
+        resume=tmp_path / 'part' / 'epoch_2.pth',
+    )
     again = torch.load(tmp_path / 'part' / 'epoch_4.pth', weights_only=False)
     for key, value in saved['online_probe']['network'].items():
         assert torch.equal(value, again['online_probe']['network'][key]), key
     assert saved['online_probe']['network']['1.weight'].abs().sum() > 0
     # the checkpoint of epoch 2 is from before its score, as mmengine has it
-    assert logged(whole, 'val/probe_top1')[2:] == logged(
-        part, 'val/probe_top1')[1:]
+    assert logged(whole, 'val/probe_top1')[2:] == logged(part, 'val/probe_top1')[1:]
 
 
 def test_the_probe_is_logged_when_the_log_is_written(tmp_path):
@@ -223,24 +263,23 @@ def test_the_probe_is_logged_when_the_log_is_written(tmp_path):
 
 def test_a_probe_is_softmax_regression_of_standardised_features():
     random = np.random.RandomState(0)
-    probe = Probe(6, 3, .2, torch.device('cpu'))
+    probe = Probe(6, 3, 0.2, torch.device('cpu'))
     weight, bias = np.zeros((3, 6)), np.zeros(3)
     speed = [np.zeros((3, 6)), np.zeros(3)]
     for _ in range(4):
         features = random.randn(9, 6) * 5 + 2
         labels = random.randint(3, size=9)
         features[:, 0] += 9 * labels
-        hits = probe.learn(torch.from_numpy(features).float(),
-                           torch.from_numpy(labels))
+        hits = probe.learn(torch.from_numpy(features).float(), torch.from_numpy(labels))
         x = (features - features.mean(0)) / np.sqrt(features.var(0) + 1e-5)
         logits = x @ weight.T + bias
         assert int(hits) == (logits.argmax(1) == labels).sum()
         error = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         error[range(9), labels] -= 1
         for i, gradient in enumerate((error.T @ x / 9, error.mean(0))):
-            speed[i] = .9 * speed[i] + gradient
-        weight -= .2 * speed[0]
-        bias -= .2 * speed[1]
+            speed[i] = 0.9 * speed[i] + gradient
+        weight -= 0.2 * speed[0]
+        bias -= 0.2 * speed[1]
     linear = probe.network[1]
     np.testing.assert_allclose(linear.weight.detach(), weight, atol=1e-5)
     np.testing.assert_allclose(linear.bias.detach(), bias, atol=1e-5)
@@ -256,12 +295,11 @@ def test_the_probe_sees_the_first_view(name):
         assert watch.take() is None
         model(views, None, mode='loss')
         features = watch.take()
-        batch = views[0] if name != 'SimCLR' else torch.stack(
-            views, 1).flatten(0, 1)
+        batch = views[0] if name != 'SimCLR' else torch.stack(views, 1).flatten(0, 1)
         wanted = model.backbone(batch)[-1].mean((2, 3))  # by its BN
         torch.testing.assert_close(
-            features, wanted[::2] if name == 'SimCLR' else wanted,
-            rtol=1e-5, atol=1e-5)
+            features, wanted[::2] if name == 'SimCLR' else wanted, rtol=1e-5, atol=1e-5
+        )
         assert not features.requires_grad
     watch.remove()
     model(views, None, mode='loss')
@@ -283,36 +321,47 @@ class Unlabelled(IDXImages):
 def test_without_labels_all_is_as_before(tmp_path):
     runner = run(tmp_path, ALL, 'DisCo', dataset='Unlabelled')
     assert runner.val_loop is None
-    assert not any('probe' in key or key.startswith('val/')
-                   for key in runner.message_hub.log_scalars)
+    assert not any(
+        'probe' in key or key.startswith('val/')
+        for key in runner.message_hub.log_scalars
+    )
     images = dict(type='Unlabelled', data_root=DEMO, stop=30)
-    with pytest.raises(ValueError, match='train of OnlineKNNHook: Unlabelled '
-                       'has no labels'):
-        run(tmp_path / 'asked', dict(knn=dict(
-            ALL['online_knn'], train=images, test=images)))
+    with pytest.raises(
+        ValueError, match='train of OnlineKNNHook: Unlabelled has no labels'
+    ):
+        run(
+            tmp_path / 'asked',
+            dict(knn=dict(ALL['online_knn'], train=images, test=images)),
+        )
 
 
 def teacher_run(tmp_path, features, labels):
     """What is told of a teacher with these features."""
     lines = []
-    logger = SimpleNamespace(**{
-        level: lambda text, level=level: lines.append((level, text))
-        for level in ('info', 'warning')})
+    logger = SimpleNamespace(
+        **{
+            level: lambda text, level=level: lines.append((level, text))
+            for level in ('info', 'warning')
+        }
+    )
     loop = object.__new__(OnlineLoop)
     loop.train = loop.test = range(len(labels))
-    loop.k, loop.temperature, loop.num_classes = 1, .07, 4
+    loop.k, loop.temperature, loop.num_classes = 1, 0.07, 4
     loop.features = lambda network, encode: SimpleNamespace(
-        train=features[0], train_labels=labels, test=features[1],
-        test_labels=labels)
+        train=features[0], train_labels=labels, test=features[1], test_labels=labels
+    )
     scalars = {}
     runner = SimpleNamespace(
-        model=SimpleNamespace(teacher=nn.Identity()), val_loop=loop,
-        _resume=False, logger=logger, message_hub=SimpleNamespace(
-            update_scalar=scalars.__setitem__))
+        model=SimpleNamespace(teacher=nn.Identity()),
+        val_loop=loop,
+        _resume=False,
+        logger=logger,
+        message_hub=SimpleNamespace(update_scalar=scalars.__setitem__),
+    )
     TeacherKNNHook().before_train(runner)
     runner._resume = True
     TeacherKNNHook().before_train(runner)
-    (level, text), = lines  # not in a resumed run
+    ((level, text),) = lines  # not in a resumed run
     assert '\n' not in text
     return level, text, scalars['val/teacher_knn_top1']
 
@@ -357,11 +406,14 @@ def test_rows_of_the_first_view():
     assert rows_of(views[0], torch.zeros(3, 3, 2, 2)) is None
 
 
-@pytest.mark.parametrize('settings, words', [
-    (dict(train=dict()), 'only one of train and test'),
-    (dict(num_test=0), 'num_test=0.*too low'),
-    (dict(interval=-1), 'interval=-1.*too low'),
-])
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(train=dict()), 'only one of train and test'),
+        (dict(num_test=0), 'num_test=0.*too low'),
+        (dict(interval=-1), 'interval=-1.*too low'),
+    ],
+)
 def test_bad_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         OnlineKNNHook(**settings)
@@ -370,7 +422,6 @@ def test_bad_settings_are_refused(settings, words):
 def test_views_and_other_evaluations_are_refused(tmp_path):
     @DATASETS.register_module(force=True)
     class InViews(IDXImages):
-
         def __getitem__(self, index):
             return dict(inputs=[self.images[index]] * 2)
 
@@ -387,15 +438,17 @@ def test_the_hooks_of_imagenet_are_taken_over(tmp_path):
         f"_base_ = ['{ROOT}/configs/disco/r50_r18.py',\n"
         f"          '{ROOT}/configs/_base_/online_eval.py']\n"
         'default_hooks = dict(checkpoint=dict(save_best="knn_top1"), '
-        '**_base_.online_hooks)\n')
+        '**_base_.online_hooks)\n'
+    )
     hooks = Config.fromfile(path).default_hooks
     assert hooks.checkpoint.save_best == 'knn_top1'
     assert hooks.checkpoint.backend_args.backend == 'atomic'
     hook = HOOKS.build(hooks.online_knn)
     assert hook.train['data_prefix'] == 'train' and hook.sizes == (10000, 2000)
-    assert [HOOKS.build(hooks[key]).__class__.__name__ for key in (
-        'online_probe', 'feature_quality', 'teacher_knn')] == [
-            'OnlineProbeHook', 'FeatureQualityHook', 'TeacherKNNHook']
+    assert [
+        HOOKS.build(hooks[key]).__class__.__name__
+        for key in ('online_probe', 'feature_quality', 'teacher_knn')
+    ] == ['OnlineProbeHook', 'FeatureQualityHook', 'TeacherKNNHook']
     assert Path(hook.test['data_root']).parts == ('data', 'imagenet')
 
 

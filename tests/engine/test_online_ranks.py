@@ -1,4 +1,5 @@
 """Two ranks score as one process does, whatever the number of images."""
+
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -19,21 +20,23 @@ TOTALS = (2, 7, 10)
 def score():
     """Features, kNN and a probe's weights of odd numbers of images."""
     from types import SimpleNamespace
+
     model = model_of('MoCo').train()
     data = DATASETS.build(dict(type='IDXImages', data_root=DEMO, stop=200))
     chosen = balanced_indices(data.labels, 58, 3)
-    samples = [Sample(data, data.labels, part, 4, 0)
-               for part in (chosen[13:], chosen[:13])]
-    loop = OnlineLoop(SimpleNamespace(model=model), *samples, 5, .07)
+    samples = [
+        Sample(data, data.labels, part, 4, 0) for part in (chosen[13:], chosen[:13])
+    ]
+    loop = OnlineLoop(SimpleNamespace(model=model), *samples, 5, 0.07)
     features = loop.features(model.backbone, model.backbone)
     return features, loop.knn_top1(features)
 
 
 def probe(features, labels, rank, world):
     """Weights after three steps on all ranks' rows."""
-    learner = Probe(features.size(1), 10, .1, features.device)
+    learner = Probe(features.size(1), 10, 0.1, features.device)
     learner.network[0] = torch.nn.Identity()  # no statistics of a batch
-    learner.optimizer = torch.optim.SGD(learner.network.parameters(), lr=.1)
+    learner.optimizer = torch.optim.SGD(learner.network.parameters(), lr=0.1)
     for _ in range(3):
         learner.learn(features[rank::world], labels[rank::world])
     return learner.network[1].weight.detach()
@@ -41,10 +44,9 @@ def probe(features, labels, rank, world):
 
 def _rank(rank, port, path):
     torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     for total in TOTALS:
-        rows = torch.arange(3. * total).view(total, 3)
+        rows = torch.arange(3.0 * total).view(total, 3)
         assert torch.equal(gather_rows(rows[rank::2], total), rows)
     features, top1 = score()
     weight = probe(features.train[:44], features.train_labels[:44], rank, 2)
@@ -53,13 +55,13 @@ def _rank(rank, port, path):
 
 
 def test_two_ranks_equal_one(free_port, tmp_path):
-    mp.start_processes(_rank, args=(free_port, str(tmp_path)), nprocs=2,
-                       start_method=START)
+    mp.start_processes(
+        _rank, args=(free_port, str(tmp_path)), nprocs=2, start_method=START
+    )
     features, top1 = score()
     weight = probe(features.train[:44], features.train_labels[:44], 0, 1)
     for rank in range(2):
-        theirs, their_top1, their_weight = torch.load(
-            tmp_path / f'{rank}.pth')
+        theirs, their_top1, their_weight = torch.load(tmp_path / f'{rank}.pth')
         for mine, other in zip(features, theirs):
             torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
         assert features.train_labels.tolist() == theirs[1].tolist()

@@ -40,17 +40,18 @@ def events(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, 'Stream', Stream)
     monkeypatch.setattr(torch.cuda, 'stream', Use)
-    monkeypatch.setattr(torch.cuda, 'current_stream',
-                        lambda _: Stream(name='main'))
+    monkeypatch.setattr(torch.cuda, 'current_stream', lambda _: Stream(name='main'))
     monkeypatch.setattr(torch.Tensor, 'to', to)
     monkeypatch.setattr(
-        torch.Tensor, 'record_stream', lambda x, stream: log.append(
-            f'{x.flatten()[0]:.0f} is used on {stream.name}'))
+        torch.Tensor,
+        'record_stream',
+        lambda x, stream: log.append(f'{x.flatten()[0]:.0f} is used on {stream.name}'),
+    )
     return log
 
 
 def test_the_next_batch_is_on_its_way_before_this_one_is_used(events):
-    data = [torch.full((2, ), float(i)) for i in range(6)]
+    data = [torch.full((2,), float(i)) for i in range(6)]
     batches = []
     for batch in CudaPrefetcher(DataLoader(data, batch_size=2), CPU):
         events.append(f'train on {batch[0, 0]:.0f}')
@@ -58,18 +59,24 @@ def test_the_next_batch_is_on_its_way_before_this_one_is_used(events):
     assert torch.equal(torch.cat(batches), torch.stack(data))
     assert events == [
         'copy 0 on side',
-        'main waits for side', '0 is used on main', 'copy 2 on side',
+        'main waits for side',
+        '0 is used on main',
+        'copy 2 on side',
         'train on 0',
-        'main waits for side', '2 is used on main', 'copy 4 on side',
+        'main waits for side',
+        '2 is used on main',
+        'copy 4 on side',
         'train on 2',
-        'main waits for side', '4 is used on main', 'train on 4']
+        'main waits for side',
+        '4 is used on main',
+        'train on 4',
+    ]
 
 
 def test_nested_batches_and_no_batches(events):
     sample = object()
-    batch = dict(inputs=[torch.zeros(1), (torch.ones(1), )],
-                 data_samples=[sample, None])
-    (out, ) = CudaPrefetcher([batch], CPU)
+    batch = dict(inputs=[torch.zeros(1), (torch.ones(1),)], data_samples=[sample, None])
+    (out,) = CudaPrefetcher([batch], CPU)
     assert events[:2] == ['copy 0 on side', 'copy 1 on side']
     assert torch.equal(out['inputs'][1][0], torch.ones(1))
     assert out['data_samples'] == [sample, None]
@@ -93,10 +100,15 @@ def test_the_hook_wraps_on_cuda_only(monkeypatch):
     def run(device, loop):
         warnings = []
         weight = SimpleNamespace(device=torch.device(device))
-        HOOKS.build(dict(type='PrefetchHook')).before_train(SimpleNamespace(
-            model=SimpleNamespace(parameters=lambda: iter([weight])),
-            train_loop=loop, logger=SimpleNamespace(warning=warnings.append)))
+        HOOKS.build(dict(type='PrefetchHook')).before_train(
+            SimpleNamespace(
+                model=SimpleNamespace(parameters=lambda: iter([weight])),
+                train_loop=loop,
+                logger=SimpleNamespace(warning=warnings.append),
+            )
+        )
         return warnings
+
     run('cpu', loop)
     assert loop.dataloader is loader
     run('cuda:0', loop)

@@ -1,4 +1,5 @@
 """Each row of the table of docs/resume.md."""
+
 import math
 import os
 
@@ -16,48 +17,80 @@ COSINE = dict(type='CosineAnnealingLR', by_epoch=True)
 SCHEDULES = dict(
     by_epoch=[COSINE],
     by_iteration=[dict(COSINE, convert_to_iter_based=True)],
-    warm_up=[dict(type='LinearLR', start_factor=.1, by_epoch=False, end=6),
-             dict(COSINE, convert_to_iter_based=True)],
+    warm_up=[
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=6),
+        dict(COSINE, convert_to_iter_based=True),
+    ],
     warm_up_of_epochs=[
-        dict(type='LinearLR', start_factor=.1, by_epoch=True, end=1,
-             convert_to_iter_based=True),
-        dict(COSINE, begin=1, convert_to_iter_based=True)],
+        dict(
+            type='LinearLR',
+            start_factor=0.1,
+            by_epoch=True,
+            end=1,
+            convert_to_iter_based=True,
+        ),
+        dict(COSINE, begin=1, convert_to_iter_based=True),
+    ],
     steps=[dict(type='MultiStepLR', milestones=[1, 3], by_epoch=True)],
-    halvings=[dict(type='StepLR', step_size=3, gamma=.5, by_epoch=False)],
+    halvings=[dict(type='StepLR', step_size=3, gamma=0.5, by_epoch=False)],
     polynomial=[dict(type='PolyLR', power=2, by_epoch=False)],
-    one_cycle=[dict(type='OneCycleLR', eta_max=.3, total_steps=25,
-                    by_epoch=False)],
-    decay=[COSINE, dict(
-        type='CosineAnnealingParamScheduler', param_name='weight_decay',
-        eta_min_ratio=10., by_epoch=True, convert_to_iter_based=True)])
+    one_cycle=[dict(type='OneCycleLR', eta_max=0.3, total_steps=25, by_epoch=False)],
+    decay=[
+        COSINE,
+        dict(
+            type='CosineAnnealingParamScheduler',
+            param_name='weight_decay',
+            eta_min_ratio=10.0,
+            by_epoch=True,
+            convert_to_iter_based=True,
+        ),
+    ],
+)
 
 
 @pytest.fixture
 def log(monkeypatch):
     """What is logged as a warning."""
     lines = []
-    monkeypatch.setattr(MMLogger, 'warning',
-                        lambda self, text, *_: lines.append(str(text)))
+    monkeypatch.setattr(
+        MMLogger, 'warning', lambda self, text, *_: lines.append(str(text))
+    )
     return lines
 
 
-@pytest.mark.parametrize('options', [
-    {},
-    {'optim_wrapper.accumulative_counts': 2},  # of five batches an epoch
-    {'optim_wrapper.accumulative_counts': 3},
-    {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=20),
-     'param_scheduler.1.by_epoch': False,
-     'param_scheduler.1.convert_to_iter_based': False,
-     'default_hooks.checkpoint.by_epoch': False,
-     'default_hooks.checkpoint.interval': 5,
-     'train_dataloader.sampler.type': 'InfiniteSampler',
-     'optim_wrapper.accumulative_counts': 2},
-    {'optim_wrapper.paramwise_cfg': dict(bias_decay_mult=0.)},
-    {'optim_wrapper.optimizer': dict(
-        _delete_=True, type='AdamW', lr=.01, weight_decay=.1)},
-    {'randomness.seed': None},  # the seed that was drawn goes on
-], ids=['plain', 'accumulation', 'accumulation of 3', 'iterations',
-        'two groups', 'AdamW', 'drawn seed'])
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'optim_wrapper.accumulative_counts': 2},  # of five batches an epoch
+        {'optim_wrapper.accumulative_counts': 3},
+        {
+            'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=20),
+            'param_scheduler.1.by_epoch': False,
+            'param_scheduler.1.convert_to_iter_based': False,
+            'default_hooks.checkpoint.by_epoch': False,
+            'default_hooks.checkpoint.interval': 5,
+            'train_dataloader.sampler.type': 'InfiniteSampler',
+            'optim_wrapper.accumulative_counts': 2,
+        },
+        {'optim_wrapper.paramwise_cfg': dict(bias_decay_mult=0.0)},
+        {
+            'optim_wrapper.optimizer': dict(
+                _delete_=True, type='AdamW', lr=0.01, weight_decay=0.1
+            )
+        },
+        {'randomness.seed': None},  # the seed that was drawn goes on
+    ],
+    ids=[
+        'plain',
+        'accumulation',
+        'accumulation of 3',
+        'iterations',
+        'two groups',
+        'AdamW',
+        'drawn seed',
+    ],
+)
 def test_an_unchanged_config_goes_on_bit_by_bit(tmp_path, log, options):
     whole = train(tmp_path, options)
     by_iter = 'default_hooks.checkpoint.by_epoch' in options
@@ -70,8 +103,7 @@ def test_an_unchanged_config_goes_on_bit_by_bit(tmp_path, log, options):
 
 
 @pytest.mark.parametrize('name', SCHEDULES)
-def test_more_epochs_are_trained_with_the_longer_schedule(
-        tmp_path, log, name):
+def test_more_epochs_are_trained_with_the_longer_schedule(tmp_path, log, name):
     schedule = {'param_scheduler': SCHEDULES[name]}
     more = {**schedule, 'train_cfg.max_epochs': 5}
     train(tmp_path / 'a', {**schedule, 'train_cfg.max_epochs': 2})
@@ -79,35 +111,42 @@ def test_more_epochs_are_trained_with_the_longer_schedule(
     whole = train(tmp_path / 'b', more)
     for setting in ('epoch', 'iter', 'lr', 'weight_decay', 'images'):
         assert values(resumed, setting) == values(whole, setting, 10)
-    line, = (line for line in log if 'resumed at' in line)
+    (line,) = (line for line in log if 'resumed at' in line)
     assert 'epoch 2, iteration 10, with max_epochs 2 -> 5' in line
 
 
 def test_a_learning_rate_is_followed(tmp_path, log):
     train(tmp_path)
-    resumed = train(tmp_path, {
-        'optim_wrapper.optimizer.lr': 2.,
-        'optim_wrapper.optimizer.weight_decay': .5,
-        'optim_wrapper.optimizer.momentum': .8}, tmp_path / 'epoch_2.pth')
+    resumed = train(
+        tmp_path,
+        {
+            'optim_wrapper.optimizer.lr': 2.0,
+            'optim_wrapper.optimizer.weight_decay': 0.5,
+            'optim_wrapper.optimizer.momentum': 0.8,
+        },
+        tmp_path / 'epoch_2.pth',
+    )
     for i, rate in zip(range(10, 20), values(resumed, 'lr')):
         expected = 2 * (1 + math.cos(math.pi * i / 20)) / 2
         assert rate == pytest.approx(expected, rel=1e-6)
-    assert set(values(resumed, 'weight_decay')) == {.5}
-    group, = resumed.optim_wrapper.optimizer.param_groups
-    assert group['momentum'] == .8
-    line, = (line for line in log if 'resumed at' in line)
-    assert 'lr 0.1 -> 2.0; momentum 0.9 -> 0.8; weight_decay 0.01 -> 0.5' in (
-        line)
+    assert set(values(resumed, 'weight_decay')) == {0.5}
+    (group,) = resumed.optim_wrapper.optimizer.param_groups
+    assert group['momentum'] == 0.8
+    (line,) = (line for line in log if 'resumed at' in line)
+    assert 'lr 0.1 -> 2.0; momentum 0.9 -> 0.8; weight_decay 0.01 -> 0.5' in (line)
 
 
 def test_groups_of_parameters_keep_their_own_rates(tmp_path):
-    paramwise = {'optim_wrapper.paramwise_cfg': dict(bias_lr_mult=.5)}
+    paramwise = {'optim_wrapper.paramwise_cfg': dict(bias_lr_mult=0.5)}
     train(tmp_path, paramwise)
-    resumed = train(tmp_path, {
-        **paramwise, 'optim_wrapper.optimizer.lr': 2.,
-        'param_scheduler': []}, tmp_path / 'epoch_2.pth')
-    assert sorted(group['lr'] for group in
-                  resumed.optim_wrapper.optimizer.param_groups) == [1., 2.]
+    resumed = train(
+        tmp_path,
+        {**paramwise, 'optim_wrapper.optimizer.lr': 2.0, 'param_scheduler': []},
+        tmp_path / 'epoch_2.pth',
+    )
+    assert sorted(
+        group['lr'] for group in resumed.optim_wrapper.optimizer.param_groups
+    ) == [1.0, 2.0]
 
 
 def test_the_momentum_of_the_optimizer_is_kept(tmp_path):
@@ -115,31 +154,43 @@ def test_the_momentum_of_the_optimizer_is_kept(tmp_path):
     saved = torch.load(tmp_path / 'epoch_3.pth', weights_only=False)
     moved = saved['optimizer']['state'][0]['momentum_buffer'].clone()
     weight = saved['state_dict']['layer.weight'].clone()
-    resumed = train(tmp_path, {
-        'optim_wrapper.optimizer.lr': 1., 'train_dataloader.batch_size': 20,
-        'optim_wrapper.optimizer.weight_decay': 0., 'param_scheduler': []},
-        tmp_path / 'epoch_3.pth')
+    resumed = train(
+        tmp_path,
+        {
+            'optim_wrapper.optimizer.lr': 1.0,
+            'train_dataloader.batch_size': 20,
+            'optim_wrapper.optimizer.weight_decay': 0.0,
+            'param_scheduler': [],
+        },
+        tmp_path / 'epoch_3.pth',
+    )
     rows = torch.from_numpy(resumed.train_dataloader.dataset.rows)
     bias = saved['state_dict']['layer.bias']
     error = rows @ weight.T + bias - 1  # one batch of all rows
     gradient = 2 * error.T @ rows / error.numel()
     torch.testing.assert_close(
-        resumed.model.layer.weight.data, weight - (.9 * moved + gradient))
+        resumed.model.layer.weight.data, weight - (0.9 * moved + gradient)
+    )
 
 
-@pytest.mark.parametrize('options, length', [
-    ({'train_dataloader.batch_size': 2}, 10),
-    ({'train_dataloader.batch_size': 10}, 2),
-    ({'train_dataloader.dataset.num': 28}, 7)])
+@pytest.mark.parametrize(
+    'options, length',
+    [
+        ({'train_dataloader.batch_size': 2}, 10),
+        ({'train_dataloader.batch_size': 10}, 2),
+        ({'train_dataloader.dataset.num': 28}, 7),
+    ],
+)
 def test_the_schedule_ends_with_the_training_whatever_the_batch(
-        tmp_path, log, options, length):
+    tmp_path, log, options, length
+):
     train(tmp_path / 'a')
     resumed = train(tmp_path / 'a', options, tmp_path / 'a' / 'epoch_2.pth')
     whole = train(tmp_path / 'b', options)
     for setting in ('epoch', 'iter', 'lr', 'images'):
         assert values(resumed, setting) == values(whole, setting, 2 * length)
     assert resumed.iter == resumed.max_iters == 4 * length
-    line, = (line for line in log if 'resumed at' in line)
+    (line,) = (line for line in log if 'resumed at' in line)
     assert f'epoch_length 5 -> {length}' in line
 
 
@@ -152,56 +203,76 @@ def test_another_number_of_ranks_is_named(tmp_path, log):
     torch.save(saved, path)
     resumed = train(tmp_path, {}, path)
     assert values(resumed, 'iter') == list(range(10, 20))
-    line, = (line for line in log if 'resumed at' in line)
+    (line,) = (line for line in log if 'resumed at' in line)
     assert 'epoch_length 3 -> 5; ranks 2 -> 1' in line
 
 
 def test_accumulation_is_followed(tmp_path, log):
     train(tmp_path, {'optim_wrapper.accumulative_counts': 2})
-    train(tmp_path, {'optim_wrapper.accumulative_counts': 3},
-          tmp_path / 'epoch_1.pth')  # after 5 batches
+    train(
+        tmp_path, {'optim_wrapper.accumulative_counts': 3}, tmp_path / 'epoch_1.pth'
+    )  # after 5 batches
     assert any('accumulative_counts 2 -> 3' in line for line in log)
-    assert any('does not have the gradients of 2 of 3' in line
-               for line in log)
+    assert any('does not have the gradients of 2 of 3' in line for line in log)
 
 
 def test_a_seed_is_followed(tmp_path, log):
     train(tmp_path / 'a')
-    resumed = train(tmp_path / 'a', {'randomness.seed': 1},
-                    tmp_path / 'a' / 'epoch_2.pth')
+    resumed = train(
+        tmp_path / 'a', {'randomness.seed': 1}, tmp_path / 'a' / 'epoch_2.pth'
+    )
     whole = train(tmp_path / 'b', {'randomness.seed': 1})
     assert resumed.seed == 1
     assert values(resumed, 'images') == values(whole, 'images', 10)
     assert any('seed 0 -> 1' in line for line in log)
 
 
-@pytest.mark.parametrize('interval, name, epoch', [
-    (7, 'iter_7.pth', 1), (2, 'iter_2.pth', 0), (5, 'iter_10.pth', 2)])
-def test_an_epoch_is_neither_overrun_nor_halved(tmp_path, log, interval,
-                                                name, epoch):
-    options = {'default_hooks.checkpoint.by_epoch': False,
-               'default_hooks.checkpoint.interval': interval}
+@pytest.mark.parametrize(
+    'interval, name, epoch',
+    [(7, 'iter_7.pth', 1), (2, 'iter_2.pth', 0), (5, 'iter_10.pth', 2)],
+)
+def test_an_epoch_is_neither_overrun_nor_halved(tmp_path, log, interval, name, epoch):
+    options = {
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': interval,
+    }
     whole = train(tmp_path, options)
     resumed = train(tmp_path, options, tmp_path / name)
     for setting in ('epoch', 'iter', 'lr', 'images'):
         assert values(resumed, setting) == values(whole, setting, 5 * epoch)
-    line, = (line for line in log if 'resumed at' in line)
-    assert (f'epoch {epoch} done' if interval == 5 else
-            f'epoch {epoch + 1} begun anew, of which the checkpoint has 2 of '
-            '5') in line
+    (line,) = (line for line in log if 'resumed at' in line)
+    assert (
+        f'epoch {epoch} done'
+        if interval == 5
+        else f'epoch {epoch + 1} begun anew, of which the checkpoint has 2 of 5'
+    ) in line
 
 
-@pytest.mark.parametrize('options, words', [
-    ({'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=.1)},
-     'of a run with SGD, the config has AdamW'),
-    ({'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=20)},
-     'a run with EpochBasedTrainLoop, the config has IterBasedTrainLoop'),
-    ({'train_cfg.max_epochs': 1},
-     'has epoch 2, train_cfg.max_epochs is 1: set it to more'),
-    ({'optim_wrapper.paramwise_cfg': dict(bias_decay_mult=0.)},
-     'has 1 groups of parameters, the config makes 2'),
-    ({'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='x')]},
-     'depends on the scores')])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        (
+            {'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=0.1)},
+            'of a run with SGD, the config has AdamW',
+        ),
+        (
+            {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=20)},
+            'a run with EpochBasedTrainLoop, the config has IterBasedTrainLoop',
+        ),
+        (
+            {'train_cfg.max_epochs': 1},
+            'has epoch 2, train_cfg.max_epochs is 1: set it to more',
+        ),
+        (
+            {'optim_wrapper.paramwise_cfg': dict(bias_decay_mult=0.0)},
+            'has 1 groups of parameters, the config makes 2',
+        ),
+        (
+            {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='x')]},
+            'depends on the scores',
+        ),
+    ],
+)
 def test_what_can_not_be_followed_is_refused(tmp_path, options, words):
     train(tmp_path, {'train_cfg.max_epochs': 2})
     before = (tmp_path / 'epoch_2.pth').read_bytes()
@@ -236,13 +307,14 @@ def test_the_best_checkpoint_of_another_folder_stays(tmp_path):
     path = tmp_path / 'a' / 'epoch_2.pth'
     saved = torch.load(path, weights_only=False)
     saved['message_hub']['runtime_info'].update(
-        best_ckpt=str(best), best_score=.5, keep_ckpt_ids=[1, 2])
+        best_ckpt=str(best), best_score=0.5, keep_ckpt_ids=[1, 2]
+    )
     torch.save(saved, path)
     (tmp_path / 'b').mkdir()
     (tmp_path / 'b' / 'epoch_1.pth').write_text('ours')
     other = train(tmp_path / 'b', {}, path)
     info = other.message_hub.runtime_info
-    assert info['best_ckpt'] is None and info['best_score'] == .5
+    assert info['best_ckpt'] is None and info['best_score'] == 0.5
     assert 'keep_ckpt_ids' not in info
     same = train(tmp_path / 'a', {}, path).message_hub.runtime_info
     assert same['best_ckpt'] == str(best) and same['keep_ckpt_ids'] == [1, 2]
@@ -251,30 +323,30 @@ def test_the_best_checkpoint_of_another_folder_stays(tmp_path):
 def _rank(rank, port, folder):
     torch.set_num_threads(1)
     os.environ.update(LOCAL_RANK=str(rank))
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     options = {
-        'launcher': 'pytorch', 'train_dataloader.batch_size': 2,
+        'launcher': 'pytorch',
+        'train_dataloader.batch_size': 2,
         'optim_wrapper.accumulative_counts': 2,
         'model_wrapper_cfg': dict(
-            type='GlooDistributedDataParallel', device_ids=None,
-            broadcast_buffers=False)}
+            type='GlooDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        ),
+    }
     whole = train(folder, options).model.module.state_dict()
     dist.barrier()
     resumed = train(folder, options, f'{folder}/epoch_1.pth')
-    torch.save((whole, resumed.model.module.state_dict()),
-               f'{folder}/{rank}.pt')
+    torch.save((whole, resumed.model.module.state_dict()), f'{folder}/{rank}.pt')
     dist.destroy_process_group()
 
 
 def test_two_ranks_go_on_between_two_steps(free_port, tmp_path):
     """Each has gradients of its own, the checkpoint is one's."""
-    mp.start_processes(_rank, args=(free_port, str(tmp_path)), nprocs=2,
-                       start_method=START)
+    mp.start_processes(
+        _rank, args=(free_port, str(tmp_path)), nprocs=2, start_method=START
+    )
     alone = train(tmp_path / 'alone', {'optim_wrapper.accumulative_counts': 2})
     for rank in range(2):
         whole, resumed = torch.load(tmp_path / f'{rank}.pt')
         for key, value in whole.items():
             torch.testing.assert_close(resumed[key], value)
-            torch.testing.assert_close(
-                resumed[key], alone.model.state_dict()[key])
+            torch.testing.assert_close(resumed[key], alone.model.state_dict()[key])

@@ -1,4 +1,5 @@
 """Losses and weights that are not finite stop a run; constant signals warn."""
+
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -21,7 +22,6 @@ ITERS = 3  # of an epoch
 
 
 class BadGradient(torch.autograd.Function):
-
     @staticmethod
     def forward(ctx, x):
         return x.clone()
@@ -43,7 +43,7 @@ class Toy(BaseModel):
         self.step += 1
         now = self.kind if self.step == self.at else None
         loss = self.norm(self.layer(inputs)).square().mean()
-        factor = now if isinstance(now, float) else 1.
+        factor = now if isinstance(now, float) else 1.0
         if now == 'gradient':
             loss = BadGradient.apply(loss)
         if now == 'statistics':
@@ -51,28 +51,53 @@ class Toy(BaseModel):
         return dict(loss_ssl=loss, loss_distill=loss * factor)
 
 
-def train(work_dir, model=None, hook=None, iters=None, epochs=3, late=False,
-          resume=None, custom=None, **wrapper):
-    data = [dict(inputs=torch.randn(
-        2, generator=torch.Generator().manual_seed(i))) for i in range(12)]
-    saves = (dict(interval=1) if iters is None else
-             dict(interval=2, by_epoch=False))
-    hooks = dict(signals=hook or dict(type='SignalHook'), checkpoint=dict(
-        type='CheckpointHook', max_keep_ckpts=3, **saves))
+def train(
+    work_dir,
+    model=None,
+    hook=None,
+    iters=None,
+    epochs=3,
+    late=False,
+    resume=None,
+    custom=None,
+    **wrapper,
+):
+    data = [
+        dict(inputs=torch.randn(2, generator=torch.Generator().manual_seed(i)))
+        for i in range(12)
+    ]
+    saves = dict(interval=1) if iters is None else dict(interval=2, by_epoch=False)
+    hooks = dict(
+        signals=hook or dict(type='SignalHook'),
+        checkpoint=dict(type='CheckpointHook', max_keep_ckpts=3, **saves),
+    )
     if late:
         hooks['runtime_info'] = dict(type='LateLogHook')
     runner = Runner(
-        model or Toy(), str(work_dir), default_scope='mmpretrain',
-        experiment_name=f'{work_dir}'.replace('/', '_'), log_level='ERROR',
+        model or Toy(),
+        str(work_dir),
+        default_scope='mmpretrain',
+        experiment_name=f'{work_dir}'.replace('/', '_'),
+        log_level='ERROR',
         train_dataloader=dict(
-            dataset=data, batch_size=4, num_workers=0,
+            dataset=data,
+            batch_size=4,
+            num_workers=0,
             sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='default_collate')),
-        train_cfg=(dict(by_epoch=True, max_epochs=epochs) if iters is None
-                   else dict(by_epoch=False, max_iters=iters)),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1), **wrapper),
-        default_hooks=hooks, custom_hooks=custom, randomness=dict(seed=0),
-        resume=bool(resume), load_from=resume and str(resume))
+            collate_fn=dict(type='default_collate'),
+        ),
+        train_cfg=(
+            dict(by_epoch=True, max_epochs=epochs)
+            if iters is None
+            else dict(by_epoch=False, max_iters=iters)
+        ),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1), **wrapper),
+        default_hooks=hooks,
+        custom_hooks=custom,
+        randomness=dict(seed=0),
+        resume=bool(resume),
+        load_from=resume and str(resume),
+    )
     runner.logger.warning = MagicMock()
     runner.train()
     return runner
@@ -89,11 +114,16 @@ def kept(folder):
 @pytest.mark.parametrize('late', [False, True])
 @pytest.mark.parametrize('value, words', [(NAN, 'nan'), (INF, 'inf')])
 def test_a_loss_that_is_no_number_stops_before_the_checkpoint(
-        value, words, late, tmp_path):
-    with pytest.raises(InputError, match=(
+    value, words, late, tmp_path
+):
+    with pytest.raises(
+        InputError,
+        match=(
             rf'^iteration 5: loss_distill is {words} \(loss_ssl is not\): .*'
             r'Lower optim_wrapper.optimizer.lr \(it is 0.1 now\), or .*'
-            'epoch_1.pth is from before$')):
+            'epoch_1.pth is from before$'
+        ),
+    ):
         train(tmp_path, Toy(value, at=5), late=late)
     assert kept(tmp_path) == ['epoch_1']
 
@@ -101,44 +131,58 @@ def test_a_loss_that_is_no_number_stops_before_the_checkpoint(
 def test_the_first_iteration_points_at_what_comes_in(tmp_path):
     model = Toy(NAN, at=1)
     model.teacher = nn.Identity()
-    with pytest.raises(InputError, match=(
+    with pytest.raises(
+        InputError,
+        match=(
             'iteration 1, the first: loss_distill .* look at the images, the '
-            'teacher, and at mean and std of the data_preprocessor')):
+            'teacher, and at mean and std of the data_preprocessor'
+        ),
+    ):
         train(tmp_path, model)
     assert kept(tmp_path) == []
 
 
-@pytest.mark.parametrize('kind, words', [
-    # at the last iteration of an epoch, whose loss is a number
-    ('gradient', r'after 6 iterations layer.weight is not finite, though'),
-    ('statistics', r'after 6 iterations norm.running_var is not finite'),
-])
+@pytest.mark.parametrize(
+    'kind, words',
+    [
+        # at the last iteration of an epoch, whose loss is a number
+        ('gradient', r'after 6 iterations layer.weight is not finite, though'),
+        ('statistics', r'after 6 iterations norm.running_var is not finite'),
+    ],
+)
 @pytest.mark.parametrize('iters', [None, 8])
 def test_weights_are_checked_before_a_checkpoint(kind, words, iters, tmp_path):
     with pytest.raises(InputError, match=words):
         train(tmp_path, Toy(kind, at=6), iters=iters)
-    assert kept(tmp_path) == (
-        ['epoch_1'] if iters is None else ['iter_2', 'iter_4'])
+    assert kept(tmp_path) == (['epoch_1'] if iters is None else ['iter_2', 'iter_4'])
 
 
 def test_gradients_are_named_where_their_norm_is_known(tmp_path):
-    with pytest.raises(InputError, match=(
+    with pytest.raises(
+        InputError,
+        match=(
             r'iteration 5: grad_norm is nan \(loss, loss_ssl, loss_distill '
-            r'are not\)')):
-        train(tmp_path, Toy('gradient', at=5), clip_grad=dict(max_norm=1.))
+            r'are not\)'
+        ),
+    ):
+        train(tmp_path, Toy('gradient', at=5), clip_grad=dict(max_norm=1.0))
 
 
 def test_a_step_that_a_loss_scale_skips_goes_on():
-    hub = SimpleNamespace(log_scalars={
-        'train/grad_norm': SimpleNamespace(current=lambda: INF)})
+    hub = SimpleNamespace(
+        log_scalars={'train/grad_norm': SimpleNamespace(current=lambda: INF)}
+    )
     amp = MagicMock(spec=AmpOptimWrapper)
     outputs = dict(loss=torch.ones(()))
     for wrapper, stops in ((amp, False), (MagicMock(), True)):
-        wrapper.get_lr.return_value = dict(lr=[.1])
+        wrapper.get_lr.return_value = dict(lr=[0.1])
         runner = SimpleNamespace(
-            message_hub=SimpleNamespace(
-                log_scalars=hub.log_scalars, runtime_info={}),
-            optim_wrapper=wrapper, iter=9, max_iters=99, model=nn.Identity())
+            message_hub=SimpleNamespace(log_scalars=hub.log_scalars, runtime_info={}),
+            optim_wrapper=wrapper,
+            iter=9,
+            max_iters=99,
+            model=nn.Identity(),
+        )
         hook = SignalHook(look_interval=99)
         hook._first, hook._every, hook._savers = 0, 1, []
         hook.is_last_train_iter = lambda _: False
@@ -150,12 +194,18 @@ def test_a_step_that_a_loss_scale_skips_goes_on():
 
 
 def test_losses_are_read_at_the_interval_where_steps_are_not_awaited(
-        tmp_path, monkeypatch):
+    tmp_path, monkeypatch
+):
     read = []
     original = SignalHook._bad_loss
-    monkeypatch.setattr(SignalHook, '_bad_loss', lambda self, runner: (
-        read.append((runner.iter, len(self._steps))),
-        original(self, runner))[1])
+    monkeypatch.setattr(
+        SignalHook,
+        '_bad_loss',
+        lambda self, runner: (
+            read.append((runner.iter, len(self._steps))),
+            original(self, runner),
+        )[1],
+    )
     hook = dict(type='SignalHook', interval=2)
     train(tmp_path / 'late', hook=hook, late=True, epochs=2)
     # every second of 2 x 3, and after each epoch
@@ -168,22 +218,30 @@ def test_losses_are_read_at_the_interval_where_steps_are_not_awaited(
 def test_a_training_does_not_begin_with_what_is_no_number(tmp_path):
     model = Toy()
     model.layer.weight.data[0, 0] = NAN
-    with pytest.raises(InputError, match='the model that training begins '
-                                         'with: layer.weight is not finite'):
+    with pytest.raises(
+        InputError,
+        match='the model that training begins with: layer.weight is not finite',
+    ):
         train(tmp_path / 'model', model)
     model = Toy()
     object.__setattr__(model, 'teacher', nn.BatchNorm2d(3))
     model.teacher.running_var[1] = -1e-3
-    with pytest.raises(InputError, match='the teacher .*running_var, a '
-                                         r'variance, is negative \(-0.001\)'):
+    with pytest.raises(
+        InputError,
+        match='the teacher .*running_var, a '
+        r'variance, is negative \(-0.001\)',
+    ):
         train(tmp_path / 'teacher', model)
     for mean, std, words in (
-            (1., 0., r'std of the data_preprocessor is \[1.0, 0.0, 1.0\]'),
-            (1., -1., 'set data_preprocessor.std to numbers above 0'),
-            (1., NAN, 'std'), (NAN, 1., 'set data_preprocessor.mean')):
+        (1.0, 0.0, r'std of the data_preprocessor is \[1.0, 0.0, 1.0\]'),
+        (1.0, -1.0, 'set data_preprocessor.std to numbers above 0'),
+        (1.0, NAN, 'std'),
+        (NAN, 1.0, 'set data_preprocessor.mean'),
+    ):
         model = Toy()
         model.data_preprocessor = ImgDataPreprocessor(
-            mean=[1., mean, 1.], std=[1., std, 1.])
+            mean=[1.0, mean, 1.0], std=[1.0, std, 1.0]
+        )
         with pytest.raises(InputError, match=words):
             train(tmp_path / 'images', model)
 
@@ -202,17 +260,19 @@ class Distilled(Toy):
         return super().forward(inputs)
 
 
-@pytest.mark.parametrize('embeds, words', [
-    (lambda n: torch.zeros(n, 8), 'zero for all'),
-    (lambda n: torch.ones(n, 8) + 1e-5 * torch.rand(n, 8), 'the same for all'),
-    (lambda n: [torch.ones(n, 8)] * 2, 'the same for all'),
-    (lambda n: torch.ones(n, 8) + 1e-2 * torch.rand(n, 8), None),
-    (lambda n: [torch.ones(n, 8), -torch.ones(n, 8)], None),
-])
+@pytest.mark.parametrize(
+    'embeds, words',
+    [
+        (lambda n: torch.zeros(n, 8), 'zero for all'),
+        (lambda n: torch.ones(n, 8) + 1e-5 * torch.rand(n, 8), 'the same for all'),
+        (lambda n: [torch.ones(n, 8)] * 2, 'the same for all'),
+        (lambda n: torch.ones(n, 8) + 1e-2 * torch.rand(n, 8), None),
+        (lambda n: [torch.ones(n, 8), -torch.ones(n, 8)], None),
+    ],
+)
 def test_a_teacher_that_says_nothing_is_a_warning(embeds, words, tmp_path):
     warn = train(tmp_path, Distilled(embeds)).logger.warning
-    messages = [str(call) for call in warn.call_args_list
-                if 'teacher' in str(call)]
+    messages = [str(call) for call in warn.call_args_list if 'teacher' in str(call)]
     assert len(messages) == (words is not None)
     assert not messages or words in messages[0]
 
@@ -224,17 +284,20 @@ def test_images_that_say_nothing_are_a_warning():
     photos = torch.randint(256, (4, 3, 6, 6), generator=generator)
     black = torch.zeros(4, 3, 6, 6)
     for inputs, words in (
-            (black, 'single colour'), ([black, black], 'single colour'),
-            (colours.expand(4, 3, 6, 6), 'single colour'),
-            ([torch.zeros(3, 6, 7), torch.ones(3, 5, 5)], 'single colour'),
-            (photo.expand(4, 3, 6, 6), 'are the same'),
-            ([photo, photo], None),  # of different sizes, in general
-            (photos, None), ([photos, black], None),
-            (torch.cat([black[:3], photos[:1]]), None), (None, None)):
+        (black, 'single colour'),
+        ([black, black], 'single colour'),
+        (colours.expand(4, 3, 6, 6), 'single colour'),
+        ([torch.zeros(3, 6, 7), torch.ones(3, 5, 5)], 'single colour'),
+        (photo.expand(4, 3, 6, 6), 'are the same'),
+        ([photo, photo], None),  # of different sizes, in general
+        (photos, None),
+        ([photos, black], None),
+        (torch.cat([black[:3], photos[:1]]), None),
+        (None, None),
+    ):
         hook, logger = SignalHook(), MagicMock()
         for _ in range(2):  # said once
-            hook._look_at_images(SimpleNamespace(logger=logger),
-                                 dict(inputs=inputs))
+            hook._look_at_images(SimpleNamespace(logger=logger), dict(inputs=inputs))
         assert logger.warning.call_count == (words is not None), words
         assert words is None or words in str(logger.warning.call_args)
 
@@ -243,7 +306,6 @@ def test_images_are_looked_at_in_the_first_step_and_at_the_interval(tmp_path):
     seen = []
 
     class Look(SignalHook):
-
         def _look_at_images(self, runner, batch):
             seen.append((runner.iter, batch['inputs'].shape[0]))
 
@@ -253,16 +315,21 @@ def test_images_are_looked_at_in_the_first_step_and_at_the_interval(tmp_path):
 
 def test_a_score_that_is_no_number_is_a_warning():
     hook, runner = SignalHook(), MagicMock()
-    for scores in (dict(top1=1., kind='a'), dict(top1=NAN), dict(top1=NAN),
-                   dict(other=INF), None):
+    for scores in (
+        dict(top1=1.0, kind='a'),
+        dict(top1=NAN),
+        dict(top1=NAN),
+        dict(other=INF),
+        None,
+    ):
         hook.after_val_epoch(runner, scores)
-    words = [call.args[0][:12] for call in
-             runner.logger.warning.call_args_list]
+    words = [call.args[0][:12] for call in runner.logger.warning.call_args_list]
     assert words == ['top1 is nan:', 'other is inf']
 
 
 class Saves(Hook):
     """Writes a checkpoint at another time than the others."""
+
     priority = 'HIGH'
 
     def after_train_iter(self, runner, *_, **__):
@@ -278,8 +345,7 @@ def test_a_checkpoint_at_any_other_time_is_checked(tmp_path):
 
 def _one_rank_of_two(rank, path, port):
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank,
-                            world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     try:
         # the first epoch is good; the wrapper would spread it to both
         model = Toy(NAN if rank else None, at=4)
@@ -288,7 +354,7 @@ def _one_rank_of_two(rank, path, port):
         runner = MagicMock(iter=0, model=model, max_iters=9)
         runner.message_hub.log_scalars = {}
         runner.message_hub.runtime_info = {}
-        runner.optim_wrapper.get_lr.return_value = dict(lr=[.1])
+        runner.optim_wrapper.get_lr.return_value = dict(lr=[0.1])
         said = 'nothing'
         for runner.iter in range(8):
             losses = model(torch.randn(4, 2))
@@ -303,8 +369,9 @@ def _one_rank_of_two(rank, path, port):
 
 
 def test_ranks_stop_together(tmp_path, free_port):
-    mp.start_processes(_one_rank_of_two, args=(tmp_path, free_port), nprocs=2,
-                       start_method=START)
+    mp.start_processes(
+        _one_rank_of_two, args=(tmp_path, free_port), nprocs=2, start_method=START
+    )
     said = [tmp_path.joinpath(str(rank)).read_text() for rank in (0, 1)]
     assert said[0] == said[1]
     assert said[0].startswith('3: rank 1, iteration 4: loss_distill is nan')
@@ -312,10 +379,17 @@ def test_ranks_stop_together(tmp_path, free_port):
 
 def test_a_training_that_diverges_keeps_its_checkpoints(fails, tmp_path):
     message = fails(
-        'tools/train.py', 'configs/quickstart/mocov2.py', '--work-dir',
-        tmp_path, '--cfg-options', 'train_cfg.max_epochs=3',
-        'train_dataloader.dataset.stop=32', 'train_dataloader.batch_size=16',
-        'model.queue_len=16', 'optim_wrapper.optimizer.lr=1e9',
-        'default_hooks.online_knn.interval=0')
+        'tools/train.py',
+        'configs/quickstart/mocov2.py',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'train_cfg.max_epochs=3',
+        'train_dataloader.dataset.stop=32',
+        'train_dataloader.batch_size=16',
+        'model.queue_len=16',
+        'optim_wrapper.optimizer.lr=1e9',
+        'default_hooks.online_knn.interval=0',
+    )
     assert 'loss is nan: the training diverges. Lower optim_' in message
     kept(tmp_path)

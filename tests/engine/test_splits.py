@@ -1,4 +1,5 @@
 """Data sets of a classifier whose scores would mean nothing."""
+
 import shutil
 
 import numpy as np
@@ -19,8 +20,7 @@ def photos(root, classes, num=2):
         for i in range(num):
             path = root / name / f'{i}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(np.full((4, 4), next(COUNT) % 256, np.uint8)).save(
-                path)
+            Image.fromarray(np.full((4, 4), next(COUNT) % 256, np.uint8)).save(path)
 
 
 def listed(root, name, lines):
@@ -29,8 +29,10 @@ def listed(root, name, lines):
 
 
 def opened(root, train='', val=''):
-    return [LabelledPhotos(str(root), split, ann_file=ann_file)
-            for split, ann_file in (('train', train), ('val', val))]
+    return [
+        LabelledPhotos(str(root), split, ann_file=ann_file)
+        for split, ann_file in (('train', train), ('val', val))
+    ]
 
 
 def check(train, val):
@@ -44,12 +46,16 @@ def refused(train, val):
     return str(caught.value)
 
 
-@pytest.mark.parametrize('train, val, expected', [
-    ('abc', 'bcz', "only in train: 'a', only in test: 'z'"),
-    ('abc', 'ab', "only in train: 'c'"),
-    ('ab', 'abc', "only in test: 'c'"),
-    (['Dog', 'a'], ['a', 'dog'], 'differ by upper and lower case'),
-    ('a', 'a', "one class alone, 'a'")])
+@pytest.mark.parametrize(
+    'train, val, expected',
+    [
+        ('abc', 'bcz', "only in train: 'a', only in test: 'z'"),
+        ('abc', 'ab', "only in train: 'c'"),
+        ('ab', 'abc', "only in test: 'c'"),
+        (['Dog', 'a'], ['a', 'dog'], 'differ by upper and lower case'),
+        ('a', 'a', "one class alone, 'a'"),
+    ],
+)
 def test_class_folders_differ(tmp_path, train, val, expected):
     photos(tmp_path / 'train', train)
     photos(tmp_path / 'val', val)
@@ -62,21 +68,28 @@ def test_lists(tmp_path):
     photos(tmp_path / 'val', 'abc')
     classes = [f'{name}/0.png' for name in 'abc']
     ours = listed(tmp_path, 'ours.txt', classes)
-    other = listed(tmp_path, 'other.txt', [
-        f'{path} {label}' for path, label in zip(classes, (2, 0, 1))])
+    other = listed(
+        tmp_path,
+        'other.txt',
+        [f'{path} {label}' for path, label in zip(classes, (2, 0, 1))],
+    )
     check(*opened(tmp_path))
     check(*opened(tmp_path, ours))
     check(*opened(tmp_path, other, other))
-    for lists in ((other, ), (ours, other)):
+    for lists in ((other,), (ours, other)):
         assert "images in a folder 'a' have label " in refused(
-            *opened(tmp_path, *lists))
-    from_one = listed(tmp_path, 'one.txt', [
-        f'{path} {label}' for path, label in zip(classes, (1, 2, 3))])
+            *opened(tmp_path, *lists)
+        )
+    from_one = listed(
+        tmp_path,
+        'one.txt',
+        [f'{path} {label}' for path, label in zip(classes, (1, 2, 3))],
+    )
     assert 'have label 3, outside the classes' in refused(
-        *opened(tmp_path, from_one, from_one))
+        *opened(tmp_path, from_one, from_one)
+    )
     few = listed(tmp_path, 'few.txt', classes[:2])
-    assert "no image of 1 of 3 classes, e.g. 'c'" in refused(
-        *opened(tmp_path, few))
+    assert "no image of 1 of 3 classes, e.g. 'c'" in refused(*opened(tmp_path, few))
 
 
 def test_a_list_of_what_does_not_exist_or_is_there_twice(tmp_path):
@@ -84,9 +97,10 @@ def test_a_list_of_what_does_not_exist_or_is_there_twice(tmp_path):
     photos(tmp_path / 'val', 'ab')
     lines = ['a/0.png', 'b/0.png', 'b/1.png']
     for more, expected in (
-            ([], None),
-            (['b/2.png', 'a/none/0.png 0'], '2 of 5 images that '),
-            (['b/./1.png', 'a/1.png'], ' lists 1 images more than once')):
+        ([], None),
+        (['b/2.png', 'a/none/0.png 0'], '2 of 5 images that '),
+        (['b/./1.png', 'a/1.png'], ' lists 1 images more than once'),
+    ):
         train, val = opened(tmp_path, listed(tmp_path, 'l.txt', lines + more))
         check_list(val)
         if expected is None:
@@ -104,24 +118,31 @@ def test_a_training_list_may_repeat_an_image_with_its_label(tmp_path):
     lines = ['a/0.png 0', 'b/0.png 1', 'b/0.png 1']
     train, _ = opened(tmp_path, listed(tmp_path, 'l.txt', lines))
     check_list(train, repeats=True)
-    train, _ = opened(tmp_path, listed(tmp_path, 'l.txt', [
-        *lines, 'a/0.png 1']))
-    with pytest.raises(InputError, match=" lists 1 images with several labels, "
-                       "e.g. '.*/train/a/0.png': list each once"):
+    train, _ = opened(tmp_path, listed(tmp_path, 'l.txt', [*lines, 'a/0.png 1']))
+    with pytest.raises(
+        InputError,
+        match=' lists 1 images with several labels, '
+        "e.g. '.*/train/a/0.png': list each once",
+    ):
         check_list(train, repeats=True)
 
 
-@pytest.mark.parametrize('train, val', [
-    ((0, 1, 2, 0, 1, 2), (0, 1, 1, 0, 1, 0)),  # any label in either folder
-    ((0, 0, 0, 0, 1, 1), (0, 0, 0, 0, 1, 1)),  # three folders of two classes
-])
+@pytest.mark.parametrize(
+    'train, val',
+    [
+        ((0, 1, 2, 0, 1, 2), (0, 1, 1, 0, 1, 0)),  # any label in either folder
+        ((0, 0, 0, 0, 1, 1), (0, 0, 0, 0, 1, 1)),  # three folders of two classes
+    ],
+)
 def test_folders_need_not_be_the_classes_of_a_list(tmp_path, train, val):
     lists = []
     for split, labels in (('train', train), ('val', val)):
         photos(tmp_path / split, 'abc')
         paths = sorted((tmp_path / split).glob('*/*'))
-        lines = [f'{path.relative_to(tmp_path / split)} {label}'
-                 for path, label in zip(paths, labels)]
+        lines = [
+            f'{path.relative_to(tmp_path / split)} {label}'
+            for path, label in zip(paths, labels)
+        ]
         lists.append(listed(tmp_path, f'{split}.txt', lines))
     check(*opened(tmp_path, *lists))
 
@@ -130,10 +151,16 @@ def test_images_without_folders_by_a_list(tmp_path):
     """As ImageNet's val."""
     photos(tmp_path / 'train', 'abc')
     photos(tmp_path, ['val'], 3)
-    check(*opened(tmp_path, '', listed(
-        tmp_path, 'val.txt', ['0.png 0', '1.png 2', '2.png 2'])))
-    assert 'val images of' in refused(*opened(tmp_path, '', listed(
-        tmp_path, 'val.txt', ['0.png 1', '1.png 2', '2.png 3'])))
+    check(
+        *opened(
+            tmp_path, '', listed(tmp_path, 'val.txt', ['0.png 0', '1.png 2', '2.png 2'])
+        )
+    )
+    assert 'val images of' in refused(
+        *opened(
+            tmp_path, '', listed(tmp_path, 'val.txt', ['0.png 1', '1.png 2', '2.png 3'])
+        )
+    )
 
 
 def test_copies(tmp_path):
@@ -151,7 +178,9 @@ def test_copies(tmp_path):
 def test_samples_of_online_knn(tmp_path):
     photos(tmp_path / 'train', 'abc')
     photos(tmp_path / 'val', 'acd')
-    configs = [dict(type='LabelledPhotos', data_root=str(tmp_path),
-                    data_prefix=split) for split in ('train', 'val')]
+    configs = [
+        dict(type='LabelledPhotos', data_root=str(tmp_path), data_prefix=split)
+        for split in ('train', 'val')
+    ]
     with pytest.raises(InputError, match="only in train: 'b', only in test"):
         draw_samples(None, *configs, (4, 4), 0, 2, 0)

@@ -1,4 +1,5 @@
 """Shares of a step's time against a clock that the test turns."""
+
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -12,23 +13,22 @@ from mmdisco.engine.hooks import step_share_hook
 
 
 class Model(nn.Module):
-
     def __init__(self, clock):
         super().__init__()
         self.teacher = nn.Module()
-        self.teacher.forward = lambda: clock.tick(3.)
+        self.teacher.forward = lambda: clock.tick(3.0)
         self.weight = nn.Parameter(torch.ones(1))
         self.clock = clock
 
     def forward(self):
-        self.clock.tick(1.)  # student
+        self.clock.tick(1.0)  # student
         self.teacher()
-        self.clock.tick(1.)  # losses
+        self.clock.tick(1.0)  # losses
         return self.weight.sum()
 
 
 class Clock:
-    now = 0.
+    now = 0.0
 
     def tick(self, seconds):
         self.now += seconds
@@ -40,16 +40,20 @@ def run(hook, waits, workers=2, teacher=True, call=True):
     model = Model(clock)
     if not teacher:
         del model.teacher
-        model.forward = lambda: (clock.tick(5.), model.weight.sum())[1]
-    optimizer = torch.optim.SGD(model.parameters(), .1)
+        model.forward = lambda: (clock.tick(5.0), model.weight.sum())[1]
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
     runner = SimpleNamespace(
-        model=model, iter=0, logger=MagicMock(),
+        model=model,
+        iter=0,
+        logger=MagicMock(),
         message_hub=MessageHub.get_instance(f'share{id(clock)}'),
         optim_wrapper=SimpleNamespace(optimizer=optimizer),
-        train_dataloader=SimpleNamespace(num_workers=workers))
+        train_dataloader=SimpleNamespace(num_workers=workers),
+    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step_share_hook, 'time', SimpleNamespace(
-            perf_counter=lambda: clock.now))
+        patch.setattr(
+            step_share_hook, 'time', SimpleNamespace(perf_counter=lambda: clock.now)
+        )
         late = []
         runner.register_hook = late.append
         hook.before_train(runner)
@@ -57,27 +61,30 @@ def run(hook, waits, workers=2, teacher=True, call=True):
         for runner.iter, wait in enumerate(waits):
             clock.tick(wait)
             hook.before_train_iter(runner, runner.iter)
-            clock.tick(1.)  # preparing
+            clock.tick(1.0)  # preparing
             loss = model() if call else model.forward()
             loss.backward()
-            clock.tick(2.)
+            clock.tick(2.0)
             optimizer.step()
-            clock.tick(1.)  # optimizer
+            clock.tick(1.0)  # optimizer
             hook.after_train_iter(runner, runner.iter)
-            clock.tick(1.)  # log, checkpoint
+            clock.tick(1.0)  # log, checkpoint
             late[0].after_train_iter(runner, runner.iter)
     return runner
 
 
 def shares(runner):
-    return {name: round(runner.message_hub.get_scalar(
-        f'train/{name}').current(), 3) for name in step_share_hook.SHARES}
+    return {
+        name: round(runner.message_hub.get_scalar(f'train/{name}').current(), 3)
+        for name in step_share_hook.SHARES
+    }
 
 
 def test_the_shares_are_those_of_the_clock_and_sum_up():
-    runner = run(StepShareHook(), [99., 10., 10.])  # the first warms up
+    runner = run(StepShareHook(), [99.0, 10.0, 10.0])  # the first warms up
     assert shares(runner) == dict(
-        data_wait=50., teacher=15., student=20., other=15.)
+        data_wait=50.0, teacher=15.0, student=20.0, other=15.0
+    )
 
 
 def test_what_is_between_epochs_is_of_no_step():
@@ -88,37 +95,35 @@ def test_what_is_between_epochs_is_of_no_step():
     runner.optim_wrapper, runner.iter = SimpleNamespace(), 0
     runner.message_hub = MessageHub.get_instance('between_epochs')
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step_share_hook, 'time', SimpleNamespace(
-            perf_counter=lambda: clock.now))
+        patch.setattr(
+            step_share_hook, 'time', SimpleNamespace(perf_counter=lambda: clock.now)
+        )
         hook.before_train(runner)
         for _ in range(3):
-            clock.tick(77.)  # validation
+            clock.tick(77.0)  # validation
             late[0].before_train_epoch(runner)
-            clock.tick(5.)
+            clock.tick(5.0)
             hook.before_train_iter(runner, 0)
             model()
             hook.after_train_iter(runner, 0)
             late[0].after_train_iter(runner, 0)
-    assert shares(runner) == dict(
-        data_wait=50., teacher=30., student=20., other=0.)
+    assert shares(runner) == dict(data_wait=50.0, teacher=30.0, student=20.0, other=0.0)
 
 
 def test_without_a_teacher_it_has_no_share():
-    runner = run(StepShareHook(), [0., 0., 0.], teacher=False)
-    assert shares(runner) == dict(
-        data_wait=0., teacher=0., student=70., other=30.)
+    runner = run(StepShareHook(), [0.0, 0.0, 0.0], teacher=False)
+    assert shares(runner) == dict(data_wait=0.0, teacher=0.0, student=70.0, other=30.0)
 
 
 def test_a_model_that_is_not_called_counts_as_other():
-    runner = run(StepShareHook(), [0., 0., 0.], teacher=False, call=False)
-    assert shares(runner) == dict(
-        data_wait=0., teacher=0., student=0., other=100.)
+    runner = run(StepShareHook(), [0.0, 0.0, 0.0], teacher=False, call=False)
+    assert shares(runner) == dict(data_wait=0.0, teacher=0.0, student=0.0, other=100.0)
 
 
 def test_a_starving_run_is_advised_once():
-    runner = run(StepShareHook(window=2), [0., *[10.] * 9])
+    runner = run(StepShareHook(window=2), [0.0, *[10.0] * 9])
     assert runner.logger.warning.call_count == 1
     words = runner.logger.warning.call_args[0][0]
     assert '50 % of the time' in words and 'it is 2' in words
-    runner = run(StepShareHook(window=2), [0., *[2.] * 9])  # 17 %
+    runner = run(StepShareHook(window=2), [0.0, *[2.0] * 9])  # 17 %
     assert not runner.logger.warning.called

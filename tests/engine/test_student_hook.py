@@ -1,4 +1,5 @@
 """The student that a linear evaluation begins with, and that it stays."""
+
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -37,9 +38,13 @@ def runner_of(backbone, resume=False):
 
 
 def save(path, backbone, prefix='backbone.', **entries):
-    torch.save(dict(state_dict={
-        prefix + k: v for k, v in backbone.state_dict().items()}, **entries),
-        path)
+    torch.save(
+        dict(
+            state_dict={prefix + k: v for k, v in backbone.state_dict().items()},
+            **entries,
+        ),
+        path,
+    )
     return str(path)
 
 
@@ -53,7 +58,8 @@ def test_the_backbone_is_loaded_and_told(tmp_path, prefix):
         assert torch.equal(ours.state_dict()[key], value), key
     runner.logger.info.assert_called_once_with(
         f"StudentHook: loaded 120/120 tensors of backbone from '{path}' "
-        f'(sha256 {sha256_of(path)[:12]})')
+        f'(sha256 {sha256_of(path)[:12]})'
+    )
     runner.logger.warning.assert_not_called()
 
 
@@ -68,28 +74,34 @@ def test_a_torchvision_file_gives_torchvisions_features(tmp_path):
     ours.eval()
     with torch.no_grad():
         torch.testing.assert_close(
-            ours(images)[-1].mean((2, 3)), theirs(images), rtol=1e-4,
-            atol=1e-4)
+            ours(images)[-1].mean((2, 3)), theirs(images), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_a_file_that_does_not_fit_is_told_in_one_line(tmp_path):
     deeper = save(tmp_path / 'r34.pth', build(dict(SMALL, depth=34), 0))
-    wider = save(tmp_path / 'wide.pth', build(dict(SMALL, base_channels=16),
-                                              0))
-    eps = save(tmp_path / 'eps.pth', build(SMALL, 0), meta=dict(
-        overrides=dict(norm_cfg=dict(type='BN', eps=1e-3, momentum=.01))))
+    wider = save(tmp_path / 'wide.pth', build(dict(SMALL, base_channels=16), 0))
+    eps = save(
+        tmp_path / 'eps.pth',
+        build(SMALL, 0),
+        meta=dict(overrides=dict(norm_cfg=dict(type='BN', eps=1e-3, momentum=0.01))),
+    )
     broken = build(SMALL, 0)
     broken.conv1.weight.data[0] = float('nan')
     nan = save(tmp_path / 'nan.pth', broken)
     before = build(FROZEN, 1)
     for path, words in (
-            (deeper, 'unexpected, e.g. layer1.2.conv1.weight. The config has '
-             'ResNet18: take that of'),
-            (wider, r"wide.pth' does not fit .*16.* in the file, .*8"),
-            (eps, 'BN eps 0.001, the backbone has 1e-05: set model.backbone'),
-            (nan, 'conv1.weight is not finite'),
-            (str(tmp_path / 'none.pth'), "student file .*none.pth' not found"),
-            (None, 'pass --student CKPT')):
+        (
+            deeper,
+            'unexpected, e.g. layer1.2.conv1.weight. The config has '
+            'ResNet18: take that of',
+        ),
+        (wider, r"wide.pth' does not fit .*16.* in the file, .*8"),
+        (eps, 'BN eps 0.001, the backbone has 1e-05: set model.backbone'),
+        (nan, 'conv1.weight is not finite'),
+        (str(tmp_path / 'none.pth'), "student file .*none.pth' not found"),
+        (None, 'pass --student CKPT'),
+    ):
         backbone = build(FROZEN, 1)
         with pytest.raises(ValueError, match=words) as error:
             StudentHook(path).before_train(runner_of(backbone))
@@ -98,8 +110,9 @@ def test_a_file_that_does_not_fit_is_told_in_one_line(tmp_path):
             assert torch.equal(value, before.state_dict()[key]), key
 
 
-@pytest.mark.parametrize('key', ['layer3.1.bn2.running_var',
-                                 'bn1.num_batches_tracked', 'conv1.weight'])
+@pytest.mark.parametrize(
+    'key', ['layer3.1.bn2.running_var', 'bn1.num_batches_tracked', 'conv1.weight']
+)
 def test_a_frozen_backbone_that_changes_is_an_error(tmp_path, key):
     backbone = build(FROZEN, 0)
     hook = StudentHook(save(tmp_path / 'student.pth', backbone))
@@ -128,8 +141,9 @@ def test_a_backbone_that_learns_is_told(tmp_path):
     hook = StudentHook(save(tmp_path / 'student.pth', backbone))
     runner = runner_of(backbone)
     hook.before_train(runner)
-    assert 'trained, e.g. layer4.0.conv1.weight' in (
-        runner.logger.warning.call_args[0][0])
+    assert (
+        'trained, e.g. layer4.0.conv1.weight' in (runner.logger.warning.call_args[0][0])
+    )
     backbone.layer4[0].conv1.weight.data += 1
     hook.after_train_epoch(runner)
 
@@ -159,26 +173,39 @@ def test_a_resumed_run_keeps_its_own_weights_and_its_student(tmp_path):
 
 
 def test_a_config_without_a_student_takes_none(fails):
-    line = fails('tools/train.py', 'configs/baselines/mocov2_r18.py',
-                 '--student', 'x.pth')
+    line = fails(
+        'tools/train.py', 'configs/baselines/mocov2_r18.py', '--student', 'x.pth'
+    )
     assert "this config takes no student: --student 'x.pth'" in line
 
 
-@pytest.mark.parametrize('options, words', [
-    ([], 'pass --student CKPT, the checkpoint of its pre-training'),
-    (['--resume'], 'pass --student CKPT'),  # nothing to resume from
-    (['--cfg-options', 'resume=True'], 'pass --student CKPT'),
-    (['--student', 'none.pth'], "student file 'none.pth' not found"),
-    (['--student', 'none.pth', '--smoke'], "student file 'none.pth'"),
-    (['--cfg-options', 'custom_hooks.{last}.checkpoint=none.pth'],
-     "student file 'none.pth' not found")])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        ([], 'pass --student CKPT, the checkpoint of its pre-training'),
+        (['--resume'], 'pass --student CKPT'),  # nothing to resume from
+        (['--cfg-options', 'resume=True'], 'pass --student CKPT'),
+        (['--student', 'none.pth'], "student file 'none.pth' not found"),
+        (['--student', 'none.pth', '--smoke'], "student file 'none.pth'"),
+        (
+            ['--cfg-options', 'custom_hooks.{last}.checkpoint=none.pth'],
+            "student file 'none.pth' not found",
+        ),
+    ],
+)
 def test_a_missing_student_is_found_before_anything_is_built(
-        tmp_path, fails, monkeypatch, options, words):
+    tmp_path, fails, monkeypatch, options, words
+):
     monkeypatch.setattr('mmengine.runner.Runner.from_cfg', None)
     config = 'configs/benchmarks/linear_r50.py'
     last = len(Config.fromfile(ROOT / config).custom_hooks) - 1
-    line = fails('tools/train.py', config, '--work-dir', tmp_path / 'work',
-                 *(option.format(last=last) for option in options))
+    line = fails(
+        'tools/train.py',
+        config,
+        '--work-dir',
+        tmp_path / 'work',
+        *(option.format(last=last) for option in options),
+    )
     assert words in line
     assert not (tmp_path / 'work').exists()
 
@@ -192,16 +219,24 @@ def test_a_resumed_run_needs_no_student_file():
 
 
 def test_kd_trains_the_classifier_alone(tmp_path):
-    done = run('python', 'tools/train.py', 'configs/benchmarks/kd_disco_r18.py',
-               '--smoke', '--work-dir', tmp_path, '--cfg-options',
-               'model.teacher.backbone.depth=18',  # which is faster
-               'model.teacher.head.in_channels=512')
+    done = run(
+        'python',
+        'tools/train.py',
+        'configs/benchmarks/kd_disco_r18.py',
+        '--smoke',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        'model.teacher.backbone.depth=18',  # which is faster
+        'model.teacher.head.in_channels=512',
+    )
     assert len(losses(done)) == 4
     assert 'StudentHook: loaded 120/120 tensors' in done.stdout
     assert done.stdout.count('accuracy/top1') >= 2
     student = torch.load(tmp_path / 'smoke_student.pth')['state_dict']
-    first, last = (torch.load(tmp_path / f'epoch_{i}.pth', weights_only=False)
-                   for i in (1, 2))
+    first, last = (
+        torch.load(tmp_path / f'epoch_{i}.pth', weights_only=False) for i in (1, 2)
+    )
     for key, value in last['state_dict'].items():
         if key.startswith('backbone.'):
             assert torch.equal(value, student.pop(key)), key
@@ -209,4 +244,5 @@ def test_kd_trains_the_classifier_alone(tmp_path):
             assert not torch.equal(value, first['state_dict'][key]), key
     assert not student
     assert last['meta']['student']['sha256'] == sha256_of(
-        tmp_path / 'smoke_student.pth')
+        tmp_path / 'smoke_student.pth'
+    )

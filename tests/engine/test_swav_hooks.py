@@ -1,4 +1,5 @@
 """Prototypes that wait, and a queue that survives a checkpoint."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -10,20 +11,26 @@ from mmdisco.engine import FreezeGradHook, SwAVQueueHook
 from mmdisco.models import QueueSwAVLoss
 
 
-def runner_of(model, lr=.1):
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=.9,
-                                weight_decay=.1)
+def runner_of(model, lr=0.1):
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=lr, momentum=0.9, weight_decay=0.1
+    )
     return SimpleNamespace(
-        model=model, iter=0, epoch=0, world_size=1, _resume=True,
-        train_dataloader=SimpleNamespace(batch_size=2), train_loop=None,
-        optim_wrapper=SimpleNamespace(optimizer=optimizer))
+        model=model,
+        iter=0,
+        epoch=0,
+        world_size=1,
+        _resume=True,
+        train_dataloader=SimpleNamespace(batch_size=2),
+        train_loop=None,
+        optim_wrapper=SimpleNamespace(optimizer=optimizer),
+    )
 
 
 @pytest.mark.parametrize('setting', [dict(iters=2), dict(epochs=1)])
 def test_some_parameters_wait(setting):
     """Neither momentum nor weight decay moves them before their time."""
-    model = nn.ModuleDict(dict(prototypes=nn.Linear(2, 2), rest=nn.Linear(
-        2, 2)))
+    model = nn.ModuleDict(dict(prototypes=nn.Linear(2, 2), rest=nn.Linear(2, 2)))
     runner = runner_of(model)
     hook = FreezeGradHook('prototypes', **setting)
     hook.before_train(runner)
@@ -42,8 +49,11 @@ def test_some_parameters_wait(setting):
     hook.after_train(runner)
     assert not optimizer._optimizer_step_pre_hooks
     runner.train_loop = object.__new__(IterBasedTrainLoop)
-    with pytest.raises(ValueError, match=r'epochs=2\): the training counts '
-                       'iterations'):
+    with pytest.raises(
+        ValueError,
+        match=r'epochs=2\): the training counts '
+        'iterations',
+    ):
         FreezeGradHook('rest', epochs=2).before_train(runner)
     with pytest.raises(ValueError, match="no parameter has 'last'"):
         FreezeGradHook('last').before_train(runner)
@@ -51,8 +61,10 @@ def test_some_parameters_wait(setting):
 
 def test_the_queue_starts_and_is_kept():
     torch.manual_seed(0)
-    losses = [QueueSwAVLoss(4, num_crops=(2, ), num_prototypes=3, queue_len=5)
-              for _ in range(2)]
+    losses = [
+        QueueSwAVLoss(4, num_crops=(2,), num_prototypes=3, queue_len=5)
+        for _ in range(2)
+    ]
     hook = SwAVQueueHook(start_epoch=1)
     first, second = (runner_of(nn.Sequential(m)) for m in losses)
     for runner in (first, second):
@@ -88,7 +100,7 @@ def test_the_queue_starts_and_is_kept():
 def test_a_new_run_does_not_take_an_old_queue():
     """load_from, too, passes the hook; and before its epoch no queue counts."""
     torch.manual_seed(0)
-    loss = QueueSwAVLoss(4, num_crops=(2, ), num_prototypes=3, queue_len=4)
+    loss = QueueSwAVLoss(4, num_crops=(2,), num_prototypes=3, queue_len=4)
     runner = runner_of(nn.Sequential(loss))
     checkpoint = dict(swav_queue=dict(queues=torch.ones(1, 2, 4, 4), filled=9))
     runner._resume = False
@@ -109,7 +121,7 @@ def test_a_new_run_does_not_take_an_old_queue():
 
 
 def test_batches_of_another_size_begin_a_queue_anew():
-    loss = QueueSwAVLoss(4, num_crops=(2, ), num_prototypes=3, queue_len=5)
+    loss = QueueSwAVLoss(4, num_crops=(2,), num_prototypes=3, queue_len=5)
     loss.use_queue = True
     for batch, rows, filled in ((2, 4, 2), (2, 4, 4), (3, 3, 3), (6, 3, 3)):
         loss(nn.functional.normalize(torch.randn(2 * batch, 4), dim=1))
@@ -118,7 +130,7 @@ def test_batches_of_another_size_begin_a_queue_anew():
 
 def test_codes_are_fp32_under_autocast():
     torch.manual_seed(0)
-    loss = QueueSwAVLoss(8, num_crops=(2, ), num_prototypes=5)
+    loss = QueueSwAVLoss(8, num_crops=(2,), num_prototypes=5)
     embeds = nn.functional.normalize(torch.randn(8, 8), dim=1)
     expected = loss(embeds)
     with torch.autocast('cpu', torch.bfloat16):

@@ -1,4 +1,5 @@
 """Trainings of a network of fifteen numbers, for what hooks do to a run."""
+
 from copy import deepcopy
 
 import numpy as np
@@ -18,8 +19,7 @@ class Rows(torch.utils.data.Dataset):
     """Four random numbers each."""
 
     def __init__(self, num):
-        self.rows = np.random.default_rng(0).standard_normal(
-            (num, 4), dtype='float32')
+        self.rows = np.random.default_rng(0).standard_normal((num, 4), dtype='float32')
 
     def __len__(self):
         return len(self.rows)
@@ -49,32 +49,42 @@ class Record(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         group = runner.optim_wrapper.optimizer.param_groups[0]
-        self.steps.append(dict(
-            epoch=runner.epoch, iter=runner.iter,
-            **{key: group[key] for key in ('lr', 'weight_decay')},
-            images=data_batch['inputs'][:, 0].tolist()))
+        self.steps.append(
+            dict(
+                epoch=runner.epoch,
+                iter=runner.iter,
+                **{key: group[key] for key in ('lr', 'weight_decay')},
+                images=data_batch['inputs'][:, 0].tolist(),
+            )
+        )
 
 
 CONFIG = dict(
     default_scope='mmpretrain',
     model=dict(type='Toy'),
     train_dataloader=dict(
-        dataset=dict(type='Rows', num=20), batch_size=4, num_workers=0,
+        dataset=dict(type='Rows', num=20),
+        batch_size=4,
+        num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=True),
-        collate_fn=dict(type='default_collate')),
+        collate_fn=dict(type='default_collate'),
+    ),
     train_cfg=dict(by_epoch=True, max_epochs=4),
-    optim_wrapper=dict(optimizer=dict(
-        type='SGD', lr=.1, momentum=.9, weight_decay=.01)),
+    optim_wrapper=dict(
+        optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)
+    ),
     param_scheduler=[
-        dict(type='LinearLR', start_factor=.1, by_epoch=False, end=6),
-        dict(type='CosineAnnealingLR', by_epoch=True,
-             convert_to_iter_based=True)],
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=6),
+        dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True),
+    ],
     default_hooks=dict(
         checkpoint=dict(type='CheckpointHook', interval=1),
-        logger=dict(type='LoggerHook', interval=1000)),
+        logger=dict(type='LoggerHook', interval=1000),
+    ),
     custom_hooks=[dict(type='Record')],
     randomness=dict(seed=0),
-    log_level='WARNING')
+    log_level='WARNING',
+)
 
 
 def train(work_dir, options=None, resume=None):

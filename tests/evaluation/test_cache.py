@@ -1,4 +1,5 @@
 """Kept features: of what they are, and when they are made anew."""
+
 import json
 import os
 import threading
@@ -55,13 +56,18 @@ def test_what_is_written(tiny):
     found = read_features(root / 'features/train')
     images, labels = pictures('train')
     assert found.views.shape == (1, 60, 32)
-    torch.testing.assert_close(found.plain, by_hand(backbone, images),
-                               rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        found.plain, by_hand(backbone, images), rtol=1e-4, atol=1e-5
+    )
     assert torch.equal(found.labels, labels)
     assert found.classes == ['0', '1', '2']
     assert found.header['num'] == 60 and found.header['dtype'] == 'float32'
     assert sorted(p.name for p in (root / 'features').rglob('*')) == [
-        'features.npy', 'header.json', 'labels.npy', 'train']
+        'features.npy',
+        'header.json',
+        'labels.npy',
+        'train',
+    ]
 
 
 def test_features_are_found_again(tiny, kept):
@@ -79,10 +85,14 @@ def test_a_change_in_memory_stays_there(kept):
     assert torch.equal(read_features(kept / 'train').plain[0], before)
 
 
-@pytest.mark.parametrize('options, said', [
-    (dict(crop=Crop(16, 16)), 'another transform'),
-    (dict(views=2), 'another number of views'),
-    (dict(dtype='float16'), 'another precision')])
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (dict(crop=Crop(16, 16)), 'another transform'),
+        (dict(views=2), 'another number of views'),
+        (dict(dtype='float16'), 'another precision'),
+    ],
+)
 def test_features_of_something_else_are_not_taken(tiny, kept, options, said):
     before = times(kept)
     with pytest.raises(InputError) as caught:
@@ -100,9 +110,11 @@ def test_features_of_another_checkpoint_or_other_data(tiny, kept, tmp_path):
     # as many images of the same labels, other pixels
     pixels = idx_folder(root / 'pixels') / 'train-images-idx3-ubyte'
     pixels.write_bytes(pixels.read_bytes()[:-1] + b'\x07')
-    for options, said in ((dict(model='other.pth'), 'another checkpoint'),
-                          (dict(data='fewer'), 'other images'),
-                          (dict(data='pixels'), 'other images')):
+    for options, said in (
+        (dict(model='other.pth'), 'another checkpoint'),
+        (dict(data='fewer'), 'other images'),
+        (dict(data='pixels'), 'other images'),
+    ):
         with pytest.raises(InputError, match=f'holds features of {said}'):
             again(tiny, kept, **options)
 
@@ -122,8 +134,7 @@ def test_a_killed_extraction_is_begun_anew(tiny, tmp_path):
     (half / 'junk').write_text('of another run')
     found = again(tiny, tmp_path)
     assert not [*tmp_path.glob('*.*.half')]
-    assert sorted(times(tmp_path)) == ['features.npy', 'header.json',
-                                       'labels.npy']
+    assert sorted(times(tmp_path)) == ['features.npy', 'header.json', 'labels.npy']
     expected = read_features(tiny[0] / 'features/train')
     assert torch.equal(found.plain, expected.plain)
 

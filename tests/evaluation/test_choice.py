@@ -1,4 +1,5 @@
 """Which penalty or rate is chosen, and by which images."""
+
 from collections import Counter
 
 import pytest
@@ -27,7 +28,7 @@ def album(counts=COUNTS, seed=0, width=8):
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     centres = 5 * torch.eye(len(counts), width)
     noise = torch.randn(len(labels), width, generator=generator)
-    return centres[labels] + .1 * noise, labels
+    return centres[labels] + 0.1 * noise, labels
 
 
 def split(counts, seed):
@@ -35,16 +36,16 @@ def split(counts, seed):
     return Features(x[None], y, [*map(str, range(len(counts)))], {})
 
 
-@pytest.mark.parametrize('counts', [COUNTS, [50], [3, 3, 3], [1, 1, 2],
-                                    [1300, 700, 2, 1, 900]])
+@pytest.mark.parametrize(
+    'counts', [COUNTS, [50], [3, 3, 3], [1, 1, 2], [1300, 700, 2, 1, 900]]
+)
 @pytest.mark.parametrize('seed', [0, 1])
 def test_rows_are_held_out_evenly_and_each_class_trains(counts, seed):
     _, labels = album(counts)
     spare = sum(counts) - len(counts)
     for held_out in {1, spare // 3 or 1, spare}:
         fit, val = held_out_rows(labels, held_out, seed)
-        assert sorted([*fit.tolist(), *val.tolist()]) == [
-            *range(sum(counts))]
+        assert sorted([*fit.tolist(), *val.tolist()]) == [*range(sum(counts))]
         assert len(val) == held_out
         assert {*labels[fit].tolist()} == {*range(len(counts))}
         found = Counter(labels[val].tolist())
@@ -56,14 +57,18 @@ def test_rows_are_held_out_evenly_and_each_class_trains(counts, seed):
 
 def test_another_seed_holds_out_others():
     _, labels = album([30, 30])
-    assert not torch.equal(held_out_rows(labels, 9, 0)[1],
-                           held_out_rows(labels, 9, 1)[1])
+    assert not torch.equal(
+        held_out_rows(labels, 9, 0)[1], held_out_rows(labels, 9, 1)[1]
+    )
 
 
 @pytest.mark.parametrize('held_out', [0, 26, 29])
 def test_more_than_can_be_held_out(held_out):
-    with pytest.raises(InputError, match=f'{held_out} of 29 training images '
-                       'are held out .* where from 1 to 25 can be'):
+    with pytest.raises(
+        InputError,
+        match=f'{held_out} of 29 training images '
+        'are held out .* where from 1 to 25 can be',
+    ):
         held_out_rows(album()[1], held_out, 0)
 
 
@@ -81,8 +86,7 @@ def test_folds_hold_out_each_image_once_but_the_only_one_of_a_class(counts):
             if count > 1:
                 share = count / len(folds)
                 assert abs(int((labels[val] == label).sum()) - share) < 1
-    assert sorted(seen) == [r for r in rows.tolist()
-                            if counts[labels[r] - 1] > 1]
+    assert sorted(seen) == [r for r in rows.tolist() if counts[labels[r] - 1] > 1]
 
 
 def test_no_fold_without_a_class_of_two():
@@ -101,34 +105,46 @@ def test_a_score_is_hits_and_cross_entropy():
     hits = sum(int(g == t) for g, t in zip(guess, labels.tolist()))
     assert (found.hits, found.num) == (hits, 9)
     assert found.percent == pytest.approx(100 * hits / 9)
-    assert found.loss == pytest.approx(9 * log_loss(
-        labels, logits.double().softmax(1), labels=[0, 1, 2]))
+    assert found.loss == pytest.approx(
+        9 * log_loss(labels, logits.double().softmax(1), labels=[0, 1, 2])
+    )
     assert found.plus(found) == (2 * hits, 2 * found.loss, 18)
 
 
-@pytest.mark.parametrize('scores, best', [
-    ({.1: (5, 9.), 1.: (6, 20.), 10.: (6, 30.)}, 1.),  # most hits
-    ({.1: (6, 9.), 1.: (6, 3.), 10.: (6, 4.)}, 1.),  # then the lowest loss
-    ({1.: (6, 3.), .1: (6, 3.)}, 1.)])  # then the first
+@pytest.mark.parametrize(
+    'scores, best',
+    [
+        ({0.1: (5, 9.0), 1.0: (6, 20.0), 10.0: (6, 30.0)}, 1.0),  # most hits
+        ({0.1: (6, 9.0), 1.0: (6, 3.0), 10.0: (6, 4.0)}, 1.0),  # then the lowest loss
+        ({1.0: (6, 3.0), 0.1: (6, 3.0)}, 1.0),
+    ],
+)  # then the first
 def test_ties_go_to_the_lower_loss(scores, best):
-    assert best_setting({setting: HeldOutScore(*score, 10)
-                         for setting, score in scores.items()}) == best
+    assert (
+        best_setting(
+            {setting: HeldOutScore(*score, 10) for setting, score in scores.items()}
+        )
+        == best
+    )
 
 
 @pytest.mark.parametrize('seed', range(3))
 def test_probes_of_a_few_unevenly_spread_images_are_right(seed):
     """Under all penalties the two held-out images are classified alike."""
     train, test = split(COUNTS, 0), split([5, 5, 5, 5], 1)
-    for found in (by_lbfgs(train, test, seed=seed),
-                  by_sgd(train, test, seed=seed),
-                  by_share(train, test, '100', repeats=1, seed=seed)):
+    for found in (
+        by_lbfgs(train, test, seed=seed),
+        by_sgd(train, test, seed=seed),
+        by_share(train, test, '100', repeats=1, seed=seed),
+    ):
         assert found['top1'] == 100
 
 
 def test_the_last_images_must_not_have_a_class_of_their_own():
     x, y = album([20, 20])
     assert [part.tolist() for part in last_rows(y, 19)] == [
-        [*range(21)], [*range(21, 40)]]
-    with pytest.raises(InputError, match='the last 20 of 40 .* class 1: '
-                       'shuffle'):
+        [*range(21)],
+        [*range(21, 40)],
+    ]
+    with pytest.raises(InputError, match='the last 20 of 40 .* class 1: shuffle'):
         linear_probe(x, y, x, y, 20)

@@ -1,4 +1,5 @@
 """However a network is named, its features are those of the backbone."""
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -15,14 +16,14 @@ from tests.tools import ROOT, run
 
 QUICKSTART = [MEAN] * 3, [STD] * 3
 TEACHER = ROOT / 'demo/teacher/quickstart_r18w32.pth'
-CLASSIFIER = '''
+CLASSIFIER = """
 model = dict(
     type='ImageClassifier',
     backbone=dict(type='ResNet', depth=18, stem_channels=4, base_channels=4),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=2, in_channels=32))
 data_preprocessor = dict(mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -32,8 +33,13 @@ def ours(tmp_path_factory):
 
 
 def images(size=28):
-    return torch.randint(0, 256, (5, 3, size, size), dtype=torch.uint8,
-                         generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0,
+        256,
+        (5, 3, size, size),
+        dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(0),
+    )
 
 
 @torch.no_grad()
@@ -60,7 +66,7 @@ def test_a_checkpoint_of_a_pre_training(ours):
 
 def test_what_the_user_says_of_the_normalisation_counts(ours):
     path, backbone = ours
-    told = [10., 20., 30.], [40., 50., 60.]
+    told = [10.0, 20.0, 30.0], [40.0, 50.0, 60.0]
     encoder = open_encoder(str(path), normalisation=told)
     check(encoder, backbone, told, path)
 
@@ -90,15 +96,29 @@ def test_an_extracted_backbone_of_an_unknown_network(r18, tmp_path):
         open_encoder(str(out))
 
 
-@pytest.mark.parametrize('kept', ['rgb', [1, 2], [[1, 2], [3, 4]],
-                                  [[0, 0, 0], [1, 1, 0]],
-                                  [[0, 0, float('nan')], [1, 1, 1]]])
+@pytest.mark.parametrize(
+    'kept',
+    [
+        'rgb',
+        [1, 2],
+        [[1, 2], [3, 4]],
+        [[0, 0, 0], [1, 1, 0]],
+        [[0, 0, float('nan')], [1, 1, 1]],
+    ],
+)
 def test_a_normalisation_that_is_not_one(ours, tmp_path, kept):
     content = torch.load(ours[0], weights_only=True)
     path = tmp_path / 'odd.pth'
-    torch.save(dict(content, meta=dict(
-        backbone=Config.fromfile(CONFIG).model.backbone.to_dict(),
-        normalisation=kept)), path)
+    torch.save(
+        dict(
+            content,
+            meta=dict(
+                backbone=Config.fromfile(CONFIG).model.backbone.to_dict(),
+                normalisation=kept,
+            ),
+        ),
+        path,
+    )
     with pytest.raises(InputError, match="odd.pth': its normalisation is"):
         open_encoder(str(path))
 
@@ -110,8 +130,10 @@ def r18(tmp_path_factory):
     torch.manual_seed(0)
     backbone = MODELS.build(dict(type='ResNet', depth=18))
     path = tmp_path_factory.mktemp('r18') / 'r18.pth'
-    torch.save(dict(state_dict={f'backbone.{k}': v for k, v
-                                in backbone.state_dict().items()}), path)
+    torch.save(
+        dict(state_dict={f'backbone.{k}': v for k, v in backbone.state_dict().items()}),
+        path,
+    )
     return path, backbone
 
 
@@ -126,16 +148,16 @@ def test_a_file_that_tells_its_network(r18, tmp_path):
     path, backbone = tmp_path / 'told.pth', r18[1]
     torch.save(dict(torch.load(r18[0]), meta=dict(arch='r18')), path)
     for arch in (None, 'r18'):
-        check(open_encoder(str(path), arch=arch), backbone, IMAGENET, path,
-              64)
+        check(open_encoder(str(path), arch=arch), backbone, IMAGENET, path, 64)
 
 
 def test_another_architecture_than_the_user_says(r18, ours):
     for path, arch, said in (
-            (r18[0], 'r50', 'does not fit this architecture'),
-            (r18[0], 'r34', 'does not fit this architecture'),
-            (ours[0], 'r18', "but --arch says 'r18'"),
-            (r18[0], 'r999', "arch 'r999' is not known here")):
+        (r18[0], 'r50', 'does not fit this architecture'),
+        (r18[0], 'r34', 'does not fit this architecture'),
+        (ours[0], 'r18', "but --arch says 'r18'"),
+        (r18[0], 'r999', "arch 'r999' is not known here"),
+    ):
         with pytest.raises(InputError) as caught:
             open_encoder(str(path), arch=arch)
         assert said in str(caught.value) and '\n' not in str(caught.value)
@@ -165,8 +187,12 @@ def test_a_config_of_mmpretrain(tmp_path):
     torch.manual_seed(1)
     model = MODELS.build(Config.fromfile(config).model)
     torch.save(dict(state_dict=model.state_dict(), meta={}), path)
-    check(open_encoder(str(config), str(path)), model.backbone,
-          ([1., 2., 3.], [4., 5., 6.]), path)
+    check(
+        open_encoder(str(config), str(path)),
+        model.backbone,
+        ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]),
+        path,
+    )
     config.write_text(CLASSIFIER.replace('depth=18', 'depth=34'))
     with pytest.raises(InputError, match='does not fit this architecture'):
         open_encoder(str(config), str(path))
@@ -179,8 +205,7 @@ def test_a_model_of_mmpretrain(r18, tmp_path):
     path, backbone = r18
     processor = get_model('resnet18_8xb32_in1k').data_preprocessor
     told = [*map(float, processor.mean)], [*map(float, processor.std)]
-    check(open_encoder('resnet18_8xb32_in1k', str(path)), backbone, told,
-          path, 64)
+    check(open_encoder('resnet18_8xb32_in1k', str(path)), backbone, told, path, 64)
     with pytest.raises(InputError, match='does not fit this architecture'):
         open_encoder('resnet34_8xb32_in1k', str(path))
     with pytest.raises(InputError, match='does not fit this architecture'):

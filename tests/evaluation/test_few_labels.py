@@ -1,4 +1,5 @@
 """Which images keep their label, and what is learned from them."""
+
 from collections import Counter
 from fractions import Fraction
 
@@ -16,7 +17,8 @@ from mmdisco.evaluation.protocols import by_few_shots, by_share, few
 from tests.evaluation.test_linear import blobs
 
 LABELS = torch.tensor([0] * 30 + [1] * 50 + [2] * 20)[
-    torch.randperm(100, generator=torch.Generator().manual_seed(7))]
+    torch.randperm(100, generator=torch.Generator().manual_seed(7))
+]
 NAMES = [*'abc']
 
 
@@ -55,8 +57,11 @@ def test_a_share_of_each_class(percent):
 
 
 def test_every_row_is_chosen_by_some_seed():
-    chosen = {row for seed in range(60)
-              for row in rows_of_share(LABELS, 3, '10', seed).tolist()}
+    chosen = {
+        row
+        for seed in range(60)
+        for row in rows_of_share(LABELS, 3, '10', seed).tolist()
+    }
     assert chosen == {*range(100)}
 
 
@@ -73,8 +78,14 @@ def test_a_share_that_leaves_a_class_out_is_an_error():
 
 def splits():
     (x, y), (test_x, test_y) = blobs(90, 0), blobs(60, 1)
-    return (x, y, test_x, test_y, Features(x[None], y, NAMES, {}),
-            Features(test_x[None], test_y, NAMES, {}))
+    return (
+        x,
+        y,
+        test_x,
+        test_y,
+        Features(x[None], y, NAMES, {}),
+        Features(test_x[None], test_y, NAMES, {}),
+    )
 
 
 def test_few_shots_are_scikit_learns_on_unit_features():
@@ -83,8 +94,9 @@ def test_few_shots_are_scikit_learns_on_unit_features():
     scores = []
     for seed in (5, 6, 7):
         rows = rows_per_class(y, 3, 4, seed)
-        model = LogisticRegression(C=1., tol=1e-10).fit(
-            normalize(x[rows].double()), y[rows])
+        model = LogisticRegression(C=1.0, tol=1e-10).fit(
+            normalize(x[rows].double()), y[rows]
+        )
         scores.append(100 * model.score(normalize(test_x.double()), test_y))
     assert found['images'] == 12
     np.testing.assert_allclose(found['repeats'], scores, atol=1e-6)
@@ -93,17 +105,17 @@ def test_few_shots_are_scikit_learns_on_unit_features():
 
 def test_a_share_of_labels_is_scikit_learns(monkeypatch):
     """With one penalty: what cross-validation chooses is tested below."""
-    monkeypatch.setattr(few, 'GRID', (.1, ))
+    monkeypatch.setattr(few, 'GRID', (0.1,))
     x, y, test_x, test_y, train, test = splits()
     found = by_share(train, test, '20', repeats=2, seed=3)
     scores = []
     for seed in (3, 4):
         rows = rows_of_share(y, 3, '20', seed)
         scaler = StandardScaler().fit(x[rows].double())
-        model = LogisticRegression(C=.1, tol=1e-10).fit(
-            scaler.transform(x[rows].double()), y[rows])
-        scores.append(100 * model.score(
-            scaler.transform(test_x.double()), test_y))
+        model = LogisticRegression(C=0.1, tol=1e-10).fit(
+            scaler.transform(x[rows].double()), y[rows]
+        )
+        scores.append(100 * model.score(scaler.transform(test_x.double()), test_y))
     assert found['images'] == 18
     np.testing.assert_allclose(found['repeats'], scores, atol=1e-6)
 
@@ -114,8 +126,7 @@ def test_the_penalty_is_chosen_among_the_labelled_alone():
     rows = torch.cat([rows_of_share(y, 3, '20', s) for s in (0, 1)]).unique()
     spoilt = torch.full_like(x, 1e4)
     spoilt[rows] = x[rows]
-    assert by_share(train._replace(views=spoilt[None]), test, '20',
-                    repeats=2) == honest
+    assert by_share(train._replace(views=spoilt[None]), test, '20', repeats=2) == honest
     flipped = test._replace(labels=(test.labels + 1) % 3)
     assert by_share(train, flipped, '20', repeats=2) != honest
 
@@ -124,8 +135,9 @@ def test_cross_validation_takes_the_best_penalty_of_a_plain_loop():
     x, y, _, _, train, _ = splits()
     rows = rows_of_share(y, 3, '50', 0)
     best = few._cross_validated(train, rows, 'cpu')
-    order = rows[torch.randperm(
-        len(rows), generator=torch.Generator().manual_seed(0))].tolist()
+    order = rows[
+        torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))
+    ].tolist()
     order.sort(key=lambda r: int(y[r]))  # each class is dealt out in turn
     hits, losses = (dict.fromkeys(few.GRID, 0) for _ in range(2))
     for fold in range(5):
@@ -134,9 +146,13 @@ def test_cross_validation_takes_the_best_penalty_of_a_plain_loop():
         scaler = StandardScaler().fit(x[fit].double())
         for strength in hits:
             model = LogisticRegression(C=strength, tol=1e-10).fit(
-                scaler.transform(x[fit].double()), y[fit])
+                scaler.transform(x[fit].double()), y[fit]
+            )
             guess = model.predict(scaler.transform(x[val].double()))
             hits[strength] += int((guess == y[val].numpy()).sum())
-            losses[strength] += log_loss(y[val], model.predict_proba(
-                scaler.transform(x[val].double())), normalize=False)
+            losses[strength] += log_loss(
+                y[val],
+                model.predict_proba(scaler.transform(x[val].double())),
+                normalize=False,
+            )
     assert best == max(hits, key=lambda s: (hits[s], -losses[s]))

@@ -10,15 +10,16 @@ GOLD = Path(__file__).parents[1] / 'data' / 'knn.npz'
 
 
 @pytest.mark.parametrize('chunk', [7, 1024])
-@pytest.mark.parametrize('k, temperature', [(20, .07), (10, .2)])
+@pytest.mark.parametrize('k, temperature', [(20, 0.07), (10, 0.2)])
 def test_votes_equal_the_public_implementation(k, temperature, chunk):
     gold = np.load(GOLD)
-    train, labels, test = (torch.from_numpy(gold[key]) for key in (
-        'train_features', 'train_labels', 'test_features'))
+    train, labels, test = (
+        torch.from_numpy(gold[key])
+        for key in ('train_features', 'train_labels', 'test_features')
+    )
     votes = knn_scores(train, labels, 3 * test, 20, k, temperature, chunk)
     key = f'k{k}_T{temperature}/'
-    np.testing.assert_allclose(votes, gold[key + 'class_scores'], rtol=1e-4,
-                               atol=1e-4)
+    np.testing.assert_allclose(votes, gold[key + 'class_scores'], rtol=1e-4, atol=1e-4)
     top5 = votes.topk(5).indices.numpy()
     assert np.array_equal(top5[:, 0], gold[key + 'pred_top1'])
     mask = gold[key + 'top5_has_vote']
@@ -37,7 +38,7 @@ def test_votes_at_a_low_temperature_do_not_overflow():
     labels = torch.arange(60) % 7
     unit = torch.nn.functional.normalize
     nearest = (unit(test) @ unit(train).T).argmax(1)
-    votes = knn_scores(train, labels, test, 7, 20, .0025)
+    votes = knn_scores(train, labels, test, 7, 20, 0.0025)
     assert torch.equal(votes.argmax(1), labels[nearest])
     with pytest.raises(ValueError, match='temperature 0.001 of kNN'):
-        knn_scores(train, labels, test, 7, 20, .001)
+        knn_scores(train, labels, test, 7, 20, 0.001)

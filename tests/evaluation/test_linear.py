@@ -21,8 +21,7 @@ def test_probe_equals_sklearn_by_hand():
     scores = []
     for strength in grid:
         mean, std = x[:200].mean(0), x[:200].std(0, unbiased=False)
-        model = LogisticRegression(C=strength).fit((x[:200] - mean) / std,
-                                                   y[:200])
+        model = LogisticRegression(C=strength).fit((x[:200] - mean) / std, y[:200])
         scores.append(model.score((x[200:] - mean) / std, y[200:]))
     best = grid[int(np.argmax(scores))]
     assert result['strength'] == best
@@ -30,8 +29,8 @@ def test_probe_equals_sklearn_by_hand():
     mean, std = x.mean(0), x.std(0, unbiased=False)
     model = LogisticRegression(C=best).fit((x - mean) / std, y)
     np.testing.assert_allclose(
-        result['accuracy'], 100 * model.score((test_x - mean) / std, test_y),
-        atol=.51)  # one of 200 images may fall on the boundary
+        result['accuracy'], 100 * model.score((test_x - mean) / std, test_y), atol=0.51
+    )  # one of 200 images may fall on the boundary
 
 
 def test_the_test_labels_do_not_choose_the_penalty():
@@ -45,7 +44,6 @@ def test_the_test_labels_do_not_choose_the_penalty():
 
 def test_features_are_means_of_the_last_map_in_eval_mode():
     class Backbone(torch.nn.Module):
-
         def forward(self, x):
             assert not self.training
             return x, 2 * x

@@ -1,4 +1,5 @@
 """Exact search and the votes of what it finds."""
+
 import numpy as np
 import pytest
 import torch
@@ -27,21 +28,22 @@ def test_chunks_give_what_a_plain_loop_gives(rows, columns):
     train, test = random_features(41, 6, 0), random_features(17, 6, 1)
     cosine, index = nearest(train, test, 9, rows, columns)
     for n, query in enumerate(test.double().numpy()):
-        similar = [float(query @ row) / float(
-            np.linalg.norm(query) * np.linalg.norm(row))
-            for row in train.double().numpy()]
+        similar = [
+            float(query @ row) / float(np.linalg.norm(query) * np.linalg.norm(row))
+            for row in train.double().numpy()
+        ]
         best = sorted(range(41), key=lambda i: -similar[i])[:9]
         assert index[n].tolist() == best
-        np.testing.assert_allclose(cosine[n], [similar[i] for i in best],
-                                   atol=1e-6)
+        np.testing.assert_allclose(cosine[n], [similar[i] for i in best], atol=1e-6)
 
 
 @pytest.mark.parametrize('rows, columns', CHUNKS)
 def test_it_equals_scikit_learn(rows, columns):
     train, test = random_features(60, 8, 2), random_features(11, 8, 3)
     cosine, index = nearest(train, test, 60, rows, columns)
-    distance, expected = NearestNeighbors(
-        n_neighbors=60, metric='cosine').fit(train).kneighbors(test)
+    distance, expected = (
+        NearestNeighbors(n_neighbors=60, metric='cosine').fit(train).kneighbors(test)
+    )
     assert np.array_equal(index, expected)
     np.testing.assert_allclose(1 - cosine, distance, atol=1e-5)
 
@@ -52,8 +54,7 @@ def test_norms_and_half_precision_and_memory_maps(tmp_path):
     np.save(tmp_path / 'train.npy', half.numpy())
     mapped = torch.from_numpy(np.load(tmp_path / 'train.npy', mmap_mode='c'))
     expected = nearest(half.float(), test, 4)
-    for found in (nearest(mapped, test, 4, columns=7),
-                  nearest(half * 2, 64 * test, 4)):
+    for found in (nearest(mapped, test, 4, columns=7), nearest(half * 2, 64 * test, 4)):
         assert torch.equal(found[1], expected[1])
         torch.testing.assert_close(found[0], expected[0])
 
@@ -62,29 +63,33 @@ def test_each_k_of_a_sweep_votes_as_if_alone():
     train, test = random_features(50, 4, 6), random_features(23, 4, 7)
     labels = torch.arange(50) % 7
     truth = torch.arange(23) % 7
-    found = by_knn(kept(train, labels, 7), kept(test, truth, 7),
-                   (1, 3, 20, 50), (.07, .5))
-    assert [*found] == [(k, t) for k in (1, 3, 20, 50) for t in (.07, .5)]
+    found = by_knn(
+        kept(train, labels, 7), kept(test, truth, 7), (1, 3, 20, 50), (0.07, 0.5)
+    )
+    assert [*found] == [(k, t) for k in (1, 3, 20, 50) for t in (0.07, 0.5)]
     for (k, temperature), scores in found.items():
         votes = knn_scores(train, labels, test, 7, k, temperature)
         best = votes.argsort(dim=1, descending=True)
         assert scores['top1'] == pytest.approx(
-            100 * np.mean([t == b[0] for t, b in zip(truth, best)]))
+            100 * np.mean([t == b[0] for t, b in zip(truth, best)])
+        )
         if (votes > 0).sum(1).min() >= 5:  # else ties of nothing
             assert scores['top5'] == pytest.approx(
-                100 * np.mean([t in b[:5] for t, b in zip(truth, best)]))
+                100 * np.mean([t in b[:5] for t, b in zip(truth, best)])
+            )
 
 
 def test_votes_are_sums_of_exponentials():
     train, test = random_features(30, 4, 8), random_features(5, 4, 9)
     labels = torch.arange(30) % 3
-    votes = knn_scores(train, labels, test, 3, 6, .2, chunk=2)
-    cosine = torch.cosine_similarity(test[:, None].double(),
-                                     train[None].double(), dim=2)
+    votes = knn_scores(train, labels, test, 3, 6, 0.2, chunk=2)
+    cosine = torch.cosine_similarity(
+        test[:, None].double(), train[None].double(), dim=2
+    )
     for n, row in enumerate(cosine):
-        sums = [0., 0., 0.]
+        sums = [0.0, 0.0, 0.0]
         for i in sorted(range(30), key=lambda i: -row[i])[:6]:
-            sums[labels[i]] += np.exp(float(row[i]) / .2)
+            sums[labels[i]] += np.exp(float(row[i]) / 0.2)
         np.testing.assert_allclose(votes[n], sums, rtol=1e-4)
 
 
@@ -102,8 +107,7 @@ def test_what_can_not_be_searched():
             check_labels(wrong, 3)
         for train_labels, test_labels in ((wrong, labels), (labels, wrong)):
             with pytest.raises(InputError, match=expected):
-                by_knn(kept(train, train_labels), kept(train, test_labels),
-                       (1, ))
+                by_knn(kept(train, train_labels), kept(train, test_labels), (1,))
 
 
 def tied_features(num, dim, seed):
@@ -121,23 +125,20 @@ def test_of_equal_cosines_the_lower_index_is_first(rows, columns, k):
     train, test = tied_features(41, 16, 0), tied_features(17, 16, 1)
     cosine, index = nearest(train, test, k, rows, columns)
     for n, query in enumerate(test.tolist()):
-        similar = [sum(a * b for a, b in zip(query, row)) / 4
-                   for row in train.tolist()]
+        similar = [sum(a * b for a, b in zip(query, row)) / 4 for row in train.tolist()]
         best = sorted(range(41), key=lambda i: (-similar[i], i))[:k]
         assert index[n].tolist() == best
         assert cosine[n].tolist() == [similar[i] for i in best]
     own = nearest_neighbours(train, min(k, 40), chunk=rows)
     for n, query in enumerate(train.tolist()):
-        similar = [sum(a * b for a, b in zip(query, row)) / 4
-                   for row in train.tolist()]
+        similar = [sum(a * b for a, b in zip(query, row)) / 4 for row in train.tolist()]
         best = sorted({*range(41)} - {n}, key=lambda i: (-similar[i], i))
-        assert own[n].tolist() == best[:min(k, 40)]
+        assert own[n].tolist() == best[: min(k, 40)]
 
 
 @pytest.mark.parametrize('columns', [2, 5, 16384])
 def test_features_that_are_all_zero_have_the_first_neighbours(columns):
-    _, index = nearest(torch.zeros(11, 3), torch.ones(2, 3), 4,
-                       columns=columns)
+    _, index = nearest(torch.zeros(11, 3), torch.ones(2, 3), 4, columns=columns)
     assert index.tolist() == [[0, 1, 2, 3]] * 2
 
 
@@ -159,8 +160,10 @@ def test_chunks_do_not_decide_between_copies():
 def test_features_that_are_not_finite(bad):
     train, test = random_features(20, 4, 0), random_features(5, 4, 1)
     train[7, 2] = bad
-    for search in (lambda: nearest(train, test, 3, columns=6),
-                   lambda: nearest(test, train, 3),
-                   lambda: nearest_neighbours(train, 3)):
+    for search in (
+        lambda: nearest(train, test, 3, columns=6),
+        lambda: nearest(test, train, 3),
+        lambda: nearest_neighbours(train, 3),
+    ):
         with pytest.raises(InputError, match='features are not finite'):
             search()

@@ -1,4 +1,5 @@
 """Pairs of splits by which a score would mean nothing, or little."""
+
 import shutil
 import unicodedata
 
@@ -27,23 +28,35 @@ def named(classes, labels=None, name='train'):
     return Split(f'{name} images', classes, torch.tensor([*labels]))
 
 
-@pytest.mark.parametrize('train, test, reason', [
-    ('Dog', 'dog', 'upper and lower case'),
-    ('dog', 'dog ', 'spaces'),
-    ('\u00e9t\u00e9', unicodedata.normalize('NFD', '\u00e9t\u00e9'),
-     "the form of their Unicode (a Mac's is NFD)")])
+@pytest.mark.parametrize(
+    'train, test, reason',
+    [
+        ('Dog', 'dog', 'upper and lower case'),
+        ('dog', 'dog ', 'spaces'),
+        (
+            '\u00e9t\u00e9',
+            unicodedata.normalize('NFD', '\u00e9t\u00e9'),
+            "the form of their Unicode (a Mac's is NFD)",
+        ),
+    ],
+)
 @pytest.mark.parametrize('how', ['folder', 'tar'])
 def test_names_that_look_the_same(tmp_path, train, test, reason, how):
     for split, name in (('train', train), ('val', test)):
         files(tmp_path, split, ['cat', name])
         if how == 'tar':
-            put_tar(tmp_path / f'{split}.tar', [
-                (str(p.relative_to(tmp_path / split)), p.read_bytes())
-                for p in (tmp_path / split).rglob('*.png')])
+            put_tar(
+                tmp_path / f'{split}.tar',
+                [
+                    (str(p.relative_to(tmp_path / split)), p.read_bytes())
+                    for p in (tmp_path / split).rglob('*.png')
+                ],
+            )
             shutil.rmtree(tmp_path / split)
     line = said(check_pair, *pair(tmp_path))
-    assert line.endswith(f'; {ascii(train)} and {ascii(test)} differ by '
-                         f'{reason}: rename one of them')
+    assert line.endswith(
+        f'; {ascii(train)} and {ascii(test)} differ by {reason}: rename one of them'
+    )
 
 
 def test_other_names_are_not_said_to_look_the_same(tmp_path):
@@ -65,29 +78,52 @@ def test_one_class_alone_and_a_folder_too_many(tmp_path):
     assert "only in train: 'a' and 1 more, only in test: 'val'" in line
 
 
-@pytest.mark.parametrize('train, test, expected', [
-    # labels of lists
-    (named(None, [1, 2, 3]), named(None, [1], 'val'),
-     "train images have no image of 1 of 4 classes, e.g. '0': labels begin"),
-    (named(None, [0, 1]), named(None, [0, 2], 'val'),
-     'val images have label 2, outside the classes: there are 2'),
-    (named(None, [0, 0]), named(None, [0], 'val'), "one class alone, '0'"),
-    (named([*'ab'], [1, 2]), named([*'ab'], name='val'),
-     'train images have label 2, outside'),
-    (named([*'ab'], [0, -1]), named([*'ab'], name='val'), 'have label -1'),
-    (named([*'abc'], [0, 0, 2]), named([*'abc'], name='val'),
-     "have no image of 1 of 3 classes, e.g. 'b'"),
-    (named([*'abc']), named([*'bca'], name='val'),
-     "have class 'a' where val images have 'b'")])
+@pytest.mark.parametrize(
+    'train, test, expected',
+    [
+        # labels of lists
+        (
+            named(None, [1, 2, 3]),
+            named(None, [1], 'val'),
+            "train images have no image of 1 of 4 classes, e.g. '0': labels begin",
+        ),
+        (
+            named(None, [0, 1]),
+            named(None, [0, 2], 'val'),
+            'val images have label 2, outside the classes: there are 2',
+        ),
+        (named(None, [0, 0]), named(None, [0], 'val'), "one class alone, '0'"),
+        (
+            named([*'ab'], [1, 2]),
+            named([*'ab'], name='val'),
+            'train images have label 2, outside',
+        ),
+        (named([*'ab'], [0, -1]), named([*'ab'], name='val'), 'have label -1'),
+        (
+            named([*'abc'], [0, 0, 2]),
+            named([*'abc'], name='val'),
+            "have no image of 1 of 3 classes, e.g. 'b'",
+        ),
+        (
+            named([*'abc']),
+            named([*'bca'], name='val'),
+            "have class 'a' where val images have 'b'",
+        ),
+    ],
+)
 def test_labels_that_do_not_fit(train, test, expected):
     assert expected in said(check_classes, train, test)
 
 
-@pytest.mark.parametrize('train, test', [
-    (named([*'ab']), named([*'ab'], [1, 1])),
-    (named(['A', 'a', '10', '2']), named(['A', 'a', '10', '2'])),
-    (named(None, [0, 1, 2]), named(None, [1])),
-    (named([*'012']), named([*'01']))])
+@pytest.mark.parametrize(
+    'train, test',
+    [
+        (named([*'ab']), named([*'ab'], [1, 1])),
+        (named(['A', 'a', '10', '2']), named(['A', 'a', '10', '2'])),
+        (named(None, [0, 1, 2]), named(None, [1])),
+        (named([*'012']), named([*'01'])),
+    ],
+)
 def test_classes_that_fit(train, test):
     check_classes(train, test)
 
@@ -107,7 +143,6 @@ def test_copies_are_counted(tmp_path, how):
 def test_copies_in_memory(tmp_path):
     assert copies(*pair(idx_folder(tmp_path))) == 0
     for kind in ('images-idx3', 'labels-idx1'):
-        shutil.copy(tmp_path / f'train-{kind}-ubyte',
-                    tmp_path / f't10k-{kind}-ubyte')
+        shutil.copy(tmp_path / f'train-{kind}-ubyte', tmp_path / f't10k-{kind}-ubyte')
     train, test = pair(tmp_path)
     assert copies(train, test) == len(test) == 60

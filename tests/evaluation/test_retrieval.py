@@ -1,4 +1,5 @@
 """mAP against scikit-learn's average precision."""
+
 import numpy as np
 import pytest
 import torch
@@ -16,10 +17,13 @@ def data():
 
 
 def expected(train, train_labels, test, test_labels):
-    cosine = torch.cosine_similarity(test[:, None].double(),
-                                     train[None].double(), dim=2)
-    return [average_precision_score(train_labels == label, row)
-            for row, label in zip(cosine, test_labels)]
+    cosine = torch.cosine_similarity(
+        test[:, None].double(), train[None].double(), dim=2
+    )
+    return [
+        average_precision_score(train_labels == label, row)
+        for row, label in zip(cosine, test_labels)
+    ]
 
 
 @pytest.mark.parametrize('rows', [1, 5, 64])
@@ -33,19 +37,22 @@ def test_the_protocol_is_their_mean_and_that_of_each_class():
     classes = [*'abc']
     found = by_retrieval(
         Features((3 * train)[None], train_labels, classes, {}),
-        Features(test[None], test_labels, classes, {}))
+        Features(test[None], test_labels, classes, {}),
+    )
     each = np.array(expected(*data()))
     assert found['mean'] == pytest.approx(100 * each.mean())
     assert found['per_class'] == [
-        pytest.approx(100 * each[test_labels == c].mean())
-        for c in range(2)] + [None]
+        pytest.approx(100 * each[test_labels == c].mean()) for c in range(2)
+    ] + [None]
 
 
 def test_known_rankings():
-    train = torch.tensor([[1., 0.], [1., .1], [1., .2], [1., .3]])
+    train = torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [1.0, 0.3]])
     found = average_precisions(
-        train, torch.tensor([0, 1, 0, 1]), torch.tensor([[2., 0.]] * 3),
-        torch.tensor([0, 1, 2]))
-    assert found[:2].tolist() == pytest.approx(
-        [(1 + 2 / 3) / 2, (1 / 2 + 2 / 4) / 2])
+        train,
+        torch.tensor([0, 1, 0, 1]),
+        torch.tensor([[2.0, 0.0]] * 3),
+        torch.tensor([0, 1, 2]),
+    )
+    assert found[:2].tolist() == pytest.approx([(1 + 2 / 3) / 2, (1 / 2 + 2 / 4) / 2])
     assert found[2].isnan()

@@ -1,4 +1,5 @@
 """The same images in each kind of storage: pixels, labels, names, workers."""
+
 import io
 import pickle
 import shutil
@@ -37,8 +38,7 @@ def labels(split):
 
 
 def paths(split):
-    return [f'{CLASSES[label]}/{i:02d}.png'
-            for i, label in enumerate(labels(split))]
+    return [f'{CLASSES[label]}/{i:02d}.png' for i, label in enumerate(labels(split))]
 
 
 def png(array):
@@ -73,8 +73,7 @@ def lmdb_folder(root, split, name):
 
 
 def lmdb_file(root, split, name):
-    put_lmdb(root / f'{name}.lmdb', [item[:2] for item in mixed(split)],
-             subdir=False)
+    put_lmdb(root / f'{name}.lmdb', [item[:2] for item in mixed(split)], subdir=False)
 
 
 def lmdb_data(root, split, name):
@@ -110,17 +109,21 @@ def tar_pairs(root, split, name):
         items = []
         for i, data in enumerate(map(png, pictures(split))):
             if min(i // 4, 1) == shard:
-                items += [(f'{i:04d}.cls', b'%d' % labels(split)[i]),
-                          (f'{i:04d}.json', b'{}'), (f'{i:04d}.png', data)]
+                items += [
+                    (f'{i:04d}.cls', b'%d' % labels(split)[i]),
+                    (f'{i:04d}.json', b'{}'),
+                    (f'{i:04d}.png', data),
+                ]
         put_tar(root / name / f'{shard:06d}.tar', items)
 
 
 def idx(root, split, _):
     prefix = {'train': 'train', 'test': 't10k'}[split]
-    for stem, array in ((f'{prefix}-images-idx3', pictures(split)),
-                        (f'{prefix}-labels-idx1', np.uint8(labels(split)))):
-        header = struct.pack(f'>HBB{array.ndim}i', 0, 8, array.ndim,
-                             *array.shape)
+    for stem, array in (
+        (f'{prefix}-images-idx3', pictures(split)),
+        (f'{prefix}-labels-idx1', np.uint8(labels(split))),
+    ):
+        header = struct.pack(f'>HBB{array.ndim}i', 0, 8, array.ndim, *array.shape)
         (root / f'{stem}-ubyte').write_bytes(header + array.tobytes())
 
 
@@ -130,17 +133,30 @@ def cifar(cls, key):
         colours = pictures(split)[:, None].repeat(3, 1)  # [N, 3, 32, 32]
         file = root / cls.base_folder / split
         file.parent.mkdir(exist_ok=True)
-        file.write_bytes(pickle.dumps({
-            'data': colours.reshape(len(colours), -1), key: labels(split)}))
+        file.write_bytes(
+            pickle.dumps(
+                {'data': colours.reshape(len(colours), -1), key: labels(split)}
+            )
+        )
 
     return write
 
 
-NAMED = dict(folder=folder, lmdb_folder=lmdb_folder, lmdb_file=lmdb_file,
-             lmdb_data=lmdb_data, tar_folder=tar_folder, tar_system=tar_system)
-WRITERS = dict(NAMED, tar_pairs=tar_pairs, idx=idx,
-               cifar10=cifar(LocalCIFAR10, 'labels'),
-               cifar100=cifar(LocalCIFAR100, 'fine_labels'))
+NAMED = dict(
+    folder=folder,
+    lmdb_folder=lmdb_folder,
+    lmdb_file=lmdb_file,
+    lmdb_data=lmdb_data,
+    tar_folder=tar_folder,
+    tar_system=tar_system,
+)
+WRITERS = dict(
+    NAMED,
+    tar_pairs=tar_pairs,
+    idx=idx,
+    cifar10=cifar(LocalCIFAR10, 'labels'),
+    cifar100=cifar(LocalCIFAR100, 'fine_labels'),
+)
 
 
 @pytest.fixture(params=WRITERS)
@@ -149,8 +165,9 @@ def written(request, tmp_path, monkeypatch):
     for split in SPLITS:
         for cls in (LocalCIFAR10, LocalCIFAR100):
             monkeypatch.setattr(cls, f'{split}_list', [[split, None]])
-        WRITERS[request.param](tmp_path, split,
-                               {'train': 'train', 'test': 'val'}[split])
+        WRITERS[request.param](
+            tmp_path, split, {'train': 'train', 'test': 'val'}[split]
+        )
     return tmp_path, request.param
 
 
@@ -192,8 +209,7 @@ def test_each_kind_has_the_same_images_and_labels(written, split):
 def test_workers_and_processes_read_the_same(written):
     source = open_source(str(written[0]))
     source[0]  # the parent's handle is open when the workers begin
-    loader = DataLoader(source, batch_size=5, num_workers=2,
-                        collate_fn=own_items)
+    loader = DataLoader(source, batch_size=5, num_workers=2, collate_fn=own_items)
     for _ in range(2):
         found = pixels(image for batch in loader for image in batch)
         assert np.array_equal(found, pixels(source))
@@ -209,17 +225,22 @@ def test_a_spawned_worker_reads_archives(tmp_path):
         root.mkdir()
         WRITERS[how](root, 'train', 'train')
         sources.append(open_source(str(root)))
-    loader = DataLoader(ConcatDataset(sources), batch_size=24, num_workers=1,
-                        collate_fn=own_items,
-                        multiprocessing_context='spawn')
+    loader = DataLoader(
+        ConcatDataset(sources),
+        batch_size=24,
+        num_workers=1,
+        collate_fn=own_items,
+        multiprocessing_context='spawn',
+    )
     found = pixels(next(iter(loader)))
     assert np.array_equal(found, 2 * pixels(sources[0]))
 
 
 def test_two_sources_read_one_archive(written):
     first, second = (open_source(str(written[0])) for _ in range(2))
-    assert np.array_equal(pixels([first[0], second[0], first[1]]),
-                          pixels([first[0], first[0], second[1]]))
+    assert np.array_equal(
+        pixels([first[0], second[0], first[1]]), pixels([first[0], first[0], second[1]])
+    )
 
 
 @pytest.mark.parametrize('name', TEST_NAMES)
@@ -259,8 +280,7 @@ def test_a_photo_is_upright_and_in_rgb(tmp_path):
     for name in ('b/deep/x.TIFF', 'a.png'):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(array).save(tmp_path / name, exif=exif)
-    Image.fromarray(array).convert('RGBA').save(tmp_path / 'c.webp',
-                                                lossless=True)
+    Image.fromarray(array).convert('RGBA').save(tmp_path / 'c.webp', lossless=True)
     (tmp_path / 'notes.txt').write_text('no photo')
     photos = open_photos(str(tmp_path))
     assert photos.names == ['a.png', 'b/deep/x.TIFF', 'c.webp']
@@ -272,10 +292,10 @@ def test_a_photo_is_upright_and_in_rgb(tmp_path):
     assert len(photos.fingerprint()) == 64
 
 
-@pytest.mark.parametrize('how', ['folder', 'lmdb_folder', 'tar_folder',
-                                 'tar_pairs', 'idx'])
-def test_a_fingerprint_tells_other_pixels_and_splits(
-        tmp_path, how, monkeypatch):
+@pytest.mark.parametrize(
+    'how', ['folder', 'lmdb_folder', 'tar_folder', 'tar_pairs', 'idx']
+)
+def test_a_fingerprint_tells_other_pixels_and_splits(tmp_path, how, monkeypatch):
     prints = []
     for name in ('first', 'again', 'other'):
         root = tmp_path / name

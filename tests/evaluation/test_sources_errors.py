@@ -1,4 +1,5 @@
 """What is said of a source that is missing, damaged or does not fit."""
+
 import shutil
 import sys
 import tarfile
@@ -45,15 +46,22 @@ def test_nothing_known_and_what_was_looked_for(tmp_path):
     (tmp_path / 'train/flat.png').write_bytes(png(pictures('train')[0]))
     line = said(open_source, str(tmp_path), error=MissingFileError)
     assert line.startswith(f"'{tmp_path}' has no train images: looked for ")
-    for name in ('train/CLASS/*.jpg', 'train.lmdb', 'train-*.tar',
-                 'train-images-idx3-ubyte(.gz)', 'cifar-10-batches-py',
-                 'cifar-100-python'):
+    for name in (
+        'train/CLASS/*.jpg',
+        'train.lmdb',
+        'train-*.tar',
+        'train-images-idx3-ubyte(.gz)',
+        'cifar-10-batches-py',
+        'cifar-100-python',
+    ):
         assert name in line
     missing = str(tmp_path / 'none')
     assert said(open_source, missing, error=MissingFileError) == (
-        f"folder of images '{missing}' not found")
+        f"folder of images '{missing}' not found"
+    )
     assert said(open_photos, missing, error=MissingFileError) == (
-        f"folder of photos '{missing}' not found")
+        f"folder of photos '{missing}' not found"
+    )
     assert "split is 'val'" in said(open_source, missing, 'val')
 
 
@@ -61,15 +69,18 @@ def test_nothing_known_and_what_was_looked_for(tmp_path):
 def test_a_missing_split(tmp_path, how):
     WRITERS[how](tmp_path, 'train', 'train')
     line = said(open_source, str(tmp_path), 'test', error=MissingFileError)
-    assert line.startswith(f"'{tmp_path}' has no test images, only train "
-                           'images: looked for val/CLASS/*.jpg')
+    assert line.startswith(
+        f"'{tmp_path}' has no test images, only train "
+        'images: looked for val/CLASS/*.jpg'
+    )
     assert '(or validation, test)' in line
 
 
 def test_a_missing_split_of_idx_and_cifar(tmp_path, monkeypatch):
     idx(tmp_path, 'train', '')
     assert f"no IDX file '{tmp_path}/t10k-images-idx3-ubyte'" in said(
-        open_source, str(tmp_path), 'test', error=MissingFileError)
+        open_source, str(tmp_path), 'test', error=MissingFileError
+    )
     (tmp_path / 'train-images-idx3-ubyte').unlink()
     for split in ('train', 'test'):
         monkeypatch.setattr(LocalCIFAR10, f'{split}_list', [[split, None]])
@@ -86,7 +97,8 @@ def test_several_kinds_are_named(tmp_path):
     assert said(open_source, str(tmp_path)) == (
         f"'{tmp_path}' has train images of several kinds, LMDB 'train.lmdb' "
         "and 'train.tar' and class folders in 'train': leave one of them "
-        'there')
+        'there'
+    )
 
 
 def test_an_empty_class_folder(tmp_path):
@@ -110,8 +122,7 @@ def test_another_number_of_classes(tmp_path, how):
         assert 'has label 2, outside the classes' in line
     else:
         assert 'have 3 classes' in line
-        assert 'num_classes is 4' in said(
-            open_source, str(tmp_path), 'train', 4)
+        assert 'num_classes is 4' in said(open_source, str(tmp_path), 'train', 4)
 
 
 @pytest.mark.parametrize('share', range(1, 20))
@@ -122,7 +133,7 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path, share):
     # its content: six members of a header and two or three blocks; what
     # follows is mere padding
     used = len(whole.rstrip(b'\0')) // 512 * 512 + 512
-    path.write_bytes(whole[:used * share // 19])
+    path.write_bytes(whole[: used * share // 19])
     line = said(open_source, str(tmp_path))
     assert f"'{path}'" in line and 'copy it anew' in line
 
@@ -133,11 +144,15 @@ def test_a_shard_cut_between_members_or_with_a_broken_header(tmp_path):
     put_tar(path, items)
     whole = path.read_bytes()
     start = whole.index(items[5][0].encode())  # of the sixth header
-    for damaged in (whole[:start], whole[:start + 100],
-                    whole[:start] + b'junk' + whole[start + 4:]):
+    for damaged in (
+        whole[:start],
+        whole[: start + 100],
+        whole[:start] + b'junk' + whole[start + 4 :],
+    ):
         path.write_bytes(damaged)
         assert f"'{path}' is damaged or cut short at byte {start}" in said(
-            open_source, str(tmp_path))
+            open_source, str(tmp_path)
+        )
     path.write_bytes(b'')
     assert f"'{path}' is no whole tar file" in said(open_source, str(tmp_path))
 
@@ -151,42 +166,49 @@ def test_a_compressed_shard_and_a_link_are_refused(tmp_path):
         link = tarfile.TarInfo('a/0.png')
         link.type, link.linkname = tarfile.SYMTYPE, '/data/0.png'
         tar.addfile(link)
-    assert f"'{path}' has 'a/0.png', a link" in said(
-        open_source, str(tmp_path))
+    assert f"'{path}' has 'a/0.png', a link" in said(open_source, str(tmp_path))
 
 
 def test_mixed_layouts_of_shards(tmp_path):
     picture = png(pictures('train')[0])
     path = tmp_path / 'train-0.tar'
     put_tar(path, [('0.png', picture), ('0.cls', b'1'), ('1.png', picture)])
-    assert (f"'{path}' has an image 'train-0.tar/1' without label" in
-            said(open_source, str(tmp_path)))
+    assert f"'{path}' has an image 'train-0.tar/1' without label" in said(
+        open_source, str(tmp_path)
+    )
     put_tar(path, [('0.png', picture), ('0.cls', b'1'), ('1.cls', b'0')])
     assert "has a label 'train-0.tar/1' without image" in said(
-        open_source, str(tmp_path))
+        open_source, str(tmp_path)
+    )
     put_tar(path, [('0.png', picture), ('0.cls', b'1')])
     put_tar(tmp_path / 'train-1.tar', [('a/0.png', picture)])
     assert "has an image 'train-1.tar/a/0' without label" in said(
-        open_source, str(tmp_path))
+        open_source, str(tmp_path)
+    )
     put_tar(path, [('a/0.png', picture)])
     assert "'a/0.png' is in" in said(open_source, str(tmp_path))
     put_tar(path, [('flat.png', picture)])
     assert "has 'flat.png': its images should be named 'class/name.jpg'" in (
-        said(open_source, str(tmp_path)))
+        said(open_source, str(tmp_path))
+    )
 
 
 @pytest.mark.parametrize('text', ['dog', '-1', '', '1.0', '9' * 10])
 def test_a_label_of_a_pair_is_a_number(tmp_path, text):
-    put_tar(tmp_path / 'train.tar', [('0.png', png(pictures('train')[0])),
-                                     ('0.cls', text.encode())])
+    put_tar(
+        tmp_path / 'train.tar',
+        [('0.png', png(pictures('train')[0])), ('0.cls', text.encode())],
+    )
     assert f"'0.cls' in '{tmp_path}/train.tar' has '{text}'" in said(
-        open_source, str(tmp_path))
+        open_source, str(tmp_path)
+    )
 
 
 def test_labels_of_pairs_outside_the_classes(tmp_path):
     tar_pairs(tmp_path, 'train', 'train')
     assert 'has label 2, outside the classes: num_classes is 2' in said(
-        open_source, str(tmp_path), 'train', 2)
+        open_source, str(tmp_path), 'train', 2
+    )
 
 
 @pytest.mark.parametrize('how', ['lmdb_folder', 'lmdb_file'])
@@ -195,7 +217,7 @@ def test_a_damaged_database(tmp_path, how):
     path = tmp_path / 'train.lmdb'
     data = path / 'data.mdb' if path.is_dir() else path
     whole = data.read_bytes()
-    data.write_bytes(whole[:len(whole) // 2])
+    data.write_bytes(whole[: len(whole) // 2])
     line = said(open_source, str(tmp_path))
     assert f"'{path}' is cut short, {len(whole) // 2} of " in line
     # another path, as a process keeps what it opened
@@ -213,8 +235,9 @@ def test_a_damaged_database(tmp_path, how):
 def test_a_database_without_images_or_classes(tmp_path):
     picture = png(pictures('train')[0])
     for name, items, expected in (
-            ('number', [('image-0001', picture)], 'has no image'),
-            ('flat', [('0.png', picture)], "has '0.png'")):
+        ('number', [('image-0001', picture)], 'has no image'),
+        ('flat', [('0.png', picture)], "has '0.png'"),
+    ):
         (tmp_path / name).mkdir()
         put_lmdb(tmp_path / name / 'train.lmdb', items)
         line = said(open_source, str(tmp_path / name))
@@ -225,7 +248,8 @@ def test_the_package_of_a_database_is_missing(tmp_path, monkeypatch):
     WRITERS['lmdb_folder'](tmp_path, 'train', 'train')
     monkeypatch.setitem(sys.modules, 'lmdb', None)
     assert said(open_source, str(tmp_path)) == (
-        f"'{tmp_path}/train.lmdb' needs the package lmdb: pip install lmdb")
+        f"'{tmp_path}/train.lmdb' needs the package lmdb: pip install lmdb"
+    )
 
 
 @pytest.mark.parametrize('how', ['folder', 'lmdb', 'tar'])
@@ -246,26 +270,34 @@ def test_an_unreadable_image_is_named(tmp_path, how):
     index = source.names.index(items[4][0])
     assert expected in said(source.__getitem__, index)
     others = [i for i in range(12) if i != index]
-    assert all(np.array_equal(np.asarray(source[i])[..., 0],
-                              pictures('train')[i]) for i in others)
+    assert all(
+        np.array_equal(np.asarray(source[i])[..., 0], pictures('train')[i])
+        for i in others
+    )
 
 
 def test_photos(tmp_path):
     assert 'holds no image' in said(open_photos, str(tmp_path))
     (tmp_path / 'a.jpg').write_text('junk')
     photos = open_photos(str(tmp_path))
-    assert f"image '{tmp_path}/a.jpg' can't be read" in said(
-        photos.__getitem__, 0)
+    assert f"image '{tmp_path}/a.jpg' can't be read" in said(photos.__getitem__, 0)
     assert 'has no labels' in said(check_pair, photos, photos)
 
 
-@pytest.mark.parametrize('test, expected', [
-    ('abd', "train images of '{0}' have 3 classes, test images of '{0}' 3: "
-     "only in train: 'c', only in test: 'd'"),
-    ('abcde', "test images of '{0}' 5: only in test: 'd' and 1 more"),
-    ('bc', "test images of '{0}' 2: only in train: 'a'"),
-    # labels would be right by chance
-    ('ab', "test images of '{0}' 2: only in train: 'c'")])
+@pytest.mark.parametrize(
+    'test, expected',
+    [
+        (
+            'abd',
+            "train images of '{0}' have 3 classes, test images of '{0}' 3: "
+            "only in train: 'c', only in test: 'd'",
+        ),
+        ('abcde', "test images of '{0}' 5: only in test: 'd' and 1 more"),
+        ('bc', "test images of '{0}' 2: only in train: 'a'"),
+        # labels would be right by chance
+        ('ab', "test images of '{0}' 2: only in train: 'c'"),
+    ],
+)
 def test_classes_of_the_splits_differ(tmp_path, test, expected):
     files(tmp_path, 'train', 'abc')
     files(tmp_path, 'val', test)
@@ -282,23 +314,25 @@ def test_numbered_classes_of_the_splits(tmp_path):
             for i, label in enumerate(labels):
                 items += [(f'{i}.png', picture), (f'{i}.cls', b'%d' % label)]
             put_tar(tmp_path / f'{name}.tar', items)
-        return [open_source(str(tmp_path), split)
-                for split in ('train', 'test')]
+        return [open_source(str(tmp_path), split) for split in ('train', 'test')]
 
     check_pair(*pair([0, 1, 2], [0, 0]))
     assert "only in test: '3'" in said(check_pair, *pair([0, 1, 2], [3, 0]))
     assert "have no image of 1 of 3 classes, e.g. '0'" in said(
-        check_pair, *pair([1, 2], [1, 2]))
+        check_pair, *pair([1, 2], [1, 2])
+    )
     train, test = pair([0, 1], [0, 1])
     test.labels += 1
     assert 'have label 2, outside the classes: there are 2' in said(
-        check_pair, train, test)
+        check_pair, train, test
+    )
 
 
 def test_numbers_as_names_of_folders_are_sorted_as_text(tmp_path):
     files(tmp_path, 'train', map(str, range(11)))
-    put_tar(tmp_path / 'val.tar', [('0.png', png(pictures('test')[0])),
-                                   ('0.cls', b'10')])
+    put_tar(
+        tmp_path / 'val.tar', [('0.png', png(pictures('test')[0])), ('0.cls', b'10')]
+    )
     pair = [open_source(str(tmp_path), split) for split in ('train', 'test')]
     line = said(check_pair, *pair)
     assert "have class '10' where" in line and "have '2': store both" in line

@@ -1,4 +1,5 @@
 """A data set and a checkpoint that evaluate in no time."""
+
 import json
 import struct
 from functools import cache
@@ -25,7 +26,7 @@ SIZES = dict(train=60, test=40)
 def pictures(split):
     """Pictures of the first three classes of Fashion-MNIST, and labels."""
     data = IDXImages(str(ROOT / 'demo/fashion_mnist'), split)
-    rows = (data.labels < 3).nonzero().flatten()[:SIZES[split]]
+    rows = (data.labels < 3).nonzero().flatten()[: SIZES[split]]
     return data.images[rows], data.labels[rows]  # [N, 1, 28, 28]
 
 
@@ -38,8 +39,7 @@ def write_idx(path, array):
 def idx_folder(root, train=slice(None), test=slice(None)):
     """IDX files of some of the pictures."""
     root.mkdir(parents=True, exist_ok=True)
-    for split, prefix, rows in (('train', 'train', train),
-                                ('test', 't10k', test)):
+    for split, prefix, rows in (('train', 'train', train), ('test', 't10k', test)):
         images, labels = pictures(split)
         write_idx(root / f'{prefix}-images-idx3-ubyte', images[rows, 0])
         write_idx(root / f'{prefix}-labels-idx1-ubyte', labels[rows])
@@ -53,9 +53,9 @@ def random_backbone(config, seed):
     backbone = MODELS.build(config.model.backbone)
     for key, value in backbone.state_dict().items():
         if key.endswith('running_mean'):
-            value.normal_(0, .1)
+            value.normal_(0, 0.1)
         elif key.endswith('running_var'):
-            value.uniform_(.5, 1.5)
+            value.uniform_(0.5, 1.5)
     backbone.eval()  # returns None
     return backbone
 
@@ -65,10 +65,13 @@ def checkpoint(path, seed=0):
     config = Config.fromfile(CONFIG)
     backbone = random_backbone(config, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(
-        state_dict={f'backbone.{k}': v
-                    for k, v in backbone.state_dict().items()},
-        meta=dict(cfg=config.pretty_text, epoch=1, iter=1)), path)
+    torch.save(
+        dict(
+            state_dict={f'backbone.{k}': v for k, v in backbone.state_dict().items()},
+            meta=dict(cfg=config.pretty_text, epoch=1, iter=1),
+        ),
+        path,
+    )
     return backbone
 
 
@@ -82,12 +85,15 @@ def by_hand(backbone, images, mean=MEAN, std=STD):
     return torch.stack(rows)
 
 
-def extracted(model, data, folder, split='train', crop=Crop(None, None),
-              **options):
+def extracted(model, data, folder, split='train', crop=Crop(None, None), **options):
     """Features that this process extracts."""
-    return extract_split(open_encoder(str(model)),
-                         open_source(str(data), split), crop, folder / split,
-                         **{'num_workers': 0, **options})
+    return extract_split(
+        open_encoder(str(model)),
+        open_source(str(data), split),
+        crop,
+        folder / split,
+        **{'num_workers': 0, **options},
+    )
 
 
 def report_of(path):

@@ -1,4 +1,5 @@
 """What a config must not say: types and ranges, in one table."""
+
 import pytest
 from mmengine.config import Config
 
@@ -24,35 +25,41 @@ def checked(options, config=MOCO):
     return cfg
 
 
-@pytest.mark.parametrize('key, refused, taken', [
-    ('train_dataloader.batch_size', (0, -4, 2.5, True, None), (1, 7)),
-    ('train_dataloader.num_workers', (-1, .5, None), (0, 3)),
-    ('train_dataloader.prefetch_factor', (0, -1), (1, None)),
-    ('train_cfg.max_epochs', (0, -1, 1.5), (1, 800)),
-    ('train_cfg.val_interval', (0, ), (1, )),
-    ('optim_wrapper.optimizer.lr', (-1, 0, float('nan'), float('inf'), None),
-     (1e-9, 30, 4.8)),
-    ('optim_wrapper.optimizer.momentum', (-.1, 1), (0, .9)),
-    ('optim_wrapper.optimizer.weight_decay', (-1e-4, ), (0, .4)),
-    ('optim_wrapper.accumulative_counts', (0, 1.5), (1, 8)),
-    ('param_scheduler.0.T_max', (0, ), (1, None)),
-    ('param_scheduler.0.eta_min', (-1, ), (0, 1e-6, None)),
-    ('randomness.seed', (-1, 2**32, .5, True), (0, None, 2**32 - 1)),
-    ('data_preprocessor.std.0', (0, -1, True, float('nan')), (90, .1)),
-    ('data_preprocessor.std', ([1., 0., 1.], ), ([1., 2., 3.], )),
-    ('data_preprocessor.mean.2', (float('inf'), ), (0, -1.5)),
-    ('model.ssl.queue_len', (0, -1, None), (256, 'auto')),
-    ('model.ssl.momentum', (-1, 2), (0, 1, .01)),
-    ('model.ssl.head.temperature', (0, -1), (.07, )),
-    ('model.distill.loss_weight', (-1, ), (0, 32)),
-    ('model.ssl.backbone.norm_cfg.eps', (0, ), (1e-5, )),
-    ('default_hooks.checkpoint.interval', (0, -2), (1, -1)),
-    ('default_hooks.checkpoint.max_keep_ckpts', (0, ), (3, -1)),
-    ('default_hooks.logger.interval', (0, ), (1, )),
-    ('custom_hooks.4.window', (0, ), (10, )),
-    ('auto_scale_lr.base_batch_size', (0, ), (256, )),
-    ('log_processor.window_size', (0, ), (10, )),
-])
+@pytest.mark.parametrize(
+    'key, refused, taken',
+    [
+        ('train_dataloader.batch_size', (0, -4, 2.5, True, None), (1, 7)),
+        ('train_dataloader.num_workers', (-1, 0.5, None), (0, 3)),
+        ('train_dataloader.prefetch_factor', (0, -1), (1, None)),
+        ('train_cfg.max_epochs', (0, -1, 1.5), (1, 800)),
+        ('train_cfg.val_interval', (0,), (1,)),
+        (
+            'optim_wrapper.optimizer.lr',
+            (-1, 0, float('nan'), float('inf'), None),
+            (1e-9, 30, 4.8),
+        ),
+        ('optim_wrapper.optimizer.momentum', (-0.1, 1), (0, 0.9)),
+        ('optim_wrapper.optimizer.weight_decay', (-1e-4,), (0, 0.4)),
+        ('optim_wrapper.accumulative_counts', (0, 1.5), (1, 8)),
+        ('param_scheduler.0.T_max', (0,), (1, None)),
+        ('param_scheduler.0.eta_min', (-1,), (0, 1e-6, None)),
+        ('randomness.seed', (-1, 2**32, 0.5, True), (0, None, 2**32 - 1)),
+        ('data_preprocessor.std.0', (0, -1, True, float('nan')), (90, 0.1)),
+        ('data_preprocessor.std', ([1.0, 0.0, 1.0],), ([1.0, 2.0, 3.0],)),
+        ('data_preprocessor.mean.2', (float('inf'),), (0, -1.5)),
+        ('model.ssl.queue_len', (0, -1, None), (256, 'auto')),
+        ('model.ssl.momentum', (-1, 2), (0, 1, 0.01)),
+        ('model.ssl.head.temperature', (0, -1), (0.07,)),
+        ('model.distill.loss_weight', (-1,), (0, 32)),
+        ('model.ssl.backbone.norm_cfg.eps', (0,), (1e-5,)),
+        ('default_hooks.checkpoint.interval', (0, -2), (1, -1)),
+        ('default_hooks.checkpoint.max_keep_ckpts', (0,), (3, -1)),
+        ('default_hooks.logger.interval', (0,), (1,)),
+        ('custom_hooks.4.window', (0,), (10,)),
+        ('auto_scale_lr.base_batch_size', (0,), (256,)),
+        ('log_processor.window_size', (0,), (10,)),
+    ],
+)
 def test_numbers_are_in_their_range(key, refused, taken):
     for value in refused:
         with pytest.raises(InputError, match=f'^{key}.* is .* must be '):
@@ -72,57 +79,68 @@ def test_the_first_row_that_fits_holds():
     assert range_of('model.train_cfg.rpn.pos_weight') is None
 
 
-@pytest.mark.parametrize('name, value', [
-    ('model.backbone.stem_channels', None),  # mmpretrain's default
-    ('model.backbone.num_classes', -1),  # VGG's, for none
-    ('model.bbox_head.corner_emb_channels', 0),  # CentripetalNet's
-    ('train_dataloader.dataset.pipeline.2.crop_size', .5),  # a share
-    ('optim_wrapper.clip_grad.max_norm', float('inf')),
-    ('custom_hooks.0.interval', -1),  # a CheckpointHook's, of the best alone
-])
+@pytest.mark.parametrize(
+    'name, value',
+    [
+        ('model.backbone.stem_channels', None),  # mmpretrain's default
+        ('model.backbone.num_classes', -1),  # VGG's, for none
+        ('model.bbox_head.corner_emb_channels', 0),  # CentripetalNet's
+        ('train_dataloader.dataset.pipeline.2.crop_size', 0.5),  # a share
+        ('optim_wrapper.clip_grad.max_norm', float('inf')),
+        ('custom_hooks.0.interval', -1),  # a CheckpointHook's, of the best alone
+    ],
+)
 def test_values_that_have_a_meaning_are_taken(name, value):
     allowed = range_of(name)
     assert allowed is None or allowed.takes(value)
 
 
-@pytest.mark.parametrize('options, words', [
-    ({'train_dataloader': None}, 'train_dataloader of the config is None'),
-    ({'model.ssl': None}, 'model.ssl is None'),
-    ({'optim_wrapper.optimizer': None}, 'optim_wrapper.optimizer is None'),
-    ({'optim_wrapper': 0}, "wants a dict, got '0'"),
-    ({'custom_hooks.6': 3}, "wants a dict, got '3'"),
-    ({'custom_hooks': [3]}, 'custom_hooks.0 is 3'),
-    ({'param_scheduler': ['a']}, 'param_scheduler.0 is'),
-    ({'visualizer.vis_backends': ["dict(type='A')"]}, 'must be a dict'),
-])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        ({'train_dataloader': None}, 'train_dataloader of the config is None'),
+        ({'model.ssl': None}, 'model.ssl is None'),
+        ({'optim_wrapper.optimizer': None}, 'optim_wrapper.optimizer is None'),
+        ({'optim_wrapper': 0}, "wants a dict, got '0'"),
+        ({'custom_hooks.6': 3}, "wants a dict, got '3'"),
+        ({'custom_hooks': [3]}, 'custom_hooks.0 is 3'),
+        ({'param_scheduler': ['a']}, 'param_scheduler.0 is'),
+        ({'visualizer.vis_backends': ["dict(type='A')"]}, 'must be a dict'),
+    ],
+)
 def test_dicts_stay_dicts(options, words):
-    with pytest.raises(InputError, match=words.replace('(', r'\(').replace(
-            ')', r'\)')):
+    with pytest.raises(InputError, match=words.replace('(', r'\(').replace(')', r'\)')):
         checked(options)
 
 
 def test_none_leaves_out():
-    cfg = checked({
-        'custom_hooks.6': None, 'param_scheduler.0': None,
-        'train_dataloader.dataset.pipeline.1.transforms.0.1': None,
-        'default_hooks.logger': None})
+    cfg = checked(
+        {
+            'custom_hooks.6': None,
+            'param_scheduler.0': None,
+            'train_dataloader.dataset.pipeline.1.transforms.0.1': None,
+            'default_hooks.logger': None,
+        }
+    )
     before = read_config(MOCO)
     assert cfg.custom_hooks == before.custom_hooks[:6]
     assert cfg.param_scheduler == []
     views = before.train_dataloader.dataset.pipeline[1].transforms[0]
     assert cfg.train_dataloader.dataset.pipeline[1].transforms[0] == [
-        views[0], *views[2:]]
+        views[0],
+        *views[2:],
+    ]
     assert cfg.default_hooks.logger is None  # mmengine would add its own
-    cfg = checked({'default_hooks.online_knn': None},
-                  str(ROOT / 'configs/quickstart/mocov2.py'))
+    cfg = checked(
+        {'default_hooks.online_knn': None}, str(ROOT / 'configs/quickstart/mocov2.py')
+    )
     assert 'online_knn' not in cfg.default_hooks
 
 
 @pytest.mark.parametrize('part', ['cfg', 'dataloader', 'evaluator'])
 def test_an_evaluation_is_off_as_a_whole(part):
     cfg = checked({f'val_{part}': None}, LINEAR)
-    assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (
-        None, None, None)
+    assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)
     assert cfg.test_evaluator is not None
 
 
@@ -130,8 +148,7 @@ def test_the_best_is_chosen_by_a_score_that_there_is():
     name = 'default_hooks.checkpoint.save_best'
     for best in ('auto', 'accuracy/top1', None):
         checked({name: best}, LINEAR)
-    for options in ({name: 'top1'}, {name: 'accuracy/top5',
-                                     'val_evaluator.topk': 1}):
+    for options in ({name: 'top1'}, {name: 'accuracy/top5', 'val_evaluator.topk': 1}):
         with pytest.raises(InputError, match='evaluation gives accuracy/top1'):
             checked(options, LINEAR)
 
@@ -144,13 +161,22 @@ def test_the_best_of_a_pre_training_is_chosen_by_an_online_score():
     for best in ('accuracy/top1', 'knn_top'):
         with pytest.raises(InputError, match='evaluation gives knn_top1'):
             checked({name: best}, quickstart)
-    checked({name: 'accuracy/top1',  # of no evaluation at all
-             'default_hooks.online_knn.interval': 0}, quickstart)
+    checked(
+        {
+            name: 'accuracy/top1',  # of no evaluation at all
+            'default_hooks.online_knn.interval': 0,
+        },
+        quickstart,
+    )
 
 
-@pytest.mark.parametrize('key, refused, taken', [
-    ('log_level', ('LOUD', 3), ('DEBUG', )),
-    ('optim_wrapper.clip_grad', (3, True), (None, dict(max_norm=1.)))])
+@pytest.mark.parametrize(
+    'key, refused, taken',
+    [
+        ('log_level', ('LOUD', 3), ('DEBUG',)),
+        ('optim_wrapper.clip_grad', (3, True), (None, dict(max_norm=1.0))),
+    ],
+)
 def test_values_are_among_those_that_there_are(key, refused, taken):
     for value in refused:
         with pytest.raises(InputError, match=f'^{key} is .* must be '):
@@ -163,49 +189,77 @@ def test_values_are_among_those_that_there_are(key, refused, taken):
 def test_a_folder_is_no_file(tmp_path, below):
     (tmp_path / 'file').touch()
     check_folder(str(tmp_path / 'new' / below), '--work-dir')
-    with pytest.raises(InputError, match="file' is a file, not a folder: "
-                       'choose another --work-dir'):
+    with pytest.raises(
+        InputError, match="file' is a file, not a folder: choose another --work-dir"
+    ):
         check_folder(str(tmp_path / 'file' / below), '--work-dir')
 
 
 def test_entries_of_tuples_are_set():
     key = 'train_dataloader.dataset.pipeline.1.transforms.0.0'
-    cfg = checked({f'{key}.crop_ratio_range.0': .5})
+    cfg = checked({f'{key}.crop_ratio_range.0': 0.5})
     crop = cfg.train_dataloader.dataset.pipeline[1].transforms[0][0]
-    assert crop.crop_ratio_range == (.5, 1.)
+    assert crop.crop_ratio_range == (0.5, 1.0)
 
 
-@pytest.mark.parametrize('classes, topk, fits', [
-    (3, (1, 5), False), (5, (1, 5), True), (3, 1, True), (3, (1, 3), True),
-    (4, 5, False)])
+@pytest.mark.parametrize(
+    'classes, topk, fits',
+    [
+        (3, (1, 5), False),
+        (5, (1, 5), True),
+        (3, 1, True),
+        (3, (1, 3), True),
+        (4, 5, False),
+    ],
+)
 def test_top_classes_are_among_all(classes, topk, fits):
-    options = {'model.head.num_classes': classes, 'val_evaluator.topk': topk,
-               'test_evaluator.topk': topk}
+    options = {
+        'model.head.num_classes': classes,
+        'val_evaluator.topk': topk,
+        'test_evaluator.topk': topk,
+    }
     if fits:
         checked(options, LINEAR)
         return
-    with pytest.raises(InputError, match='val_evaluator counts hits among the '
-                       f'5 .* is {classes}: set val_evaluator.topk=1'):
+    with pytest.raises(
+        InputError,
+        match='val_evaluator counts hits among the '
+        f'5 .* is {classes}: set val_evaluator.topk=1',
+    ):
         checked(options, LINEAR)
 
 
 def test_only_what_is_evaluated_is_compared_with_the_classes():
     cfg = read_config(LINEAR)
-    apply_overrides(cfg, {'model.head.num_classes': 3,
-                          'val_evaluator.topk': 1, 'test_evaluator.topk': 5})
+    apply_overrides(
+        cfg,
+        {
+            'model.head.num_classes': 3,
+            'val_evaluator.topk': 1,
+            'test_evaluator.topk': 5,
+        },
+    )
     check_config(cfg, PARTS)
     with pytest.raises(InputError, match='test_evaluator counts hits among '):
-        check_config(cfg, ('model', ), 'test')
+        check_config(cfg, ('model',), 'test')
 
 
-@pytest.mark.parametrize('backend, package', [
-    ('TensorboardVisBackend', 'tensorboard'), ('WandbVisBackend', 'wandb'),
-    ('MLflowVisBackend', 'mlflow'), ('AimVisBackend', 'aim')])
+@pytest.mark.parametrize(
+    'backend, package',
+    [
+        ('TensorboardVisBackend', 'tensorboard'),
+        ('WandbVisBackend', 'wandb'),
+        ('MLflowVisBackend', 'mlflow'),
+        ('AimVisBackend', 'aim'),
+    ],
+)
 def test_a_visual_back_end_without_its_package(monkeypatch, backend, package):
     there = []
     monkeypatch.setattr('mmdisco.launch.checks.find_spec', there.count)
-    for options in ({'visualizer.vis_backends.0.type': backend},
-                    {'visualizer.vis_backends': [dict(type=backend)]}):
+    for options in (
+        {'visualizer.vis_backends.0.type': backend},
+        {'visualizer.vis_backends': [dict(type=backend)]},
+    ):
         with pytest.raises(InputError, match=f"run 'pip install {package}'"):
             checked(options)
     there.append(package)
@@ -214,5 +268,7 @@ def test_a_visual_back_end_without_its_package(monkeypatch, backend, package):
 
 def test_the_tables_of_other_projects_are_taken():
     """A detector's -1 are settings of mmdet's own."""
-    check_config(Config(dict(model=dict(train_cfg=dict(
-        pos_weight=-1, allowed_border=-1)))), ('model', ))
+    check_config(
+        Config(dict(model=dict(train_cfg=dict(pos_weight=-1, allowed_border=-1)))),
+        ('model',),
+    )

@@ -1,4 +1,5 @@
 """Annotation files are asked for before anything is built."""
+
 import shutil
 
 import pytest
@@ -16,16 +17,27 @@ def cfg(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('')
     root = f'{tmp_path}/a/'
-    return Config(dict(
-        train_dataloader=dict(dataset=dict(
-            type='ConcatDataset', datasets=[
-                dict(type='VOCDataset', data_root=root, ann_file=name)
-                for name in ('one.txt', 'two.txt')])),
-        val_dataloader=dict(dataset=dict(
-            type='CocoDataset', data_root=root, ann_file='val.json')),
-        val_evaluator=[dict(type='VOCAPMetric'),
-                       dict(type='CocoMetric', ann_file=f'{root}val.json')],
-        test_dataloader=None))
+    return Config(
+        dict(
+            train_dataloader=dict(
+                dataset=dict(
+                    type='ConcatDataset',
+                    datasets=[
+                        dict(type='VOCDataset', data_root=root, ann_file=name)
+                        for name in ('one.txt', 'two.txt')
+                    ],
+                )
+            ),
+            val_dataloader=dict(
+                dataset=dict(type='CocoDataset', data_root=root, ann_file='val.json')
+            ),
+            val_evaluator=[
+                dict(type='VOCAPMetric'),
+                dict(type='CocoMetric', ann_file=f'{root}val.json'),
+            ],
+            test_dataloader=None,
+        )
+    )
 
 
 def test_files_that_are_there_pass(cfg):
@@ -35,18 +47,22 @@ def test_files_that_are_there_pass(cfg):
     check_detection_files(cfg, 'val')
 
 
-@pytest.mark.parametrize('file, name', [
-    ('two.txt', 'train_dataloader'), ('val.json', 'val_dataloader')])
+@pytest.mark.parametrize(
+    'file, name', [('two.txt', 'train_dataloader'), ('val.json', 'val_dataloader')]
+)
 def test_a_missing_file_is_named_with_its_option(cfg, tmp_path, file, name):
     (tmp_path / 'a' / file).unlink()
-    with pytest.raises(MissingFileError, match=f"no annotations '{tmp_path}/a/"
-                       f"{file}' of {name}: .* data_root=FOLDER"):
+    with pytest.raises(
+        MissingFileError,
+        match=f"no annotations '{tmp_path}/a/{file}' of {name}: .* data_root=FOLDER",
+    ):
         check_detection_files(cfg, 'train', 'val', 'test')
 
 
 def test_so_is_that_of_an_evaluator(cfg, tmp_path):
     cfg.val_dataloader.dataset.data_root = str(
-        shutil.move(tmp_path / 'a', tmp_path / 'b'))
+        shutil.move(tmp_path / 'a', tmp_path / 'b')
+    )
     with pytest.raises(MissingFileError, match='a/val.json. of val_evaluator'):
         check_detection_files(cfg, 'val')
 
@@ -55,8 +71,10 @@ def test_classes_are_names_or_a_file_of_them(cfg, tmp_path):
     dataset = cfg.val_dataloader.dataset
     assert classes_of(dataset) is None
     (tmp_path / 'names.txt').write_text('bag\nankle boot\n')
-    for given, names in ((['bag'], ('bag', )), (
-            str(tmp_path / 'names.txt'), ('bag', 'ankle boot'))):
+    for given, names in (
+        (['bag'], ('bag',)),
+        (str(tmp_path / 'names.txt'), ('bag', 'ankle boot')),
+    ):
         dataset.metainfo = dict(classes=given)
         assert classes_of(dataset) == names
         check_detection_files(cfg, 'val')

@@ -1,4 +1,5 @@
 """What tools/train.py and tools/test.py do with detectors' configs."""
+
 import importlib.util
 
 import pytest
@@ -23,16 +24,15 @@ LINEAR = str(ROOT / 'configs/benchmarks/linear_r18.py')
 def test_data_root_moves_images_and_the_evaluators_annotations():
     cfg = read_config(COCO)
     apply_overrides(cfg, dict(data_root='/elsewhere'))
-    for loader in (cfg.train_dataloader, cfg.val_dataloader,
-                   cfg.test_dataloader):
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         assert loader.dataset.data_root == '/elsewhere'
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        assert evaluator.ann_file == (
-            '/elsewhere/annotations/instances_val2017.json')
+        assert evaluator.ann_file == ('/elsewhere/annotations/instances_val2017.json')
     cfg = read_config(VOC)
     apply_overrides(cfg, dict(data_root='/elsewhere'))
-    assert [part.data_root for part in cfg.train_dataloader.dataset.datasets
-            ] == ['/elsewhere'] * 2
+    assert [part.data_root for part in cfg.train_dataloader.dataset.datasets] == [
+        '/elsewhere'
+    ] * 2
 
 
 def test_typos_in_detectors_options_are_told():
@@ -78,17 +78,21 @@ def test_classes_of_this_project_have_their_scope():
 
 def test_without_mmdet_or_its_ops_one_line_says_what_to_install(monkeypatch):
     from mmdisco.detection import requirements
+
     find = importlib.util.find_spec
-    for lacks, text in (('mmcv._ext', 'mmcv has no compiled ops: for'),
-                        ('mmdet', 'mmdet is not installed: for detection')):
+    for lacks, text in (
+        ('mmcv._ext', 'mmcv has no compiled ops: for'),
+        ('mmdet', 'mmdet is not installed: for detection'),
+    ):
         monkeypatch.setattr(
-            requirements, 'find_spec',
-            lambda name: None if name == lacks else find(name))
+            requirements,
+            'find_spec',
+            lambda name: None if name == lacks else find(name),
+        )
         with pytest.raises(InputError, match=text) as error:
             requirements.check_detection()
         assert 'bash tools/dev/install_mmcv_ops.sh python' in str(error.value)
-    monkeypatch.setattr('mmdisco.launch.overrides.find_spec',
-                        lambda name: None)
+    monkeypatch.setattr('mmdisco.launch.overrides.find_spec', lambda name: None)
 
     def fromfile(path):
         raise ModuleNotFoundError("No module named 'mmdet'")

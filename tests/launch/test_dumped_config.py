@@ -1,4 +1,5 @@
 """A config that a run has dumped, run again, is the same run."""
+
 import runpy
 import sys
 
@@ -26,38 +27,79 @@ def configure(monkeypatch, tmp_path):
     tool = runpy.run_path('tools/train.py', run_name='tool')
 
     def configure(config, *words):
-        monkeypatch.setattr(sys, 'argv', [
-            'train.py', str(config), '--work-dir', str(tmp_path / 'work'),
-            *map(str, words)])
+        monkeypatch.setattr(
+            sys,
+            'argv',
+            [
+                'train.py',
+                str(config),
+                '--work-dir',
+                str(tmp_path / 'work'),
+                *map(str, words),
+            ],
+        )
         return tool['configure'](tool['parse_args']())
 
     return configure
 
 
-@pytest.mark.parametrize('config, words', [
-    (MOCO, []),
-    (MOCO, ['--amp']),
-    (MOCO, ['--speed', 'exact']),
-    (MOCO, ['--speed', 'auto', '--auto-scale-lr', '--cfg-options',
-            'optim_wrapper.accumulative_counts=4']),
-    (MOCO, ['--smoke', '--no-pin-memory', '--no-persistent-workers']),
-    (MOCO, ['--smoke', '--speed', 'auto', '--amp']),
-    ('configs/baselines/barlowtwins_r18.py', ['--auto-scale-lr']),
-    ('configs/comparators/compress_r50_r18.py', ['--smoke']),
-    ('configs/baselines/dino_vitt.py', ['--smoke', '--amp']),
-    (QUICK, ['--smoke', '--speed', 'exact']),
-    (QUICK, ['--cfg-options', 'default_hooks.online_knn=None',
-             'custom_hooks.6=None', 'param_scheduler.0=None',
-             'train_dataloader.num_workers=0', 'randomness.seed=7']),
-    (PHOTOS, ['--cfg-options', 'data_root={tmp}/photos',
-              'train_dataloader.batch_size=4']),
-    (LINEAR, ['--student', '{tmp}/student.pth', '--no-validate']),
-    (LINEAR, ['--student', '{tmp}/student.pth', '--auto-scale-lr',
-              '--cfg-options', 'data_root={tmp}/photos']),
-    ('configs/benchmarks/cifar10_r18.py', ['--smoke']),
-    ('configs/benchmarks/semi1_r18.py', ['--smoke']),
-    ('configs/quickstart/comparators/bingo.py', ['--smoke']),
-])
+@pytest.mark.parametrize(
+    'config, words',
+    [
+        (MOCO, []),
+        (MOCO, ['--amp']),
+        (MOCO, ['--speed', 'exact']),
+        (
+            MOCO,
+            [
+                '--speed',
+                'auto',
+                '--auto-scale-lr',
+                '--cfg-options',
+                'optim_wrapper.accumulative_counts=4',
+            ],
+        ),
+        (MOCO, ['--smoke', '--no-pin-memory', '--no-persistent-workers']),
+        (MOCO, ['--smoke', '--speed', 'auto', '--amp']),
+        ('configs/baselines/barlowtwins_r18.py', ['--auto-scale-lr']),
+        ('configs/comparators/compress_r50_r18.py', ['--smoke']),
+        ('configs/baselines/dino_vitt.py', ['--smoke', '--amp']),
+        (QUICK, ['--smoke', '--speed', 'exact']),
+        (
+            QUICK,
+            [
+                '--cfg-options',
+                'default_hooks.online_knn=None',
+                'custom_hooks.6=None',
+                'param_scheduler.0=None',
+                'train_dataloader.num_workers=0',
+                'randomness.seed=7',
+            ],
+        ),
+        (
+            PHOTOS,
+            [
+                '--cfg-options',
+                'data_root={tmp}/photos',
+                'train_dataloader.batch_size=4',
+            ],
+        ),
+        (LINEAR, ['--student', '{tmp}/student.pth', '--no-validate']),
+        (
+            LINEAR,
+            [
+                '--student',
+                '{tmp}/student.pth',
+                '--auto-scale-lr',
+                '--cfg-options',
+                'data_root={tmp}/photos',
+            ],
+        ),
+        ('configs/benchmarks/cifar10_r18.py', ['--smoke']),
+        ('configs/benchmarks/semi1_r18.py', ['--smoke']),
+        ('configs/quickstart/comparators/bingo.py', ['--smoke']),
+    ],
+)
 def test_it_configures_itself_again(configure, tmp_path, config, words):
     """As it is, and with the same flags once more."""
     photo_tiles(tmp_path / 'photos', 40, 16)
@@ -73,35 +115,48 @@ def test_it_configures_itself_again(configure, tmp_path, config, words):
         assert second.to_dict() == first.to_dict()
     # a smoke test never is taken for a run
     assert [note for note in configure(dumped)[1] if 'SMOKE' in note] == [
-        note for note in notes if 'SMOKE' in note]
+        note for note in notes if 'SMOKE' in note
+    ]
 
 
 def test_it_trains_at_the_same_rate(tmp_path):
     """Of all accumulated images; the log's base_lr is scaled, too."""
     config = tmp_path / 'mine.py'
     config.write_text(f"_base_ = '{ROOT}/configs/quickstart/mocov2.py'\n")
-    short = ['train_cfg.max_epochs=1', 'train_dataloader.dataset.stop=16',
-             'train_dataloader.batch_size=8', 'model.queue_len=8',
-             'default_hooks.online_knn=None', 'default_hooks.logger.interval=1',
-             'param_scheduler=None',
-             'optim_wrapper.accumulative_counts=4',
-             'optim_wrapper.paramwise_cfg.bias_lr_mult=2.']
-    run('python', 'tools/train.py', config, '--work-dir', tmp_path / 'a',
-        '--auto-scale-lr', '--cfg-options', *short)
-    run('python', 'tools/train.py', tmp_path / 'a/mine.py', '--work-dir',
-        tmp_path / 'b')
+    short = [
+        'train_cfg.max_epochs=1',
+        'train_dataloader.dataset.stop=16',
+        'train_dataloader.batch_size=8',
+        'model.queue_len=8',
+        'default_hooks.online_knn=None',
+        'default_hooks.logger.interval=1',
+        'param_scheduler=None',
+        'optim_wrapper.accumulative_counts=4',
+        'optim_wrapper.paramwise_cfg.bias_lr_mult=2.',
+    ]
+    run(
+        'python',
+        'tools/train.py',
+        config,
+        '--work-dir',
+        tmp_path / 'a',
+        '--auto-scale-lr',
+        '--cfg-options',
+        *short,
+    )
+    run(
+        'python', 'tools/train.py', tmp_path / 'a/mine.py', '--work-dir', tmp_path / 'b'
+    )
     rates = []
     for folder in 'ab':
         cfg = Config.fromfile(tmp_path / folder / 'mine.py')
         assert cfg.auto_scale_lr == dict(base_batch_size=256, enable=True)
-        scalars, = (tmp_path / folder).rglob('scalars.json')
+        (scalars,) = (tmp_path / folder).rglob('scalars.json')
         last = eval(scalars.read_text().splitlines()[-1])
-        checkpoint = torch.load(tmp_path / folder / 'epoch_1.pth',
-                                weights_only=False)
-        groups = {group['lr'] for group in
-                  checkpoint['optimizer']['param_groups']}
+        checkpoint = torch.load(tmp_path / folder / 'epoch_1.pth', weights_only=False)
+        groups = {group['lr'] for group in checkpoint['optimizer']['param_groups']}
         rates.append((last['base_lr'], groups))
-    rate = .12 * 8 * 4 / 256
+    rate = 0.12 * 8 * 4 / 256
     for base, groups in rates:
         assert base == pytest.approx(rate)
         assert sorted(groups) == pytest.approx([rate, 2 * rate])

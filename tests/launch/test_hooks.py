@@ -1,4 +1,5 @@
 """Every training has its hooks, whichever version has written its config."""
+
 import pytest
 from mmengine.config import Config
 
@@ -6,14 +7,17 @@ from mmdisco.launch import add_hooks, apply_overrides, read_config
 from mmdisco.launch.hooks import HOOKS
 from tests.tools import ROOT
 
-CONFIGS = ('disco/r50_r18', 'quickstart/disco', 'benchmarks/linear_r18',
-           'detection/voc/retinanet_r18-fpn_1x')
+CONFIGS = (
+    'disco/r50_r18',
+    'quickstart/disco',
+    'benchmarks/linear_r18',
+    'detection/voc/retinanet_r18-fpn_1x',
+)
 
 
 @pytest.mark.parametrize('config', CONFIGS)
 def test_configs_name_them_and_older_ones_get_them(config):
-    cfg = Config.fromfile(ROOT / f'configs/{config}.py',
-                          import_custom_modules=False)
+    cfg = Config.fromfile(ROOT / f'configs/{config}.py', import_custom_modules=False)
     wanted = cfg.to_dict()
     add_hooks(cfg)
     assert cfg.to_dict() == wanted
@@ -27,8 +31,11 @@ def test_configs_name_them_and_older_ones_get_them(config):
 
 
 def test_hooks_that_are_named_stay_so():
-    cfg = Config(dict(custom_hooks=[
-        dict(type='mmpretrain.EpochSeedHook', without_workers=False)]))
+    cfg = Config(
+        dict(
+            custom_hooks=[dict(type='mmpretrain.EpochSeedHook', without_workers=False)]
+        )
+    )
     add_hooks(cfg)
     assert [*cfg.default_hooks] == ['signals']
     cfg = Config(dict())
@@ -38,8 +45,7 @@ def test_hooks_that_are_named_stay_so():
 
 def test_hooks_that_are_left_out_stay_so(tmp_path):
     cfg = read_config(str(ROOT / 'configs/disco/r50_r18.py'))
-    apply_overrides(cfg, {'default_hooks.signals': None,
-                          'default_hooks.logger': None})
+    apply_overrides(cfg, {'default_hooks.signals': None, 'default_hooks.logger': None})
     add_hooks(cfg)
     assert 'signals' not in cfg.default_hooks
     assert 'epoch_seed' in cfg.default_hooks

@@ -19,16 +19,20 @@ from mmdisco.launch.smoke import photo_tiles
 
 
 def photos_config(folder, queue_len='auto', batch=4):
-    return Config(dict(
-        model=dict(type='DisCo', ssl=dict(queue_len=queue_len)),
-        train_dataloader=dict(batch_size=batch, dataset=dict(
-            type='Photos', data_root=str(folder)))))
+    return Config(
+        dict(
+            model=dict(type='DisCo', ssl=dict(queue_len=queue_len)),
+            train_dataloader=dict(
+                batch_size=batch, dataset=dict(type='Photos', data_root=str(folder))
+            ),
+        )
+    )
 
 
-@pytest.mark.parametrize('num, world_size, length', [
-    (50, 1, 24), (50, 3, 24), (9, 2, 8)])
-def test_an_automatic_queue_fits_half_the_folder(tmp_path, num, world_size,
-                                                 length):
+@pytest.mark.parametrize(
+    'num, world_size, length', [(50, 1, 24), (50, 3, 24), (9, 2, 8)]
+)
+def test_an_automatic_queue_fits_half_the_folder(tmp_path, num, world_size, length):
     photo_tiles(tmp_path, num)
     cfg = photos_config(tmp_path)
     fit_queue(cfg, world_size)
@@ -47,8 +51,10 @@ def test_too_few_images_for_a_batch_are_an_error(tmp_path):
 def test_tiles_are_different_parts_of_real_photographs(tmp_path):
     photo_tiles(tmp_path, 64)  # a smoke run of eight ranks
     data = Photos(str(tmp_path))
-    pixels = {Image.open(data.get_data_info(i)['img_path']).tobytes()
-              for i in range(len(data))}
+    pixels = {
+        Image.open(data.get_data_info(i)['img_path']).tobytes()
+        for i in range(len(data))
+    }
     assert len(pixels) == 48  # all there are; then they come again
 
 
@@ -64,15 +70,23 @@ def test_one_line_for_what_the_user_can_mend(capsys):
         raise TypeError('a defect')
 
 
-@pytest.mark.parametrize('fault, line', [
-    ('DataLoader worker (pid 7) is killed by signal: Killed. ', 'num_workers'),
-    ('DataLoader worker (pid(s) 7, 8) exited unexpectedly', 'num_workers'),
-    ('DataLoader worker (pid 7) is killed by signal: Bus error. It is '
-     'possible that', '/dev/shm'),
-    ('unable to write to file </torch_1>: No space: shared memory (shm)',
-     '/dev/shm'),
-    ('code: -98, name: EADDRINUSE, message: address already in use', 'PORT'),
-])
+@pytest.mark.parametrize(
+    'fault, line',
+    [
+        ('DataLoader worker (pid 7) is killed by signal: Killed. ', 'num_workers'),
+        ('DataLoader worker (pid(s) 7, 8) exited unexpectedly', 'num_workers'),
+        (
+            'DataLoader worker (pid 7) is killed by signal: Bus error. It is '
+            'possible that',
+            '/dev/shm',
+        ),
+        (
+            'unable to write to file </torch_1>: No space: shared memory (shm)',
+            '/dev/shm',
+        ),
+        ('code: -98, name: EADDRINUSE, message: address already in use', 'PORT'),
+    ],
+)
 def test_what_the_system_refuses_is_one_line(capsys, fault, line):
     with pytest.raises(SystemExit), one_line_errors():
         raise RuntimeError(fault)
@@ -85,7 +99,8 @@ def test_a_data_set_without_an_image_is_one_line(capsys):
     with pytest.raises(SystemExit), one_line_errors():
         BaseDataset(lazy_init=True)._serialize_data()
     assert capsys.readouterr().err.startswith(
-        'error: a data set of the config has no image left: look at its ')
+        'error: a data set of the config has no image left: look at its '
+    )
 
 
 def test_a_worker_that_is_killed_is_one_line(capsys):
@@ -93,11 +108,11 @@ def test_a_worker_that_is_killed_is_one_line(capsys):
         list(DataLoader(Dies(), num_workers=1))
     assert capsys.readouterr().err.endswith(
         'error: a worker of the loader was killed, most likely for want of '
-        'memory: lower train_dataloader.num_workers or batch_size\n')
+        'memory: lower train_dataloader.num_workers or batch_size\n'
+    )
 
 
 class Dies(Dataset):
-
     def __len__(self):
         return 1
 
@@ -105,14 +120,17 @@ class Dies(Dataset):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize('variables, wait, line', [
-    (dict(RANK='8', LOCAL_RANK='0'), 0, 'error: rank 8: no file\n'),
-    (dict(SLURM_PROCID='8', SLURM_LOCALID='0'), 0,
-     'error: rank 8: no file\n'),
-    (dict(RANK='1', LOCAL_RANK='1'), 30, 'error: rank 1: no file\n'),
-])
-def test_a_fault_is_told_by_the_first_of_a_node(monkeypatch, capsys,
-                                                variables, wait, line):
+@pytest.mark.parametrize(
+    'variables, wait, line',
+    [
+        (dict(RANK='8', LOCAL_RANK='0'), 0, 'error: rank 8: no file\n'),
+        (dict(SLURM_PROCID='8', SLURM_LOCALID='0'), 0, 'error: rank 8: no file\n'),
+        (dict(RANK='1', LOCAL_RANK='1'), 30, 'error: rank 1: no file\n'),
+    ],
+)
+def test_a_fault_is_told_by_the_first_of_a_node(
+    monkeypatch, capsys, variables, wait, line
+):
     """The others wait, to be ended; a fault of theirs alone is not lost."""
     waited = []
     monkeypatch.setattr('time.sleep', waited.append)
@@ -126,16 +144,16 @@ def test_a_fault_is_told_by_the_first_of_a_node(monkeypatch, capsys,
     assert sum(waited) == wait
 
 
-CONFIG = '''
+CONFIG = """
 train_cfg = dict(max_epochs=2)
 value = 1
-'''
+"""
 
 
 def test_jobs_are_kept_taken_up_or_begun_anew(tmp_path, monkeypatch, capsys):
     """A stand-in for the training tool writes the checkpoints."""
     tool = tmp_path / 'tool.py'
-    tool.write_text('''
+    tool.write_text("""
 import pathlib, sys
 folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
 if 'value=13' in sys.argv:
@@ -143,12 +161,13 @@ if 'value=13' in sys.argv:
 (folder / 'runs').open('a').write('run ' + ' '.join(sys.argv[-1:]) + chr(10))
 (folder / 'epoch_2.pth').write_text('done')
 print('x - Epoch(train) [2][1/1] loss: 1')
-''')
+""")
     monkeypatch.setattr('mmdisco.launch.jobs.TRAIN', tool)
     config = tmp_path / 'config.py'
     config.write_text(CONFIG)
-    jobs = [Job(f'job {i}', str(config), tmp_path / str(i), dict(value=i))
-            for i in range(3)]
+    jobs = [
+        Job(f'job {i}', str(config), tmp_path / str(i), dict(value=i)) for i in range(3)
+    ]
     run_jobs(jobs)
     run_jobs(jobs)
     for i in range(3):
@@ -169,14 +188,15 @@ print('x - Epoch(train) [2][1/1] loss: 1')
 
 
 def test_job_time_is_the_sum_over_epochs_of_all_attempts(tmp_path):
-    for attempt, lines in (('a', [(1, .5), (2, .5)]), ('b', [(2, .7),
-                                                              (3, .1)])):
+    for attempt, lines in (('a', [(1, 0.5), (2, 0.5)]), ('b', [(2, 0.7), (3, 0.1)])):
         # ten steps an epoch; the second attempt takes up in epoch 2
         folder = tmp_path / attempt / 'vis_data'
         folder.mkdir(parents=True)
-        folder.joinpath('scalars.json').write_text('\n'.join(
-            f'{{"epoch": {e}, "iter": {10 * e}, "time": {t}}}'
-            for e, t in lines))
+        folder.joinpath('scalars.json').write_text(
+            '\n'.join(
+                f'{{"epoch": {e}, "iter": {10 * e}, "time": {t}}}' for e, t in lines
+            )
+        )
     job = Job('x', 'none', tmp_path)
     assert [row['epoch'] for row in job.log()] == [1, 2, 3]
-    assert job.seconds() == pytest.approx(10 * (.5 + .7 + .1))
+    assert job.seconds() == pytest.approx(10 * (0.5 + 0.7 + 0.1))

@@ -1,4 +1,5 @@
 """What a training begins with: a checkpoint, weights, or neither."""
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -27,11 +28,23 @@ def test_the_newest_checkpoint_is_one_that_exists(tmp_path):
     assert newest_checkpoint(tmp_path) == str(tmp_path / 'epoch_10.pth')
 
 
-@pytest.mark.parametrize('beside', [
-    'epoch_3_student.pth', 'epoch_best.pth', 'epoch_3-1a2b3c4d.pth',
-    'epoch_.pth', 'epoch_3.pth.half', 'my_epoch_3.pth', 'epoch_3.pt',
-    'best_knn_top1_epoch_3.pth', 'epoch_-3.pth', 'iter_best.pth',
-    'last_checkpoint', 'epoch_3xpth'])
+@pytest.mark.parametrize(
+    'beside',
+    [
+        'epoch_3_student.pth',
+        'epoch_best.pth',
+        'epoch_3-1a2b3c4d.pth',
+        'epoch_.pth',
+        'epoch_3.pth.half',
+        'my_epoch_3.pth',
+        'epoch_3.pt',
+        'best_knn_top1_epoch_3.pth',
+        'epoch_-3.pth',
+        'iter_best.pth',
+        'last_checkpoint',
+        'epoch_3xpth',
+    ],
+)
 def test_files_beside_the_checkpoints_are_passed_over(tmp_path, beside):
     (tmp_path / beside).write_text(str(tmp_path / 'epoch_9.pth'))
     (tmp_path / 'epoch_4.pth').mkdir()
@@ -41,10 +54,12 @@ def test_files_beside_the_checkpoints_are_passed_over(tmp_path, beside):
     assert newest_checkpoint(tmp_path) == path
 
 
-@pytest.mark.parametrize('epochs, newest', [(150, 'epoch_4'), (90, 'iter_100'),
-                                            (100, 'epoch_4')])
+@pytest.mark.parametrize(
+    'epochs, newest', [(150, 'epoch_4'), (90, 'iter_100'), (100, 'epoch_4')]
+)
 def test_the_files_say_whether_epochs_or_iterations_are_further(
-        tmp_path, epochs, newest):
+    tmp_path, epochs, newest
+):
     save(tmp_path / 'epoch_4.pth', epochs)
     save(tmp_path / 'iter_100.pth', 100)
     save(tmp_path / 'iter_7.pth', 7)
@@ -55,8 +70,9 @@ def test_checkpoints_are_sought_where_the_hook_writes_them(tmp_path):
     hook = dict(out_dir=str(tmp_path / 'disk'), filename_tmpl='e{}.pth')
     path = save(tmp_path / 'disk' / 'run' / 'e12.pth')
     save(tmp_path / 'disk' / 'run' / 'e9.pth')
-    cfg, _ = started(tmp_path / 'here' / 'run', 'auto',
-                     default_hooks=dict(checkpoint=hook))
+    cfg, _ = started(
+        tmp_path / 'here' / 'run', 'auto', default_hooks=dict(checkpoint=hook)
+    )
     assert cfg.resume and cfg.load_from == path
 
 
@@ -71,29 +87,35 @@ def test_a_job_that_always_resumes_begins_with_its_weights(tmp_path):
     assert cfg.resume and cfg.load_from == path and not notes
 
 
-@pytest.mark.parametrize('resume, options, expected', [
-    (None, {}, (False, None)),
-    (None, dict(load_from='w'), (False, 'w')),
-    (None, dict(resume=True), (True, 'newest')),
-    # the config of a resumed run
-    (None, dict(resume=True, load_from='w'), (True, 'w')),
-    ('auto', dict(resume=True, load_from='w'), (True, 'newest')),
-    ('w', {}, (True, 'w')),
-    ('w', dict(load_from='newest'), (True, 'w'))])
+@pytest.mark.parametrize(
+    'resume, options, expected',
+    [
+        (None, {}, (False, None)),
+        (None, dict(load_from='w'), (False, 'w')),
+        (None, dict(resume=True), (True, 'newest')),
+        # the config of a resumed run
+        (None, dict(resume=True, load_from='w'), (True, 'w')),
+        ('auto', dict(resume=True, load_from='w'), (True, 'newest')),
+        ('w', {}, (True, 'w')),
+        ('w', dict(load_from='newest'), (True, 'w')),
+    ],
+)
 def test_what_a_run_begins_with(tmp_path, resume, options, expected):
-    files = dict(w=save(tmp_path / 'other' / 'epoch_7.pth'),
-                 newest=save(tmp_path / 'work' / 'epoch_1.pth'))
+    files = dict(
+        w=save(tmp_path / 'other' / 'epoch_7.pth'),
+        newest=save(tmp_path / 'work' / 'epoch_1.pth'),
+    )
     options = {key: files.get(value, value) for key, value in options.items()}
     cfg, _ = started(tmp_path / 'work', files.get(resume, resume), **options)
-    assert (cfg.resume, cfg.load_from) == (
-        expected[0], files.get(expected[1]))
+    assert (cfg.resume, cfg.load_from) == (expected[0], files.get(expected[1]))
 
 
 def test_nothing_to_resume_from(tmp_path):
     cfg, notes = started(tmp_path, 'auto', resume=True)
     assert (cfg.resume, cfg.load_from) == (False, None)
-    assert notes == [f"--resume: there is no checkpoint in '{tmp_path}' yet, "
-                     'the run begins']
+    assert notes == [
+        f"--resume: there is no checkpoint in '{tmp_path}' yet, the run begins"
+    ]
     weights = save(tmp_path / 'other' / 'epoch_7.pth')
     cfg, _ = started(tmp_path, 'auto', resume=True, load_from=weights)
     assert (cfg.resume, cfg.load_from) == (True, weights)
@@ -106,14 +128,16 @@ def test_a_seed_that_was_drawn_is_kept(tmp_path):
         assert cfg.randomness.seed == kept
     cfg, _ = started(tmp_path, path)
     assert cfg.randomness.seed == 7
-    cfg, _ = started(tmp_path, None, load_from=path,
-                     randomness=dict(seed=None))
+    cfg, _ = started(tmp_path, None, load_from=path, randomness=dict(seed=None))
     assert cfg.randomness.seed is None  # another run
 
 
 def test_what_can_not_be_read_is_said(tmp_path):
     (tmp_path / 'epoch_1.pth').write_text('junk')
-    for resume, options in (('auto', {}), (str(tmp_path / 'none.pth'), {}),
-                            (None, dict(load_from='none.pth'))):
+    for resume, options in (
+        ('auto', {}),
+        (str(tmp_path / 'none.pth'), {}),
+        (None, dict(load_from='none.pth')),
+    ):
         with pytest.raises(InputError, match='not found|is no PyTorch'):
             started(tmp_path, resume, **options)

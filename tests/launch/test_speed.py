@@ -1,4 +1,5 @@
 """What --speed makes of a config, on hardware that the test makes up."""
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -27,22 +28,26 @@ def test_off_changes_nothing(hardware):
 def test_exact_stays_in_fp32_and_keeps_the_views(hardware):
     cfg, before = read_config(ROOT), read_config(ROOT)
     note, wait = apply_speed(cfg, 'exact')
-    assert note == ('speed exact: fp32, channels last, compiled, freed memory '
-                    'kept')
+    assert note == ('speed exact: fp32, channels last, compiled, freed memory kept')
     assert 'first iteration waits for the compiler' in wait
     assert cfg.model.teacher == dict(
-        before.model.teacher, fuse=True, channels_last=True, compile=True)
+        before.model.teacher, fuse=True, channels_last=True, compile=True
+    )
     assert cfg.model.ssl.type == 'LeanMoCo'
-    assert cfg.model.ssl.head == dict(type='InfoNCEHead', temperature=.2)
+    assert cfg.model.ssl.head == dict(type='InfoNCEHead', temperature=0.2)
     assert cfg.optim_wrapper == dict(
-        before.optim_wrapper,
-        optimizer=dict(before.optim_wrapper.optimizer, fused=True))
+        before.optim_wrapper, optimizer=dict(before.optim_wrapper.optimizer, fused=True)
+    )
     assert cfg.train_dataloader == before.train_dataloader
     assert cfg.data_preprocessor == before.data_preprocessor
     assert 'model_wrapper_cfg' not in cfg
     assert cfg.speed == dict(
-        channels_last=True, compile=True, draw_as_eager=True,
-        spare_activations=False, keep_memory=True)
+        channels_last=True,
+        compile=True,
+        draw_as_eager=True,
+        spare_activations=False,
+        keep_memory=True,
+    )
 
 
 def test_auto_computes_in_bf16_where_the_hardware_does(hardware, monkeypatch):
@@ -63,18 +68,19 @@ def test_auto_computes_in_bf16_where_the_hardware_does(hardware, monkeypatch):
 def test_fast_views_keep_what_the_loader_was_told(hardware):
     """And take the place of mmcv's loader in configs that have it."""
     for load, kept in (
-            (dict(type='LoadPhoto', background=[0, 0, 9]),
-             dict(background=[0, 0, 9])),
-            (dict(type='LoadPhoto'), {}),
-            (dict(type='LoadImageFromFile', imdecode_backend='pillow'), {})):
+        (dict(type='LoadPhoto', background=[0, 0, 9]), dict(background=[0, 0, 9])),
+        (dict(type='LoadPhoto'), {}),
+        (dict(type='LoadImageFromFile', imdecode_backend='pillow'), {}),
+    ):
         cfg = read_config(ROOT)
         pipeline = cfg.train_dataloader.dataset.pipeline
         pipeline[0] = load
         for _ in range(2):  # then as of a dumped config
             assert 'fast views' in apply_speed(cfg, 'auto')[0]
             first = cfg.train_dataloader.dataset.pipeline[0]
-            assert first == dict(type='LoadCrops', size=224, num_views=2,
-                                 scale=(.2, 1.), **kept)
+            assert first == dict(
+                type='LoadCrops', size=224, num_views=2, scale=(0.2, 1.0), **kept
+            )
     cfg = read_config(ROOT)
     cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
     assert 'fast views' not in apply_speed(cfg, 'auto')[0]  # by OpenCV
@@ -98,23 +104,24 @@ def test_views_of_a_model_with_a_preprocessor_of_its_own_stay(hardware):
 def test_the_note_tells_the_precision_of_amp(hardware):
     cfg = read_config(ROOT)
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    assert apply_speed(cfg, 'auto')[0].startswith(
-        'speed auto: mixed precision,')
+    assert apply_speed(cfg, 'auto')[0].startswith('speed auto: mixed precision,')
     del cfg.optim_wrapper['type']  # mmengine's default
     assert apply_speed(cfg, 'exact')[0].startswith('speed exact: fp32,')
 
 
-def test_on_a_gpu_views_are_made_there_and_fetched_ahead(
-        hardware, monkeypatch):
+def test_on_a_gpu_views_are_made_there_and_fetched_ahead(hardware, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     cfg = read_config(ROOT)
     apply_speed(cfg, 'auto')
     assert cfg.data_preprocessor.type == 'DeviceViews'
     assert cfg.custom_hooks[-1] == dict(type='PrefetchHook')
     assert cfg.speed == dict(
-        channels_last=True, compile=True, draw_as_eager=False,
+        channels_last=True,
+        compile=True,
+        draw_as_eager=False,
         spare_activations=True,
-        keep_memory=False)  # the C library's is not what counts there
+        keep_memory=False,
+    )  # the C library's is not what counts there
     cfg = read_config(ROOT)
     apply_speed(cfg, 'exact')
     assert not cfg.speed.channels_last and cfg.speed.compile
@@ -123,7 +130,7 @@ def test_on_a_gpu_views_are_made_there_and_fetched_ahead(
 def test_without_a_compiler_it_says_so_in_a_line(hardware, monkeypatch):
     monkeypatch.setattr(speed, 'why_no_compiler', lambda: 'no g++')
     cfg = read_config(ROOT)
-    note, = apply_speed(cfg, 'exact')
+    (note,) = apply_speed(cfg, 'exact')
     assert 'not compiled (no g++)' in note
     assert not cfg.speed.compile and not cfg.model.teacher.compile
 
@@ -132,13 +139,13 @@ def test_what_does_not_fit_is_left_alone(hardware):
     cfg = read_config(ROOT)
     cfg.model.teacher.norm_mode = 'batch'
     cfg.model.ssl.head.loss = dict(type='LabelSmoothLoss')
-    cfg.model.ssl.head.temperature = .1
-    cfg.optim_wrapper.optimizer = dict(type='LARS', lr=1.)
+    cfg.model.ssl.head.temperature = 0.1
+    cfg.optim_wrapper.optimizer = dict(type='LARS', lr=1.0)
     head = cfg.model.ssl.head.to_dict()
     apply_speed(cfg, 'exact')
     assert not cfg.model.teacher.fuse
     assert cfg.model.ssl.head.to_dict() == head
-    assert cfg.optim_wrapper.optimizer == dict(type='LARS', lr=1.)
+    assert cfg.optim_wrapper.optimizer == dict(type='LARS', lr=1.0)
 
 
 def test_ddp_relies_on_a_static_graph_where_there_is_one(hardware):
@@ -146,18 +153,26 @@ def test_ddp_relies_on_a_static_graph_where_there_is_one(hardware):
     cfg.launcher = 'pytorch'
     apply_speed(cfg, 'exact')
     assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', broadcast_buffers=False,
-        static_graph=True, gradient_as_bucket_view=True)
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        static_graph=True,
+        gradient_as_bucket_view=True,
+    )
     cfg = read_config(ROOT)
-    cfg.merge_from_dict(dict(launcher='pytorch', model_wrapper_cfg=dict(
-        type='GlooDistributedDataParallel', device_ids=None)))
+    cfg.merge_from_dict(
+        dict(
+            launcher='pytorch',
+            model_wrapper_cfg=dict(type='GlooDistributedDataParallel', device_ids=None),
+        )
+    )
     apply_speed(cfg, 'exact')
     assert cfg.model_wrapper_cfg.static_graph  # without a GPU, too
     for change in (
-            dict(find_unused_parameters=True),
-            dict(optim_wrapper=dict(accumulative_counts=2)),
-            dict(model_wrapper_cfg=dict(find_unused_parameters=True)),
-            dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel'))):
+        dict(find_unused_parameters=True),
+        dict(optim_wrapper=dict(accumulative_counts=2)),
+        dict(model_wrapper_cfg=dict(find_unused_parameters=True)),
+        dict(model_wrapper_cfg=dict(type='MMFullyShardedDataParallel')),
+    ):
         cfg = read_config(ROOT)
         cfg.merge_from_dict(dict(launcher='pytorch', **change))
         before = cfg.get('model_wrapper_cfg')

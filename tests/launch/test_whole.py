@@ -1,4 +1,5 @@
 """What tools/test.py loads is all of the model, or refused."""
+
 import logging
 from types import SimpleNamespace
 
@@ -18,15 +19,21 @@ def network():
     return model
 
 
-@pytest.mark.parametrize('prefix', [
-    '', 'module.', '_orig_mod.', 'module._orig_mod.'])
+@pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.', 'module._orig_mod.'])
 def test_wrapped_names_are_loaded(tmp_path, prefix):
     saved, model = network(), network()
     path = str(tmp_path / 'a.pth')
-    torch.save(dict(state_dict={f'{prefix}{key}': value for key, value in
-                                saved.state_dict().items()}), path)
-    runner = SimpleNamespace(model=model, logger=logging.getLogger('whole'),
-                             _has_loaded=False)
+    torch.save(
+        dict(
+            state_dict={
+                f'{prefix}{key}': value for key, value in saved.state_dict().items()
+            }
+        ),
+        path,
+    )
+    runner = SimpleNamespace(
+        model=model, logger=logging.getLogger('whole'), _has_loaded=False
+    )
     check_whole(runner, path)
     for key, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[key]), key

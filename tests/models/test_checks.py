@@ -1,4 +1,5 @@
 """What does not fit is told when the model is built, not at the first step."""
+
 import logging
 
 import pytest
@@ -30,29 +31,60 @@ def build(losses, neck=MLP, kind='PlainStudent', narrow=False, **options):
     target = MLP if neck is MLP else POOL
     return DisCo(
         dict(type=kind, backbone=student, neck=neck, **options),
-        FrozenTeacher(MODELS.build(EVAL), MODELS.build(target)), losses)
+        FrozenTeacher(MODELS.build(EVAL), MODELS.build(target)),
+        losses,
+    )
 
 
-@pytest.mark.parametrize('losses, options, words', [
-    (CompRessLoss(99, 64), dict(neck=POOL), 'model.distill.teacher_dim is 99, '
-     'the teacher gives 64-d embeddings: set it to 64'),
-    ([DisCoLoss(), CompRessLoss(64, 7)], dict(neck=POOL),
-     r'model.distill.1.student_dim is 7, the student gives 64-d'),
-    (CompRessLoss(64, adapter=dict(in_features=3, out_features=64)),
-     dict(neck=POOL), 'adapter goes from 3 to 64, but the student gives 64-d'),
-    (SEEDLoss(9, queue_len=16), {}, 'embed_dim is 9, the teacher gives 8-d'),
-    (DisCoLoss(), dict(neck=POOL, narrow=True),
-     'teacher gives 64-d embeddings, student 32-d'),
-    (SimRegLoss(), dict(neck=dict(
-        type='SimRegNeck', in_channels=64, out_channels=50)),
-     'teacher gives 64-d embeddings, student 50-d'),
-    (BINGOLoss(8, 16), dict(views=(0, 1)), 'the views 0 and 2, it embeds '
-     r'\[0, 1\]: set model.ssl.views'),
-    (RKDLoss(views=(3, )), {}, r'for the views \[3\], the student embeds '
-     r'\[0\]'),
-    (CompRessLoss(64, adapter=dict(in_features=64, out_features=64)),
-     dict(neck=POOL, kind='MomentumStudent'), 'one memory, of the teacher'),
-])
+@pytest.mark.parametrize(
+    'losses, options, words',
+    [
+        (
+            CompRessLoss(99, 64),
+            dict(neck=POOL),
+            'model.distill.teacher_dim is 99, '
+            'the teacher gives 64-d embeddings: set it to 64',
+        ),
+        (
+            [DisCoLoss(), CompRessLoss(64, 7)],
+            dict(neck=POOL),
+            r'model.distill.1.student_dim is 7, the student gives 64-d',
+        ),
+        (
+            CompRessLoss(64, adapter=dict(in_features=3, out_features=64)),
+            dict(neck=POOL),
+            'adapter goes from 3 to 64, but the student gives 64-d',
+        ),
+        (SEEDLoss(9, queue_len=16), {}, 'embed_dim is 9, the teacher gives 8-d'),
+        (
+            DisCoLoss(),
+            dict(neck=POOL, narrow=True),
+            'teacher gives 64-d embeddings, student 32-d',
+        ),
+        (
+            SimRegLoss(),
+            dict(neck=dict(type='SimRegNeck', in_channels=64, out_channels=50)),
+            'teacher gives 64-d embeddings, student 50-d',
+        ),
+        (
+            BINGOLoss(8, 16),
+            dict(views=(0, 1)),
+            'the views 0 and 2, it embeds '
+            r'\[0, 1\]: set model.ssl.views',
+        ),
+        (
+            RKDLoss(views=(3,)),
+            {},
+            r'for the views \[3\], the student embeds '
+            r'\[0\]',
+        ),
+        (
+            CompRessLoss(64, adapter=dict(in_features=64, out_features=64)),
+            dict(neck=POOL, kind='MomentumStudent'),
+            'one memory, of the teacher',
+        ),
+    ],
+)
 def test_what_does_not_fit_is_named(losses, options, words):
     with pytest.raises(ValueError, match=words):
         build(losses, **options)
@@ -77,17 +109,22 @@ def test_a_memory_without_a_moving_average_is_warned_of(caplog):
 
 def test_missing_views_and_keys_are_told():
     model = build(SEEDLoss(8, queue_len=16), views=(0, 2))
-    with pytest.raises(ValueError, match=r'embeds the views \[0, 2\], the '
-                       'data give 2'):
+    with pytest.raises(
+        ValueError,
+        match=r'embeds the views \[0, 2\], the '
+        'data give 2',
+    ):
         model.loss([torch.zeros(2, 3, 64, 64)] * 2)
 
 
 def test_the_teacher_sees_the_views_that_a_loss_is_for():
-    model = build([SEEDLoss(8, queue_len=16, views=(1, )),
-                   BINGOLoss(8, 16)], views=(0, 1, 2))
+    model = build(
+        [SEEDLoss(8, queue_len=16, views=(1,)), BINGOLoss(8, 16)], views=(0, 1, 2)
+    )
     shown = []
     model.teacher.backbone.register_forward_pre_hook(
-        lambda _, args: shown.append(len(args[0])))
+        lambda _, args: shown.append(len(args[0]))
+    )
     views = [torch.randn(2, 3, 64, 64) for _ in range(3)]
     losses = model.loss(views)
     assert sum(shown) == 2  # view 1, of both

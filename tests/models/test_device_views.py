@@ -21,27 +21,30 @@ def build(**options):
 
 def crops(num=12, size=20, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (num, 3, size, size), dtype=torch.uint8,
-                         generator=generator)
+    return torch.randint(
+        0, 256, (num, 3, size, size), dtype=torch.uint8, generator=generator
+    )
 
 
 def test_colours_are_torchvisions_image_by_image():
     images = crops(24).float() / 255
-    images[0] = .5  # no hue
+    images[0] = 0.5  # no hue
     images[1, :2] = 1  # ties of the largest channel
     factors = ViewRecipe().draw(24).factors
     for part, theirs in enumerate(released.PARTS):
         ours = batch_ops.JITTER_PARTS[part](images, factors[:, part])
-        expected = torch.stack([
-            theirs(image, factor.item())
-            for image, factor in zip(images, factors[:, part])])
+        expected = torch.stack(
+            [
+                theirs(image, factor.item())
+                for image, factor in zip(images, factors[:, part])
+            ]
+        )
         # torchvision's weight of red is .2989
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
-        assert (ours - images).abs().max() > .05
-    for turns in (-.5, -.31, 0, .2, .5):
-        ours = batch_ops.adjust_hue(images, torch.full((24, ), turns))
-        torch.testing.assert_close(ours, F.adjust_hue(images, turns), rtol=0,
-                                   atol=1e-5)
+        assert (ours - images).abs().max() > 0.05
+    for turns in (-0.5, -0.31, 0, 0.2, 0.5):
+        ours = batch_ops.adjust_hue(images, torch.full((24,), turns))
+        torch.testing.assert_close(ours, F.adjust_hue(images, turns), rtol=0, atol=1e-5)
 
 
 def in_order(images, params):
@@ -49,17 +52,18 @@ def in_order(images, params):
     out = images.clone()
     for i in range(len(out)):
         for part in params.order[i].tolist() if params.jitter[i] else ():
-            out[i] = released.PARTS[part](
-                out[i], params.factors[i, part].item())
+            out[i] = released.PARTS[part](out[i], params.factors[i, part].item())
         if params.gray[i]:
             out[i] = F.rgb_to_grayscale(out[i], 3)
         if params.blur[i]:
-            kernel = torch.from_numpy(pil_gaussian_kernel(
-                params.sigma[i:i + 1].numpy(), 2.))[0]
+            kernel = torch.from_numpy(
+                pil_gaussian_kernel(params.sigma[i : i + 1].numpy(), 2.0)
+            )[0]
             reach = len(kernel) // 2
             padded = F.pad(out[i], [reach] * 4, padding_mode='edge')
             out[i] = torch.nn.functional.conv2d(
-                padded[:, None], torch.outer(kernel, kernel)[None, None])[:, 0]
+                padded[:, None], torch.outer(kernel, kernel)[None, None]
+            )[:, 0]
         if params.solarize[i]:
             out[i] = F.solarize(out[i], 128 / 255)
         if params.flip[i]:
@@ -72,53 +76,49 @@ def test_each_image_has_its_own_parameters_and_order():
     params = ViewRecipe().draw(48, torch.Generator().manual_seed(0))
     assert len(params.order.unique(dim=0)) > 15
     ours = augment_(images.clone(), params)
-    torch.testing.assert_close(
-        ours, in_order(images, params), rtol=0, atol=3e-4)
+    torch.testing.assert_close(ours, in_order(images, params), rtol=0, atol=3e-4)
     params.order = params.order.flip(1)
     other = (augment_(images.clone(), params) - ours).abs().amax((1, 2, 3))
-    assert (other[params.jitter] > 1e-3).float().mean() > .8
+    assert (other[params.jitter] > 1e-3).float().mean() > 0.8
 
 
 def test_solarised_too():
     images = crops(8).float() / 255
-    params = ViewRecipe(solarize_prob=.5, jitter_prob=0).draw(8)
+    params = ViewRecipe(solarize_prob=0.5, jitter_prob=0).draw(8)
     assert params.solarize.any()
-    torch.testing.assert_close(augment_(images.clone(), params),
-                               in_order(images, params), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        augment_(images.clone(), params), in_order(images, params), rtol=0, atol=1e-4
+    )
 
 
-@pytest.mark.parametrize('sigma', (.3, .8, 1.4, 2.))
+@pytest.mark.parametrize('sigma', (0.3, 0.8, 1.4, 2.0))
 def test_blur_is_pils_and_nearly_gaussian(sigma):
     photo = released.photograph(96)
     image = F.to_tensor(photo)[None]
-    kernel = torch.from_numpy(pil_gaussian_kernel(np.array([sigma]), 2.))
+    kernel = torch.from_numpy(pil_gaussian_kernel(np.array([sigma]), 2.0))
     ours = batch_ops.gaussian_blur(image, kernel)[0].permute(1, 2, 0) * 255
     pils = np.asarray(photo.filter(ImageFilter.GaussianBlur(sigma)), float)
     off = np.abs(ours.numpy() - pils)
-    assert off[6:-6, 6:-6].max() <= 3 and off.mean() < .6
-    if sigma > .7:  # below, a Gaussian sampled at pixels is too narrow
+    assert off[6:-6, 6:-6].max() <= 3 and off.mean() < 0.6
+    if sigma > 0.7:  # below, a Gaussian sampled at pixels is too narrow
         exact = ndimage.gaussian_filter(
-            np.asarray(photo, float), (sigma, sigma, 0), mode='nearest',
-            truncate=6)
-        assert np.abs(ours.numpy() - exact).mean() < .35
+            np.asarray(photo, float), (sigma, sigma, 0), mode='nearest', truncate=6
+        )
+        assert np.abs(ours.numpy() - exact).mean() < 0.35
 
 
 def test_views_are_torchvisions_in_distribution():
     num, photo = 4000, released.photograph(32)
     params = ViewRecipe().draw(500, torch.Generator().manual_seed(0))
     same = augment_(F.to_tensor(photo).repeat(500, 1, 1, 1), params)
-    rounded = released.rounding(
-        same.permute(0, 2, 3, 1).numpy() * 255, params, photo)
+    rounded = released.rounding(same.permute(0, 2, 3, 1).numpy() * 255, params, photo)
     assert rounded.max() < 2.5  # levels of 256
     np.random.seed(0)
     torch.manual_seed(0)
-    theirs = released.statistics([released.RELEASED(photo)
-                                  for _ in range(num)])
+    theirs = released.statistics([released.RELEASED(photo) for _ in range(num)])
     crop = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
-    out = build()(dict(inputs=[crop.repeat(num // 2, 1, 1, 1)] * 2),
-                  training=True)
-    ours = released.statistics(
-        torch.cat(out['inputs']).permute(0, 2, 3, 1).numpy())
+    out = build()(dict(inputs=[crop.repeat(num // 2, 1, 1, 1)] * 2), training=True)
+    ours = released.statistics(torch.cat(out['inputs']).permute(0, 2, 3, 1).numpy())
     released.assert_equal_in_distribution(ours, theirs, rounded)
 
 
@@ -126,9 +126,10 @@ def test_evaluation_only_normalises():
     reference = MODELS.build(dict(type='SelfSupDataPreprocessor', **NORM))
     views = [crops(seed=1), crops(seed=2)]
     expected = reference(dict(inputs=views, data_samples=None))['inputs']
-    for ours in (build(**NORM)(dict(inputs=views)),
-                 build(views=[NOTHING], **NORM)(
-                     dict(inputs=views), training=True)):
+    for ours in (
+        build(**NORM)(dict(inputs=views)),
+        build(views=[NOTHING], **NORM)(dict(inputs=views), training=True),
+    ):
         for a, b in zip(ours['inputs'], expected):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
         assert ours['data_samples'] is None
@@ -137,13 +138,11 @@ def test_evaluation_only_normalises():
 
 
 def test_views_have_recipes_of_their_own():
-    views = build(views=[dict(NOTHING, flip_prob=1),
-                         dict(NOTHING, solarize_prob=1)])
+    views = build(views=[dict(NOTHING, flip_prob=1), dict(NOTHING, solarize_prob=1)])
     crop = crops()
     first, second = views(dict(inputs=[crop] * 2), training=True)['inputs']
     torch.testing.assert_close(first, crop.float().flip(-1))
-    torch.testing.assert_close(
-        second, F.solarize(crop, 128).float(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(second, F.solarize(crop, 128).float(), atol=1e-4, rtol=0)
 
 
 def test_it_follows_the_seed_but_not_on_every_rank(monkeypatch):
@@ -152,6 +151,7 @@ def test_it_follows_the_seed_but_not_on_every_rank(monkeypatch):
         torch.manual_seed(5)
         with torch.autocast('cpu', torch.bfloat16, enabled=autocast):
             return build()(dict(inputs=[crops()] * 2), training=True)['inputs']
+
     first, second = run(0)
     assert not torch.equal(first, second)
     assert torch.equal(first, run(0)[0])

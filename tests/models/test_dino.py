@@ -1,4 +1,5 @@
 """DINO and its schedules equal the public implementation's."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,15 +21,20 @@ from tests.tools import START
 
 GOLDEN = 'tests/data/dino_loss.npz'
 VIT = dict(
-    type='VisionTransformer', img_size=32, patch_size=8, out_type='cls_token',
-    drop_path_rate=.2, arch=dict(
-        embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32))
+    type='VisionTransformer',
+    img_size=32,
+    patch_size=8,
+    out_type='cls_token',
+    drop_path_rate=0.2,
+    arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32),
+)
 DINO = dict(
-    type='DINO', backbone=VIT,
-    neck=dict(type='DINONeck', in_channels=16, hid_channels=12,
-              out_channels=8),
+    type='DINO',
+    backbone=VIT,
+    neck=dict(type='DINONeck', in_channels=16, hid_channels=12, out_channels=8),
     head=dict(type='DINOHead', in_channels=8, out_channels=10),
-    base_momentum=.1)
+    base_momentum=0.1,
+)
 
 
 def close(actual, expected, rtol=1e-5, atol=1e-6):
@@ -38,20 +44,25 @@ def close(actual, expected, rtol=1e-5, atol=1e-6):
 def test_loss_gradient_and_centre_equal_the_public_code():
     golden = np.load(GOLDEN)
     crops, epochs = int(golden['ncrops']), golden['epochs_used']
-    begin, end = (float(golden[k]) for k in ('warmup_teacher_temp',
-                                             'teacher_temp'))
+    begin, end = (float(golden[k]) for k in ('warmup_teacher_temp', 'teacher_temp'))
     hook = MomentumTempHook(begin, end, int(golden['warmup_epochs']))
-    head = DINOHead(8, 48, student_temp=float(golden['student_temp']),
-                    center_momentum=float(golden['center_momentum']))
+    head = DINOHead(
+        8,
+        48,
+        student_temp=float(golden['student_temp']),
+        center_momentum=float(golden['center_momentum']),
+    )
     runner = SimpleNamespace(model=head)
     for step, epoch in enumerate(epochs):
         runner.epoch = int(epoch)
         hook.before_train_epoch(runner)
-        here = {k.split('/')[1]: golden[k] for k in golden
-                if k.startswith(f'step{step}/')}
+        here = {
+            k.split('/')[1]: golden[k] for k in golden if k.startswith(f'step{step}/')
+        }
         student = torch.from_numpy(here['student']).requires_grad_()
-        loss = head.loss(student.chunk(crops),
-                         torch.from_numpy(here['teacher']).chunk(2))
+        loss = head.loss(
+            student.chunk(crops), torch.from_numpy(here['teacher']).chunk(2)
+        )
         loss.backward()
         close(loss.item(), here['loss'])
         close(student.grad, here['grad_student'])
@@ -62,8 +73,8 @@ def test_loss_gradient_and_centre_equal_the_public_code():
         temps.append(head.momentum_temp)
     close(temps, golden['teacher_temp_schedule'])
     runner.epoch = 0
-    MomentumTempHook(.04, .07, 0).before_train_epoch(runner)
-    assert head.momentum_temp == .07
+    MomentumTempHook(0.04, 0.07, 0).before_train_epoch(runner)
+    assert head.momentum_temp == 0.07
     runner.train_loop = object.__new__(IterBasedTrainLoop)
     with pytest.raises(ValueError, match='counts epochs'):
         hook.before_train(runner)
@@ -77,15 +88,20 @@ def test_the_projection_head_equals_the_public_code():
     weight = head.last_layer.parametrizations.weight
     for key, value in zip(golden['head/keys'], golden['head/weight_check']):
         part, _, name = key.rpartition('.')
-        own = (getattr(weight, f'original{int(name == "weight_v")}')
-               if 'last_layer' in part
-               else getattr(neck.get_submodule(part), name))
-        filled = (torch.ones_like(own) if name == 'weight_g'  # as it begins
-                  else recipe(f'head.{key}', tuple(own.shape)))
+        own = (
+            getattr(weight, f'original{int(name == "weight_v")}')
+            if 'last_layer' in part
+            else getattr(neck.get_submodule(part), name)
+        )
+        filled = (
+            torch.ones_like(own)
+            if name == 'weight_g'  # as it begins
+            else recipe(f'head.{key}', tuple(own.shape))
+        )
         assert filled.double().sum().item() == pytest.approx(value, abs=1e-4)
         with torch.no_grad():
             own.copy_(filled)
-    embeds = neck((torch.from_numpy(golden['head/input']), ))[0]
+    embeds = neck((torch.from_numpy(golden['head/input']),))[0]
     for actual, key in ((embeds, 'bottleneck_unit'), (head(embeds), 'logits')):
         close(actual.detach(), golden[f'head/{key}'], 1e-4, 1e-5)
 
@@ -108,30 +124,37 @@ def test_the_schedules_equal_the_public_code():
         assert scheduler.pop('type') and scheduler['by_epoch']
     warmup['end'] = cosine['begin'] = 2  # of 5, as recorded, not 10 of 100
     decayed, plain = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
-    optimizer = torch.optim.AdamW([
-        dict(params=[decayed], weight_decay=.04),
-        dict(params=[plain], weight_decay=0.)], lr=.0005)
+    optimizer = torch.optim.AdamW(
+        [
+            dict(params=[decayed], weight_decay=0.04),
+            dict(params=[plain], weight_decay=0.0),
+        ],
+        lr=0.0005,
+    )
     common = dict(optimizer=optimizer, epoch_length=iters)
     schedulers = [
         LinearLR.build_iter_from_epoch(**warmup, **common),
-        CosineAnnealingLR.build_iter_from_epoch(
-            **cosine, end=epochs, **common),
+        CosineAnnealingLR.build_iter_from_epoch(**cosine, end=epochs, **common),
         CosineAnnealingParamScheduler.build_iter_from_epoch(
-            **decay, end=epochs, **common)]
+            **decay, end=epochs, **common
+        ),
+    ]
     ema = MODELS.build(dict(DINO))
     runner = SimpleNamespace(model=ema, max_iters=epochs * iters)
     hook = MomentumHook()
-    ema.momentum_encoder.momentum = .004
+    ema.momentum_encoder.momentum = 0.004
     hook.before_train(runner)
     seen = []
     wrapper = runner.optim_wrapper = SimpleNamespace(
-        _accumulative_counts=1, _inner_count=0)
+        _accumulative_counts=1, _inner_count=0
+    )
     for step in range(epochs * iters):
         runner.iter = step + 1  # what the next iteration begins with
         hook.before_train_iter(runner, 0)
         first, second = optimizer.param_groups
-        seen.append((first['lr'], 1 - ema.momentum_encoder.momentum,
-                     first['weight_decay']))
+        seen.append(
+            (first['lr'], 1 - ema.momentum_encoder.momentum, first['weight_decay'])
+        )
         assert second['weight_decay'] == 0
         optimizer.step()
         for scheduler in schedulers:
@@ -150,32 +173,35 @@ def test_the_schedules_equal_the_public_code():
     hook.before_train_iter(runner, 0)  # a cosine would be at its start again
     assert ema.momentum_encoder.momentum == 0
     hook.after_train(runner)
-    assert ema.momentum_encoder.momentum == .004
+    assert ema.momentum_encoder.momentum == 0.004
 
 
 def crops(seed, num=4):
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(num, 3, size, size, generator=generator)
-            for size in (32, 32, 16, 16, 16)]
+    return [
+        torch.randn(num, 3, size, size, generator=generator)
+        for size in (32, 32, 16, 16, 16)
+    ]
 
 
 def test_the_momentum_encoder_follows_and_has_no_drop_path():
     torch.manual_seed(0)
     model = MODELS.build(dict(DINO)).train()
-    drops = [m.drop_prob for m in model.momentum_encoder.modules()
-             if isinstance(m, DropPath)]
+    drops = [
+        m.drop_prob for m in model.momentum_encoder.modules() if isinstance(m, DropPath)
+    ]
     assert drops and not any(drops)
-    assert any(m.drop_prob for m in model.backbone.modules()
-               if isinstance(m, DropPath))
-    optimizer = torch.optim.SGD([p for p in model.parameters()
-                                 if p.requires_grad], .1)
-    student = [*model.backbone.parameters(), *model.neck.parameters(),
-               *model.head.parameters()]
+    assert any(m.drop_prob for m in model.backbone.modules() if isinstance(m, DropPath))
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
+    student = [
+        *model.backbone.parameters(),
+        *model.neck.parameters(),
+        *model.head.parameters(),
+    ]
     expected = [p.detach().clone() for p in student]
     for step in range(3):
         if step:  # w <- m w + (1 - m) student, before each forward
-            expected = [.9 * e + .1 * p.detach()
-                        for e, p in zip(expected, student)]
+            expected = [0.9 * e + 0.1 * p.detach() for e, p in zip(expected, student)]
         loss = model.loss(crops(step))['loss']
         for e, p in zip(expected, model.momentum_encoder.parameters()):
             close(p, e)
@@ -186,8 +212,7 @@ def test_the_momentum_encoder_follows_and_has_no_drop_path():
 
 
 def test_too_few_views_and_other_widths_are_named():
-    with pytest.raises(ValueError, match='8-d embeddings, head.in_channels is '
-                       '4'):
+    with pytest.raises(ValueError, match='8-d embeddings, head.in_channels is 4'):
         MODELS.build(dict(DINO, head=dict(DINO['head'], in_channels=4)))
     model = MODELS.build(dict(DINO))
     with pytest.raises(ValueError, match='1 views, global_crops=2'):
@@ -196,15 +221,16 @@ def test_too_few_views_and_other_widths_are_named():
 
 def test_each_gradient_is_clipped_by_its_own_norm():
     params = [torch.nn.Parameter(torch.zeros(3)) for _ in range(3)]
-    wrapper = build_optim_wrapper(torch.nn.ParameterList(params), dict(
-        optimizer=dict(type='SGD', lr=1.)))
-    hook = ClipGradHook(max_norm=2.)
+    wrapper = build_optim_wrapper(
+        torch.nn.ParameterList(params), dict(optimizer=dict(type='SGD', lr=1.0))
+    )
+    hook = ClipGradHook(max_norm=2.0)
     hook.before_train(SimpleNamespace(optim_wrapper=wrapper))
-    params[0].grad = torch.tensor([3., 4., 0.])
-    params[1].grad = torch.tensor([.3, .4, 0.])
+    params[0].grad = torch.tensor([3.0, 4.0, 0.0])
+    params[1].grad = torch.tensor([0.3, 0.4, 0.0])
     wrapper.optimizer.step()  # the third has none
     close(params[0].detach(), [-1.2, -1.6, 0])
-    close(params[1].detach(), [-.3, -.4, 0])
+    close(params[1].detach(), [-0.3, -0.4, 0])
     close(params[2].detach(), np.zeros(3))
     hook.after_train(None)
     assert not wrapper.optimizer._optimizer_step_pre_hooks
@@ -223,15 +249,15 @@ def run_head(rank, world):
 
 
 def _rank(rank, port, path):
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     torch.save(run_head(rank, 2), f'{path}/{rank}.pt')
     dist.destroy_process_group()
 
 
 def test_two_ranks_share_a_centre(tmp_path, free_port):
-    mp.start_processes(_rank, args=(free_port, str(tmp_path)), nprocs=2,
-                       start_method=START)
+    mp.start_processes(
+        _rank, args=(free_port, str(tmp_path)), nprocs=2, start_method=START
+    )
     first, second = (torch.load(tmp_path / f'{r}.pt') for r in (0, 1))
     close((first + second) / 2, run_head(0, 1))
     assert torch.equal(first[1:], second[1:])

@@ -1,4 +1,5 @@
 """The teacher rewritten for speed gives the embeddings of the plain one."""
+
 import logging
 
 import pytest
@@ -16,7 +17,8 @@ BACKBONES = dict(
     r18=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
     r50=dict(type='ResNet', depth=50, stem_channels=8, base_channels=8),
     mbv3=dict(type='MobileNetV3Pooled'),
-    effb0=dict(type='EfficientNet', arch='b0'))
+    effb0=dict(type='EfficientNet', arch='b0'),
+)
 
 
 def settle(network):
@@ -24,18 +26,23 @@ def settle(network):
     torch.manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.running_mean.normal_(0, .1)
-            module.running_var.uniform_(.5, 1.5)
-            module.weight.data.uniform_(.5, 1.5)
-            module.bias.data.normal_(0, .1)
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.1)
     network.train(False)
     return network
 
 
 @pytest.fixture
 def networks():
-    neck = dict(type='NonLinearNeck', in_channels=64, hid_channels=16,
-                out_channels=8, norm_cfg=dict(type='BN1d'))
+    neck = dict(
+        type='NonLinearNeck',
+        in_channels=64,
+        hid_channels=16,
+        out_channels=8,
+        norm_cfg=dict(type='BN1d'),
+    )
     return [settle(MODELS.build(cfg)) for cfg in (BACKBONES['r18'], neck)]
 
 
@@ -45,7 +52,8 @@ def said(monkeypatch):
     lines = []
     monkeypatch.setattr(
         'mmdisco.models.fast.print_log',
-        lambda line, logger=None, level=logging.INFO: lines.append(line))
+        lambda line, logger=None, level=logging.INFO: lines.append(line),
+    )
     return lines
 
 
@@ -60,12 +68,20 @@ def test_folded_networks_have_no_norm_left_and_equal_the_plain(name):
     with torch.no_grad():
         expected, actual = (net(images)[-1] for net in (network, fused))
     torch.testing.assert_close(
-        actual, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+        actual, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
+    )
 
 
-@pytest.mark.parametrize('options', [
-    dict(fuse=True), dict(channels_last=True), dict(dtype='bf16'),
-    dict(fuse=True, channels_last=True, dtype='bf16')], ids=str)
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(fuse=True),
+        dict(channels_last=True),
+        dict(dtype='bf16'),
+        dict(fuse=True, channels_last=True, dtype='bf16'),
+    ],
+    ids=str,
+)
 def test_every_rewriting_keeps_the_embeddings(networks, said, options):
     images = torch.randn(4, 3, 64, 64)
     expected = FrozenTeacher(*networks)(images)
@@ -74,13 +90,14 @@ def test_every_rewriting_keeps_the_embeddings(networks, said, options):
         actual = teacher(images)
         assert actual.dtype == torch.float32
         error = (actual - expected).norm() / expected.norm()
-        assert error < (.05 if 'dtype' in options else 1e-4)
+        assert error < (0.05 if 'dtype' in options else 1e-4)
     [line] = said
     assert line.startswith('Teacher: ')
     weight = teacher.backbone.layer4[0].conv1.weight
     assert (weight.dtype == torch.bfloat16) == ('dtype' in options)
     assert weight.is_contiguous(memory_format=torch.channels_last) == (
-        'channels_last' in options)
+        'channels_last' in options
+    )
     assert isinstance(teacher.backbone.bn1, nn.Identity) == ('fuse' in options)
 
 
@@ -89,7 +106,7 @@ class Twice(ToyBackbone):
 
     def forward(self, x):
         x = self.conv1(x)
-        return (self.conv2(self.bn1(x) + 3 * x.flip(1)), )
+        return (self.conv2(self.bn1(x) + 3 * x.flip(1)),)
 
 
 def test_a_network_that_can_not_be_folded_stays_plain(said):
@@ -104,27 +121,31 @@ def test_a_network_that_can_not_be_folded_stays_plain(said):
 
 
 class Last(nn.Module):
-
     def forward(self, feats):
         return feats[-1]
 
 
 def test_a_network_that_computes_parts_in_fp32_can_be_bf16(said):
     """XCiT makes its positions in fp32, whatever the dtype of its weights."""
-    backbone = settle(MODELS.build(dict(
-        type='XCiT', embed_dims=32, depth=1, num_heads=2, tokens_norm=True)))
-    neck = MODELS.build(dict(type='DINONeck', in_channels=32, hid_channels=16,
-                             out_channels=8))
+    backbone = settle(
+        MODELS.build(
+            dict(type='XCiT', embed_dims=32, depth=1, num_heads=2, tokens_norm=True)
+        )
+    )
+    neck = MODELS.build(
+        dict(type='DINONeck', in_channels=32, hid_channels=16, out_channels=8)
+    )
     images = torch.randn(2, 3, 32, 32)
     expected = FrozenTeacher(backbone, neck)(images)
     actual = FrozenTeacher(backbone, neck, dtype='bf16')(images)
     assert actual.dtype == torch.float32 and 'bf16' in said[0]
     assert not torch.equal(actual, expected)  # it did compute in bf16
-    torch.testing.assert_close(actual, expected, rtol=0, atol=.02)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize('options', [
-    dict(channels_last=True), dict(dtype='bf16')], ids=str)
+@pytest.mark.parametrize(
+    'options', [dict(channels_last=True), dict(dtype='bf16')], ids=str
+)
 def test_batch_mode_can_be_rewritten(networks, said, options):
     """Its BN can do nothing with a single image: no trial on one. Rounding
     may count for too much here, and then the plain network is used."""
@@ -137,28 +158,28 @@ def test_batch_mode_can_be_rewritten(networks, said, options):
 
 
 @pytest.mark.parametrize('norm_mode, calls', [('eval', 1), ('batch', 2)])
-def test_views_of_one_size_go_together_where_rows_are_alone(networks,
-                                                            norm_mode, calls):
+def test_views_of_one_size_go_together_where_rows_are_alone(networks, norm_mode, calls):
     teacher = FrozenTeacher(*networks, norm_mode=norm_mode)
     views = [torch.randn(4, 3, 32, 32) for _ in range(2)]
     expected = [teacher(view) for view in views]
     batches = []
     teacher.backbone.register_forward_hook(
-        lambda module, inputs, output: batches.append(len(inputs[0])))
+        lambda module, inputs, output: batches.append(len(inputs[0]))
+    )
     actual = teacher(views)
     assert len(batches) == calls
     for ours, theirs in zip(actual, expected):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_without_a_compiler_it_goes_on_in_one_line(networks, said,
-                                                   monkeypatch):
+def test_without_a_compiler_it_goes_on_in_one_line(networks, said, monkeypatch):
 
     def compiled(module):
 
         def run(images):
-            raise RuntimeError('InvalidCxxCompiler: no working C++ compiler'
-                               '\nand a long story')
+            raise RuntimeError(
+                'InvalidCxxCompiler: no working C++ compiler\nand a long story'
+            )
 
         return run
 
@@ -166,21 +187,23 @@ def test_without_a_compiler_it_goes_on_in_one_line(networks, said,
     images = torch.randn(2, 3, 32, 32)
     teacher = FrozenTeacher(*networks, compile=True, fuse=True)
     torch.testing.assert_close(
-        teacher(images), FrozenTeacher(*networks)(images),
-        rtol=1e-4, atol=1e-5)
+        teacher(images), FrozenTeacher(*networks)(images), rtol=1e-4, atol=1e-5
+    )
     assert 'no working C++ compiler' in said[0] and '\n' not in said[0]
     assert said[1].startswith('Teacher: BN folded; ')
 
 
 def test_a_compiled_teacher_gives_the_same(said):
     torch.manual_seed(0)
-    networks = settle(ToyBackbone(8, 16)), nn.Sequential(
-        Last(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 8))
+    networks = (
+        settle(ToyBackbone(8, 16)),
+        nn.Sequential(Last(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 8)),
+    )
     images = torch.randn(2, 3, 32, 32)
     teacher = FrozenTeacher(*networks, compile=True)
     torch.testing.assert_close(
-        teacher(images), FrozenTeacher(*networks)(images),
-        rtol=1e-4, atol=1e-5)
+        teacher(images), FrozenTeacher(*networks)(images), rtol=1e-4, atol=1e-5
+    )
     assert 'compiled' in said[0] and not isinstance(teacher._run[0], Encoder)
 
 

@@ -1,4 +1,5 @@
 """What --speed does to the student changes no name and no result."""
+
 import copy
 
 import pytest
@@ -14,8 +15,13 @@ from tests.models.toy import ToyBackbone
 
 def moco():
     torch.manual_seed(0)
-    return LeanMoCo(ToyBackbone(4, 8), MoCoV2Neck(8, 16, 4), InfoNCEHead(.2),
-                    queue_len=8, feat_dim=4)
+    return LeanMoCo(
+        ToyBackbone(4, 8),
+        MoCoV2Neck(8, 16, 4),
+        InfoNCEHead(0.2),
+        queue_len=8,
+        feat_dim=4,
+    )
 
 
 def test_the_student_and_its_momentum_copy_are_found():
@@ -30,8 +36,7 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
     plain = moco().train()
     fast = copy.deepcopy(plain)
     speed_up_student(fast, channels_last=True, compile=True)
-    assert fast.backbone.conv1.weight.is_contiguous(
-        memory_format=torch.channels_last)
+    assert fast.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert plain.state_dict().keys() == fast.state_dict().keys()
     seen = []
     for model in (plain, fast):
@@ -41,8 +46,9 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
             loss = model.loss(views)['loss']
         loss.backward()
         assert tap.images[0] is views[0]
-        seen.append([loss, tap.passes[0].embeds, model.queue,
-                     model.backbone.conv1.weight.grad])
+        seen.append(
+            [loss, tap.passes[0].embeds, model.queue, model.backbone.conv1.weight.grad]
+        )
     for first, second in zip(*seen):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
     # a copy runs its own weights
@@ -54,9 +60,13 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
         assert fast.backbone(views[0])[0].std(0).max() > 1e-2
 
 
-@pytest.mark.parametrize('geometry', [
-    dict(kernel_size=5, stride=2, padding=2),
-    dict(kernel_size=3, padding=2, dilation=2)])
+@pytest.mark.parametrize(
+    'geometry',
+    [
+        dict(kernel_size=5, stride=2, padding=2),
+        dict(kernel_size=3, padding=2, dilation=2),
+    ],
+)
 def test_depthwise_gradients_are_those_of_fp32(geometry):
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 6, groups=6, bias=False, **geometry)
@@ -71,20 +81,25 @@ def test_depthwise_gradients_are_those_of_fp32(geometry):
     assert output.dtype == torch.bfloat16
     torch.testing.assert_close(output, reference)
     grad = torch.randn(output.shape).bfloat16()
-    of_inputs, of_weight = torch.autograd.grad(
-        output, (inputs, layer.weight), grad)
+    of_inputs, of_weight = torch.autograd.grad(output, (inputs, layer.weight), grad)
     exact = images.float().requires_grad_()
-    expected = torch.autograd.grad(
-        layer(exact), (exact, layer.weight), grad.float())
+    expected = torch.autograd.grad(layer(exact), (exact, layer.weight), grad.float())
     torch.testing.assert_close(of_weight, expected[1])  # fp32 throughout
     assert torch.equal(of_inputs, expected[0].bfloat16())
 
 
 def test_other_convolutions_stay_as_they_are():
-    assert fast_depthwise(nn.Sequential(
-        nn.Conv2d(6, 6, 3), nn.Conv2d(1, 1, 3),
-        nn.Conv2d(6, 6, 3, groups=6, padding_mode='reflect', bias=False),
-        nn.Conv2d(6, 6, 3, groups=6, padding='same', bias=False))) == 0
+    assert (
+        fast_depthwise(
+            nn.Sequential(
+                nn.Conv2d(6, 6, 3),
+                nn.Conv2d(1, 1, 3),
+                nn.Conv2d(6, 6, 3, groups=6, padding_mode='reflect', bias=False),
+                nn.Conv2d(6, 6, 3, groups=6, padding='same', bias=False),
+            )
+        )
+        == 0
+    )
 
 
 def test_depthwise_in_fp32_stays_as_it_is():

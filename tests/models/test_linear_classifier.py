@@ -1,4 +1,5 @@
 """A classifier whose backbone stays as it is, whatever backbone it is."""
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -12,14 +13,16 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmdisco.models import LastBlocksViT, LinearClassifier
 
-VIT = dict(arch=dict(embed_dims=16, num_layers=3, num_heads=2,
-                     feedforward_channels=32), img_size=32, patch_size=8)
+VIT = dict(
+    arch=dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32),
+    img_size=32,
+    patch_size=8,
+)
 BACKBONES = dict(
-    resnet=(dict(type='ResNet', depth=18, stem_channels=8, base_channels=8),
-            64),
+    resnet=(dict(type='ResNet', depth=18, stem_channels=8, base_channels=8), 64),
     # which would drop most of what it has
-    vit=(dict(VIT, type='VisionTransformer', drop_rate=.5, drop_path_rate=.5),
-         16))
+    vit=(dict(VIT, type='VisionTransformer', drop_rate=0.5, drop_path_rate=0.5), 16),
+)
 
 
 def build(name, **options):
@@ -27,16 +30,22 @@ def build(name, **options):
     torch.manual_seed(0)
     backbone, width = BACKBONES[name]
     neck = dict(type='GlobalAveragePooling') if name == 'resnet' else None
-    model = LinearClassifier(backbone, neck, dict(
-        type='LinearClsHead', num_classes=3, in_channels=width), **options)
+    model = LinearClassifier(
+        backbone,
+        neck,
+        dict(type='LinearClsHead', num_classes=3, in_channels=width),
+        **options,
+    )
     model.init_weights()
     return model
 
 
 def batch():
     torch.manual_seed(1)
-    return dict(inputs=torch.randn(6, 3, 32, 32), data_samples=[
-        DataSample().set_gt_label(i % 3) for i in range(6)])
+    return dict(
+        inputs=torch.randn(6, 3, 32, 32),
+        data_samples=[DataSample().set_gt_label(i % 3) for i in range(6)],
+    )
 
 
 @pytest.mark.parametrize('name', BACKBONES)
@@ -44,15 +53,16 @@ def test_steps_change_the_classifier_alone(name):
     model = build(name)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     # all parameters, as mmengine gives them to the optimizer
-    wrapper = OptimWrapper(torch.optim.SGD(
-        model.parameters(), lr=.1, momentum=.9, weight_decay=.1))
+    wrapper = OptimWrapper(
+        torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    )
     for _ in range(2):
         model.train()
         assert not any(m.training for m in model.backbone.modules())
         model.train_step(batch(), wrapper)
-    assert [k for k, v in model.state_dict().items()
-            if not torch.equal(v, before[k])] == [
-                'head.fc.weight', 'head.fc.bias']
+    assert [
+        k for k, v in model.state_dict().items() if not torch.equal(v, before[k])
+    ] == ['head.fc.weight', 'head.fc.bias']
 
 
 @pytest.mark.parametrize('name', BACKBONES)
@@ -68,8 +78,7 @@ def test_features_in_training_are_those_of_evaluation(name):
 @pytest.mark.parametrize('name', BACKBONES)
 def test_ddp_finds_nothing_unused(name, tmp_path):
     """It fails in the second step if a parameter had waited for a gradient."""
-    dist.init_process_group('gloo', f'file://{tmp_path}/store', rank=0,
-                            world_size=1)
+    dist.init_process_group('gloo', f'file://{tmp_path}/store', rank=0, world_size=1)
     try:
         model = DistributedDataParallel(build(name))
         for _ in range(2):
@@ -98,17 +107,21 @@ def test_last_blocks_are_normed_class_tokens_side_by_side():
     model = LastBlocksViT(**VIT, out_indices=[1, 2])
     model.init_weights()
     with torch.no_grad():
-        model.ln1.weight.uniform_(.5, 2)
+        model.ln1.weight.uniform_(0.5, 2)
         model.ln1.bias.normal_()
     tokens = []
     for layer in model.layers:
         layer.register_forward_hook(lambda m, i, out: tokens.append(out[:, 0]))
     model.eval()
     with torch.no_grad():
-        feats, = model(batch()['inputs'])
-    expected = torch.cat([
-        F.layer_norm(t, (16, ), model.ln1.weight, model.ln1.bias, 1e-6)
-        for t in tokens[1:]], 1)
+        (feats,) = model(batch()['inputs'])
+    expected = torch.cat(
+        [
+            F.layer_norm(t, (16,), model.ln1.weight, model.ln1.bias, 1e-6)
+            for t in tokens[1:]
+        ],
+        1,
+    )
     assert feats.shape == (6, 32)
     torch.testing.assert_close(feats, expected)
     plain = VisionTransformer(**VIT)

@@ -14,7 +14,7 @@ def test_it_equals_torchvision_up_to_the_pooled_layer():
     assert len(source) == len(target)
     with torch.no_grad():
         for a, b in zip(source, target):
-            a.uniform_(.5, 1.5) if a.dim() == 1 else a
+            a.uniform_(0.5, 1.5) if a.dim() == 1 else a
             b.copy_(a.view_as(b))
     for module in theirs.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -27,8 +27,12 @@ def test_it_equals_torchvision_up_to_the_pooled_layer():
         hidden = theirs.avgpool(theirs.features(images)).flatten(1)
         expected = theirs.classifier[1](theirs.classifier[0](hidden))
     assert len(feats) == 1 and feats[0].shape == (2, 1280, 1, 1)
-    torch.testing.assert_close(feats[0].flatten(1), expected, rtol=1e-3,
-                               atol=1e-3 * expected.abs().max().item())
+    torch.testing.assert_close(
+        feats[0].flatten(1),
+        expected,
+        rtol=1e-3,
+        atol=1e-3 * expected.abs().max().item(),
+    )
 
 
 def test_stages_can_be_returned_and_frozen():
@@ -37,6 +41,6 @@ def test_stages_can_be_returned_and_frozen():
     sizes = [tuple(x.shape[1:]) for x in model(torch.randn(1, 3, 64, 64))]
     assert sizes == [(24, 16, 16), (40, 8, 8), (112, 4, 4), (960, 2, 2)]
     assert not any(p.requires_grad for p in model.parameters())
-    for bad in (dict(out_indices=(18, )), dict(frozen_stages=18)):
+    for bad in (dict(out_indices=(18,)), dict(frozen_stages=18)):
         with pytest.raises(ValueError, match='got'):
             MobileNetV3Pooled(**bad)

@@ -1,4 +1,5 @@
 """Feature maps, single views, and a student without a task of its own."""
+
 from copy import deepcopy
 
 import pytest
@@ -23,6 +24,7 @@ from tests.models.test_tap import MLP, TESTBEDS
 
 class Maps(nn.Module):
     """A loss that keeps what it is given."""
+
     on = 'feat'
 
     def __init__(self, views=None):
@@ -31,8 +33,7 @@ class Maps(nn.Module):
 
     def forward(self, student, teacher):
         self.seen.append((student, teacher))
-        return sum((s.mean() - t.mean()).square()
-                   for s, t in zip(student, teacher))
+        return sum((s.mean() - t.mean()).square() for s, t in zip(student, teacher))
 
 
 def stages(backbone, images):
@@ -45,7 +46,7 @@ def stages(backbone, images):
     return maps
 
 
-@pytest.mark.parametrize('name, extra', [('MoCo', (1, )), ('SimCLR', ())])
+@pytest.mark.parametrize('name, extra', [('MoCo', (1,)), ('SimCLR', ())])
 @pytest.mark.parametrize('options', [dict(), dict(fuse=True)])
 def test_maps_are_those_of_the_stages_of_each_view(name, extra, options):
     torch.manual_seed(0)
@@ -53,8 +54,12 @@ def test_maps_are_those_of_the_stages_of_each_view(name, extra, options):
     teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP), **options)
     expected = [stages(teacher.backbone, view) for view in views]
     maps = Maps()
-    model = DisCo(dict(TESTBEDS[name], backbone=EVAL), teacher,
-                  [maps, DisCoLoss()], extra_views=extra).eval()
+    model = DisCo(
+        dict(TESTBEDS[name], backbone=EVAL),
+        teacher,
+        [maps, DisCoLoss()],
+        extra_views=extra,
+    ).eval()
     losses = model.loss(list(views))
     assert len(maps.seen) == 2
     for view, target, (student, found) in zip(views, expected, maps.seen):
@@ -69,9 +74,13 @@ def test_maps_are_those_of_the_stages_of_each_view(name, extra, options):
     assert not model.backbone.layer1._forward_hooks
 
 
-@pytest.mark.parametrize('backbone, sizes', [
-    (dict(type='MobileNetV3Pooled'), [16, 8, 4, 2]),
-    (dict(type='EfficientNet', arch='b0'), [16, 8, 4, 2])])
+@pytest.mark.parametrize(
+    'backbone, sizes',
+    [
+        (dict(type='MobileNetV3Pooled'), [16, 8, 4, 2]),
+        (dict(type='EfficientNet', arch='b0'), [16, 8, 4, 2]),
+    ],
+)
 def test_sizes_are_alike_in_other_networks(backbone, sizes):
     network = MODELS.build(backbone)
     network.eval()
@@ -91,8 +100,13 @@ def test_a_plain_student_learns_what_is_distilled_and_no_more():
     assert names == {'backbone', 'neck'}
     loss, logged = model.parse_losses(model.loss(list(views)))
     assert 'loss_ssl' not in logged
-    expected = (2 - 2 * torch.cosine_similarity(
-        model.neck(model.backbone(views[0]))[0], teacher(views[0]))).mean()
+    expected = (
+        2
+        - 2
+        * torch.cosine_similarity(
+            model.neck(model.backbone(views[0]))[0], teacher(views[0])
+        )
+    ).mean()
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
     loss.backward()
     assert all(p.grad is not None for p in model.parameters())
@@ -122,18 +136,24 @@ def test_a_bag_takes_two_views_of_the_student_and_one_of_the_teacher():
     anchor, member = (model.neck(model.backbone(views[v]))[0] for v in (0, 2))
     target = teacher(views[1])
     shown = []
-    teacher.backbone.register_forward_pre_hook(
-        lambda _, args: shown.append(args[0]))
+    teacher.backbone.register_forward_pre_hook(lambda _, args: shown.append(args[0]))
     losses = model.loss(list(views))
-    torch.testing.assert_close(losses['loss_distill'],
-                               twin(anchor, target, member),
-                               rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(losses['cosine'], torch.cosine_similarity(
-        anchor, target).mean(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        losses['loss_distill'], twin(anchor, target, member), rtol=1e-4, atol=1e-5
+    )
+    torch.testing.assert_close(
+        losses['cosine'],
+        torch.cosine_similarity(anchor, target).mean(),
+        rtol=1e-4,
+        atol=1e-5,
+    )
     assert len(shown) == 1 and torch.equal(shown[0], views[1])
     model.ssl.views = (0, 1)
-    with pytest.raises(ValueError, match='BINGOLoss wants the student to embed'
-                       r' the views 0 and 2, it has embedded \[0, 1\]'):
+    with pytest.raises(
+        ValueError,
+        match='BINGOLoss wants the student to embed'
+        r' the views 0 and 2, it has embedded \[0, 1\]',
+    ):
         model.loss(list(views))
 
 
@@ -141,36 +161,41 @@ def test_the_student_memory_is_of_the_moving_average():
     torch.manual_seed(0)
     pool = dict(type='GlobalAveragePooling')
     teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(pool))
-    ssl = dict(type='MomentumStudent', backbone=EVAL, neck=pool, momentum=.25)
+    ssl = dict(type='MomentumStudent', backbone=EVAL, neck=pool, momentum=0.25)
     model = DisCo(ssl, teacher, CompRessLoss(64, 64, queue_len=12))
-    optimizer = torch.optim.SGD(model.parameters(), .5)
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
     average = deepcopy(model.backbone)
     memory = model.distill[0].student_memory
     for step in range(3):
         images = torch.randn(4, 3, 64, 64)
-        for old, new in zip(average.parameters(),
-                            model.backbone.parameters()):
-            old.data = (.75 * old.data + .25 * new.data if step else
-                        new.data.clone())
+        for old, new in zip(average.parameters(), model.backbone.parameters()):
+            old.data = 0.75 * old.data + 0.25 * new.data if step else new.data.clone()
         model.loss([images])['loss_distill'].backward()
         optimizer.step()
         optimizer.zero_grad()
         expected = average(images)[0].mean((2, 3))
         expected = expected / expected.norm(dim=1, keepdim=True)
-        torch.testing.assert_close(memory.rows[4 * step:4 * step + 4],
-                                   expected.detach(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            memory.rows[4 * step : 4 * step + 4],
+            expected.detach(),
+            rtol=1e-4,
+            atol=1e-5,
+        )
     learn = dict(model.named_parameters())
-    assert all(p.requires_grad is ('momentum' not in k)
-               for k, p in learn.items())
+    assert all(p.requires_grad is ('momentum' not in k) for k, p in learn.items())
 
 
 def test_other_widths_have_no_cosine():
     torch.manual_seed(0)
     teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
-    wide = dict(TESTBEDS['SimCLR'], backbone=EVAL, neck=dict(
-        TESTBEDS['SimCLR']['neck'], out_channels=12))
+    wide = dict(
+        TESTBEDS['SimCLR'],
+        backbone=EVAL,
+        neck=dict(TESTBEDS['SimCLR']['neck'], out_channels=12),
+    )
     losses = DisCo(wide, teacher, RKDLoss()).loss(
-        [torch.randn(3, 3, 64, 64) for _ in range(2)])
+        [torch.randn(3, 3, 64, 64) for _ in range(2)]
+    )
     assert 'cosine' not in losses and 'embed_std' in losses
 
 
@@ -179,13 +204,17 @@ def test_a_loss_of_some_views_sees_these_alone():
     teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP))
     views = [torch.randn(4, 3, 64, 64) for _ in range(2)]
     ssl = dict(type='PlainStudent', backbone=EVAL, neck=MLP, views=(0, 1))
-    maps = Maps(views=(1, ))
+    maps = Maps(views=(1,))
     model = DisCo(ssl, teacher, maps).eval()
     model.loss(list(views))
     assert len(maps.seen) == 1
     torch.testing.assert_close(
-        maps.seen[0][0][-1], stages(model.backbone, views[1])[-1])
-    maps.views = (2, )
-    with pytest.raises(ValueError, match=r'Maps is for the views \[2\], the '
-                       r'student has embedded \[0, 1\]'):
+        maps.seen[0][0][-1], stages(model.backbone, views[1])[-1]
+    )
+    maps.views = (2,)
+    with pytest.raises(
+        ValueError,
+        match=r'Maps is for the views \[2\], the '
+        r'student has embedded \[0, 1\]',
+    ):
         model.loss(list(views))

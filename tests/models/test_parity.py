@@ -1,4 +1,5 @@
 """Every recorded number of the public DisCo step, on one and two processes."""
+
 import sys
 from pathlib import Path
 
@@ -32,11 +33,11 @@ def build(norm_mode, testbed=MoCo):
     moco = testbed(
         backbone,
         neck,
-        ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=.2),
+        ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=0.2),
         queue_len=64,
-        momentum=.01)
-    moco.queue.copy_(
-        torch.nn.functional.normalize(recipe('queue', (128, 64)), dim=0))
+        momentum=0.01,
+    )
+    moco.queue.copy_(torch.nn.functional.normalize(recipe('queue', (128, 64)), dim=0))
     teacher = ToyBackbone(16, 24), MoCoV2Neck(24, 24, 128)
     fill(*teacher, 'teacher')
     # weight 1 on the mean: the test multiplies by the local batch of the sum
@@ -44,12 +45,12 @@ def build(norm_mode, testbed=MoCo):
         moco,
         FrozenTeacher(*teacher, norm_mode=norm_mode),
         DisCoLoss(),
-        extra_views=(1, ))
+        extra_views=(1,),
+    )
 
 
 def check(actual, expected, what):
-    np.testing.assert_allclose(
-        actual.detach().numpy(), expected, err_msg=what, **CLOSE)
+    np.testing.assert_allclose(actual.detach().numpy(), expected, err_msg=what, **CLOSE)
 
 
 def check_encoder(backbone, neck, gold, prefix):
@@ -64,7 +65,8 @@ def check_encoder(backbone, neck, gold, prefix):
             rows0to3=param[:4],
             rowsum=param.sum(1),
             rownorm=param.norm(dim=1),
-            proj=param @ recipe('digest_vector', (2048, )))
+            proj=param @ recipe('digest_vector', (2048,)),
+        )
         for name, value in digests.items():
             check(value, gold[f'{prefix}/{key}@{name}'], f'{prefix} {name}')
 
@@ -81,7 +83,7 @@ def step(model, views, size):
     original = model.ssl.head.loss
 
     def spy(pos, neg):
-        seen['logits'] = torch.cat([pos, neg], 1) / .2
+        seen['logits'] = torch.cat([pos, neg], 1) / 0.2
         return original(pos, neg)
 
     model.ssl.head.loss = spy
@@ -109,48 +111,59 @@ def test_four_steps_equal_the_public_implementation(norm_mode, testbed):
     gold = np.load(DATA / f'disco_moco_step_{name}.npz')
     model = build(norm_mode, testbed).train()
     student = [*model.backbone.parameters(), *model.neck.parameters()]
-    optimizer = torch.optim.SGD(
-        student, .03, momentum=.9, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(student, 0.03, momentum=0.9, weight_decay=1e-4)
     for s in range(STEPS):
         key = f'step{s}/'
         views = [torch.from_numpy(gold[key + v]) for v in ('view1', 'view2')]
         losses, total, seen = step(model, views, size=8)
         check(losses['loss_ssl'], gold[key + 'ce'], key + 'ce')
-        check(8 * losses['loss_distill'],
-              gold[key + 'mse_q'] + gold[key + 'mse_k'], key + 'mse')
+        check(
+            8 * losses['loss_distill'],
+            gold[key + 'mse_q'] + gold[key + 'mse_k'],
+            key + 'mse',
+        )
         check(total, gold[key + 'loss'], key + 'loss')
         check(seen['logits'], gold[key + 'logits'], key + 'logits')
-        for view, (q, t) in enumerate((('q', 'teacher_q'),
-                                       ('qk', 'teacher_qk'))):
+        for view, (q, t) in enumerate((('q', 'teacher_q'), ('qk', 'teacher_qk'))):
             check(seen['embeds'][view], gold[key + q], key + q)
-            unit = torch.nn.functional.normalize(
-                model.teacher(views[view]), dim=1)
+            unit = torch.nn.functional.normalize(model.teacher(views[view]), dim=1)
             check(unit, gold[key + t], key + t)
-            check(((seen['embeds'][view] - unit)**2).sum(),
-                  gold[key + ('mse_q', 'mse_k')[view]], key + 'mse of a view')
+            check(
+                ((seen['embeds'][view] - unit) ** 2).sum(),
+                gold[key + ('mse_q', 'mse_k')[view]],
+                key + 'mse of a view',
+            )
 
         optimizer.zero_grad()
         total.backward()
         check(model.ssl.queue, gold[key + 'queue_after'], key + 'queue')
         assert int(model.ssl.queue_ptr) == int(gold[key + 'ptr_after'][0])
-        check(model.backbone.conv1.weight.grad, gold[key + 'grad_conv1'],
-              key + 'grad_conv1')
+        check(
+            model.backbone.conv1.weight.grad,
+            gold[key + 'grad_conv1'],
+            key + 'grad_conv1',
+        )
         for layer in (0, 2):
-            check(model.neck.mlp[layer].bias.grad,
-                  gold[f'{key}grad_fc.{layer}.bias'], f'{key}grad fc.{layer}')
+            check(
+                model.neck.mlp[layer].bias.grad,
+                gold[f'{key}grad_fc.{layer}.bias'],
+                f'{key}grad fc.{layer}',
+            )
         optimizer.step()
     check_final(model, gold)
     # the student saw view 1, then view 2; nothing else moved its statistics
     for bn in ('bn1', 'bn2'):
         for stat in ('running_mean', 'running_var'):
-            check(getattr(getattr(model.backbone, bn), stat),
-                  gold[f'final/student/{bn}.{stat}'], f'{bn}.{stat}')
+            check(
+                getattr(getattr(model.backbone, bn), stat),
+                gold[f'final/student/{bn}.{stat}'],
+                f'{bn}.{stat}',
+            )
 
 
 def _rank(rank, port, fail, testbed):
     moco_module = sys.modules[testbed.__module__]
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     torch.set_num_threads(1)
     try:
         gold = np.load(DATA / 'disco_moco_step_2rank_teacher_train.npz')
@@ -158,15 +171,17 @@ def _rank(rank, port, fail, testbed):
         model = build('batch', testbed).train()
         optimizer = torch.optim.SGD(
             [*model.backbone.parameters(), *model.neck.parameters()],
-            .03,
-            momentum=.9,
-            weight_decay=1e-4)
+            0.03,
+            momentum=0.9,
+            weight_decay=1e-4,
+        )
         lean = testbed is LeanMoCo  # as tools/train.py --speed has it
         wrapped = torch.nn.parallel.DistributedDataParallel(
             Wrapper(model),
             broadcast_buffers=False,
             static_graph=lean,
-            gradient_as_bucket_view=lean)
+            gradient_as_bucket_view=lean,
+        )
         shuffle = moco_module.batch_shuffle_ddp
         for s in range(STEPS):
             perm = torch.from_numpy(gold[f'step{s}/shuffle_perm'])
@@ -182,32 +197,40 @@ def _rank(rank, port, fail, testbed):
             moco_module.batch_shuffle_ddp = recorded
             key = f'step{s}/rank{rank}/'
             views = [
-                torch.from_numpy(views_of[f'step{s}/{v}'][rank * 4:rank * 4 +
-                                                          4])
+                torch.from_numpy(views_of[f'step{s}/{v}'][rank * 4 : rank * 4 + 4])
                 for v in ('view1', 'view2')
             ]
             total, losses, embeds = wrapped(views)
             check(losses['loss_ssl'], gold[key + 'ce'], key + 'ce')
-            check(4 * losses['loss_distill'],
-                  gold[key + 'mse_q'] + gold[key + 'mse_k'], key + 'mse')
-            for view, (q, t) in enumerate((('q', 'teacher_q'),
-                                           ('qk', 'teacher_qk'))):
+            check(
+                4 * losses['loss_distill'],
+                gold[key + 'mse_q'] + gold[key + 'mse_k'],
+                key + 'mse',
+            )
+            for view, (q, t) in enumerate((('q', 'teacher_q'), ('qk', 'teacher_qk'))):
                 check(embeds[view], gold[key + q], key + q)
                 check(
-                    torch.nn.functional.normalize(
-                        model.teacher(views[view]), dim=1), gold[key + t],
-                    key + t)
+                    torch.nn.functional.normalize(model.teacher(views[view]), dim=1),
+                    gold[key + t],
+                    key + t,
+                )
             optimizer.zero_grad()
             total.backward()
             check(model.ssl.queue, gold[f'step{s}/queue_after'], 'queue')
-            check(model.backbone.conv1.weight.grad,
-                  gold[f'step{s}/grad_conv1'], 'grad_conv1')
+            check(
+                model.backbone.conv1.weight.grad,
+                gold[f'step{s}/grad_conv1'],
+                'grad_conv1',
+            )
             optimizer.step()
         check_final(model, gold)
         assert int(model.ssl.queue_ptr) == int(gold['final/ptr'][0])
         if rank == 0:
-            check(model.backbone.bn1.running_mean,
-                  gold['final/student/bn1.running_mean'], 'bn1')
+            check(
+                model.backbone.bn1.running_mean,
+                gold['final/student/bn1.running_mean'],
+                'bn1',
+            )
     except BaseException as error:
         fail.put(f'rank {rank}: {error!r}')
         raise
@@ -231,6 +254,7 @@ class Wrapper(torch.nn.Module):
 def test_two_ranks_equal_the_public_implementation(free_port, testbed):
     context = mp.get_context(START)
     fail = context.SimpleQueue()
-    mp.start_processes(_rank, args=(free_port, fail, testbed), nprocs=2,
-                       start_method=START)
+    mp.start_processes(
+        _rank, args=(free_port, fail, testbed), nprocs=2, start_method=START
+    )
     assert fail.empty()

@@ -4,6 +4,7 @@ That holds where nothing depends on who shares a batch: no BN statistics of
 the batch (the networks keep BN in eval mode). The queue, the momentum encoder
 and L_dis, a mean over images, don't care.
 """
+
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -16,7 +17,7 @@ from tests.models.test_tap import BACKBONE, MLP, TESTBEDS
 from tests.tools import START
 
 STEPS, BATCH = 3, 8
-OPTIMIZER = dict(optimizer=dict(type='SGD', lr=.05, momentum=.9))
+OPTIMIZER = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9))
 
 
 class FrozenNorm(DisCo):
@@ -34,8 +35,9 @@ def build():
     torch.manual_seed(0)
     teacher = FrozenTeacher(MODELS.build(BACKBONE), MODELS.build(MLP))
     ssl = dict(TESTBEDS['MoCo'], backbone=BACKBONE, queue_len=16)
-    return FrozenNorm(ssl, teacher, dict(type='DisCoLoss', loss_weight=8.),
-                      extra_views=(1, )).train()
+    return FrozenNorm(
+        ssl, teacher, dict(type='DisCoLoss', loss_weight=8.0), extra_views=(1,)
+    ).train()
 
 
 def train(model, rank, world_size):
@@ -49,7 +51,8 @@ def train(model, rank, world_size):
         mine = views.chunk(world_size, dim=1)[rank]
         # the preprocessor normalises nothing without mean and std
         log = model.train_step(
-            dict(inputs=list(mine), data_samples=None), optim_wrapper)
+            dict(inputs=list(mine), data_samples=None), optim_wrapper
+        )
         logged.append([log['loss_ssl'].item(), log['loss_distill'].item()])
     weights = torch.cat([p.detach().flatten() for p in core.parameters()])
     return torch.tensor(logged), core.ssl.queue.clone(), weights
@@ -57,8 +60,7 @@ def train(model, rank, world_size):
 
 def _rank(rank, port, path):
     torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     model = MMDistributedDataParallel(build(), broadcast_buffers=False)
     torch.save(train(model, rank, 2), f'{path}/{rank}.pt')
     dist.destroy_process_group()
@@ -67,13 +69,13 @@ def _rank(rank, port, path):
 def simclr_gradient(rank, world_size):
     """Loss and gradient of GlobalSimCLR, BN in eval mode."""
     torch.manual_seed(0)
-    model = MODELS.build(dict(TESTBEDS['SimCLR'], type='GlobalSimCLR',
-                              backbone=BACKBONE)).eval()
+    model = MODELS.build(
+        dict(TESTBEDS['SimCLR'], type='GlobalSimCLR', backbone=BACKBONE)
+    ).eval()
     if world_size > 1:
         model = MMDistributedDataParallel(model)
     core = getattr(model, 'module', model)
-    views = torch.randn(2, BATCH, 3, 32, 32,
-                        generator=torch.Generator().manual_seed(1))
+    views = torch.randn(2, BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     mine = list(views.chunk(world_size, dim=1)[rank])
     loss = model(mine, None, mode='loss')['loss']
     loss.backward()
@@ -83,24 +85,26 @@ def simclr_gradient(rank, world_size):
 
 def _simclr_rank(rank, port, path):
     torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
+    dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     torch.save(simclr_gradient(rank, 2), f'{path}/{rank}.pt')
     dist.destroy_process_group()
 
 
 def test_simclr_has_the_gradient_of_one_process(tmp_path, free_port):
-    mp.start_processes(_simclr_rank, args=(free_port, str(tmp_path)),
-                       nprocs=2, start_method=START)
+    mp.start_processes(
+        _simclr_rank, args=(free_port, str(tmp_path)), nprocs=2, start_method=START
+    )
     expected = simclr_gradient(0, 1)
     for rank in (0, 1):
-        torch.testing.assert_close(torch.load(tmp_path / f'{rank}.pt'),
-                                   expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.load(tmp_path / f'{rank}.pt'), expected, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_two_ranks_equal_one_process(tmp_path, free_port):
-    mp.start_processes(_rank, args=(free_port, str(tmp_path)), nprocs=2,
-                       start_method=START)
+    mp.start_processes(
+        _rank, args=(free_port, str(tmp_path)), nprocs=2, start_method=START
+    )
     losses, queue, weights = train(build(), 0, 1)
     first, second = (torch.load(tmp_path / f'{r}.pt') for r in (0, 1))
     close = dict(rtol=1e-4, atol=1e-5)

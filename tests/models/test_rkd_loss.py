@@ -1,4 +1,5 @@
 """RKD equals the public code and a plain loop, in little memory."""
+
 import ctypes
 import math
 import resource
@@ -20,17 +21,22 @@ from tests.tools import START
 @pytest.mark.parametrize('part', ['distance', 'angle'])
 @pytest.mark.parametrize('chunk_size', [3, 16])
 def test_rkd_equals_the_public_code(kind, part, chunk_size):
-    weights = {f'{other}_weight': float(other == part)
-               for other in ('distance', 'angle')}
+    weights = {
+        f'{other}_weight': float(other == part) for other in ('distance', 'angle')
+    }
     loss = RKDLoss(**weights, normalize=False, chunk_size=chunk_size)
-    check(loss, np.load('tests/data/rkd.npz'),
-          [f'{kind}/student', f'{kind}/teacher'], f'{kind}/{part}_loss',
-          f'{kind}/{part}_grad')
+    check(
+        loss,
+        np.load('tests/data/rkd.npz'),
+        [f'{kind}/student', f'{kind}/teacher'],
+        f'{kind}/{part}_loss',
+        f'{kind}/{part}_grad',
+    )
 
 
 def huber(difference):
     size = abs(difference)
-    return size * size / 2 if size < 1 else size - .5
+    return size * size / 2 if size < 1 else size - 0.5
 
 
 def relations(embeds):
@@ -44,8 +50,7 @@ def relations(embeds):
     for a in embeds:
         sides = [[p - q for p, q in zip(b, a)] for b in embeds]
         units = [[v / (math.hypot(*s) or 1) for v in s] for s in sides]
-        angles += [sum(p * q for p, q in zip(u, v))
-                   for u in units for v in units]
+        angles += [sum(p * q for p, q in zip(u, v)) for u in units for v in units]
     return [d / mean for d in lengths], angles
 
 
@@ -57,12 +62,11 @@ def test_rkd_equals_a_plain_loop(equal):
     for embeds, num in zip((student, teacher), equal):
         embeds[:num] = embeds[0].clone()
 
-    expected = 0.
+    expected = 0.0
     for weight, s, t in zip((1, 2), relations(student), relations(teacher)):
-        expected += 3 * weight * sum(
-            huber(a - b) for a, b in zip(s, t)) / len(s)
+        expected += 3 * weight * sum(huber(a - b) for a, b in zip(s, t)) / len(s)
     student.requires_grad_()
-    loss = RKDLoss(angle_weight=2., loss_weight=3.)(student, teacher)
+    loss = RKDLoss(angle_weight=2.0, loss_weight=3.0)(student, teacher)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     loss.backward()
     assert student.grad.isfinite().all() and student.grad.abs().max() < 100
@@ -76,7 +80,8 @@ def test_rkd_counts_equal_embeddings_as_the_public_code():
     apart = (embeds[:, None] - embeds).square().sum(2).clamp(min=1e-12).sqrt()
     apart.fill_diagonal_(0)
     torch.testing.assert_close(
-        distances(embeds), apart / apart[apart > 0].mean(), atol=1e-5, rtol=0)
+        distances(embeds), apart / apart[apart > 0].mean(), atol=1e-5, rtol=0
+    )
 
 
 def test_rkd_of_equal_embeddings_is_finite():
@@ -88,8 +93,7 @@ def test_rkd_of_equal_embeddings_is_finite():
 
 def plain_angle(student, teacher):
     """All N³ cosines at once."""
-    sides = (F.normalize(e[None] - e[:, None], dim=2)
-             for e in (student, teacher))
+    sides = (F.normalize(e[None] - e[:, None], dim=2) for e in (student, teacher))
     return F.smooth_l1_loss(*(s @ s.transpose(1, 2) for s in sides))
 
 
@@ -98,10 +102,11 @@ def _peaks(_, path):
     ctypes.CDLL(None).mallopt(-3, 1 << 17)
     torch.set_num_threads(1)
     grown, grads = [], []
-    for angle in (RKDLoss(0., normalize=False), plain_angle):
+    for angle in (RKDLoss(0.0, normalize=False), plain_angle):
         for rows in (8, 256):  # the first loads what is loaded once
             student, teacher = torch.randn(
-                2, rows, 128, generator=torch.Generator().manual_seed(0))
+                2, rows, 128, generator=torch.Generator().manual_seed(0)
+            )
             student.requires_grad_()
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             angle(student, teacher).backward()
@@ -113,8 +118,9 @@ def _peaks(_, path):
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='measures as Linux does')
 def test_rkd_of_256_images_takes_little_memory(tmp_path):
-    mp.start_processes(_peaks, args=(str(tmp_path / 'peaks.pt'), ), nprocs=1,
-                       start_method=START)
+    mp.start_processes(
+        _peaks, args=(str(tmp_path / 'peaks.pt'),), nprocs=1, start_method=START
+    )
     (ours, plain), grads = torch.load(tmp_path / 'peaks.pt')
     assert ours < 50 and plain > 4 * ours, (ours, plain)
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-8)

@@ -10,8 +10,7 @@ from mmdisco.models.tap import embed_dim
 @pytest.fixture
 def neck():
     torch.manual_seed(0)
-    neck = MODELS.build(
-        dict(type='SimRegNeck', in_channels=3, out_channels=5))
+    neck = MODELS.build(dict(type='SimRegNeck', in_channels=3, out_channels=5))
     for norm in neck.mlp:
         if isinstance(norm, nn.BatchNorm1d):
             nn.init.uniform_(norm.weight)
@@ -21,8 +20,7 @@ def neck():
 
 def plain(neck, feat):
     """The head in plain arithmetic; BN by statistics of the batch."""
-    one, two, three, four = (
-        m for m in neck.modules() if isinstance(m, nn.Linear))
+    one, two, three, four = (m for m in neck.modules() if isinstance(m, nn.Linear))
     norms = [m for m in neck.modules() if isinstance(m, nn.BatchNorm1d)]
 
     def linear(layer, x):
@@ -42,9 +40,13 @@ def test_it_equals_plain_arithmetic_on_maps_and_features(neck):
     pooled = maps.sum((2, 3)) / 8
     expected = plain(neck, pooled)
     assert expected.shape == (6, 5)
-    for x in ((maps, ), (torch.randn(6, 9, 8, 4), maps),
-              (pooled[..., None, None], ), (pooled, )):
-        out, = neck(x)
+    for x in (
+        (maps,),
+        (torch.randn(6, 9, 8, 4), maps),
+        (pooled[..., None, None],),
+        (pooled,),
+    ):
+        (out,) = neck(x)
         torch.testing.assert_close(out, expected)
 
 
@@ -55,5 +57,9 @@ def test_its_parameters_are_those_counted_by_hand(neck):
     assert embed_dim(neck) == 5
     with torch.device('meta'):  # of a ResNet-18
         wide = SimRegNeck(512, 2048)
-    assert [m.out_features for m in wide.modules()
-            if isinstance(m, nn.Linear)] == [1024, 512, 1024, 2048]
+    assert [m.out_features for m in wide.modules() if isinstance(m, nn.Linear)] == [
+        1024,
+        512,
+        1024,
+        2048,
+    ]

@@ -9,28 +9,45 @@ from torch import nn
 from mmdisco.models import StudentTap
 
 BACKBONE = dict(
-    type='ResNet', depth=18, stem_channels=8, base_channels=8, norm_eval=True)
+    type='ResNet', depth=18, stem_channels=8, base_channels=8, norm_eval=True
+)
 MLP = dict(type='MoCoV2Neck', in_channels=64, hid_channels=16, out_channels=8)
 BN_MLP = dict(
-    type='NonLinearNeck', in_channels=64, hid_channels=16, out_channels=8,
-    norm_cfg=dict(type='BN1d'))
+    type='NonLinearNeck',
+    in_channels=64,
+    hid_channels=16,
+    out_channels=8,
+    norm_cfg=dict(type='BN1d'),
+)
 CROSS = dict(type='CrossEntropyLoss')
 TESTBEDS = dict(
     MoCo=dict(
-        type='MoCo', queue_len=8, feat_dim=8, neck=MLP,
-        head=dict(type='ContrastiveHead', loss=CROSS)),
+        type='MoCo',
+        queue_len=8,
+        feat_dim=8,
+        neck=MLP,
+        head=dict(type='ContrastiveHead', loss=CROSS),
+    ),
     SimCLR=dict(
-        type='SimCLR', neck=BN_MLP,
-        head=dict(type='ContrastiveHead', loss=CROSS)),
+        type='SimCLR', neck=BN_MLP, head=dict(type='ContrastiveHead', loss=CROSS)
+    ),
     SimSiam=dict(
-        type='SimSiam', neck=BN_MLP,
+        type='SimSiam',
+        neck=BN_MLP,
         head=dict(
             type='LatentPredictHead',
             loss=dict(type='CosineSimilarityLoss'),
             predictor=dict(
-                type='NonLinearNeck', in_channels=8, hid_channels=8,
-                out_channels=8, with_avg_pool=False,
-                norm_cfg=dict(type='BN1d')))))
+                type='NonLinearNeck',
+                in_channels=8,
+                hid_channels=8,
+                out_channels=8,
+                with_avg_pool=False,
+                norm_cfg=dict(type='BN1d'),
+            ),
+        ),
+    ),
+)
 SEEN = dict(MoCo=[0], SimCLR=[0, 1], SimSiam=[0, 1])  # views
 
 
@@ -51,8 +68,9 @@ def test_rows_equal_a_recomputed_embedding(name):
     for view, embeds in rows.items():
         expected = ssl.neck(ssl.backbone(views[view]))[0]
         torch.testing.assert_close(embeds, expected, rtol=1e-5, atol=1e-5)
-        grad, = torch.autograd.grad(
-            embeds.sum(), ssl.backbone.conv1.weight, retain_graph=True)
+        (grad,) = torch.autograd.grad(
+            embeds.sum(), ssl.backbone.conv1.weight, retain_graph=True
+        )
         assert grad.abs().sum() > 0
 
 
@@ -85,11 +103,15 @@ def test_what_can_not_be_paired_is_refused_by_name():
     with pytest.raises(ValueError, match='Odd has no neck'):
         StudentTap(Odd(neck=False))
     ssl, images = Odd(), torch.randn(2, 3, 2, 2)
-    with pytest.raises(ValueError, match='Odd: 0 student passes and 1'), (
-            StudentTap(ssl)):
+    with (
+        pytest.raises(ValueError, match='Odd: 0 student passes and 1'),
+        StudentTap(ssl),
+    ):
         ssl.backbone(images)
-    with pytest.raises(ValueError, match="Odd: its neck .* can't pair"), (
-            StudentTap(ssl)):
+    with (
+        pytest.raises(ValueError, match="Odd: its neck .* can't pair"),
+        StudentTap(ssl),
+    ):
         ssl.neck(ssl.backbone(images)[:1])
     with StudentTap(ssl) as tap:
         ssl.neck(ssl.backbone(images))
@@ -99,23 +121,43 @@ def test_what_can_not_be_paired_is_refused_by_name():
 
 MASKED = dict(
     MAE=dict(
-        type='MAE', backbone=dict(type='MAEViT', arch='deit-t', img_size=32,
-                                  patch_size=16),
-        neck=dict(type='MAEPretrainDecoder', num_patches=4, patch_size=16,
-                  embed_dim=192, decoder_embed_dim=32, decoder_depth=1,
-                  decoder_num_heads=2),
-        head=dict(type='MAEPretrainHead', patch_size=16,
-                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))),
+        type='MAE',
+        backbone=dict(type='MAEViT', arch='deit-t', img_size=32, patch_size=16),
+        neck=dict(
+            type='MAEPretrainDecoder',
+            num_patches=4,
+            patch_size=16,
+            embed_dim=192,
+            decoder_embed_dim=32,
+            decoder_depth=1,
+            decoder_num_heads=2,
+        ),
+        head=dict(
+            type='MAEPretrainHead',
+            patch_size=16,
+            loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+        ),
+    ),
     SparK=dict(
-        type='SparK', enc_dec_norm_dim=2048,
+        type='SparK',
+        enc_dec_norm_dim=2048,
         enc_dec_norm_cfg=dict(type='SparseSyncBatchNorm2d'),
-        backbone=dict(type='SparseResNet', depth=50, out_indices=(0, 1, 2, 3),
-                      drop_path_rate=.05),
-        neck=dict(type='SparKLightDecoder', feature_dim=512,
-                  upsample_ratio=32, mid_channels=0,
-                  last_act=False),
-        head=dict(type='SparKPretrainHead',
-                  loss=dict(type='PixelReconstructionLoss', criterion='L2'))))
+        backbone=dict(
+            type='SparseResNet', depth=50, out_indices=(0, 1, 2, 3), drop_path_rate=0.05
+        ),
+        neck=dict(
+            type='SparKLightDecoder',
+            feature_dim=512,
+            upsample_ratio=32,
+            mid_channels=0,
+            last_act=False,
+        ),
+        head=dict(
+            type='SparKPretrainHead',
+            loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+        ),
+    ),
+)
 
 
 @pytest.mark.parametrize('name', MASKED)
@@ -128,8 +170,7 @@ def test_masked_images_are_no_views(name):
 
 def test_views_are_found_one_after_the_other_and_interleaved():
     tap = StudentTap(Odd())
-    views = [torch.randn(3, 3, 2, 2) for _ in range(3)] + [
-        torch.randn(3, 3, 4, 4)]
+    views = [torch.randn(3, 3, 2, 2) for _ in range(3)] + [torch.randn(3, 3, 4, 4)]
     found = tap.rows_of(torch.cat(views[1:3]), views)
     assert found == [(1, slice(0, 3)), (2, slice(3, 6))]
     images = torch.stack(views[:3], 1).flatten(0, 1)

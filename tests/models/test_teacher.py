@@ -8,8 +8,12 @@ from tests.models.toy import ToyBackbone
 
 BACKBONE = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
 NECK = dict(
-    type='NonLinearNeck', in_channels=64, hid_channels=16, out_channels=8,
-    norm_cfg=dict(type='BN1d'))
+    type='NonLinearNeck',
+    in_channels=64,
+    hid_channels=16,
+    out_channels=8,
+    norm_cfg=dict(type='BN1d'),
+)
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def networks():
     for module in backbone.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_()
-            module.running_var.uniform_(.5, 2)
+            module.running_var.uniform_(0.5, 2)
     return backbone, neck
 
 
@@ -65,8 +69,9 @@ def test_batch_mode_uses_the_batch_and_leaves_running_statistics(networks):
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize('names', [('backbone.', 'neck.'),
-                                   ('ssl.backbone.', 'ssl.neck.')])
+@pytest.mark.parametrize(
+    'names', [('backbone.', 'neck.'), ('ssl.backbone.', 'ssl.neck.')]
+)
 def test_it_reads_this_projects_files(tmp_path, networks, names):
     path = save(tmp_path / 'teacher.pth', networks, names)
     teacher = FrozenTeacher(BACKBONE, NECK, path)
@@ -78,11 +83,15 @@ def test_it_reads_this_projects_files(tmp_path, networks, names):
 def test_it_reads_the_public_moco_file_and_leaves_the_rest(tmp_path):
     toy = ToyBackbone(4, 8), MoCoV2Neck(8, 16, 4)
     state = {f'module.encoder_q.{k}': v for k, v in toy[0].state_dict().items()}
-    state |= {f'module.encoder_q.fc.{k.removeprefix("mlp.")}': v
-              for k, v in toy[1].state_dict().items()}
-    state |= {'module.encoder_k.conv1.weight': torch.zeros(4, 3, 3, 3),
-              'module.queue': torch.zeros(4, 8),
-              'module.queue_ptr': torch.zeros(1)}
+    state |= {
+        f'module.encoder_q.fc.{k.removeprefix("mlp.")}': v
+        for k, v in toy[1].state_dict().items()
+    }
+    state |= {
+        'module.encoder_k.conv1.weight': torch.zeros(4, 3, 3, 3),
+        'module.queue': torch.zeros(4, 8),
+        'module.queue_ptr': torch.zeros(1),
+    }
     path = tmp_path / 'moco.pth.tar'
     torch.save(dict(epoch=200, arch='resnet50', state_dict=state), path)
     teacher = FrozenTeacher(ToyBackbone(4, 8), MoCoV2Neck(8, 16, 4), str(path))
@@ -100,14 +109,15 @@ def test_weights_learned_with_other_settings_are_refused(tmp_path, networks):
     """As a converted file says; the network would load and differ."""
     path = save(tmp_path / 'eps.pth', networks)
     content = torch.load(path)
-    norm = dict(type='BN', eps=1e-3, momentum=.01)
+    norm = dict(type='BN', eps=1e-3, momentum=0.01)
     content['meta'] = dict(overrides=dict(norm_cfg=norm))
     torch.save(content, path)
     for backbone in (BACKBONE, networks[0]):
         with pytest.raises(ValueError, match='set model.teacher.backbone'):
             FrozenTeacher(backbone, NECK, checkpoint=path)
-    FrozenTeacher(dict(BACKBONE, norm_cfg=dict(type='BN', eps=1e-3)), NECK,
-                  checkpoint=path)
+    FrozenTeacher(
+        dict(BACKBONE, norm_cfg=dict(type='BN', eps=1e-3)), NECK, checkpoint=path
+    )
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path, networks):
@@ -127,7 +137,7 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, networks):
     whole = save(tmp_path / 'whole.pth', networks)
     half = tmp_path / 'half.pth'
     data = open(whole, 'rb').read()
-    half.write_bytes(data[:len(data) // 2])
+    half.write_bytes(data[: len(data) // 2])
     cases.append((str(half), ValueError, "half.pth' is no"))
     other = tmp_path / 'other.pth'
     torch.save(dict(model=torch.zeros(1)), other)

@@ -1,4 +1,5 @@
 """LeanMoCo and its parts against mmpretrain's and mmengine's."""
+
 import copy
 
 import pytest
@@ -14,20 +15,24 @@ from tests.models.toy import ToyBackbone
 def moco(testbed, queue_len=8, head=None):
     torch.manual_seed(0)
     return testbed(
-        ToyBackbone(4, 8), MoCoV2Neck(8, 16, 4),
-        head or InfoNCEHead(.2), queue_len=queue_len, feat_dim=4,
-        momentum=.1).train()
+        ToyBackbone(4, 8),
+        MoCoV2Neck(8, 16, 4),
+        head or InfoNCEHead(0.2),
+        queue_len=queue_len,
+        feat_dim=4,
+        momentum=0.1,
+    ).train()
 
 
 def views(seed, num=4):
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(num, 3, 16, 16, generator=generator)
-            for _ in range(2)]
+    return [torch.randn(num, 3, 16, 16, generator=generator) for _ in range(2)]
 
 
 def run(model, steps, start=0):
     optimizer = torch.optim.SGD(
-        [*model.backbone.parameters(), *model.neck.parameters()], .1)
+        [*model.backbone.parameters(), *model.neck.parameters()], 0.1
+    )
     for i in range(start, start + steps):
         loss = model.loss(views(i), [])['loss']
         optimizer.zero_grad()
@@ -45,7 +50,7 @@ def assert_same_state(first, second):
 
 def test_three_steps_and_more_equal_mmpretrains():
     """The queue holds two batches, so it wraps around."""
-    head = ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=.2)
+    head = ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=0.2)
     theirs, ours = moco(MoCo, head=head), moco(LeanMoCo)
     ours.load_state_dict(theirs.state_dict())
     torch.testing.assert_close(run(ours, 3), run(theirs, 3))
@@ -74,8 +79,8 @@ def test_keys_enter_the_queue_in_the_backward_pass():
 def test_similarities_are_fp32_under_autocast(monkeypatch):
     model, seen = moco(LeanMoCo), []
     monkeypatch.setattr(
-        model.head, 'loss', lambda pos, neg: seen.extend((pos, neg)) or
-        pos.mean())
+        model.head, 'loss', lambda pos, neg: seen.extend((pos, neg)) or pos.mean()
+    )
     with torch.autocast('cpu', torch.bfloat16):
         model.loss(views(0))
     assert [t.dtype for t in seen] == [torch.float32] * 2
@@ -89,24 +94,26 @@ def test_a_queue_that_batches_do_not_fill_is_an_error_with_both_numbers():
 
 def test_the_head_equals_mmpretrains_with_gradients():
     torch.manual_seed(0)
-    theirs = ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=.07)
+    theirs = ContrastiveHead(dict(type='CrossEntropyLoss'), temperature=0.07)
     tensors = [(torch.rand(5, n) * 2 - 1).requires_grad_() for n in (1, 50)]
     twins = [t.detach().clone().requires_grad_() for t in tensors]
-    ours = InfoNCEHead(.07).loss(*tensors)
+    ours = InfoNCEHead(0.07).loss(*tensors)
     expected = theirs.loss(*twins)
     torch.testing.assert_close(ours, expected)
-    for mine, other in zip(torch.autograd.grad(ours, tensors),
-                           torch.autograd.grad(expected, twins)):
+    for mine, other in zip(
+        torch.autograd.grad(ours, tensors), torch.autograd.grad(expected, twins)
+    ):
         torch.testing.assert_close(mine, other)
 
 
-@pytest.mark.parametrize('options', [
-    dict(), dict(interval=2), dict(update_buffers=True)])
+@pytest.mark.parametrize(
+    'options', [dict(), dict(interval=2), dict(update_buffers=True)]
+)
 def test_the_average_equals_mmengines(options):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    ours = ForeachEMA(network, .3, **options)
-    theirs = ExponentialMovingAverage(network, .3, **options)
+    ours = ForeachEMA(network, 0.3, **options)
+    theirs = ExponentialMovingAverage(network, 0.3, **options)
     for step in range(6):
         network(torch.randn(2, 3, 4, 4))
         with torch.no_grad():

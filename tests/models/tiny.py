@@ -1,4 +1,5 @@
 """Configs as they are, but for tiny networks, pictures and queues."""
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -19,16 +20,21 @@ def tiny_backbone(backbone):
     """The backbone, narrower, and the width of its features."""
     if backbone.type == 'ResNet':
         # bf16 convolutions of one pixel give garbage on CPUs (torch 2.11)
-        backbone.update(depth=18, stem_channels=8, base_channels=8,
-                        strides=(1, 1, 2, 1))
+        backbone.update(
+            depth=18, stem_channels=8, base_channels=8, strides=(1, 1, 2, 1)
+        )
         return WIDTH
     if backbone.type == 'VisionTransformer':
-        backbone.update(img_size=32, patch_size=8, arch=dict(
-            embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32))
+        backbone.update(
+            img_size=32,
+            patch_size=8,
+            arch=dict(
+                embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32
+            ),
+        )
         return 16
     if backbone.type == 'XCiT':
-        backbone.update(img_size=32, patch_size=8, embed_dims=16, depth=2,
-                        num_heads=2)
+        backbone.update(img_size=32, patch_size=8, embed_dims=16, depth=2, num_heads=2)
         return 16
     return 1280  # MobileNetV3 and EfficientNet have no widths to choose
 
@@ -61,13 +67,13 @@ def build_tiny(path):
             if 'embed_dim' in loss:
                 loss.embed_dim = EMBED
             if loss.type == 'CompRessLoss':
-                loss.update(teacher_dim=WIDTH, student_dim=WIDTH,
-                            queue_len=30)
+                loss.update(teacher_dim=WIDTH, student_dim=WIDTH, queue_len=30)
         teacher = model.teacher
         tiny_neck(teacher.neck, tiny_backbone(teacher.backbone), EMBED)
         torch.manual_seed(1)
         model.teacher = FrozenTeacher(
-            MODELS.build(teacher.backbone), MODELS.build(teacher.neck))
+            MODELS.build(teacher.backbone), MODELS.build(teacher.neck)
+        )
     embed = EMBED + 4 if adapter else EMBED
     if adapter:
         adapter.update(in_features=embed, out_features=EMBED)
@@ -77,15 +83,23 @@ def build_tiny(path):
             ssl[key] = value
     head = ssl.get('head', {})
     for part in (head, head.get('loss', {}), head.get('predictor', {})):
-        sizes = dict(in_channels=embed, hid_channels=HIDDEN, feat_dim=embed,
-                     out_channels=embed if 'hid_channels' in part else 20,
-                     num_prototypes=12, queue_len=0)
+        sizes = dict(
+            in_channels=embed,
+            hid_channels=HIDDEN,
+            feat_dim=embed,
+            out_channels=embed if 'hid_channels' in part else 20,
+            num_prototypes=12,
+            queue_len=0,
+        )
         part.update({k: v for k, v in sizes.items() if k in part})
     views = cfg.train_pipeline[1]
     counts, pipelines = views.num_views, views.transforms
     counts = [counts] if isinstance(counts, int) else counts
-    sizes = [SIZES[pipeline[0].scale] for count, pipeline in zip(
-        counts, pipelines) for _ in range(count)]
+    sizes = [
+        SIZES[pipeline[0].scale]
+        for count, pipeline in zip(counts, pipelines)
+        for _ in range(count)
+    ]
     if cfg.train_dataloader.dataset.type == 'Bags':
         sizes.append(sizes[0])
     torch.manual_seed(0)
@@ -95,12 +109,14 @@ def build_tiny(path):
 def photo_views(sizes, num, generator):
     """Random parts of photographs, [N, 3, size, size] of each size."""
     photos = torch.tensor(np.stack(load_sample_images().images))
-    photos = photos.permute(0, 3, 1, 2) / 255 - .5  # [2, 3, 427, 640]
+    photos = photos.permute(0, 3, 1, 2) / 255 - 0.5  # [2, 3, 427, 640]
     photos = torch.cat([photos, photos.flip(3), photos.flip(2)])[:num]
     views = []
     for size in sizes:
-        y, x = (int(torch.randint(0, side - 96, (), generator=generator))
-                for side in photos.shape[2:])
-        part = photos[..., y:y + 96, x:x + 96]
+        y, x = (
+            int(torch.randint(0, side - 96, (), generator=generator))
+            for side in photos.shape[2:]
+        )
+        part = photos[..., y : y + 96, x : x + 96]
         views.append(F.interpolate(part, size=size, mode='area'))
     return views

@@ -1,4 +1,5 @@
 """The small encoder of the golden vectors, and how they are filled."""
+
 import zlib
 
 import numpy as np
@@ -18,19 +19,18 @@ class ToyBackbone(nn.Module):
 
     def forward(self, x):
         x = self.bn1(self.conv1(x)).relu()
-        return (self.bn2(self.conv2(x)).relu(), )
+        return (self.bn2(self.conv2(x)).relu(),)
 
 
-def recipe(key, shape, gain=2.):
+def recipe(key, shape, gain=2.0):
     """One tensor by the golden README's recipe (rules 7 to 9)."""
-    normal = np.random.RandomState(zlib.crc32(
-        key.encode())).standard_normal(shape)
+    normal = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
     if len(shape) >= 2:
         normal *= np.sqrt(gain / np.prod(shape[1:]))
     elif key.endswith('weight'):
-        normal = 1 + .1 * normal
+        normal = 1 + 0.1 * normal
     else:
-        normal *= .1
+        normal *= 0.1
     return torch.from_numpy(np.asarray(normal)).float()
 
 

@@ -1,4 +1,5 @@
 """A server on localhost that misbehaves as it is told."""
+
 import hashlib
 import socket
 import struct
@@ -11,6 +12,7 @@ from typing import Optional
 @dataclass
 class Reply:
     """How one request is answered."""
+
     status: int = 200  # anything else is sent as it is, with a web page
     stop: Optional[int] = None  # bytes of the body after which it ends
     reset: bool = False  # whether it ends with an error instead of quietly
@@ -25,7 +27,6 @@ class Reply:
 
 
 class Handler(BaseHTTPRequestHandler):
-
     def do_GET(self):
         server = self.server
         content, replies = server.files[self.path[1:]]
@@ -39,28 +40,27 @@ class Handler(BaseHTTPRequestHandler):
             server.log.append((self.path[1:], asked, reply.status, 0))
             self.answer(reply.status, b'<html>Sorry.</html>', 'text/html')
             return
-        tag = ('W/' if reply.weak else '') + (
-            f'"{hashlib.md5(content).hexdigest()}"')
+        tag = ('W/' if reply.weak else '') + (f'"{hashlib.md5(content).hexdigest()}"')
         start, status, fields = 0, 200, {}
         condition = self.headers.get('If-Range', tag) if reply.if_range else tag
         if asked and reply.ranges and condition == tag:
-            start, status = int(asked[len('bytes='):-1]) - reply.back, 206
+            start, status = int(asked[len('bytes=') : -1]) - reply.back, 206
             if start >= len(content):
                 server.log.append((self.path[1:], asked, 416, 0))
                 self.answer(416, b'<html>Too far.</html>', 'text/html')
                 return
-            fields['Content-Range'] = (
-                f'bytes {start}-{len(content) - 1}/{len(content)}')
+            fields['Content-Range'] = f'bytes {start}-{len(content) - 1}/{len(content)}'
         if reply.mark != 'none':
             fields[reply.mark] = tag
         if reply.length:
             fields['Content-Length'] = str(len(content) - start)
-        body = content[start:][:reply.stop]
+        body = content[start:][: reply.stop]
         server.log.append((self.path[1:], asked, status, len(body)))
         self.answer(status, body, reply.kind, fields)
         if reply.reset:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                                       struct.pack('ii', 1, 0))
+            self.connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)
+            )
 
     def answer(self, status, body, kind, fields=()):
         self.send_response(status)
@@ -76,13 +76,15 @@ class Handler(BaseHTTPRequestHandler):
 
 class Server(ThreadingHTTPServer):
     """Serves what it is given; `log` has path, Range, status, bytes sent."""
+
     daemon_threads = True
 
     def __init__(self):
         super().__init__(('127.0.0.1', 0), Handler)
         self.files, self.log = {}, []
         self.thread = threading.Thread(
-            target=self.serve_forever, args=(0.02, ), daemon=True)
+            target=self.serve_forever, args=(0.02,), daemon=True
+        )
         self.thread.start()
 
     def give(self, name, content, *replies):

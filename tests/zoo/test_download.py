@@ -1,4 +1,5 @@
 """Downloads end whole or not at all, whatever the servers do."""
+
 import hashlib
 import random
 import runpy
@@ -58,8 +59,10 @@ def test_lost_connections(server, path, digest):
     assert fetch([url], path, digest) == sha(RIGHT)
     assert_only(path, RIGHT)
     assert [(asked, status, size) for _, asked, status, size in server.log] == [
-        (None, 200, THIRD), (f'bytes={THIRD}-', 206, THIRD),
-        (f'bytes={2 * THIRD}-', 206, SIZE - 2 * THIRD)]
+        (None, 200, THIRD),
+        (f'bytes={THIRD}-', 206, THIRD),
+        (f'bytes={2 * THIRD}-', 206, SIZE - 2 * THIRD),
+    ]
 
 
 def test_connection_reset(server, path):
@@ -123,23 +126,29 @@ def test_ranges_ignored_and_always_cut(server, path):
 @pytest.mark.parametrize('if_range', [True, False])
 @pytest.mark.parametrize('old', [WRONG, WRONG[:-9], WRONG + b'more'])
 def test_file_changed_on_the_server(server, path, digest, if_range, old):
-    url = server.give('a', old, Reply(stop=THIRD),
-                      Reply(if_range=if_range, content=RIGHT))
+    url = server.give(
+        'a', old, Reply(stop=THIRD), Reply(if_range=if_range, content=RIGHT)
+    )
     fetch([url], path, digest)
     assert_only(path, RIGHT)
     assert server.answers('a') == ([200, 200] if if_range else [200, 206, 200])
 
 
 def test_another_length_is_enough_to_tell_another_file(server, path):
-    url = server.give('a', WRONG[:-9], Reply(stop=THIRD),
-                      Reply(if_range=False, mark='none', content=RIGHT))
+    url = server.give(
+        'a',
+        WRONG[:-9],
+        Reply(stop=THIRD),
+        Reply(if_range=False, mark='none', content=RIGHT),
+    )
     fetch([url], path)
     assert_only(path, RIGHT)
 
 
 def test_file_shrunk_on_the_server(server, path):
-    url = server.give('a', WRONG, Reply(stop=THIRD),
-                      Reply(content=RIGHT[:THIRD], if_range=False))
+    url = server.give(
+        'a', WRONG, Reply(stop=THIRD), Reply(content=RIGHT[:THIRD], if_range=False)
+    )
     fetch([url], path)
     assert_only(path, RIGHT[:THIRD])
     assert server.answers('a') == [200, 416, 200]
@@ -148,8 +157,9 @@ def test_file_shrunk_on_the_server(server, path):
 @pytest.mark.parametrize('mark', [dict(mark='none'), dict(weak=True)])
 def test_no_good_mark_no_gluing(server, path, mark):
     """Nothing would tell that the file is another one."""
-    url = server.give('a', WRONG, Reply(stop=THIRD, **mark),
-                      Reply(content=RIGHT, **mark))
+    url = server.give(
+        'a', WRONG, Reply(stop=THIRD, **mark), Reply(content=RIGHT, **mark)
+    )
     fetch([url], path)
     assert_only(path, RIGHT)
     assert [asked for _, asked, _, _ in server.log] == [None, None]
@@ -171,23 +181,29 @@ def test_range_that_was_not_asked_for(server, path):
 
 
 def test_next_mirror_goes_on_if_the_sha256_is_known(server, path):
-    urls = [server.give('a', RIGHT, Reply(stop=THIRD), Reply(status=404)),
-            server.give('b', RIGHT)]
+    urls = [
+        server.give('a', RIGHT, Reply(stop=THIRD), Reply(status=404)),
+        server.give('b', RIGHT),
+    ]
     fetch(urls, path, sha(RIGHT))
     assert_only(path, RIGHT)
     assert server.sent('a') + server.sent('b') == SIZE
 
 
 def test_next_mirror_starts_anew_if_it_is_not(server, path):
-    urls = [server.give('a', WRONG, Reply(stop=THIRD), Reply(status=404)),
-            server.give('b', RIGHT)]
+    urls = [
+        server.give('a', WRONG, Reply(stop=THIRD), Reply(status=404)),
+        server.give('b', RIGHT),
+    ]
     fetch(urls, path)
     assert_only(path, RIGHT)
 
 
 def test_half_of_another_file_is_not_this_mirrors_fault(server, path):
-    urls = [server.give('a', WRONG, Reply(stop=THIRD), Reply(status=404)),
-            server.give('b', RIGHT)]
+    urls = [
+        server.give('a', WRONG, Reply(stop=THIRD), Reply(status=404)),
+        server.give('b', RIGHT),
+    ]
     fetch(urls, path, sha(RIGHT))
     assert_only(path, RIGHT)
     assert server.answers('b') == [206, 200]
@@ -221,8 +237,11 @@ def test_busy_servers_are_asked_again(server, path):
 
 
 def test_all_mirrors_fail(server, path, free_port):
-    urls = [server.give('a', b'', Reply(status=404)), server.give('b', WRONG),
-            f'http://127.0.0.1:{free_port}/c']
+    urls = [
+        server.give('a', b'', Reply(status=404)),
+        server.give('b', WRONG),
+        f'http://127.0.0.1:{free_port}/c',
+    ]
     with pytest.raises(InputError) as error:
         fetch(urls, path, sha(RIGHT), retries=1)
     assert '\n' not in str(error.value)
@@ -230,14 +249,14 @@ def test_all_mirrors_fail(server, path, free_port):
         assert why in str(error.value).split(url)[1].split('; ')[0]
 
 
-@pytest.mark.parametrize('reply', [Reply(kind='text/html; charset=utf-8'),
-                                   Reply()])
+@pytest.mark.parametrize('reply', [Reply(kind='text/html; charset=utf-8'), Reply()])
 def test_web_page(server, path, reply):
     url = server.give('a', b'\n<!DOCTYPE html><p>Sign in</p>', reply)
     if reply.kind.startswith('text/html'):
         server.give('a', RIGHT, reply)  # what it says is enough
-    with pytest.raises(InputError, match=f'{url} answers with a web page, no '
-                                         'file: download it by hand'):
+    with pytest.raises(
+        InputError, match=f'{url} answers with a web page, no file: download it by hand'
+    ):
         fetch([url], path)
     assert_nothing(path)
 
@@ -273,7 +292,6 @@ def test_local_file(path, tmp_path):
 def test_storage_backend(path, monkeypatch):
 
     class Shelf(BaseStorageBackend):
-
         def get(self, filepath):
             return {'shelf://here/r50': RIGHT}[filepath]
 
@@ -284,7 +302,7 @@ def test_storage_backend(path, monkeypatch):
     urls = ['unheard-of://r50', 'shelf://there/r50', 'shelf://here/r50']
     fetch(urls, path, sha(RIGHT))
     assert_only(path, RIGHT)
-    with pytest.raises(InputError, match="unheard-of.*; shelf://there/r50 "):
+    with pytest.raises(InputError, match='unheard-of.*; shelf://there/r50 '):
         fetch(urls[:2], path)
 
 
@@ -314,8 +332,13 @@ def zoo(monkeypatch):
 
     def add(name, *urls, sha256=None):
         entries[name] = SimpleNamespace(
-            name=name, config=str(ROOT / f'configs/disco/{name}.py'), urls=urls,
-            sha256=sha256, file=f'{name}.pth' if urls else None, metadata={})
+            name=name,
+            config=str(ROOT / f'configs/disco/{name}.py'),
+            urls=urls,
+            sha256=sha256,
+            file=f'{name}.pth' if urls else None,
+            metadata={},
+        )
 
     def find(name):
         if name not in entries:
@@ -324,8 +347,11 @@ def zoo(monkeypatch):
 
     monkeypatch.setattr('mmdisco.zoo.index.find', find)
     monkeypatch.setattr(
-        'mmdisco.zoo.index.list_models', lambda pattern='*': sorted(
-            n for n in entries if pattern == '*' or n.startswith(pattern[:-1])))
+        'mmdisco.zoo.index.list_models',
+        lambda pattern='*': sorted(
+            n for n in entries if pattern == '*' or n.startswith(pattern[:-1])
+        ),
+    )
     return add
 
 
@@ -378,17 +404,18 @@ def test_tool_goes_on_after_a_failure(server, zoo, fails, tmp_path):
     assert_only(tmp_path / 'swavr50.pth', RIGHT)
 
 
-@pytest.mark.parametrize('flags', [(), ('--verify', )])
+@pytest.mark.parametrize('flags', [(), ('--verify',)])
 def test_tool_of_what_nobody_has(zoo, fails, flags):
     zoo('r50_mbv3')
     assert fails(TOOL, 'r50_mbv3', *flags).endswith(
-        "nobody publishes weights for 'r50_mbv3'; train it: "
-        'configs/disco/r50_mbv3.py')
+        "nobody publishes weights for 'r50_mbv3'; train it: configs/disco/r50_mbv3.py"
+    )
     assert "no model 'r51'" in fails(TOOL, 'r51', *flags)
 
 
-def test_tool_keeps_the_part_when_interrupted(server, zoo, runs, tmp_path,
-                                              monkeypatch, capsys):
+def test_tool_keeps_the_part_when_interrupted(
+    server, zoo, runs, tmp_path, monkeypatch, capsys
+):
     zoo('r50', server.give('a', RIGHT, Reply(stop=THIRD), Reply()))
 
     def interrupt(seconds):
@@ -409,12 +436,14 @@ def test_verify(zoo, runs, fails, tmp_path):
     zoo('known', 'http://localhost:1/a', sha256=sha(RIGHT))
     zoo('unknown', 'http://localhost:1/a')
     assert "known.pth' is not there" in fails(
-        TOOL, 'known', '--verify', '--dest', tmp_path)
+        TOOL, 'known', '--verify', '--dest', tmp_path
+    )
     (tmp_path / 'known.pth').write_bytes(RIGHT)
     torch.save(dict(state_dict={}), tmp_path / 'unknown.pth')
     digest = sha((tmp_path / 'unknown.pth').read_bytes())
-    intact, readable = runs('known', 'unknown', '--verify', '--dest',
-                            tmp_path).splitlines()
+    intact, readable = runs(
+        'known', 'unknown', '--verify', '--dest', tmp_path
+    ).splitlines()
     assert 'intact' in intact
     assert 'readable' in readable and digest in readable
     (tmp_path / 'known.pth').write_bytes(WRONG)
@@ -422,7 +451,8 @@ def test_verify(zoo, runs, fails, tmp_path):
     assert sha(WRONG) in line and sha(RIGHT) in line
     (tmp_path / 'unknown.pth').write_bytes(RIGHT)
     assert "unknown.pth' is no" in fails(
-        TOOL, 'unknown', '--verify', '--dest', tmp_path)
+        TOOL, 'unknown', '--verify', '--dest', tmp_path
+    )
 
 
 def test_list(zoo, runs, fails, tmp_path):
@@ -437,14 +467,14 @@ def test_list(zoo, runs, fails, tmp_path):
         ['r50', 'r50.pth', '1.0', 'MB', 'known', 'a.org'],
         ['r50_mbv3', '-', '-', '-', 'to', 'be', 'trained'],
         ['shipped', 'shipped.pth', 'no', 'unknown', 'this', 'machine'],
-        ['swavr50', 'swavr50.pth', 'no', 'unknown', 'b.org']]
+        ['swavr50', 'swavr50.pth', 'no', 'unknown', 'b.org'],
+    ]
     _, *rows = runs('--list', 'sw*', 'r50_*', 'swav*').splitlines()
     assert [row.split()[0] for row in rows] == ['swavr50', 'r50_mbv3']
     assert "no model's name fits 'x*'" in fails(TOOL, '--list', 'x*')
 
 
-@pytest.mark.parametrize('args', [(), ('--verify', ),
-                                  ('r50', '--list', '--verify')])
+@pytest.mark.parametrize('args', [(), ('--verify',), ('r50', '--list', '--verify')])
 def test_tool_wants_names_or_one_job(zoo, runs, capsys, args):
     with pytest.raises(SystemExit) as stop:
         runs(*args)

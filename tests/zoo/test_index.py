@@ -1,4 +1,5 @@
 """The index of models: complete, true to configs and paper, readable by all."""
+
 import ast
 import importlib
 import json
@@ -25,13 +26,20 @@ from mmdisco.zoo import list_models
 from mmdisco.zoo.index import find
 from tests.tools import ROOT
 
-TEACHERS = {path.stem: path for path in
-            (ROOT / 'configs/_base_/teachers').glob('*.py')}
-LEAVES = [path for path in (ROOT / 'configs').rglob('*.py')
-          if not {'_base_', 'detection'} & {*path.parts}]
+TEACHERS = {path.stem: path for path in (ROOT / 'configs/_base_/teachers').glob('*.py')}
+LEAVES = [
+    path
+    for path in (ROOT / 'configs').rglob('*.py')
+    if not {'_base_', 'detection'} & {*path.parts}
+]
 PAPER, FILE, HERE = (
-    f'As {how}' for how in ('reported in the paper',
-                            'reported with the checkpoint', 'measured here'))
+    f'As {how}'
+    for how in (
+        'reported in the paper',
+        'reported with the checkpoint',
+        'measured here',
+    )
+)
 TOP1 = 'Top 1 Accuracy'
 
 
@@ -68,8 +76,7 @@ def plain_counts(backbone, neck, size):
         return sys.modules['network_counts'].counts(backbone, neck, size)
     own, flops = plain_backbone(json.dumps(backbone), size)
     head = params(MODELS.build(neck))
-    return {'Parameters': own, 'Parameters with Head': own + head,
-            'FLOPs': flops}
+    return {'Parameters': own, 'Parameters with Head': own + head, 'FLOPs': flops}
 
 
 @pytest.fixture(scope='module')
@@ -114,8 +121,7 @@ def test_each_config_has_one_entry_and_each_entry_a_config():
         assert find(name_of(path)).config == str(path)
 
 
-def test_metafiles_are_what_the_generator_makes(
-        tool, one_thread, monkeypatch):
+def test_metafiles_are_what_the_generator_makes(tool, one_thread, monkeypatch):
     if Path('/dev/shm').is_dir():
         # for each config mmengine copies all its bases to temporary folders
         monkeypatch.setattr('tempfile.tempdir', '/dev/shm')
@@ -150,29 +156,33 @@ def test_a_teacher_is_what_its_config_says(name, tool):
     entry = find(name)
     assert entry.file == Path(teacher.checkpoint).name
     if name == 'quickstart':
-        assert entry.urls == (str(ROOT / teacher.checkpoint), )
+        assert entry.urls == (str(ROOT / teacher.checkpoint),)
         assert entry.sha256 == sha256_of(entry.urls[0])
     else:
         assert entry.urls[0] == teacher.url
         assert entry.sha256 is None
     assert len(entry.urls) == 1 + (name in ('r50w2', 'swavr50'))
     if teacher.backbone.type == 'ResNet':
-        size = tool.counts(teacher.backbone, teacher.neck,
-                           28 if name == 'quickstart' else 224)
+        size = tool.counts(
+            teacher.backbone, teacher.neck, 28 if name == 'quickstart' else 224
+        )
         assert size == {key: entry.metadata[key] for key in size}
 
 
 @pytest.mark.parametrize('name', sorted({*TEACHERS} - {'quickstart'}))
 def test_a_public_teachers_numbers_are_those_of_its_docstring(name):
     doc, data = docstring(TEACHERS[name]), find(name).metadata
-    assert f"{data[FILE][TOP1]} top-1 (ImageNet linear)" in doc
-    assert f"Source: {data['Source']}; licence {data['Licence']}." in doc
+    assert f'{data[FILE][TOP1]} top-1 (ImageNet linear)' in doc
+    assert f'Source: {data["Source"]}; licence {data["Licence"]}.' in doc
     epochs = re.search(r'(\d+) epochs', doc)
     assert data.get('Epochs') == (epochs and int(epochs[1]))
     paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
-    own = [row['teacher_top1'] for table in ('table1', 'table6', 'table7')
-           for row in paper[table]['rows']
-           if row['method'].endswith('DisCo') and row.get('teacher') == name]
+    own = [
+        row['teacher_top1']
+        for table in ('table1', 'table6', 'table7')
+        for row in paper[table]['rows']
+        if row['method'].endswith('DisCo') and row.get('teacher') == name
+    ]
     assert {data.get(PAPER, {}).get(TOP1)} == set(own or [None])
     assert HERE not in data
 
@@ -188,15 +198,24 @@ def test_a_leafs_numbers_are_those_of_its_docstring():
         authors = data.get('As reported by its authors') or {}
         assert authors.get(TOP1) == (theirs and float(theirs[1])), name
         assert ('https://' in authors.get('Source', '')) == bool(theirs)
-        top = {int(k): float(v) for v, k in re.findall(
-            r'([\d.]+) top-([15])', doc.replace(theirs[0] if theirs else '',
-                                                ''))}
+        top = {
+            int(k): float(v)
+            for v, k in re.findall(
+                r'([\d.]+) top-([15])', doc.replace(theirs[0] if theirs else '', '')
+            )
+        }
         reported = data.get(PAPER, {})
-        assert {k: reported[f'Top {k} Accuracy'] for k in (1, 5)
-                if f'Top {k} Accuracy' in reported} == top, name
+        assert {
+            k: reported[f'Top {k} Accuracy']
+            for k in (1, 5)
+            if f'Top {k} Accuracy' in reported
+        } == top, name
         if top:
-            where = re.search(r'Paper(?: \(second version\))?, '
-                              r'(Table \d|Section 4.2)', doc)[1]
+            where = re.search(
+                r'Paper(?: \(second version\))?, '
+                r'(Table \d|Section 4.2)',
+                doc,
+            )[1]
             assert reported['Source'].startswith(where)
         assert FILE not in data and HERE not in data
         assert find(name).urls == () and find(name).file is None
@@ -205,11 +224,13 @@ def test_a_leafs_numbers_are_those_of_its_docstring():
 def test_what_was_measured_here_is_what_the_results_say():
     path = ROOT / 'docs/results/quickstart_summary.json'
     runs = json.loads(path.read_text())
-    for name, row in (('quickstart', 'teacher'),
-                      ('quickstart_teacher', 'teacher'),
-                      ('quickstart_disco', 'disco'),
-                      ('quickstart_mocov2', 'mocov2'),
-                      ('quickstart_mocov2_60k', 'mocov2_teachers_images')):
+    for name, row in (
+        ('quickstart', 'teacher'),
+        ('quickstart_teacher', 'teacher'),
+        ('quickstart_disco', 'disco'),
+        ('quickstart_mocov2', 'mocov2'),
+        ('quickstart_mocov2_60k', 'mocov2_teachers_images'),
+    ):
         here = find(name).metadata[HERE]
         assert here['Linear Probe Accuracy'] == runs[row]['linear']
         assert here['kNN Accuracy'] == runs[row]['knn']
@@ -217,15 +238,18 @@ def test_what_was_measured_here_is_what_the_results_say():
         assert here['Machine'] == '2 cores of an AMD EPYC'
         assert here['Source'] == str(path.relative_to(ROOT))
         command = here['Command']
-        assert f"`{command}` at commit {here['Commit']}" in (
-            ROOT / 'docs/quickstart.md').read_text()
+        assert (
+            f'`{command}` at commit {here["Commit"]}'
+            in (ROOT / 'docs/quickstart.md').read_text()
+        )
     bundled = find('quickstart')
     meta = torch.load(bundled.urls[0], weights_only=True)['meta']
     told = bundled.metadata[FILE]
     assert meta['figures']['linear'] == told['Linear Probe Accuracy']
     assert meta['figures']['knn'] == told['kNN Accuracy']
     assert [meta[key] for key in ('seed', 'command', 'commit')] == [
-        told[key] for key in ('Seed', 'Command', 'Commit')]
+        told[key] for key in ('Seed', 'Command', 'Commit')
+    ]
 
 
 def test_results_are_only_those_told_with_a_file():
@@ -252,7 +276,8 @@ def test_mmpretrain_takes_the_index_beside_its_own(monkeypatch):
 
 def test_names_are_listed_by_pattern_and_the_nearest_are_told():
     assert list_models('r50_*_h512') == [
-        f'r50_{s}_h512' for s in ('effb0', 'effb1', 'mbv3', 'r18', 'r34')]
+        f'r50_{s}_h512' for s in ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
+    ]
     assert list_models('nothing*') == []
     with pytest.raises(InputError, match="no model 'r50_mbv'.*r50_mbv3") as e:
         find('r50_mbv')
@@ -262,13 +287,19 @@ def test_names_are_listed_by_pattern_and_the_nearest_are_told():
 
 
 def test_a_wheel_brings_the_index_and_all_that_it_names(tmp_path):
-    subprocess.run([sys.executable, 'setup.py', '-q', 'build_py',
-                    '--build-lib', str(tmp_path)], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'build_py', '--build-lib', str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+    )
     mim = tmp_path / 'mmdisco/.mim'
     index = load(str(mim / 'model-index.yml'))
     assert sorted(model.name for model in index.models) == list_models()
     for model in index.models:
         assert (mim / model.config).is_file()
-        assert model.weights is None or '://' in model.weights or (
-            mim / model.weights).is_file()
+        assert (
+            model.weights is None
+            or '://' in model.weights
+            or (mim / model.weights).is_file()
+        )
     assert (mim / 'tools/train.py').is_file()

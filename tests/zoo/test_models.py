@@ -1,4 +1,5 @@
 """mmdisco.get_model: what it builds, with which weights."""
+
 import pytest
 import timm
 import torch
@@ -27,8 +28,7 @@ def test_weights_of_any_layout_fit(tmp_path):
     model = mmdisco.get_model('r50_r18', pretrained=path)
     images = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(
-            model(images)[-1], theirs.forward_features(images))
+        torch.testing.assert_close(model(images)[-1], theirs.forward_features(images))
 
 
 def test_the_bundled_teacher_is_a_frozen_teacher(tmp_path):
@@ -45,9 +45,10 @@ def test_a_file_that_is_there_is_not_downloaded(tmp_path, monkeypatch):
     """Of the name that the config has, in the folder that it is sought in."""
     monkeypatch.setattr('mmdisco.zoo.models.fetch', None)
     entry = find('r50')
-    torch.save(dict(state_dict={'module.encoder_q.conv1.weight':
-                                torch.zeros(64, 3, 7, 7)}),
-               tmp_path / entry.file)
+    torch.save(
+        dict(state_dict={'module.encoder_q.conv1.weight': torch.zeros(64, 3, 7, 7)}),
+        tmp_path / entry.file,
+    )
     with pytest.raises(ValueError, match='has no projection head'):
         mmdisco.get_model('r50', pretrained=True, dest=str(tmp_path))
 
@@ -59,12 +60,15 @@ def test_a_file_of_that_name_has_its_hash(tmp_path):
         mmdisco.get_model('quickstart', pretrained=True, dest=str(tmp_path))
 
 
-@pytest.mark.parametrize('name, pretrained, words', [
-    ('r50', False, "'r50' is a teacher, which is nothing without weights"),
-    ('r50_mbv3', True, "nobody publishes weights for 'r50_mbv3'"),
-    ('r50_mbv3', 'nowhere.pth', "'nowhere.pth' not found"),
-    ('r50_mvb3', False, "no model 'r50_mvb3' in the index; nearest: r50_mbv3"),
-])
+@pytest.mark.parametrize(
+    'name, pretrained, words',
+    [
+        ('r50', False, "'r50' is a teacher, which is nothing without weights"),
+        ('r50_mbv3', True, "nobody publishes weights for 'r50_mbv3'"),
+        ('r50_mbv3', 'nowhere.pth', "'nowhere.pth' not found"),
+        ('r50_mvb3', False, "no model 'r50_mvb3' in the index; nearest: r50_mbv3"),
+    ],
+)
 def test_what_can_not_be_built(name, pretrained, words):
     with pytest.raises(ValueError, match=words):
         mmdisco.get_model(name, pretrained=pretrained)
@@ -73,5 +77,6 @@ def test_what_can_not_be_built(name, pretrained, words):
 def test_names_by_pattern():
     widths = (512, 1024, 1280, 2048, 4096)
     assert mmdisco.list_models('r50_mbv3*') == sorted(
-        ['r50_mbv3', *(f'r50_mbv3_h{width}' for width in widths)])
+        ['r50_mbv3', *(f'r50_mbv3_h{width}' for width in widths)]
+    )
     assert isinstance(mmdisco.get_model('quickstart_disco'), nn.Module)

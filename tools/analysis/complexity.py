@@ -3,6 +3,7 @@
 Multiply-adds are those of the metafiles, by mmengine's FlopAnalyzer; memory is
 counted on networks that have shapes alone, so it is that of any machine.
 """
+
 import argparse
 import json
 import warnings
@@ -26,10 +27,19 @@ what a training step keeps per image for its backward pass, fp32."""
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('names', nargs='*', metavar='NAME', default=ARCHS,
-                        help=f"default: all of {', '.join(ARCHS)}")
-    parser.add_argument('--size', type=image_size, default=224,
-                        help='height and width of images. Default: 224')
+    parser.add_argument(
+        'names',
+        nargs='*',
+        metavar='NAME',
+        default=ARCHS,
+        help=f'default: all of {", ".join(ARCHS)}',
+    )
+    parser.add_argument(
+        '--size',
+        type=image_size,
+        default=224,
+        help='height and width of images. Default: 224',
+    )
     parser.add_argument('--json', type=Path, help='file to write')
     return parser.parse_args()
 
@@ -54,14 +64,20 @@ def report(names: Sequence[str], size: int) -> dict:
     print("\nEfficientNet-B0's parameters in per cent of a teacher's")
     compared, faults = ratios(), impossible()
     for r in compared:
-        print(f'{r.teacher}: {r.printed} printed. {r.papers:.2f} if it has a '
-              'linear layer to 128 and the teacher its classifier; '
-              f'{r.backbones:.2f} of backbones, {r.classifiers:.2f} with '
-              'classifiers')
+        print(
+            f'{r.teacher}: {r.printed} printed. {r.papers:.2f} if it has a '
+            'linear layer to 128 and the teacher its classifier; '
+            f'{r.backbones:.2f} of backbones, {r.classifiers:.2f} with '
+            'classifiers'
+        )
     print("\nWhere the paper's figures cannot be right", *faults, sep='\n')
-    return dict(size=size, rows=[row._asdict() for row in rows],
-                ratios=[r._asdict() for r in compared], impossible=faults,
-                **provenance())
+    return dict(
+        size=size,
+        rows=[row._asdict() for row in rows],
+        ratios=[r._asdict() for r in compared],
+        impossible=faults,
+        **provenance(),
+    )
 
 
 if __name__ == '__main__':

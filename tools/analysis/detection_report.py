@@ -3,6 +3,7 @@
 Writes report.json, report.md and detections.png. COCO's definition of AP, on
 sets of COCO's and of VOC's format.
 """
+
 import argparse
 import json
 from pathlib import Path
@@ -19,14 +20,25 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file of a detector')
     parser.add_argument('checkpoint', help='checkpoint file, of the detector')
-    parser.add_argument('--out', required=True, type=Path,
-                        help='folder to write to')
-    parser.add_argument('--num', type=int, default=8, help='images to draw, '
-                        'evenly spaced over the set; default: 8')
-    parser.add_argument('--score-thr', type=float, default=.3, help='lowest '
-                        'score that is drawn, AP takes all; default: 0.3')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='override settings of the config')
+    parser.add_argument('--out', required=True, type=Path, help='folder to write to')
+    parser.add_argument(
+        '--num',
+        type=int,
+        default=8,
+        help='images to draw, evenly spaced over the set; default: 8',
+    )
+    parser.add_argument(
+        '--score-thr',
+        type=float,
+        default=0.3,
+        help='lowest score that is drawn, AP takes all; default: 0.3',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config',
+    )
     return parser.parse_args()
 
 
@@ -55,6 +67,7 @@ def main() -> None:
         run_test,
         scores_of,
     )
+
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     apply_overrides(cfg, args.cfg_options)
     measure_by_coco(cfg)
@@ -62,13 +75,17 @@ def main() -> None:
     tested = run_test(cfg, args.checkpoint, args.num)
     picture = 'detections.png' if tested.chosen else None
     report = dict(
-        config=args.config, checkpoint=args.checkpoint,
-        num_images=len(tested.dataset), picture=picture,
-        **scores_of(tested.metrics, tested.dataset.metainfo['classes']))
+        config=args.config,
+        checkpoint=args.checkpoint,
+        num_images=len(tested.dataset),
+        picture=picture,
+        **scores_of(tested.metrics, tested.dataset.metainfo['classes']),
+    )
     if picture:
         with written_whole(args.out / picture) as half:
-            draw_detections(tested.dataset, tested.chosen, tested.samples,
-                            args.score_thr, half)
+            draw_detections(
+                tested.dataset, tested.chosen, tested.samples, args.score_thr, half
+            )
     with written_whole(args.out / 'report.json') as half:
         half.write_text(json.dumps(report, indent=1) + '\n')
     text = markdown(report)

@@ -4,6 +4,7 @@ Each gets the same grid. The students train on the first 8000 bundled
 training images and are scored by the linear probe on the other 2000; the test
 images are not read. Results are kept, so that a search can be taken up again.
 """
+
 import argparse
 import json
 from itertools import product
@@ -22,14 +23,15 @@ PREFIX = dict(mocov2='model.', disco='model.ssl.')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--lr', type=float, nargs='+',
-                        default=[.03, .06, .12, .24])
+    parser.add_argument('--lr', type=float, nargs='+', default=[0.03, 0.06, 0.12, 0.24])
     parser.add_argument('--hidden', type=int, nargs='+', default=[64, 512])
     parser.add_argument('--kinds', nargs='+', default=['disco', 'mocov2'])
-    parser.add_argument('--seed', type=int, default=100,
-                        help='not one of the seeds that are reported')
-    parser.add_argument('--cfg-options', nargs='*', default=[],
-                        help='for all runs, as key=value')
+    parser.add_argument(
+        '--seed', type=int, default=100, help='not one of the seeds that are reported'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='*', default=[], help='for all runs, as key=value'
+    )
     parser.add_argument('--work-dir', default='work_dirs/quickstart_search')
     parser.add_argument('--out', default='work_dirs/quickstart_search.json')
     return parser.parse_args()
@@ -43,11 +45,17 @@ def main() -> None:
     for kind, lr, hidden in product(args.kinds, args.lr, args.hidden):
         name = f'{kind}_lr{lr:g}_h{hidden}'
         jobs[name] = Job(
-            name, f'configs/quickstart/{kind}.py', Path(args.work_dir, name),
-            {'randomness.seed': args.seed,
-             'train_dataloader.dataset.stop': TRAINED,
-             'optim_wrapper.optimizer.lr': lr,
-             f'{PREFIX[kind]}neck.hid_channels': hidden, **common})
+            name,
+            f'configs/quickstart/{kind}.py',
+            Path(args.work_dir, name),
+            {
+                'randomness.seed': args.seed,
+                'train_dataloader.dataset.stop': TRAINED,
+                'optim_wrapper.optimizer.lr': lr,
+                f'{PREFIX[kind]}neck.hid_channels': hidden,
+                **common,
+            },
+        )
     run_jobs(list(jobs.values()))
 
     cfg = read_config('configs/quickstart/disco.py')
@@ -59,11 +67,14 @@ def main() -> None:
     for name, job in jobs.items():
         backbone = load_backbone(cfg.model.ssl.backbone, job.checkpoint)
         results[name] = score(backbone, preprocessor, train, held_out)
-        print(f"{name:<24} kNN {results[name]['knn']:.2f}  "
-              f"linear probe {results[name]['linear']:.2f}", flush=True)
+        print(
+            f'{name:<24} kNN {results[name]["knn"]:.2f}  '
+            f'linear probe {results[name]["linear"]:.2f}',
+            flush=True,
+        )
     Path(args.out).write_text(
-        json.dumps(dict(results=results, seed=args.seed, **provenance()),
-                   indent=2))
+        json.dumps(dict(results=results, seed=args.seed, **provenance()), indent=2)
+    )
 
 
 if __name__ == '__main__':

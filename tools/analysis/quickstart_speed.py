@@ -3,6 +3,7 @@
 Each seed trains once with either; both are scored on the 10 000 test images,
 and differences are paired by seed. Finished runs are kept.
 """
+
 import argparse
 import json
 from itertools import product
@@ -33,36 +34,47 @@ def main() -> None:
     init_default_scope('mmpretrain')
     jobs = {
         (level, seed): Job(
-            f'{level} seed {seed}', CONFIG,
+            f'{level} seed {seed}',
+            CONFIG,
             Path(args.work_dir, f'{level}_seed{seed}'),
-            {'randomness.seed': seed}, speed=level)
+            {'randomness.seed': seed},
+            speed=level,
+        )
         for seed, level in product(range(args.seeds), LEVELS)
     }
     run_jobs(list(jobs.values()))
 
     cfg = read_config(CONFIG)
     dataset = cfg.train_dataloader.dataset
-    train, test = (DATASETS.build(dict(dataset, split=split))
-                   for split in ('train', 'test'))
+    train, test = (
+        DATASETS.build(dict(dataset, split=split)) for split in ('train', 'test')
+    )
     preprocessor = MODELS.build(cfg.data_preprocessor)
     scores = {level: [] for level in LEVELS}
     for (level, _), job in jobs.items():
         backbone = load_backbone(cfg.model.ssl.backbone, job.checkpoint)
         scores[level].append(score(backbone, preprocessor, train, test))
         row = scores[level][-1]
-        print(f"{job.name}: kNN {row['knn']:.2f}  linear probe "
-              f"{row['linear']:.2f}", flush=True)
+        print(
+            f'{job.name}: kNN {row["knn"]:.2f}  linear probe {row["linear"]:.2f}',
+            flush=True,
+        )
     difference = {
         key: paired(*([row[key] for row in scores[level]] for level in LEVELS))
         for key in ('knn', 'linear')
     }
     for key, value in difference.items():
         error = value['standard_error'] or float('nan')
-        print(f"auto - exact, {key}: mean {value['mean']:+.2f} ± {error:.2f} "
-              '(standard error)')
+        print(
+            f'auto - exact, {key}: mean {value["mean"]:+.2f} ± {error:.2f} '
+            '(standard error)'
+        )
     Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.json).write_text(json.dumps(dict(
-        scores=scores, auto_minus_exact=difference, **provenance()), indent=2))
+    Path(args.json).write_text(
+        json.dumps(
+            dict(scores=scores, auto_minus_exact=difference, **provenance()), indent=2
+        )
+    )
 
 
 if __name__ == '__main__':

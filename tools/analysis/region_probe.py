@@ -3,6 +3,7 @@
 Features of the true boxes, from a C4 detector that has only its student, and
 a linear classifier of their classes: its accuracy on the test images.
 """
+
 import argparse
 from pathlib import Path
 
@@ -18,12 +19,21 @@ from mmdisco.launch.student import set_student
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file of a C4 detector')
-    parser.add_argument('--student', required=True, metavar='CKPT',
-                        help="the student's checkpoint, or 'random'")
-    parser.add_argument('--work-dir', default='work_dirs/region_probe',
-                        help='folder of the log')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
-                        help='override settings of the config')
+    parser.add_argument(
+        '--student',
+        required=True,
+        metavar='CKPT',
+        help="the student's checkpoint, or 'random'",
+    )
+    parser.add_argument(
+        '--work-dir', default='work_dirs/region_probe', help='folder of the log'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config',
+    )
     return parser.parse_args()
 
 
@@ -32,16 +42,20 @@ def main() -> None:
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if not cfg.model.get('roi_head', {}).get('shared_head'):
-        raise InputError(f"'{args.config}' is no C4 detector: it has no "
-                         'roi_head.shared_head')
+        raise InputError(
+            f"'{args.config}' is no C4 detector: it has no roi_head.shared_head"
+        )
     apply_overrides(cfg, args.cfg_options)
     set_student(cfg, args.student)
     cfg.work_dir = str(Path(args.work_dir))
     from mmdisco.analysis.region_probe import region_probe
+
     runner = Runner.from_cfg(cfg)
     runner._init_model_weights()
-    print(f'linear classifier of true boxes, {args.student}: '
-          f'{100 * region_probe(runner):.2f} %')
+    print(
+        f'linear classifier of true boxes, {args.student}: '
+        f'{100 * region_probe(runner):.2f} %'
+    )
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ on the test images, once. KD learns classifiers for the students of MoCo-v2
 and DisCo. What is done is kept: an interrupted run goes on when it is started
 again.
 """
+
 import argparse
 import shlex
 import sys
@@ -41,17 +42,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--methods', nargs='+', default=names, choices=names)
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--epochs', type=int, default=12)
-    parser.add_argument('--images', type=int, default=10000,
-                        help='training images')
+    parser.add_argument('--images', type=int, default=10000, help='training images')
     parser.add_argument(
-        '--full', action='store_true', help=f'all 60 000 images, of {FULL}')
+        '--full', action='store_true', help=f'all 60 000 images, of {FULL}'
+    )
     parser.add_argument('--work-dir', default='work_dirs/comparators')
     parser.add_argument('--out-dir', default='benchmarks')
     args = parser.parse_args()
     args.images = 60000 if args.full else args.images
     if args.seeds < 1 or not args.full and not 5120 <= args.images <= 10000:
-        raise InputError('--seeds wants 1 or more, --images 5120 to 10000, '
-                         'which are bundled, or --full')
+        raise InputError(
+            '--seeds wants 1 or more, --images 5120 to 10000, '
+            'which are bundled, or --full'
+        )
     return args
 
 
@@ -68,12 +71,16 @@ def write_bags(common: Common, method, stop: int) -> None:
 
 def tune(methods, common: Common, kept: int, source: dict) -> dict:
     """Held-out scores of each method's settings, as ``[(setting, score)]``."""
-    jobs = [(method, setting, common.job(method, setting, SEARCH_SEED, kept))
-            for method in methods for setting in method.settings()]
+    jobs = [
+        (method, setting, common.job(method, setting, SEARCH_SEED, kept))
+        for method in methods
+        for setting in method.settings()
+    ]
     run_jobs([job for _, _, job in jobs])
     scores: dict = {}
-    for (method, setting, _), found in zip(jobs, score_runs(
-            [job for _, _, job in jobs], common.images, True, source)):
+    for (method, setting, _), found in zip(
+        jobs, score_runs([job for _, _, job in jobs], common.images, True, source)
+    ):
         scores.setdefault(method.name, []).append((setting, found['linear']))
     return scores
 
@@ -83,13 +90,19 @@ def main() -> None:
     init_default_scope('mmpretrain')
     out, rows, swept, jobs = Path(args.out_dir), [], [], {}
     out.mkdir(parents=True, exist_ok=True)
-    common = Common(Path(args.work_dir), FULL if args.full else
-                    'demo/fashion_mnist', args.images, args.epochs)
+    common = Common(
+        Path(args.work_dir),
+        FULL if args.full else 'demo/fashion_mnist',
+        args.images,
+        args.epochs,
+    )
     common.work_dir.mkdir(parents=True, exist_ok=True)
     origin = provenance()  # before there are files of its own
     machine = origin['machine']
-    source = dict(commit=origin['commit'],
-                  machine=f"{machine['cores']} cores of an {machine['cpu']}")
+    source = dict(
+        commit=origin['commit'],
+        machine=f'{machine["cores"]} cores of an {machine["cpu"]}',
+    )
     command = shlex.join(['python', *sys.argv])
     methods = [m for m in METHODS if m.name in args.methods]
     kept = int(TRAINED * args.images)
@@ -102,31 +115,50 @@ def main() -> None:
         todo = []
         for method in methods:
             setting = max(tuned[method.name], key=lambda pair: pair[1])[0]
-            todo.append((method, method.name, common.job(
-                method, setting, seed, args.images)))
+            todo.append(
+                (method, method.name, common.job(method, setting, seed, args.images))
+            )
             for weight in WEIGHTS if method.name == SWEPT else ():
-                todo.append((method, f'{SWEPT}, weight {weight:g}', common.job(
-                    method, {WEIGHT: weight}, seed, args.images)))
+                todo.append(
+                    (
+                        method,
+                        f'{SWEPT}, weight {weight:g}',
+                        common.job(method, {WEIGHT: weight}, seed, args.images),
+                    )
+                )
         runs = list({job.work_dir: job for *_, job in todo}.values())
         run_jobs(runs)
         score_runs(runs, args.images, False, source)
         for method, name, job in todo:
             jobs.setdefault(name, []).append(job)
-            (rows if name == method.name else swept).append(dict(
-                method=name, distill=method.distill, seed=seed,
-                command=command,
-                **scores_of(job, args.images, False, source)))
-        replace(common.work_dir / 'comparators.csv',
-                csv_text(rows + swept, COLUMNS))
+            (rows if name == method.name else swept).append(
+                dict(
+                    method=name,
+                    distill=method.distill,
+                    seed=seed,
+                    command=command,
+                    **scores_of(job, args.images, False, source),
+                )
+            )
+        replace(common.work_dir / 'comparators.csv', csv_text(rows + swept, COLUMNS))
     if {'MoCo-v2', SWEPT} <= set(args.methods):
         for name, scores in kd_scores(jobs, args.images).items():
-            rows += [dict(dict.fromkeys(COLUMNS), **source, method=name,
-                          distill='KD', seed=seed, linear=score,
-                          command=command)
-                     for seed, score in enumerate(scores)]
+            rows += [
+                dict(
+                    dict.fromkeys(COLUMNS),
+                    **source,
+                    method=name,
+                    distill='KD',
+                    seed=seed,
+                    linear=score,
+                    command=command,
+                )
+                for seed, score in enumerate(scores)
+            ]
     replace(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
-    replace(out / 'comparators.md', markdown(
-        rows, swept, tuned, args.images, args.epochs))
+    replace(
+        out / 'comparators.md', markdown(rows, swept, tuned, args.images, args.epochs)
+    )
     draw(split_kd(rows)[0], out / 'comparators.png')
     print((out / 'comparators.md').read_text())
 

@@ -6,6 +6,7 @@ weights, MoCo-v2's student and DisCo's, at equal iterations and at each of some
 learning rates. What is done is kept: an interrupted run goes on when it is
 started again.
 """
+
 import argparse
 import csv
 import shlex
@@ -30,39 +31,61 @@ from mmdisco.launch import Job, one_line_errors, run_jobs
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--runs', type=Path,
-                        default=Path('work_dirs/quickstart'),
-                        help='folder of the students, STUDENT/seedN/epoch_*')
-    parser.add_argument('--detectors', nargs='+', choices=DETECTORS,
-                        default=list(DETECTORS))
-    parser.add_argument('--inits', nargs='+', choices=INITS,
-                        default=list(INITS))
+    parser.add_argument(
+        '--runs',
+        type=Path,
+        default=Path('work_dirs/quickstart'),
+        help='folder of the students, STUDENT/seedN/epoch_*',
+    )
+    parser.add_argument(
+        '--detectors', nargs='+', choices=DETECTORS, default=list(DETECTORS)
+    )
+    parser.add_argument('--inits', nargs='+', choices=INITS, default=list(INITS))
     parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--lr', type=float, nargs='+', default=[.03, .01],
-                        help='learning rates, each for all initialisations')
+    parser.add_argument(
+        '--lr',
+        type=float,
+        nargs='+',
+        default=[0.03, 0.01],
+        help='learning rates, each for all initialisations',
+    )
     parser.add_argument('--epochs', type=int, default=6)
     parser.add_argument('--train', type=int, default=2000, help='images')
     parser.add_argument('--test', type=int, default=400, help='images')
-    parser.add_argument('--objects', type=Path,
-                        default=Path('/usr/share/datasets/fashion-mnist'),
-                        help="Fashion-MNIST's IDX files")
-    parser.add_argument('--work-dir', type=Path,
-                        default=Path('work_dirs/detection'))
-    parser.add_argument('--out', type=Path,
-                        default=Path('benchmarks/detection.csv'))
+    parser.add_argument(
+        '--objects',
+        type=Path,
+        default=Path('/usr/share/datasets/fashion-mnist'),
+        help="Fashion-MNIST's IDX files",
+    )
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/detection'))
+    parser.add_argument('--out', type=Path, default=Path('benchmarks/detection.csv'))
     return parser.parse_args()
 
 
 def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
     """A job for each of all combinations; makes the data."""
-    data = {name: data_of(args.work_dir, DETECTORS[name][1], args.train,
-                          args.test, args.objects) for name in args.detectors}
+    data = {
+        name: data_of(
+            args.work_dir, DETECTORS[name][1], args.train, args.test, args.objects
+        )
+        for name in args.detectors
+    }
     return {
         (name, init, seed, lr): job_of(
-            name, init, seed, lr, args.epochs,
-            student_of(args.runs, init, seed), data[name], args.work_dir)
+            name,
+            init,
+            seed,
+            lr,
+            args.epochs,
+            student_of(args.runs, init, seed),
+            data[name],
+            args.work_dir,
+        )
         for lr, seed, name, init in product(
-            args.lr, range(args.seeds), args.detectors, args.inits)}
+            args.lr, range(args.seeds), args.detectors, args.inits
+        )
+    }
 
 
 def main() -> None:
@@ -77,27 +100,46 @@ def main() -> None:
         found = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]
         for detector, keys in DETECTORS[name][2].items():
-            rows.append(dict(
-                detector=detector, lr=f'{lr:g}', init=init, seed=seed,
-                # of one that finds nothing CocoMetric tells no AP
-                **{column: f'{100 * found.get(key, 0.):.2f}'
-                   for column, key in zip(('AP', 'AP50'), keys)},
-                seconds=f'{job.seconds():.0f}',
-                command=shlex.join([
-                    'python', 'tools/train.py', job.config, '--cfg-options',
-                    *options]),
-                commit=about['commit'], machine=about['machine']['cpu']))
+            rows.append(
+                dict(
+                    detector=detector,
+                    lr=f'{lr:g}',
+                    init=init,
+                    seed=seed,
+                    # of one that finds nothing CocoMetric tells no AP
+                    **{
+                        column: f'{100 * found.get(key, 0.0):.2f}'
+                        for column, key in zip(('AP', 'AP50'), keys)
+                    },
+                    seconds=f'{job.seconds():.0f}',
+                    command=shlex.join(
+                        [
+                            'python',
+                            'tools/train.py',
+                            job.config,
+                            '--cfg-options',
+                            *options,
+                        ]
+                    ),
+                    commit=about['commit'],
+                    machine=about['machine']['cpu'],
+                )
+            )
     rows.sort(key=lambda row: row['detector'])  # else as they were run
     with written_whole(args.out) as half, half.open('w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
-    text = markdown(rows, (
-        f'The quickstart\'s students, ResNets a sixteenth as wide, as '
-        f'backbones of C4 detectors of garments in photographs: {args.train} '
-        f'images of 128 pixels, {args.epochs} epochs in batches of 8, '
-        f'{args.test} test images of other garments and photographs '
-        f'(`{CONFIGS}/`).'))
+    text = markdown(
+        rows,
+        (
+            f"The quickstart's students, ResNets a sixteenth as wide, as "
+            f'backbones of C4 detectors of garments in photographs: {args.train} '
+            f'images of 128 pixels, {args.epochs} epochs in batches of 8, '
+            f'{args.test} test images of other garments and photographs '
+            f'(`{CONFIGS}/`).'
+        ),
+    )
     args.out.with_suffix('.md').write_text(text)
     draw(rows, args.out.with_suffix('.png'))
     print(text)

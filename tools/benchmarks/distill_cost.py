@@ -6,6 +6,7 @@ are the forward and backward passes alone that each of them needs. All take
 turns in one run. Passes are counted while a step runs. Weights are random:
 they don't change the time.
 """
+
 import argparse
 import json
 import tempfile
@@ -37,15 +38,13 @@ def model_of(method: str, args: argparse.Namespace, teacher: str):
     cfg = config(args.student, teacher, args.queue_len, method)
     model = fast_model(cfg, args.speed)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    return model, wrapper, two_views(args.batch_size, args.size)[
-        :VIEWS[method]]
+    return model, wrapper, two_views(args.batch_size, args.size)[: VIEWS[method]]
 
 
 def step(method: str, args: argparse.Namespace, teacher: str) -> Callable:
     """A step of tools/train.py, from uint8 views to updated weights."""
     model, wrapper, views = model_of(method, args, teacher)
-    return lambda: model.train_step(
-        dict(inputs=list(views), data_samples=[]), wrapper)
+    return lambda: model.train_step(dict(inputs=list(views), data_samples=[]), wrapper)
 
 
 def momentum_encoder(model: nn.Module) -> Callable[[Tensor], object]:
@@ -71,8 +70,7 @@ def passes(method: str, args: argparse.Namespace, teacher: str) -> Callable:
     return run
 
 
-def counted(method: str, args: argparse.Namespace,
-            teacher: str) -> Dict[str, float]:
+def counted(method: str, args: argparse.Namespace, teacher: str) -> Dict[str, float]:
     """Forward passes of a step for each image, by network."""
     args = argparse.Namespace(**{**vars(args), 'speed': 'off'})
     model, wrapper, views = model_of(method, args, teacher)
@@ -82,8 +80,8 @@ def counted(method: str, args: argparse.Namespace,
         networks['momentum encoder'] = model.ssl.encoder_k.module[0]
     for name, network in networks.items():
         network.register_forward_hook(
-            lambda _, inputs, __, name=name: seen.update(
-                {name: len(inputs[0])}))
+            lambda _, inputs, __, name=name: seen.update({name: len(inputs[0])})
+        )
     model.train_step(dict(inputs=list(views), data_samples=[]), wrapper)
     return {name: number / args.batch_size for name, number in seen.items()}
 
@@ -104,30 +102,52 @@ def main() -> None:
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         teacher = str(Path(folder, 'random.pth'))
-        save_random(config(args.student, teacher, args.queue_len).model
-                    .teacher, Path(teacher))
+        save_random(
+            config(args.student, teacher, args.queue_len).model.teacher, Path(teacher)
+        )
         counts = {m: counted(m, args, teacher) for m in VIEWS}
-        rows = take_turns([
-            {m: (step, (m, args, teacher)),
-             f'passes_{m}': (passes, (m, args, teacher))} for m in VIEWS],
-            args.rounds)
+        rows = take_turns(
+            [
+                {
+                    m: (step, (m, args, teacher)),
+                    f'passes_{m}': (passes, (m, args, teacher)),
+                }
+                for m in VIEWS
+            ],
+            args.rounds,
+        )
     for name, row in rows.items():
-        print(f"{name:<13} {row['seconds']:7.3f} s")
+        print(f'{name:<13} {row["seconds"]:7.3f} s')
     for method, found in counts.items():
-        print(f'{method}: ' + ', '.join(
-            f'{number:g} x {name}' for name, number in found.items())
-            + ' forward for each image; the student backward, too')
-    ratio, explained = (rows[f'{kind}disco']['seconds']
-                        / rows[f'{kind}seed']['seconds']
-                        for kind in ('', 'passes_'))
-    print(f'DisCo takes {ratio:.2f} steps of SEED; their passes explain '
-          f'{explained:.2f}')
+        print(
+            f'{method}: '
+            + ', '.join(f'{number:g} x {name}' for name, number in found.items())
+            + ' forward for each image; the student backward, too'
+        )
+    ratio, explained = (
+        rows[f'{kind}disco']['seconds'] / rows[f'{kind}seed']['seconds']
+        for kind in ('', 'passes_')
+    )
+    print(
+        f'DisCo takes {ratio:.2f} steps of SEED; their passes explain {explained:.2f}'
+    )
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            **rows, passes=counts, ratio=ratio, explained=explained,
-            **vars(args), device=DEVICE, **provenance()), indent=2))
+        path.write_text(
+            json.dumps(
+                dict(
+                    **rows,
+                    passes=counts,
+                    ratio=ratio,
+                    explained=explained,
+                    **vars(args),
+                    device=DEVICE,
+                    **provenance(),
+                ),
+                indent=2,
+            )
+        )
 
 
 if __name__ == '__main__':

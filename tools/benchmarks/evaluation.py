@@ -3,6 +3,7 @@
 After `python tools/quickstart.py --seeds 3`. What is scored stays scored: rows
 of the same checkpoint are taken from the table that is there.
 """
+
 import argparse
 import csv
 import shlex
@@ -32,7 +33,7 @@ from mmdisco.evaluation.views import DEFAULTS
 from mmdisco.launch import one_line_errors
 
 PROTOCOLS = {
-    'kNN, k = 20': lambda a, b: by_knn(a, b, [20], [.07])[20, .07]['top1'],
+    'kNN, k = 20': lambda a, b: by_knn(a, b, [20], [0.07])[20, 0.07]['top1'],
     'linear probe, L-BFGS': lambda a, b: by_lbfgs(a, b)['top1'],
     'linear probe, SGD': lambda a, b: by_sgd(a, b)['top1'],
     'linear probe, 1 % of labels': lambda a, b: by_share(a, b, '1')['top1'],
@@ -46,14 +47,15 @@ PROTOCOLS = {
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--runs', type=Path,
-                        default=Path('work_dirs/quickstart'),
-                        help='folder of the students, STUDENT/seedN/epoch_*')
+    parser.add_argument(
+        '--runs',
+        type=Path,
+        default=Path('work_dirs/quickstart'),
+        help='folder of the students, STUDENT/seedN/epoch_*',
+    )
     parser.add_argument('--data', default='demo/fashion_mnist')
-    parser.add_argument('--work-dir', type=Path,
-                        default=Path('work_dirs/evaluation'))
-    parser.add_argument('--out', type=Path,
-                        default=Path('benchmarks/evaluation.csv'))
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/evaluation'))
+    parser.add_argument('--out', type=Path, default=Path('benchmarks/evaluation.csv'))
     return parser.parse_args()
 
 
@@ -61,27 +63,31 @@ def checkpoints(runs: Path) -> Dict[Tuple[str, int], Path]:
     """The last checkpoint of each student and seed."""
     found = {}
     for folder in sorted(runs.glob('*/seed*')):
-        files = sorted(folder.glob('epoch_*.pth'),
-                       key=lambda p: int(p.stem.removeprefix('epoch_')))
+        files = sorted(
+            folder.glob('epoch_*.pth'), key=lambda p: int(p.stem.removeprefix('epoch_'))
+        )
         if files:
             key = folder.parent.name, int(folder.name.removeprefix('seed'))
             found[key] = files[-1]
     if not found:
-        raise MissingFileError(f"no students in '{runs}': run python "
-                               'tools/quickstart.py --seeds 3')
+        raise MissingFileError(
+            f"no students in '{runs}': run python tools/quickstart.py --seeds 3"
+        )
     return found
 
 
-def features_of(checkpoint: Path, args: argparse.Namespace
-                ) -> Iterator[Features]:
+def features_of(checkpoint: Path, args: argparse.Namespace) -> Iterator[Features]:
     """Of both splits."""
     encoder = open_encoder(str(checkpoint))
     sources = [open_source(args.data, split) for split in ('train', 'test')]
     check_pair(*sources)
     for source in sources:
         yield extract_split(
-            encoder, source, DEFAULTS[source.kind],
-            args.work_dir / encoder.sha256[:12] / source.split)
+            encoder,
+            source,
+            DEFAULTS[source.kind],
+            args.work_dir / encoder.sha256[:12] / source.split,
+        )
 
 
 def main() -> None:
@@ -104,22 +110,29 @@ def main() -> None:
         for protocol in todo:
             start = time.perf_counter()
             score = PROTOCOLS[protocol](train, test)
-            rows.append(dict(
-                student=student, seed=seed, protocol=protocol,
-                score=f'{score:.2f}',
-                seconds=f'{time.perf_counter() - start:.2f}', sha256=sha256,
-                command=shlex.join(['python', *sys.argv]),
-                commit=about['commit'], machine=about['machine']['cpu']))
-            print(f'{student} seed {seed}, {protocol}: {score:.2f}',
-                  flush=True)
-        with written_whole(args.out) as half, half.open(
-                'w', newline='') as file:
+            rows.append(
+                dict(
+                    student=student,
+                    seed=seed,
+                    protocol=protocol,
+                    score=f'{score:.2f}',
+                    seconds=f'{time.perf_counter() - start:.2f}',
+                    sha256=sha256,
+                    command=shlex.join(['python', *sys.argv]),
+                    commit=about['commit'],
+                    machine=about['machine']['cpu'],
+                )
+            )
+            print(f'{student} seed {seed}, {protocol}: {score:.2f}', flush=True)
+        with written_whole(args.out) as half, half.open('w', newline='') as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
             writer.writeheader()
             writer.writerows(rows)
     write_markdown(rows, args.out.with_suffix('.md'))
-    print(f"{len(students)} students under {len(PROTOCOLS)} protocols: "
-          f"{args.out.with_suffix('.md')}")
+    print(
+        f'{len(students)} students under {len(PROTOCOLS)} protocols: '
+        f'{args.out.with_suffix(".md")}'
+    )
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 The features are random, and kept on disk as tools/eval keeps them. The two
 take turns in one run. Memory is the peak of the whole process.
 """
+
 import argparse
 import json
 import tempfile
@@ -29,8 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--classes', type=int, default=1000)
     parser.add_argument('--k', type=int, default=20)
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--out', type=Path,
-                        default=Path('benchmarks/knn.json'))
+    parser.add_argument('--out', type=Path, default=Path('benchmarks/knn.json'))
     return parser.parse_args()
 
 
@@ -39,7 +39,7 @@ def write(path: Path, num: int, dim: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     out = np.lib.format.open_memmap(path, 'w+', 'float32', (num, dim))
     for first in range(0, num, CHUNK):
-        rows = out[first:first + CHUNK]
+        rows = out[first : first + CHUNK]
         rows[:] = rng.standard_normal(rows.shape, 'float32')
     out.flush()
 
@@ -48,7 +48,8 @@ def opened(folder: str) -> Tuple[torch.Tensor, torch.Tensor]:
     """Both, memory-mapped, [M, D] and [N, D]."""
     train, test = (
         torch.from_numpy(np.load(Path(folder, f'{name}.npy'), mmap_mode='c'))
-        for name in ('train', 'test'))
+        for name in ('train', 'test')
+    )
     return train, test
 
 
@@ -78,18 +79,25 @@ def main() -> None:
         write(Path(folder, 'test.npy'), args.test, args.dim, 1)
         mine = knn, (folder, args.classes, args.k)
         rows = take_turns(
-            [dict(knn=mine), dict(matrix_product=(bare, (folder, )))],
-            args.rounds)
+            [dict(knn=mine), dict(matrix_product=(bare, (folder,)))], args.rounds
+        )
         peak = peak_memory('knn', mine, 1)
     ratio = rows['matrix_product']['seconds'] / rows['knn']['seconds']
-    sizes = dict(train=args.train, test=args.test, dim=args.dim,
-                 classes=args.classes, k=args.k)
+    sizes = dict(
+        train=args.train, test=args.test, dim=args.dim, classes=args.classes, k=args.k
+    )
     with written_whole(args.out) as half:
-        half.write_text(json.dumps(dict(
-            **provenance(), **sizes, **rows, peak_mib=peak,
-            throughput=ratio), indent=1) + '\n')
-    print(f"kNN {rows['knn']['seconds']:.1f} s, {ratio:.2f} of the throughput "
-          f'of the bare matrix product, peak memory {peak:.0f} MiB')
+        half.write_text(
+            json.dumps(
+                dict(**provenance(), **sizes, **rows, peak_mib=peak, throughput=ratio),
+                indent=1,
+            )
+            + '\n'
+        )
+    print(
+        f'kNN {rows["knn"]["seconds"]:.1f} s, {ratio:.2f} of the throughput '
+        f'of the bare matrix product, peak memory {peak:.0f} MiB'
+    )
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ it needs; `seconds` of the steps, or of extraction and steps.
 First with the image as it is in each epoch, where both solve one problem, then
 with random crops: new ones in each epoch, or a few that are kept.
 """
+
 import argparse
 import json
 import subprocess
@@ -22,22 +23,22 @@ from mmdisco.evaluation.sources import open_source
 from mmdisco.launch import Job, one_line_errors, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SCALE = .7  # least share of the image in a crop, as the quickstart's
+SCALE = 0.7  # least share of the image in a crop, as the quickstart's
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('checkpoint', help="of the quickstart's student")
     parser.add_argument('--data', default='demo/fashion_mnist')
-    parser.add_argument('--rate', type=float, default=.3,
-                        help='of SGD, 256 images a step; default: .3')
+    parser.add_argument(
+        '--rate', type=float, default=0.3, help='of SGD, 256 images a step; default: .3'
+    )
     parser.add_argument('--epochs', type=int, default=100)
-    parser.add_argument('--views', type=int, default=8,
-                        help='random crops that are kept; default: 8')
-    parser.add_argument('--work-dir', type=Path,
-                        default=Path('work_dirs/linear_cost'))
-    parser.add_argument('--out', type=Path,
-                        default=Path('benchmarks/linear_cost.json'))
+    parser.add_argument(
+        '--views', type=int, default=8, help='random crops that are kept; default: 8'
+    )
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/linear_cost'))
+    parser.add_argument('--out', type=Path, default=Path('benchmarks/linear_cost.json'))
     return parser.parse_args()
 
 
@@ -59,34 +60,40 @@ def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
     demo = read_config(str(ROOT / 'configs/quickstart/mocov2.py'))
     side = Image.open(next(folder.rglob('*.png'))).size[0]
     cfg.model.backbone = demo.model.backbone
-    cfg.model.head.update(num_classes=10, in_channels=32, topk=(1, ))
+    cfg.model.head.update(num_classes=10, in_channels=32, topk=(1,))
     cfg.data_preprocessor.update(
-        num_classes=10, mean=demo.data_preprocessor.mean,
-        std=demo.data_preprocessor.std)
+        num_classes=10, mean=demo.data_preprocessor.mean, std=demo.data_preprocessor.std
+    )
     load, pack = cfg.train_pipeline[0], cfg.train_pipeline[-1]
-    train = [dict(cfg.train_pipeline[1], scale=side,
-                  crop_ratio_range=(SCALE, 1.)),
-             cfg.train_pipeline[2]] if crops else []
-    for loader, pipeline in ((cfg.train_dataloader, [load, *train, pack]),
-                             (cfg.val_dataloader, [load, pack])):
+    train = (
+        [
+            dict(cfg.train_pipeline[1], scale=side, crop_ratio_range=(SCALE, 1.0)),
+            cfg.train_pipeline[2],
+        ]
+        if crops
+        else []
+    )
+    for loader, pipeline in (
+        (cfg.train_dataloader, [load, *train, pack]),
+        (cfg.val_dataloader, [load, pack]),
+    ):
         loader.update(batch_size=256, num_workers=2)
-        loader.dataset.update(data_root=str(folder), num_classes=10,
-                              pipeline=pipeline)
+        loader.dataset.update(data_root=str(folder), num_classes=10, pipeline=pipeline)
     cfg.train_dataloader.sampler.seed = 0  # the order of the kept ones
     cfg.test_dataloader = cfg.val_dataloader
-    cfg.val_evaluator = cfg.test_evaluator = dict(type='Accuracy', topk=(1, ))
+    cfg.val_evaluator = cfg.test_evaluator = dict(type='Accuracy', topk=(1,))
     cfg.optim_wrapper.optimizer.lr = args.rate
     cfg.train_cfg.update(max_epochs=args.epochs, val_interval=args.epochs)
     cfg.param_scheduler[0].milestones = [
-        round(share * args.epochs) for share in (.6, .8)]
+        round(share * args.epochs) for share in (0.6, 0.8)
+    ]
     return cfg
 
 
 def timed(command: List[str]) -> float:
     """Seconds of a command."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)],
-                   check=True)
+    subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)], check=True)
     return time.perf_counter() - start
 
 
@@ -96,29 +103,59 @@ def trained(args: argparse.Namespace, folder: Path, crops: bool) -> dict:
     work_dir.mkdir(parents=True, exist_ok=True)
     config = args.work_dir / f'{work_dir.name}.py'
     config_of(args, folder, crops).dump(config)
-    seconds = timed([ROOT / 'tools/train.py', config, '--student',
-                     args.checkpoint, '--work-dir', work_dir])
+    seconds = timed(
+        [
+            ROOT / 'tools/train.py',
+            config,
+            '--student',
+            args.checkpoint,
+            '--work-dir',
+            work_dir,
+        ]
+    )
     scores = json.loads((work_dir / 'scores.json').read_text())
     steps = Job('', str(config), work_dir).seconds()
-    return dict(command_seconds=seconds, seconds=steps,
-                top1=scores['last']['score'])
+    return dict(command_seconds=seconds, seconds=steps, top1=scores['last']['score'])
 
 
 def kept(args: argparse.Namespace, folder: Path, views: int) -> dict:
     """By tools/eval/linear.py; features are extracted anew."""
     out = args.work_dir / f'kept_{views}' / 'linear.json'
     fresh = args.work_dir / f'features_{views}_{time.time():.0f}'
-    seconds = timed([
-        ROOT / 'tools/eval/linear.py', args.checkpoint, '--data', folder,
-        '--resize', 28, '--crop', 28, '--by', 'sgd', '--rates', args.rate,
-        '--epochs', args.epochs, '--milestones',
-        *(round(share * args.epochs) for share in (.6, .8)), '--views', views,
-        '--scale', SCALE, '--features', fresh, '--out', out])
+    seconds = timed(
+        [
+            ROOT / 'tools/eval/linear.py',
+            args.checkpoint,
+            '--data',
+            folder,
+            '--resize',
+            28,
+            '--crop',
+            28,
+            '--by',
+            'sgd',
+            '--rates',
+            args.rate,
+            '--epochs',
+            args.epochs,
+            '--milestones',
+            *(round(share * args.epochs) for share in (0.6, 0.8)),
+            '--views',
+            views,
+            '--scale',
+            SCALE,
+            '--features',
+            fresh,
+            '--out',
+            out,
+        ]
+    )
     found = json.loads(out.read_text())
     return dict(
         command_seconds=seconds,
         seconds=found['seconds_of_features'] + found['sgd']['seconds'],
-        top1=found['sgd']['top1'])
+        top1=found['sgd']['top1'],
+    )
 
 
 def main() -> None:
@@ -126,20 +163,39 @@ def main() -> None:
     folder = args.work_dir / 'images'
     write_folder(args.data, folder)
     found = dict(
-        trained=trained(args, folder, False), kept=kept(args, folder, 0),
+        trained=trained(args, folder, False),
+        kept=kept(args, folder, 0),
         trained_on_crops=trained(args, folder, True),
-        kept_views=kept(args, folder, args.views))
+        kept_views=kept(args, folder, args.views),
+    )
     ratio, command_ratio = (
         found['trained'][key] / found['kept'][key]
-        for key in ('seconds', 'command_seconds'))
-    args.out.write_text(json.dumps(dict(
-        **provenance(), epochs=args.epochs, rate=args.rate, views=args.views,
-        **found, ratio=ratio, command_ratio=command_ratio), indent=1) + '\n')
+        for key in ('seconds', 'command_seconds')
+    )
+    args.out.write_text(
+        json.dumps(
+            dict(
+                **provenance(),
+                epochs=args.epochs,
+                rate=args.rate,
+                views=args.views,
+                **found,
+                ratio=ratio,
+                command_ratio=command_ratio,
+            ),
+            indent=1,
+        )
+        + '\n'
+    )
     for name, score in found.items():
-        print(f"{name}: {score['top1']:.2f} %, {score['seconds']:.1f} s, the "
-              f"command {score['command_seconds']:.1f} s")
-    print(f'{args.out}: kept features are {ratio:.1f} times as fast, the '
-          f'command {command_ratio:.1f} times')
+        print(
+            f'{name}: {score["top1"]:.2f} %, {score["seconds"]:.1f} s, the '
+            f'command {score["command_seconds"]:.1f} s'
+        )
+    print(
+        f'{args.out}: kept features are {ratio:.1f} times as fast, the '
+        f'command {command_ratio:.1f} times'
+    )
 
 
 if __name__ == '__main__':

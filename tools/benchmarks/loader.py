@@ -4,6 +4,7 @@ All variants take turns in one run, each through all images, so that a machine
 that slows down slows all of them. The device's part of the augmentation is
 timed by itself, a batch at a time, and is no part of any other figure.
 """
+
 import argparse
 import json
 import tempfile
@@ -47,27 +48,37 @@ def write_images(folder: Path, num: int) -> list:
     paths = [str(folder / f'{i}.jpg') for i in range(num)]
     for i, path in enumerate(paths):
         left, top = rng.integers(0, 100), rng.integers(0, 40)
-        photos[i % 2].resize((500, 375), Image.BICUBIC, box=(
-            left, top, left + 516, top + 387)).save(path, quality=90)
+        photos[i % 2].resize(
+            (500, 375), Image.BICUBIC, box=(left, top, left + 516, top + 387)
+        ).save(path, quality=90)
     return paths
 
 
 def as_released() -> Callable:
     """torchvision and PIL, as in MoCo's own code."""
-    view = T.Compose([
-        T.RandomResizedCrop(224, scale=(.2, 1.)),
-        T.RandomApply([T.ColorJitter(.4, .4, .4, .1)], p=.8),
-        T.RandomGrayscale(p=.2),
-        T.RandomApply([lambda image: image.filter(ImageFilter.GaussianBlur(
-            np.random.uniform(.1, 2.)))], p=.5),
-        T.RandomHorizontalFlip(),
-        T.ToTensor(),
-        T.Normalize([.485, .456, .406], [.229, .224, .225]),
-    ])
+    view = T.Compose(
+        [
+            T.RandomResizedCrop(224, scale=(0.2, 1.0)),
+            T.RandomApply([T.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
+            T.RandomGrayscale(p=0.2),
+            T.RandomApply(
+                [
+                    lambda image: image.filter(
+                        ImageFilter.GaussianBlur(np.random.uniform(0.1, 2.0))
+                    )
+                ],
+                p=0.5,
+            ),
+            T.RandomHorizontalFlip(),
+            T.ToTensor(),
+            T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
 
     def run(path: str) -> list:
         image = Image.open(path).convert('RGB')
         return [view(image), view(image)]
+
     return run
 
 
@@ -107,10 +118,10 @@ def device_part(batch_size: int, rounds: int) -> dict:
         views(dict(inputs=[crops, crops]), training=True)
         if device == 'cuda':
             torch.cuda.synchronize()
+
     run(crops)  # warm up
     times = [seconds(run, crops) for _ in range(rounds)]
-    return dict(device=device, batch_size=batch_size, seconds=median(times),
-                all=times)
+    return dict(device=device, batch_size=batch_size, seconds=median(times), all=times)
 
 
 def main() -> None:
@@ -128,22 +139,38 @@ def main() -> None:
                 if turn:  # the first warms up
                     times[name].append(total / args.images)
     base = median(times[BASE])
-    rows = {name: dict(images_per_s=1 / median(t), ratio=base / median(t),
-                       seconds=median(t), all=t) for name, t in times.items()}
+    rows = {
+        name: dict(
+            images_per_s=1 / median(t), ratio=base / median(t), seconds=median(t), all=t
+        )
+        for name, t in times.items()
+    }
     for name, row in rows.items():
-        print(f"{name:<34} {row['images_per_s']:7.1f} images/s  "
-              f"{row['ratio']:5.2f}x")
+        print(f'{name:<34} {row["images_per_s"]:7.1f} images/s  {row["ratio"]:5.2f}x')
     device = device_part(args.batch_size, args.rounds)
-    print(f"apart from these, the device's part: {device['seconds']:.4f} s a "
-          f"batch of {args.batch_size} images on {device['device']}")
+    print(
+        f"apart from these, the device's part: {device['seconds']:.4f} s a "
+        f'batch of {args.batch_size} images on {device["device"]}'
+    )
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            loader=rows, device_part=device, images=args.images, threads=1,
-            size=[500, 375], **provenance()), indent=2))
-        draw_rates(rows, 'images (two views) a second, one core',
-                   path.with_suffix('.png'))
+        path.write_text(
+            json.dumps(
+                dict(
+                    loader=rows,
+                    device_part=device,
+                    images=args.images,
+                    threads=1,
+                    size=[500, 375],
+                    **provenance(),
+                ),
+                indent=2,
+            )
+        )
+        draw_rates(
+            rows, 'images (two views) a second, one core', path.with_suffix('.png')
+        )
 
 
 if __name__ == '__main__':

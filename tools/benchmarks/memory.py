@@ -4,6 +4,7 @@ Each figure is of a process of its own. A checkpoint holds student, momentum
 encoder, both necks, queue and optimizer, and no teacher; it is compared with
 the sum of these.
 """
+
 import argparse
 import io
 import json
@@ -31,10 +32,10 @@ from mmdisco.launch.smoke import save_random
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--student', default='mbv3', choices=STUDENTS)
-    parser.add_argument('--batch-sizes', type=int, nargs='+',
-                        default=[8, 16, 32])
-    parser.add_argument('--variants', nargs='+', choices=VARIANTS,
-                        default=['plain', 'exact', 'auto'])
+    parser.add_argument('--batch-sizes', type=int, nargs='+', default=[8, 16, 32])
+    parser.add_argument(
+        '--variants', nargs='+', choices=VARIANTS, default=['plain', 'exact', 'auto']
+    )
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--queue-len', type=int, default=65536)
     parser.add_argument('--json', help='file to write, with a PNG beside it')
@@ -48,22 +49,24 @@ def saved_mib(value: object) -> float:
     return file.tell() / 2**20
 
 
-def checkpoint_mib(student: str, teacher: str, queue_len: int
-                   ) -> Dict[str, float]:
+def checkpoint_mib(student: str, teacher: str, queue_len: int) -> Dict[str, float]:
     """Size of a checkpoint after a step, and of its parts."""
     cfg = config(student, teacher, queue_len)
     model = fast_model(cfg, 'off')
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    model.train_step(
-        dict(inputs=two_views(4, 64), data_samples=[]), wrapper)
+    model.train_step(dict(inputs=two_views(4, 64), data_samples=[]), wrapper)
     ssl = model.ssl
     parts = dict(
-        student=ssl.backbone.state_dict(), neck=ssl.neck.state_dict(),
-        momentum_encoder=ssl.encoder_k.state_dict(), queue=ssl.queue,
-        optimizer=wrapper.optimizer.state_dict())
+        student=ssl.backbone.state_dict(),
+        neck=ssl.neck.state_dict(),
+        momentum_encoder=ssl.encoder_k.state_dict(),
+        queue=ssl.queue,
+        optimizer=wrapper.optimizer.state_dict(),
+    )
     sizes = {name: saved_mib(part) for name, part in parts.items()}
-    whole = saved_mib(dict(state_dict=model.state_dict(),
-                           optimizer=wrapper.state_dict()))
+    whole = saved_mib(
+        dict(state_dict=model.state_dict(), optimizer=wrapper.state_dict())
+    )
     return dict(sizes, checkpoint=whole, ratio=whole / sum(sizes.values()))
 
 
@@ -75,24 +78,47 @@ def main() -> None:
         cfg = config(args.student, teacher, args.queue_len)
         save_random(cfg.model.teacher, Path(teacher))
         sizes = checkpoint_mib(args.student, teacher, args.queue_len)
-        print('checkpoint, MiB: ' + '  '.join(
-            f'{name} {size:.2f}' for name, size in sizes.items()))
+        print(
+            'checkpoint, MiB: '
+            + '  '.join(f'{name} {size:.2f}' for name, size in sizes.items())
+        )
         for batch in args.batch_sizes:
             for name in args.variants:
-                peaks[name][batch] = peak_memory(name, (build, (
-                    *VARIANTS[name], args.student, teacher, batch, args.size,
-                    args.queue_len)))
-                print(f'batch {batch:4d}  {name:<10} '
-                      f'{peaks[name][batch]:7.0f} MiB', flush=True)
+                peaks[name][batch] = peak_memory(
+                    name,
+                    (
+                        build,
+                        (
+                            *VARIANTS[name],
+                            args.student,
+                            teacher,
+                            batch,
+                            args.size,
+                            args.queue_len,
+                        ),
+                    ),
+                )
+                print(
+                    f'batch {batch:4d}  {name:<10} {peaks[name][batch]:7.0f} MiB',
+                    flush=True,
+                )
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            checkpoint_mib=sizes, peak_memory_mib=peaks, student=args.student,
-            size=args.size, queue_len=args.queue_len, **provenance()),
-            indent=2))
-        draw_curves({'batch size': peaks}, 'peak memory, MiB',
-                    path.with_suffix('.png'))
+        path.write_text(
+            json.dumps(
+                dict(
+                    checkpoint_mib=sizes,
+                    peak_memory_mib=peaks,
+                    student=args.student,
+                    size=args.size,
+                    queue_len=args.queue_len,
+                    **provenance(),
+                ),
+                indent=2,
+            )
+        )
+        draw_curves({'batch size': peaks}, 'peak memory, MiB', path.with_suffix('.png'))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ Batch sizes and queue lengths take turns in one process. Processes are ranks
 of one run on this machine (gloo without a GPU): they share its cores, so on a
 CPU two of them show what communication costs, not a gain.
 """
+
 import argparse
 import json
 import os
@@ -40,10 +41,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--student', default='mbv3', choices=STUDENTS)
     parser.add_argument('--speed', default='exact', choices=['exact', 'auto'])
-    parser.add_argument('--batch-sizes', type=int, nargs='+',
-                        default=[8, 16, 32])
-    parser.add_argument('--queue-lens', type=int, nargs='+',
-                        default=[1024, 16384, 65536])
+    parser.add_argument('--batch-sizes', type=int, nargs='+', default=[8, 16, 32])
+    parser.add_argument(
+        '--queue-lens', type=int, nargs='+', default=[1024, 16384, 65536]
+    )
     parser.add_argument('--processes', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5)
@@ -51,8 +52,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def rank_main(rank: int, world_size: int, port: int, args: argparse.Namespace,
-              teacher: str, results: mp.SimpleQueue) -> None:
+def rank_main(
+    rank: int,
+    world_size: int,
+    port: int,
+    args: argparse.Namespace,
+    teacher: str,
+    results: mp.SimpleQueue,
+) -> None:
     """Steps of one rank; the first puts the seconds of each."""
     os.environ.update(LOCAL_RANK=str(rank))
     torch.set_num_threads(max(available_cores() // world_size, 1))
@@ -60,19 +67,26 @@ def rank_main(rank: int, world_size: int, port: int, args: argparse.Namespace,
         torch.cuda.set_device(rank)
     dist.init_process_group(
         'nccl' if DEVICE == 'cuda' else 'gloo',
-        f'tcp://127.0.0.1:{port}', rank=rank, world_size=world_size)
+        f'tcp://127.0.0.1:{port}',
+        rank=rank,
+        world_size=world_size,
+    )
     cfg = config(args.student, teacher, args.queue_lens[-1])
     model = MMDistributedDataParallel(
-        fast_model(cfg, args.speed), broadcast_buffers=False,
-        device_ids=[rank] if DEVICE == 'cuda' else None, static_graph=True,
-        gradient_as_bucket_view=True)
+        fast_model(cfg, args.speed),
+        broadcast_buffers=False,
+        device_ids=[rank] if DEVICE == 'cuda' else None,
+        static_graph=True,
+        gradient_as_bucket_view=True,
+    )
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     views = two_views(args.batch_sizes[-1] // world_size, args.size)
     for turn in range(args.rounds + 2):
         dist.barrier()
         start = time.perf_counter()
-        model.train_step(dict(inputs=list(views), data_samples=[]),
-                         wrapper)['loss'].item()
+        model.train_step(dict(inputs=list(views), data_samples=[]), wrapper)[
+            'loss'
+        ].item()
         dist.barrier()
         if rank == 0 and turn > 1:
             results.put(time.perf_counter() - start)
@@ -93,27 +107,36 @@ def main() -> None:
     args = parse_args()
     batch, queue = args.batch_sizes[-1], args.queue_lens[-1]
     if any(batch % num for num in args.processes):
-        raise InputError(f'--processes {args.processes} do not divide the '
-                         f'batch of {batch}')
+        raise InputError(
+            f'--processes {args.processes} do not divide the batch of {batch}'
+        )
     rates: Dict[str, Dict[int, float]] = {
-        name: {} for name in ('batch size', 'queue length', 'processes')}
+        name: {} for name in ('batch size', 'queue length', 'processes')
+    }
     with tempfile.TemporaryDirectory() as folder:
         teacher = str(Path(folder, 'random.pth'))
-        save_random(config(args.student, teacher, queue).model.teacher,
-                    Path(teacher))
+        save_random(config(args.student, teacher, queue).model.teacher, Path(teacher))
 
         def variant(batch, queue):
-            return build, (fast, args.speed, args.student, teacher, batch,
-                           args.size, queue)
+            return build, (
+                fast,
+                args.speed,
+                args.student,
+                teacher,
+                batch,
+                args.size,
+                queue,
+            )
 
         for name, values, shapes in (
-                ('batch size', args.batch_sizes,
-                 [(b, queue) for b in args.batch_sizes]),
-                ('queue length', args.queue_lens,
-                 [(batch, q) for q in args.queue_lens])):
+            ('batch size', args.batch_sizes, [(b, queue) for b in args.batch_sizes]),
+            ('queue length', args.queue_lens, [(batch, q) for q in args.queue_lens]),
+        ):
             # a process for each: compiled code would be shared between them
-            rows = take_turns([{str(v): variant(*shape)} for v, shape in zip(
-                values, shapes)], args.rounds)
+            rows = take_turns(
+                [{str(v): variant(*shape)} for v, shape in zip(values, shapes)],
+                args.rounds,
+            )
             for value, shape in zip(values, shapes):
                 rates[name][value] = shape[0] / rows[str(value)]['seconds']
         for num in args.processes:
@@ -124,12 +147,24 @@ def main() -> None:
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            images_per_s=rates, student=args.student, speed=args.speed,
-            size=args.size, device=DEVICE, **provenance()), indent=2))
-        draw_curves({name: {args.speed: curve} for name, curve in
-                     rates.items()}, 'images a second',
-                    path.with_suffix('.png'))
+        path.write_text(
+            json.dumps(
+                dict(
+                    images_per_s=rates,
+                    student=args.student,
+                    speed=args.speed,
+                    size=args.size,
+                    device=DEVICE,
+                    **provenance(),
+                ),
+                indent=2,
+            )
+        )
+        draw_curves(
+            {name: {args.speed: curve} for name, curve in rates.items()},
+            'images a second',
+            path.with_suffix('.png'),
+        )
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 All variants take turns in one run, so that a machine that slows down slows
 all of them. Weights are random: they don't change the time.
 """
+
 import argparse
 import json
 import tempfile
@@ -29,18 +30,22 @@ VARIANTS = {
     'BN folded': dict(fuse=True),
     'folded, channels last': dict(fuse=True, channels_last=True),
     'folded, channels last, compiled': dict(
-        fuse=True, channels_last=True, compile=True),
-    'folded, channels last, bf16': dict(
-        fuse=True, channels_last=True, dtype='bf16'),
+        fuse=True, channels_last=True, compile=True
+    ),
+    'folded, channels last, bf16': dict(fuse=True, channels_last=True, dtype='bf16'),
     'folded, channels last, bf16, compiled': dict(
-        fuse=True, channels_last=True, dtype='bf16', compile=True),
+        fuse=True, channels_last=True, dtype='bf16', compile=True
+    ),
 }
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--config', default='configs/disco/r50_mbv3.py',
-                        help='DisCo config whose teacher is timed')
+    parser.add_argument(
+        '--config',
+        default='configs/disco/r50_mbv3.py',
+        help='DisCo config whose teacher is timed',
+    )
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5)
@@ -80,8 +85,7 @@ def main() -> None:
     MMLogger.get_current_instance().setLevel('WARNING')
     cfg = read_config(args.config).model.teacher
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    images = torch.randn(
-        args.batch_size, 3, args.size, args.size, device=device)
+    images = torch.randn(args.batch_size, 3, args.size, args.size, device=device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'random.pth')
         save_random(cfg, path)
@@ -99,24 +103,43 @@ def main() -> None:
 
     base = median(times['batch statistics, as released'])
     rows = {
-        name: dict(seconds=median(t), images_per_s=args.batch_size / median(t),
-                   ratio=base / median(t), all=t)
+        name: dict(
+            seconds=median(t),
+            images_per_s=args.batch_size / median(t),
+            ratio=base / median(t),
+            all=t,
+        )
         for name, t in times.items()
     }
     for name, row in rows.items():
-        print(f"{name:<40} {row['seconds']:7.3f} s  "
-              f"{row['images_per_s']:7.1f} images/s  {row['ratio']:5.2f}x")
+        print(
+            f'{name:<40} {row["seconds"]:7.3f} s  '
+            f'{row["images_per_s"]:7.1f} images/s  {row["ratio"]:5.2f}x'
+        )
     work, best = gflops(teachers['plain'], images), matmul_rate(device)
     fastest = min(row['seconds'] for row in rows.values())
-    print(f'{work:.0f} GFLOP a batch: {work / fastest:.0f} GFLOP/s at best; a '
-          f'bf16 matrix product reaches {best:.0f}')
+    print(
+        f'{work:.0f} GFLOP a batch: {work / fastest:.0f} GFLOP/s at best; a '
+        f'bf16 matrix product reaches {best:.0f}'
+    )
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            teacher=rows, gflop=work, matmul_bf16_gflops=best,
-            config=args.config, batch_size=args.batch_size, size=args.size,
-            device=device, **provenance()), indent=2))
+        path.write_text(
+            json.dumps(
+                dict(
+                    teacher=rows,
+                    gflop=work,
+                    matmul_bf16_gflops=best,
+                    config=args.config,
+                    batch_size=args.batch_size,
+                    size=args.size,
+                    device=device,
+                    **provenance(),
+                ),
+                indent=2,
+            )
+        )
         draw_rates(rows, 'images a second', path.with_suffix('.png'))
 
 

@@ -7,6 +7,7 @@ rate of each arm is then run with each seed on all of them, and scored on the
 test images, once. What is done is kept: an interrupted run goes on when it is
 started again.
 """
+
 import argparse
 import shlex
 import sys
@@ -39,46 +40,65 @@ METHODS = ('mocov2', 'swav', 'dino', 'byol', 'simclr')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--methods', nargs='+', default=METHODS,
-                        choices=METHODS)
+    parser.add_argument('--methods', nargs='+', default=METHODS, choices=METHODS)
     parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--lr-factors', type=float, nargs='+',
-                        default=[1 / 3, 1., 2., 4., 8.])
+    parser.add_argument(
+        '--lr-factors', type=float, nargs='+', default=[1 / 3, 1.0, 2.0, 4.0, 8.0]
+    )
     parser.add_argument('--epochs', type=int, default=12)
-    parser.add_argument('--images', type=int, default=10000,
-                        help='training images')
+    parser.add_argument('--images', type=int, default=10000, help='training images')
     parser.add_argument('--work-dir', default='work_dirs/testbeds')
     parser.add_argument('--out-dir', default='benchmarks')
     return parser.parse_args()
 
 
-def run_method(method: str, args: argparse.Namespace, grids: dict,
-               source: dict) -> list:
+def run_method(
+    method: str, args: argparse.Namespace, grids: dict, source: dict
+) -> list:
     """Grid and seeds of a method; its rows, and its grids by the way."""
     work_dir, rows, seeds = Path(args.work_dir), [], {}
     base = Config.fromfile(config_of(method, 'none')).optim_wrapper.optimizer.lr
     rates = [base * factor for factor in args.lr_factors]
     common = {'train_cfg.max_epochs': args.epochs}
     stop = 'train_dataloader.dataset.stop'
-    grid = {(arm, lr): job(
-        method, arm, lr, SEARCH_SEED,
-        {stop: int(TRAINED * args.images), **common}, work_dir)
-        for arm in ARMS[::-1] for lr in rates}
+    grid = {
+        (arm, lr): job(
+            method,
+            arm,
+            lr,
+            SEARCH_SEED,
+            {stop: int(TRAINED * args.images), **common},
+            work_dir,
+        )
+        for arm in ARMS[::-1]
+        for lr in rates
+    }
     run_jobs(list(grid.values()))
     for arm in ARMS:
         scores = grids[f'{method} {arm}'] = {
             lr: scores_of(grid[arm, lr], args.images, True, source)['linear']
-            for lr in rates}
+            for lr in rates
+        }
         for seed in range(args.seeds):
             seeds[arm, seed] = job(
-                method, arm, best_rate(scores), seed,
-                {stop: args.images, **common}, work_dir)
+                method,
+                arm,
+                best_rate(scores),
+                seed,
+                {stop: args.images, **common},
+                work_dir,
+            )
     run_jobs(list(seeds.values())[::-1])  # the long ones first
     for (arm, seed), run in seeds.items():
-        rows.append(dict(
-            method=method, distill=arm, seed=seed,
-            command=shlex.join(['python', *sys.argv]),
-            **scores_of(run, args.images, False, source)))
+        rows.append(
+            dict(
+                method=method,
+                distill=arm,
+                seed=seed,
+                command=shlex.join(['python', *sys.argv]),
+                **scores_of(run, args.images, False, source),
+            )
+        )
     return rows
 
 
@@ -93,11 +113,14 @@ def main() -> None:
         "quickstart's teacher; kNN and linear probe of the frozen backbone on "
         f'10 000 test images, {args.seeds} seeds. On each method both arms '
         'share head, crops, epochs and learning-rate grid '
-        '(`configs/quickstart/testbeds/`).')
+        '(`configs/quickstart/testbeds/`).'
+    )
     origin = provenance()  # before there are files of its own
     machine = origin['machine']
-    source = dict(commit=origin['commit'],
-                  machine=f"{machine['cores']} cores of an {machine['cpu']}")
+    source = dict(
+        commit=origin['commit'],
+        machine=f'{machine["cores"]} cores of an {machine["cpu"]}',
+    )
     for method in args.methods:
         rows += run_method(method, args, grids, source)
         replace(out / 'testbeds.csv', csv_text(rows))

@@ -7,6 +7,7 @@ and `auto` are what tools/train.py runs with that --speed. `bare_…` are the
 forward and backward passes alone that the method can't avoid, with the same
 precision and compiler. Weights are random: they don't change the time.
 """
+
 import argparse
 import json
 import tempfile
@@ -39,22 +40,23 @@ Step = Callable[[], Optional[float]]  # its loss, if it has one
 BUDGET = 630  # seconds in all, after which no round is begun
 
 
-def plain(cfg: Config, batch_size: int, size: int,
-          train_mode: bool) -> Step:
+def plain(cfg: Config, batch_size: int, size: int, train_mode: bool) -> Step:
     """The step as the literature writes it."""
     ssl, frozen = cfg.model.ssl, cfg.model.teacher
     student, teacher = (
-        nn.Sequential(build_part(part.backbone, 'backbone'),
-                      build_part(part.neck, 'neck'))
-        for part in (ssl, frozen))
+        nn.Sequential(
+            build_part(part.backbone, 'backbone'), build_part(part.neck, 'neck')
+        )
+        for part in (ssl, frozen)
+    )
     student, teacher = student.to(DEVICE).train(), teacher.to(DEVICE)
     teacher.train(train_mode)
     momentum_encoder = deepcopy(student)
     queue = F.normalize(torch.randn(128, ssl.queue_len, device=DEVICE), dim=0)
-    optimizer = torch.optim.SGD(student.parameters(), .03, momentum=.9,
-                                weight_decay=1e-4)
-    query_view, key_view = (v.float() / 255
-                            for v in two_views(batch_size, size))
+    optimizer = torch.optim.SGD(
+        student.parameters(), 0.03, momentum=0.9, weight_decay=1e-4
+    )
+    query_view, key_view = (v.float() / 255 for v in two_views(batch_size, size))
     pointer = 0
 
     def embed(encoder: nn.Module, view: Tensor) -> Tensor:
@@ -64,22 +66,22 @@ def plain(cfg: Config, batch_size: int, size: int,
         nonlocal pointer
         query = embed(student, query_view)
         with torch.no_grad():
-            for old, new in zip(momentum_encoder.parameters(),
-                                student.parameters()):
-                old.data = old.data * .999 + new.data * .001
+            for old, new in zip(momentum_encoder.parameters(), student.parameters()):
+                old.data = old.data * 0.999 + new.data * 0.001
             order = torch.randperm(batch_size, device=DEVICE)
             key = embed(momentum_encoder, key_view[order])[order.argsort()]
             targets = embed(teacher, query_view), embed(teacher, key_view)
         positive = torch.einsum('nc,nc->n', query, key)[:, None]  # [N, 1]
         negative = torch.einsum('nc,ck->nk', query, queue.clone())  # [N, K]
-        logits = torch.cat([positive, negative], 1) / .2
-        loss = F.cross_entropy(logits, torch.zeros(
-            batch_size, dtype=torch.long, device=DEVICE))
-        for embedding, target in zip(
-                (query, embed(student, key_view)), targets):
-            loss = loss + 32 * F.mse_loss(embedding, target,
-                                          reduction='sum') / batch_size
-        queue[:, pointer:pointer + batch_size] = key.T
+        logits = torch.cat([positive, negative], 1) / 0.2
+        loss = F.cross_entropy(
+            logits, torch.zeros(batch_size, dtype=torch.long, device=DEVICE)
+        )
+        for embedding, target in zip((query, embed(student, key_view)), targets):
+            loss = (
+                loss + 32 * F.mse_loss(embedding, target, reduction='sum') / batch_size
+            )
+        queue[:, pointer : pointer + batch_size] = key.T
         pointer = (pointer + batch_size) % ssl.queue_len
         optimizer.zero_grad()
         loss.backward()
@@ -89,8 +91,7 @@ def plain(cfg: Config, batch_size: int, size: int,
     return step
 
 
-def fast(cfg: Config, batch_size: int, size: int,
-         level: str) -> Step:
+def fast(cfg: Config, batch_size: int, size: int, level: str) -> Step:
     """The step of tools/train.py, from uint8 views to updated weights."""
     model = fast_model(cfg, level)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -103,8 +104,7 @@ def fast(cfg: Config, batch_size: int, size: int,
     return step
 
 
-def bare(cfg: Config, batch_size: int, size: int,
-         level: str) -> Step:
+def bare(cfg: Config, batch_size: int, size: int, level: str) -> Step:
     """The unavoidable passes: no loss, queue, average, or optimizer."""
     model = fast_model(cfg, level)
     half = cfg.optim_wrapper.type == 'BF16OptimWrapper'
@@ -124,33 +124,49 @@ def bare(cfg: Config, batch_size: int, size: int,
     return step
 
 
-def build(kind: Callable, option: object, student: str, teacher: str,
-          batch_size: int, size: int, queue_len: int) -> Step:
+def build(
+    kind: Callable,
+    option: object,
+    student: str,
+    teacher: str,
+    batch_size: int,
+    size: int,
+    queue_len: int,
+) -> Step:
     return kind(config(student, teacher, queue_len), batch_size, size, option)
 
 
 VARIANTS = dict(
-    plain=(plain, True), plain_eval=(plain, False), exact=(fast, 'exact'),
-    auto=(fast, 'auto'), bare_exact=(bare, 'exact'), bare_auto=(bare, 'auto'))
+    plain=(plain, True),
+    plain_eval=(plain, False),
+    exact=(fast, 'exact'),
+    auto=(fast, 'auto'),
+    bare_exact=(bare, 'exact'),
+    bare_auto=(bare, 'auto'),
+)
 
 
 # by process: what would share settings anyway
-GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'),
-          ('auto', 'bare_auto'))
+GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'), ('auto', 'bare_auto'))
 
 
-def measure(variants: Dict[str, Variant], groups: Sequence[Sequence[str]],
-            rounds: int) -> Dict[str, dict]:
+def measure(
+    variants: Dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
+) -> Dict[str, dict]:
     """Peak memory of each variant, then its seconds in turns."""
     peaks, begun = {}, time.monotonic()
     for name, variant in variants.items():
         peaks[name] = peak_memory(name, variant)
         print(f'{name}: peak memory {peaks[name]:.0f} MiB', flush=True)
-    times = take_turns([{name: variants[name] for name in group}
-                        for group in groups], rounds,
-                       BUDGET - (time.monotonic() - begun))
-    return {name: dict(seconds=row['seconds'], peak_memory_mib=peaks[name],
-                       all=row['all']) for name, row in times.items()}
+    times = take_turns(
+        [{name: variants[name] for name in group} for group in groups],
+        rounds,
+        BUDGET - (time.monotonic() - begun),
+    )
+    return {
+        name: dict(seconds=row['seconds'], peak_memory_mib=peaks[name], all=row['all'])
+        for name, row in times.items()
+    }
 
 
 def parse_args() -> argparse.Namespace:
@@ -161,8 +177,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--queue-len', type=int, default=65536)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--json', help='file to write, with a PNG beside it')
-    parser.add_argument('--profile', metavar='FILE',
-                        help='write a Chrome trace of an auto step instead')
+    parser.add_argument(
+        '--profile', metavar='FILE', help='write a Chrome trace of an auto step instead'
+    )
     return parser.parse_args()
 
 
@@ -170,8 +187,7 @@ def main() -> None:
     args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         teacher = str(Path(folder, 'random.pth'))
-        shape = (args.student, teacher, args.batch_size, args.size,
-                 args.queue_len)
+        shape = (args.student, teacher, args.batch_size, args.size, args.queue_len)
         cfg = config(args.student, teacher, args.queue_len)
         save_random(cfg.model.teacher, Path(teacher))
         if args.profile:
@@ -181,17 +197,27 @@ def main() -> None:
                 step()
             profile.export_chrome_trace(args.profile)
             return
-        variants = {name: (build, (*kind, *shape))
-                    for name, kind in VARIANTS.items()}
+        variants = {name: (build, (*kind, *shape)) for name, kind in VARIANTS.items()}
         rows = measure(variants, GROUPS, args.rounds)
     print_steps(rows)
     if args.json:
         path = Path(args.json)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            **rows, student=args.student, teacher='r50', size=args.size,
-            batch_size=args.batch_size, queue_len=args.queue_len,
-            device=DEVICE, **provenance()), indent=2))
+        path.write_text(
+            json.dumps(
+                dict(
+                    **rows,
+                    student=args.student,
+                    teacher='r50',
+                    size=args.size,
+                    batch_size=args.batch_size,
+                    queue_len=args.queue_len,
+                    device=DEVICE,
+                    **provenance(),
+                ),
+                indent=2,
+            )
+        )
         draw_steps(rows, args.student, path.with_suffix('.png'))
 
 

@@ -1,5 +1,6 @@
 """Write the quickstart's teacher as it is bundled: half precision, with the
 command, commit, machine, seconds and figures that belong to it."""
+
 import argparse
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def main() -> None:
     ]
     figures = score(
         load_backbone(cfg.model.backbone, job.checkpoint),
-        MODELS.build(cfg.data_preprocessor), *splits)
+        MODELS.build(cfg.data_preprocessor),
+        *splits,
+    )
     meta = dict(
         command=f'python tools/train.py {CONFIG}',
         source_sha256=sha256_of(str(job.checkpoint)),
@@ -40,11 +43,11 @@ def main() -> None:
         seed=cfg.randomness.seed,
         images=images,
         figures=figures,
-        **dict(provenance(), commit=args.commit))
+        **dict(provenance(), commit=args.commit),
+    )
     state_dict = {
         key: value.half() if value.is_floating_point() else value
-        for key, value in read_conversion(
-            str(job.checkpoint)).state_dict.items()
+        for key, value in read_conversion(str(job.checkpoint)).state_dict.items()
     }
     save_weights(args.out, state_dict, meta=meta)
     print(args.out, meta)

@@ -1,5 +1,6 @@
 """Write metafile.yml beside the configs, from what configs, papers, results and
 networks say. The teachers' is written by hand."""
+
 import argparse
 import ast
 import json
@@ -26,42 +27,60 @@ HEAD = """\
 DISCO = 'https://arxiv.org/abs/2104.09124'
 COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'disco': ('DisCo', DISCO, ('table1', 'table7', 'section4_2')),
-    'disco/hidden': ('DisCo, hidden widths', DISCO, ('table4', )),
+    'disco/hidden': ('DisCo, hidden widths', DISCO, ('table4',)),
     'disco/other': ('DisCo on other methods', DISCO, ()),
-    'disco_swav': ('DisCo on SwAV', DISCO, ('table5', )),
-    'disco_dino': ('DisCo on DINO', DISCO, ('table6', )),
+    'disco_swav': ('DisCo on SwAV', DISCO, ('table5',)),
+    'disco_dino': ('DisCo on DINO', DISCO, ('table6',)),
     'comparators': ('Comparators', DISCO, ('table1', 'table2')),
-    'benchmarks': ('Linear evaluation', DISCO, (
-        'table1', 'table2', 'teachers', 'table5', 'table6')),
-    'baselines': ('Baselines', DISCO, (
-        'table1', 'teachers', 'table5', 'table6')),
+    'benchmarks': (
+        'Linear evaluation',
+        DISCO,
+        ('table1', 'table2', 'teachers', 'table5', 'table6'),
+    ),
+    'baselines': ('Baselines', DISCO, ('table1', 'teachers', 'table5', 'table6')),
     'quickstart': ('Quickstart', DISCO, ()),
     'quickstart/testbeds': ('Quickstart of testbeds', DISCO, ()),
-    'quickstart/comparators': ('Quickstart of comparators', DISCO, ())}
+    'quickstart/comparators': ('Quickstart of comparators', DISCO, ()),
+}
 # Names are those of files, with a prefix where folders have the same ones.
-PREFIXES = {'quickstart': 'quickstart_', 'quickstart/testbeds': 'testbeds_',
-            'quickstart/comparators': 'comparators_', 'disco_swav': 'swav_'}
+PREFIXES = {
+    'quickstart': 'quickstart_',
+    'quickstart/testbeds': 'testbeds_',
+    'quickstart/comparators': 'comparators_',
+    'disco_swav': 'swav_',
+}
 # in a table, by file name and by algorithm
 BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV', 'dino': 'DINO'}
 TESTBEDS = {'SwAV': 'SwAV + DisCo', 'DINO': 'DINO + DisCo'}
 # by all of a file's name but teacher and student
 COMPARATORS = {
-    'at': 'AT', 'rkd': 'RKD', 'at_disco': 'AT + DisCo',
-    'rkd_disco': 'RKD + DisCo'}
+    'at': 'AT',
+    'rkd': 'RKD',
+    'at_disco': 'AT + DisCo',
+    'rkd_disco': 'RKD + DisCo',
+}
 ELSEWHERE = {  # of which only their authors report
-    'bingo': 'BINGO', 'compress': 'CompRess',
-    'compress_1q': 'CompRess, one memory', 'retro': 'Retro',
-    'simreg': 'SimReg'}
+    'bingo': 'BINGO',
+    'compress': 'CompRess',
+    'compress_1q': 'CompRess, one memory',
+    'retro': 'Retro',
+    'simreg': 'SimReg',
+}
 # by all of a file's name but the network, or by all of it
 BENCHMARKS = {
-    'kd_mocov2': dict(method='KD'), 'kd_disco': dict(method='KD + DisCo'),
+    'kd_mocov2': dict(method='KD'),
+    'kd_disco': dict(method='KD + DisCo'),
     'linear': dict(method='DisCo', teacher='r50', epochs=200),
     'linear_swav': dict(method='SwAV + DisCo'),
     'linear_vitt': dict(method='DINO + DisCo'),
     'linear_xcitt': dict(method='DINO + DisCo'),
     'linear_r50': dict(method='MoCo-v2'),
     # in figures without values
-    'semi1': {}, 'semi10': {}, 'cifar10': {}, 'cifar100': {}}
+    'semi1': {},
+    'semi10': {},
+    'cifar10': {},
+    'cifar100': {},
+}
 NOWHERE = 'not in the paper'
 IMAGES = {  # by data_root
     'data/imagenet': 'ImageNet-1k',
@@ -69,11 +88,14 @@ IMAGES = {  # by data_root
     'data/cifar100': 'CIFAR-100',
     'data/photos': 'photos of your own',
     'demo/fashion_mnist': 'Fashion-MNIST, 10 000 images',
-    '/usr/share/datasets/fashion-mnist': 'Fashion-MNIST, 60 000 images'}
+    '/usr/share/datasets/fashion-mnist': 'Fashion-MNIST, 60 000 images',
+}
 ROWS = dict(  # of RESULTS, by name
-    quickstart_disco='disco', quickstart_mocov2='mocov2',
+    quickstart_disco='disco',
+    quickstart_mocov2='mocov2',
     quickstart_mocov2_60k='mocov2_teachers_images',
-    quickstart_teacher='teacher')
+    quickstart_teacher='teacher',
+)
 
 
 def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
@@ -90,22 +112,27 @@ def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
             value = row['values'][table['columns'].index(student)]
             said = {'epochs': 200, **row}
             if value and all(said.get(k) == v for k, v in wanted.items()):
-                source = paper['sources'][row['source']] if (
-                    'source' in row) else dict(where=table['where'])
+                source = (
+                    paper['sources'][row['source']]
+                    if ('source' in row)
+                    else dict(where=table['where'])
+                )
                 found = {'Source': ', '.join(source.values())}
                 if 'epochs' in row:
                     found['Epochs'] = row['epochs']
                 value = value if isinstance(value, list) else [value]
-                return found | {f'Top {k} Accuracy': v
-                                for k, v in zip((1, 5), value)}
+                return found | {f'Top {k} Accuracy': v for k, v in zip((1, 5), value)}
     return None
 
 
 def row_of(stem: str, cfg: Config) -> dict:
     """What the row for a config says."""
     if stem.rsplit('_', 1)[0] in BENCHMARKS:
-        return BENCHMARKS.get(stem) or BENCHMARKS[stem.rsplit('_', 1)[0]] or (
-            dict(method=NOWHERE))
+        return (
+            BENCHMARKS.get(stem)
+            or BENCHMARKS[stem.rsplit('_', 1)[0]]
+            or (dict(method=NOWHERE))
+        )
     if 'teacher' not in cfg.model:
         return dict(method=BASELINES.get(stem.split('_')[0], NOWHERE))
     method = stem.rsplit('_', 2)[0]
@@ -114,17 +141,18 @@ def row_of(stem: str, cfg: Config) -> dict:
     if method in ELSEWHERE:
         return dict(method=ELSEWHERE[method], teacher=stem.split('_')[1])
     if method == 'seed':
-        return dict(method='SEED', teacher=stem.split('_')[1],
-                    epochs=cfg.train_cfg.max_epochs)
+        return dict(
+            method='SEED', teacher=stem.split('_')[1], epochs=cfg.train_cfg.max_epochs
+        )
     if cfg.model.ssl.type in TESTBEDS:
-        return dict(method=TESTBEDS[cfg.model.ssl.type],
-                    teacher=stem.split('_')[0])
+        return dict(method=TESTBEDS[cfg.model.ssl.type], teacher=stem.split('_')[0])
     if '_h' in stem:
         neck = cfg.model.ssl.neck
         widths = {neck.in_channels: 'DisCo*', 2048: 'DisCo'}
         return dict(method=widths.get(neck.hid_channels, NOWHERE))
-    return dict(method='DisCo', teacher=stem.split('_')[0],
-                epochs=cfg.train_cfg.max_epochs)
+    return dict(
+        method='DisCo', teacher=stem.split('_')[0], epochs=cfg.train_cfg.max_epochs
+    )
 
 
 def measured(row: str) -> dict:
@@ -136,10 +164,11 @@ def measured(row: str) -> dict:
         'Linear Probe Accuracy': data[row]['linear'],
         'kNN Accuracy': data[row]['knn'],
         'Linear Probe Accuracy by Seed': {r['seed']: r['linear'] for r in runs},
-        'Command': f"make quickstart SEEDS={len(data['seeds'])}",
+        'Command': f'make quickstart SEEDS={len(data["seeds"])}',
         'Commit': data['commit'],
-        'Machine': f"{machine['cores']} cores of an {machine['cpu']}",
-        'Source': RESULTS}
+        'Machine': f'{machine["cores"]} cores of an {machine["cpu"]}',
+        'Source': RESULTS,
+    }
 
 
 def resolution(cfg: Config) -> int:
@@ -162,13 +191,13 @@ def images(cfg: Config) -> str:
 def head_of(ssl: dict) -> dict:
     """What stands on the backbone, without weights that it would read."""
     neck = ssl.get('neck') or ssl.head
-    head = ssl.head if neck.type == 'GlobalAveragePooling' and (
-        'head' in ssl) else neck
+    head = ssl.head if neck.type == 'GlobalAveragePooling' and ('head' in ssl) else neck
     return {**head, 'checkpoint': None} if 'checkpoint' in head else head
 
 
-def entry(path: Path, folder: str, paper: dict, elsewhere: dict,
-          teachers: dict) -> dict:
+def entry(
+    path: Path, folder: str, paper: dict, elsewhere: dict, teachers: dict
+) -> dict:
     """The index's entry of a config."""
     cfg, stem = Config.fromfile(str(path)), path.stem
     collection, _, tables = COLLECTIONS[folder]
@@ -176,8 +205,11 @@ def entry(path: Path, folder: str, paper: dict, elsewhere: dict,
     ssl, teacher = cfg.model.get('ssl', cfg.model), cfg.model.get('teacher')
     size = resolution(cfg)
     doc = ast.get_docstring(ast.parse(path.read_text()))
-    student = (stem.split('_')[-1] if folder in ('comparators', 'benchmarks')
-               else f'{stem}_'.split('_')[1])  # of {teacher}_{student}
+    student = (
+        stem.split('_')[-1]
+        if folder in ('comparators', 'benchmarks')
+        else f'{stem}_'.split('_')[1]
+    )  # of {teacher}_{student}
     row = row_of(stem, cfg) if tables else {}
     metadata = {
         'Description': doc.splitlines()[0],
@@ -190,46 +222,69 @@ def entry(path: Path, folder: str, paper: dict, elsewhere: dict,
         'As reported in the paper': reported(paper, tables, student, row),
         'As reported with the checkpoint': None,
         'As measured here': measured(ROWS[name]) if name in ROWS else None,
-        'Published by the authors': paper['published'].get(name)}
+        'Published by the authors': paper['published'].get(name),
+    }
     if row.get('method') in ELSEWHERE.values():
         metadata['As reported by its authors'] = reported(
-            elsewhere, ('reported_linear', ), student, row)
-    return {'Name': name, 'In Collection': collection, 'Metadata': metadata,
-            'Results': [], 'Weights': None,
-            'Config': str(path.relative_to(ROOT))}
+            elsewhere, ('reported_linear',), student, row
+        )
+    return {
+        'Name': name,
+        'In Collection': collection,
+        'Metadata': metadata,
+        'Results': [],
+        'Weights': None,
+        'Config': str(path.relative_to(ROOT)),
+    }
 
 
 def metafiles() -> dict:
     """What should be in each metafile, by its path."""
     paper, elsewhere = (
         yaml.safe_load((ROOT / f'benchmarks/{name}.yml').read_text())
-        for name in ('paper', 'reported'))
-    teachers = {Config.fromfile(str(path)).teacher.checkpoint: path.stem
-                for path in (ROOT / 'configs/_base_/teachers').glob('*.py')}
+        for name in ('paper', 'reported')
+    )
+    teachers = {
+        Config.fromfile(str(path)).teacher.checkpoint: path.stem
+        for path in (ROOT / 'configs/_base_/teachers').glob('*.py')
+    }
     teachers['checkpoints/linear_r50.pth'] = 'linear_r50'
     files = {}
     for folder, (name, url, _) in COLLECTIONS.items():
         path = ROOT / 'configs' / folder
-        collection = {'Name': name, 'Paper': {'URL': url}, 'Metadata': {
-            'Source': 'configs of mmdisco', 'Licence': 'Apache-2.0'}}
-        content = dict(Collections=[collection], Models=[
-            entry(config, folder, paper, elsewhere, teachers)
-            for config in sorted(path.glob('*.py'))])
+        collection = {
+            'Name': name,
+            'Paper': {'URL': url},
+            'Metadata': {'Source': 'configs of mmdisco', 'Licence': 'Apache-2.0'},
+        }
+        content = dict(
+            Collections=[collection],
+            Models=[
+                entry(config, folder, paper, elsewhere, teachers)
+                for config in sorted(path.glob('*.py'))
+            ],
+        )
         files[path / 'metafile.yml'] = HEAD + yaml.safe_dump(
-            content, sort_keys=False, allow_unicode=True, width=79)
+            content, sort_keys=False, allow_unicode=True, width=79
+        )
     return files
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--check', action='store_true',
-                        help='write nothing, fail if anything would change')
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing, fail if anything would change',
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)  # one small image is no work for more
     for path, text in metafiles().items():
         if args.check and (not path.is_file() or path.read_text() != text):
-            raise InputError(f'{path.relative_to(ROOT)} is not what it is made '
-                             'from: run python tools/dev/make_metafiles.py')
+            raise InputError(
+                f'{path.relative_to(ROOT)} is not what it is made '
+                'from: run python tools/dev/make_metafiles.py'
+            )
         if not args.check:
             path.write_text(text)
 

@@ -1,4 +1,5 @@
 """Sizes of networks, as OpenMMLab's metafiles count them."""
+
 import json
 from functools import lru_cache
 
@@ -41,5 +42,5 @@ def counts(backbone: dict, neck: dict, size: int) -> dict:
     return {
         'Parameters': params,
         'Parameters with Head': params + _head(json.dumps(neck)),
-        'FLOPs': flops
+        'FLOPs': flops,
     }

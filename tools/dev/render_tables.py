@@ -4,6 +4,7 @@ They come from benchmarks/paper.yml, the paper's, and benchmarks/reported.yml,
 of other methods' authors. Neither those two nor numbers that were measured
 here are ever in the same table.
 """
+
 import argparse
 import re
 from pathlib import Path
@@ -28,28 +29,29 @@ def cell(value) -> str:
 
 def method_of(row: dict) -> str:
     """Name of a row's method, with its epochs if they are not the usual."""
-    epochs = f", {row['epochs']} epochs" if 'epochs' in row else ''
+    epochs = f', {row["epochs"]} epochs' if 'epochs' in row else ''
     return row['method'] + epochs
 
 
 def teacher_of(row: dict, names: dict) -> str:
     """Name of a row's teacher and, if it is told, its own top-1."""
-    top1 = f" (top-1 {row['teacher_top1']})" if 'teacher_top1' in row else ''
+    top1 = f' (top-1 {row["teacher_top1"]})' if 'teacher_top1' in row else ''
     return names.get(row.get('teacher'), '') + top1
 
 
 def source_of(row: dict, sources: dict) -> str:
     """Link to where a row is from."""
     source = sources[row['source']]
-    return f"[{source['text']}]({source['url']})"
+    return f'[{source["text"]}]({source["url"]})'
 
 
 def read_numbers() -> dict:
     """Content of both files, with the names of both."""
     files = [yaml.safe_load((ROOT / file).read_text()) for file in FILES]
     names = {key: name for file in files for key, name in file['names'].items()}
-    return {key: value for file in files
-            for key, value in file.items()} | dict(names=names)
+    return {key: value for file in files for key, value in file.items()} | dict(
+        names=names
+    )
 
 
 def table(paper: dict, name: str) -> str:
@@ -65,8 +67,7 @@ def table(paper: dict, name: str) -> str:
     data, names = paper[name], paper['names']
     head = ['method', *(names.get(c, c) for c in data['columns'])]
     rows = [head, ['---'] * len(head)]
-    rows += [[method_of(row), *map(cell, row['values'])]
-             for row in data['rows']]
+    rows += [[method_of(row), *map(cell, row['values'])] for row in data['rows']]
     if any('teacher' in row for row in data['rows']):
         teachers = [teacher_of(row, names) for row in data['rows']]
         for row, teacher in zip(rows, ['teacher', '---', *teachers]):
@@ -75,10 +76,15 @@ def table(paper: dict, name: str) -> str:
         sources = [source_of(row, paper['sources']) for row in data['rows']]
         for row, source in zip(rows, ['source', '---', *sources]):
             row.append(source)
-    caption = (f"{data['where']}, as {data.get('by', 'the paper reports')}, "
-               f"not run here: {data['title']}, {' / '.join(data['each'])}, %.")
-    return f'\n**{caption}**\n\n' + ''.join(
-        f"| {' | '.join(row)} |\n" for row in rows) + '\n'
+    caption = (
+        f'{data["where"]}, as {data.get("by", "the paper reports")}, '
+        f'not run here: {data["title"]}, {" / ".join(data["each"])}, %.'
+    )
+    return (
+        f'\n**{caption}**\n\n'
+        + ''.join(f'| {" | ".join(row)} |\n' for row in rows)
+        + '\n'
+    )
 
 
 def render(text: str, paper: dict) -> str:
@@ -88,17 +94,22 @@ def render(text: str, paper: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--check', action='store_true',
-                        help='write nothing, fail if anything would change')
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing, fail if anything would change',
+    )
     args = parser.parse_args()
     paper = read_numbers()
     for document in DOCUMENTS:
         old = (ROOT / document).read_text()
         new = render(old, paper)
         if old != new and args.check:
-            raise InputError(f'the tables of {document} are not those of '
-                             'benchmarks/*.yml: run python '
-                             'tools/dev/render_tables.py')
+            raise InputError(
+                f'the tables of {document} are not those of '
+                'benchmarks/*.yml: run python '
+                'tools/dev/render_tables.py'
+            )
         if old != new:
             (ROOT / document).write_text(new)
 

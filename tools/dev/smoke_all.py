@@ -1,4 +1,5 @@
 """Run a few tiny iterations of every config, or of those that are named."""
+
 import subprocess
 import sys
 import tempfile
@@ -10,21 +11,35 @@ CONFIGS = Path('configs')
 
 def main() -> None:
     names = sys.argv[1:] or sorted(
-        str(path) for path in CONFIGS.rglob('*.py')
-        if '_base_' not in path.parts)
+        str(path) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
+    )
     failed = []
     for name in names:
         start = time.time()
         with tempfile.TemporaryDirectory() as work_dir:
             done = subprocess.run(
-                [sys.executable, '-W', 'ignore', 'tools/train.py', name,
-                 '--smoke', '--work-dir', work_dir],
-                capture_output=True, text=True)
-            ended = any((Path(work_dir) / f'{unit}_2.pth').is_file()
-                        for unit in ('epoch', 'iter'))
+                [
+                    sys.executable,
+                    '-W',
+                    'ignore',
+                    'tools/train.py',
+                    name,
+                    '--smoke',
+                    '--work-dir',
+                    work_dir,
+                ],
+                capture_output=True,
+                text=True,
+            )
+            ended = any(
+                (Path(work_dir) / f'{unit}_2.pth').is_file()
+                for unit in ('epoch', 'iter')
+            )
         good = done.returncode == 0 and ended
-        print(f"{'ok  ' if good else 'FAIL'} {time.time() - start:5.0f} s  "
-              f'{name}', flush=True)
+        print(
+            f'{"ok  " if good else "FAIL"} {time.time() - start:5.0f} s  {name}',
+            flush=True,
+        )
         if not good:
             failed.append(name)
             print(done.stderr[-2000:])

@@ -1,4 +1,5 @@
 """How well images of a class are found by one of it: mAP, on kept features."""
+
 from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.options import eval_parser
@@ -15,10 +16,14 @@ def main() -> None:
     if not main_process:
         return
     found = by_retrieval(ready.train, ready.test, ready.device)
-    report(args, 'retrieval', dict(ready.about, **found),
-           f"{args.model}: retrieval mAP {found['mean']:.2f} %, by "
-           f"{ready.about['images'][1]} queries among "
-           f"{ready.about['images'][0]} images")
+    report(
+        args,
+        'retrieval',
+        dict(ready.about, **found),
+        f'{args.model}: retrieval mAP {found["mean"]:.2f} %, by '
+        f'{ready.about["images"][1]} queries among '
+        f'{ready.about["images"][0]} images',
+    )
 
 
 if __name__ == '__main__':

@@ -6,7 +6,16 @@ from .report import Report
 from .voc import VOC_CLASSES, VOC_COUNTS, check_voc
 
 __all__ = [
-    'COCO_COUNTS', 'COCO_FOLDERS', 'Report', 'VOC_CLASSES', 'VOC_COUNTS',
-    'Wanted', 'check_categories', 'check_coco', 'check_content', 'check_voc',
-    'similar', 'unpack'
+    'COCO_COUNTS',
+    'COCO_FOLDERS',
+    'Report',
+    'VOC_CLASSES',
+    'VOC_COUNTS',
+    'Wanted',
+    'check_categories',
+    'check_coco',
+    'check_content',
+    'check_voc',
+    'similar',
+    'unpack',
 ]

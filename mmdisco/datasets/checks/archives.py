@@ -23,19 +23,22 @@ class Unpacked(NamedTuple):
         written: How many files were written.
         left_out: Names of those that are of no use here.
     """
+
     written: int
     left_out: List[str]
 
 
 class Member(NamedTuple):
     """A file in an archive."""
+
     name: str
     size: int
     open: Callable[[], Optional[BinaryIO]]
 
 
-def unpack(archive: Path, root: Path, inside: Optional[str] = None,
-           tops: Sequence[str] = ()) -> Unpacked:
+def unpack(
+    archive: Path, root: Path, inside: Optional[str] = None, tops: Sequence[str] = ()
+) -> Unpacked:
     """Unpack a tar or zip file, whose files go nowhere else.
 
     All that it lists is checked before the first file is written. Each file
@@ -65,16 +68,15 @@ def unpack(archive: Path, root: Path, inside: Optional[str] = None,
             members = _members(file)
             places = [_place(archive, m.name, inside, tops) for m in members]
             pairs = [(m, place) for m, place in zip(members, places) if place]
-            left_out = [m.name for m, place in zip(members, places)
-                        if not place]
+            left_out = [m.name for m, place in zip(members, places) if not place]
             if not pairs:
-                wanted = (f'{inside}/...' if inside else
-                          '/... or '.join(tops) + '/...')
+                wanted = f'{inside}/...' if inside else '/... or '.join(tops) + '/...'
                 raise InputError(
                     f"'{archive}' holds "
                     + (f"'{members[0].name}'" if members else 'no file')
                     + f', not {wanted}: it is another archive; nothing was '
-                    'unpacked')
+                    'unpacked'
+                )
             written = 0
             for member, place in with_bar(pairs, archive.name):
                 path = root / place
@@ -84,11 +86,11 @@ def unpack(archive: Path, root: Path, inside: Optional[str] = None,
                 written += 1
     except DAMAGED as error:
         reason = str(error).split(':\n')[0]  # one for each compression
-        raise InputError(f"'{archive}' is damaged or cut short ({reason}): "
-                         'download it again') from error
+        raise InputError(
+            f"'{archive}' is damaged or cut short ({reason}): download it again"
+        ) from error
     except OSError as error:
-        raise InputError(f"can't unpack '{archive}' into '{root}': "
-                         f'{error}') from error
+        raise InputError(f"can't unpack '{archive}' into '{root}': {error}") from error
     return Unpacked(written, left_out)
 
 
@@ -103,17 +105,21 @@ def _opened(archive: Path):
 def _members(file) -> List[Member]:
     """The files in an archive; links and devices are refused."""
     if isinstance(file, zipfile.ZipFile):
-        return [Member(m.filename, m.file_size, lambda m=m: file.open(m))
-                for m in file.infolist() if not m.is_dir()]
+        return [
+            Member(m.filename, m.file_size, lambda m=m: file.open(m))
+            for m in file.infolist()
+            if not m.is_dir()
+        ]
     members = file.getmembers()
     _check_end(file, members)
     members = [m for m in members if not m.isdir()]
     for member in members:
         if not member.isfile():
-            raise InputError(f"'{file.name}' holds '{member.name}', which is "
-                             'no plain file: nothing was unpacked')
-    return [Member(m.name, m.size, lambda m=m: file.extractfile(m))
-            for m in members]
+            raise InputError(
+                f"'{file.name}' holds '{member.name}', which is "
+                'no plain file: nothing was unpacked'
+            )
+    return [Member(m.name, m.size, lambda m=m: file.extractfile(m)) for m in members]
 
 
 def _check_end(file: tarfile.TarFile, members: list) -> None:
@@ -126,13 +132,15 @@ def _check_end(file: tarfile.TarFile, members: list) -> None:
         raise tarfile.ReadError('no end of the archive')
 
 
-def _place(archive: Path, name: str, inside: Optional[str],
-           tops: Sequence[str]) -> Optional[Path]:
+def _place(
+    archive: Path, name: str, inside: Optional[str], tops: Sequence[str]
+) -> Optional[Path]:
     """Where a file goes, below the root; None if it is left out."""
     parts = PurePosixPath(name.replace('\\', '/')).parts
     if not parts or parts[0] == '/' or '..' in parts or ':' in parts[0]:
-        raise InputError(f"'{archive}' holds '{name}', which leaves the "
-                         'folder: nothing was unpacked')
+        raise InputError(
+            f"'{archive}' holds '{name}', which leaves the folder: nothing was unpacked"
+        )
     if any(part in _MAC or part.startswith('._') for part in parts):
         return None
     if inside:

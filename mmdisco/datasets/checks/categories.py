@@ -3,9 +3,13 @@ from typing import Iterator, List, Optional, Sequence
 from .report import Report
 
 
-def check_categories(report: Report, path: str, categories: Sequence[dict],
-                     classes: Optional[Sequence[str]],
-                     others: str = 'notes') -> None:
+def check_categories(
+    report: Report,
+    path: str,
+    categories: Sequence[dict],
+    classes: Optional[Sequence[str]],
+    others: str = 'notes',
+) -> None:
     """Check that mmdet gives a file's objects the labels that are meant.
 
     mmdet numbers the categories as the file lists them, without those that
@@ -24,8 +28,7 @@ def check_categories(report: Report, path: str, categories: Sequence[dict],
     names = [category.get('name') for category in categories]
     for category, name in zip(categories, names):
         if not isinstance(name, str):
-            report.faults.append(
-                f"{path}: category {category['id']} has no name")
+            report.faults.append(f'{path}: category {category["id"]} has no name')
         elif names.count(name) > 1:
             report.faults.append(f"{path}: two categories are named '{name}'")
             break
@@ -34,7 +37,8 @@ def check_categories(report: Report, path: str, categories: Sequence[dict],
         report.warnings.append(
             f'{path}: the ids of its categories do not ascend: '
             'CocoMetric(classwise=True) prints the AP of a class beside '
-            "another one's name (detection_report.py does not)")
+            "another one's name (detection_report.py does not)"
+        )
     if classes is None or any(not isinstance(name, str) for name in names):
         return
     report.faults += _unlike(path, names, classes)
@@ -42,31 +46,36 @@ def check_categories(report: Report, path: str, categories: Sequence[dict],
     if left_out:
         getattr(report, others).append(
             f'{path}: objects of {len(left_out)} other categories are left '
-            'out: ' + _listed(left_out))
+            'out: ' + _listed(left_out)
+        )
 
 
-def _unlike(path: str, names: List[str],
-            classes: Sequence[str]) -> Iterator[str]:
+def _unlike(path: str, names: List[str], classes: Sequence[str]) -> Iterator[str]:
     missing = [name for name in classes if name not in names]
     for name in missing:
         alike = similar(name, names)
-        yield (f"{path} has no category '{name}'"
-               + (f", but '{alike}'" if alike else '')
-               + ': mmdet would shift the labels of those behind it')
+        yield (
+            f"{path} has no category '{name}'"
+            + (f", but '{alike}'" if alike else '')
+            + ': mmdet would shift the labels of those behind it'
+        )
     own = [name for name in names if name in classes]
     if not missing and own != list(classes):
-        at = next(i for i, pair in enumerate(zip(own, classes))
-                  if pair[0] != pair[1])
-        yield (f'{path} lists its categories in another order: '
-               f"'{own[at]}' is in place {at}, where the classes have "
-               f"'{classes[at]}'; mmdet labels them by their order in the "
-               'file')
+        at = next(i for i, pair in enumerate(zip(own, classes)) if pair[0] != pair[1])
+        yield (
+            f'{path} lists its categories in another order: '
+            f"'{own[at]}' is in place {at}, where the classes have "
+            f"'{classes[at]}'; mmdet labels them by their order in the "
+            'file'
+        )
 
 
 def similar(name: str, names: Sequence[str]) -> Optional[str]:
     """One of the names that differs by case, spaces or hyphens only."""
-    return next((other for other in names
-                 if other != name and _plain(other) == _plain(name)), None)
+    return next(
+        (other for other in names if other != name and _plain(other) == _plain(name)),
+        None,
+    )
 
 
 def _plain(name: str) -> str:

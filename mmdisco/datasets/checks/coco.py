@@ -20,14 +20,17 @@ class Wanted(NamedTuple):
             as train and val agree.
         masks: Whether of masks; None means if any object has one.
     """
+
     classes: Optional[Sequence[str]] = None
     masks: Optional[bool] = None
 
 
-def check_coco(root: Path,
-               counts: str = 'official',
-               images: bool = False,
-               wanted: Wanted = Wanted()) -> Report:
+def check_coco(
+    root: Path,
+    counts: str = 'official',
+    images: bool = False,
+    wanted: Wanted = Wanted(),
+) -> Report:
     """Check that COCO 2017 is there, whole, and can be evaluated on.
 
     Args:
@@ -42,20 +45,37 @@ def check_coco(root: Path,
         MissingFileError: If there is no such root.
     """
     if not root.is_dir():
-        raise MissingFileError(f"no folder '{root}': name COCO's with --root, "
-                               'or unpack its archives with --archives')
+        raise MissingFileError(
+            f"no folder '{root}': name COCO's with --root, "
+            'or unpack its archives with --archives'
+        )
     report = Report()
     before: Optional[List[dict]] = None  # the categories of train
     for split, official in COCO_COUNTS.items():
-        before = _check_split(report, root, split,
-                              official if counts == 'official' else None,
-                              images, wanted, before) or before
+        before = (
+            _check_split(
+                report,
+                root,
+                split,
+                official if counts == 'official' else None,
+                images,
+                wanted,
+                before,
+            )
+            or before
+        )
     return report
 
 
-def _check_split(report: Report, root: Path, split: str,
-                 official: Optional[int], images: bool, wanted: Wanted,
-                 trained: Optional[List[dict]]) -> Optional[List[dict]]:
+def _check_split(
+    report: Report,
+    root: Path,
+    split: str,
+    official: Optional[int],
+    images: bool,
+    wanted: Wanted,
+    trained: Optional[List[dict]],
+) -> Optional[List[dict]]:
     """Check a split; its categories, or None if they have a fault."""
     before = len(report.faults)
     folder = root / split
@@ -69,8 +89,7 @@ def _check_split(report: Report, root: Path, split: str,
     entries, objects = content['images'], content['annotations']
     if official:
         report.count(split, len(entries), official)
-    check_content(report, f"'{path}'", content, split == 'val2017',
-                  wanted.masks)
+    check_content(report, f"'{path}'", content, split == 'val2017', wanted.masks)
     categories = content['categories']
     named = all(isinstance(c, dict) and 'id' in c for c in categories)
     if named:
@@ -89,18 +108,30 @@ def _check_split(report: Report, root: Path, split: str,
         check_images(report, split, files, sizes, images)
     if len(report.faults) == before:
         classes = {o['category_id'] for o in objects}
-        report.good.append(f'{split}: {len(entries)} images, {len(objects)} '
-                           f'objects, {len(classes)} classes: good')
+        report.good.append(
+            f'{split}: {len(entries)} images, {len(objects)} '
+            f'objects, {len(classes)} classes: good'
+        )
     return categories if named else None
 
 
-def _check_classes(report: Report, path: str, categories: List[dict],
-                   wanted: Wanted, trained: Optional[List[dict]]) -> None:
+def _check_classes(
+    report: Report,
+    path: str,
+    categories: List[dict],
+    wanted: Wanted,
+    trained: Optional[List[dict]],
+) -> None:
     if wanted.classes is not None or trained is None:
         check_categories(report, path, categories, wanted.classes)
     else:  # whatever the classes will be, both files have to fit them
-        check_categories(report, path, categories, [
-            category.get('name') for category in trained], others='faults')
+        check_categories(
+            report,
+            path,
+            categories,
+            [category.get('name') for category in trained],
+            others='faults',
+        )
 
 
 def _content(path: Path, faults: List[str]) -> Optional[dict]:

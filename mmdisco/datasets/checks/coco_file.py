@@ -6,13 +6,18 @@ from .masks import left_out_polygons, mask_fault
 from .report import Report
 
 SLACK = 2  # pixels by which rounding may move a box out of its image
-_FEW = .05  # share of boxes that may leave their image and are not corners
+_FEW = 0.05  # share of boxes that may leave their image and are not corners
 _HINT = ": COCO's are left, top, width and height, not corners"
 _LARGEST = 1e10  # area beyond which pycocotools ignores an object
 
 
-def check_content(report: Report, path: str, content: dict,
-                  evaluated: bool, masks: Optional[bool] = None) -> None:
+def check_content(
+    report: Report,
+    path: str,
+    content: dict,
+    evaluated: bool,
+    masks: Optional[bool] = None,
+) -> None:
     """Check the images and objects of an annotation file of COCO's format.
 
     What ``CocoDataset`` drops or stops at when it trains, and what pycocotools
@@ -35,18 +40,18 @@ def check_content(report: Report, path: str, content: dict,
     if masks is None:
         masks = any(entry.get('segmentation') for entry in objects)
         if not masks:
-            report.notes.append(f'{path} has boxes alone: for detectors '
-                                'without masks')
+            report.notes.append(f'{path} has boxes alone: for detectors without masks')
     sizes = {}
     for entry in content['images']:
         size = entry.get('width'), entry.get('height')
         if not all(_finite(side) and side > 0 for side in size):
-            report.faults.append(f"{path}: image {entry['id']} has no size")
+            report.faults.append(f'{path}: image {entry["id"]} has no size')
             size = None
         elif masks and not all(isinstance(side, int) for side in size):
             report.faults.append(
-                f"{path}: image {entry['id']} has the size {size}: masks need "
-                'whole numbers')
+                f'{path}: image {entry["id"]} has the size {size}: masks need '
+                'whole numbers'
+            )
             size = None
         sizes[entry['id']] = size
     kept = {entry['id']: 0 for entry in content['categories']}
@@ -55,7 +60,7 @@ def check_content(report: Report, path: str, content: dict,
     for entry in objects:
         fault = _object(entry, sizes, kept, evaluated, masks, odd)
         if fault:
-            report.faults.append(f"{path}: annotation {entry['id']} {fault}")
+            report.faults.append(f'{path}: annotation {entry["id"]} {fault}')
         elif entry['category_id'] in there:
             there[entry['category_id']] += 1
     if not evaluated:
@@ -63,7 +68,9 @@ def check_content(report: Report, path: str, content: dict,
             f'{path}: none of the {there[number]} objects of category '
             f'{number} can be learned: mmdet leaves out those of no area, '
             'under a pixel wide or high, or of a crowd'
-            for number, count in kept.items() if there[number] and not count)
+            for number, count in kept.items()
+            if there[number] and not count
+        )
     _check_leaving(report, path, odd, len(objects))
     for (kind, text), count in odd.items():
         getattr(report, kind).append(f'{path}: {count} {text}')
@@ -71,14 +78,18 @@ def check_content(report: Report, path: str, content: dict,
 
 def _ids(content: dict, evaluated: bool) -> Iterator[str]:
     """Faults of entries without an id, with another one's, or an unfit one."""
-    for what, key in (('image', 'images'), ('annotation', 'annotations'),
-                      ('category', 'categories')):
+    for what, key in (
+        ('image', 'images'),
+        ('annotation', 'annotations'),
+        ('category', 'categories'),
+    ):
         seen = set()
         kinds = set()
         for position, entry in enumerate(content[key]):
             number = entry.get('id') if isinstance(entry, dict) else None
-            if (not isinstance(number, (int, float, str))
-                    or number != number):  # not a number
+            if (
+                not isinstance(number, (int, float, str)) or number != number
+            ):  # not a number
                 yield f'{what} at position {position} has no id'
                 continue
             if number in seen:
@@ -88,33 +99,37 @@ def _ids(content: dict, evaluated: bool) -> Iterator[str]:
             if not evaluated or what == 'image':
                 continue
             if what == 'annotation' and number == 0:
-                yield ('an annotation has the id 0, which pycocotools takes '
-                       'for no match: a detection of it would be a false one; '
-                       'count from 1')
+                yield (
+                    'an annotation has the id 0, which pycocotools takes '
+                    'for no match: a detection of it would be a false one; '
+                    'count from 1'
+                )
             elif isinstance(number, str) or (
-                    what == 'category' and not isinstance(number, int)):
-                yield (f'{what} {number!r} has an id that is not a whole '
-                       'number, at which the evaluation would stop')
+                what == 'category' and not isinstance(number, int)
+            ):
+                yield (
+                    f'{what} {number!r} has an id that is not a whole '
+                    'number, at which the evaluation would stop'
+                )
                 break  # as those that follow
         if len(kinds) > 1:
             yield f'the ids of {key} are both numbers and texts'
 
 
-def _object(entry: dict, sizes: dict, kept: dict, evaluated: bool,
-            masks: bool, odd: Counter) -> Optional[str]:
+def _object(
+    entry: dict, sizes: dict, kept: dict, evaluated: bool, masks: bool, odd: Counter
+) -> Optional[str]:
     """The first fault of an object.
 
     One that mmdet learns from is counted in ``kept``, by category; what is no
     fault of one object in ``odd``, by kind and text.
     """
     image, category = entry.get('image_id'), entry.get('category_id')
-    for what, number, known in (('image', image, sizes),
-                                ('category', category, kept)):
+    for what, number, known in (('image', image, sizes), ('category', category, kept)):
         if not isinstance(number, (int, float, str)) or number not in known:
             return f'is of {what} {number}, which the file does not list'
     box, area = entry.get('bbox'), entry.get('area')
-    if not (isinstance(box, list) and len(box) == 4 and all(
-            map(_finite, box))):
+    if not (isinstance(box, list) and len(box) == 4 and all(map(_finite, box))):
         return f'has the box {box}, not four numbers'
     if not _finite(area):
         return 'has no area'
@@ -122,16 +137,20 @@ def _object(entry: dict, sizes: dict, kept: dict, evaluated: bool,
     if crowd not in (0, 1) and (crowd is not None or evaluated):
         return f'has iscrowd {crowd!r}, not 0 or 1: pycocotools needs it'
     x, y, width, height = box
-    if min(width, height) < 0 or evaluated and not (
-            crowd or min(width, height) > 0):
-        return (f'has the box {_text(box)}: of no width or height, it can '
-                'not be found')
+    if min(width, height) < 0 or evaluated and not (crowd or min(width, height) > 0):
+        return f'has the box {_text(box)}: of no width or height, it can not be found'
     size = sizes[image]
-    if size and not (-SLACK <= x and x + width <= size[0] + SLACK
-                     and -SLACK <= y and y + height <= size[1] + SLACK):
-        if _inside(box, size) < .5:
-            return (f'has the box {_text(box)}, of which more than half '
-                    f'leaves the image of {size[0]:g}x{size[1]:g}{_HINT}')
+    if size and not (
+        -SLACK <= x
+        and x + width <= size[0] + SLACK
+        and -SLACK <= y
+        and y + height <= size[1] + SLACK
+    ):
+        if _inside(box, size) < 0.5:
+            return (
+                f'has the box {_text(box)}, of which more than half '
+                f'leaves the image of {size[0]:g}x{size[1]:g}{_HINT}'
+            )
         odd['leaving', 'in all'] += 1
         if x < width <= size[0] and y < height <= size[1]:
             odd['leaving', 'fit as corners'] += 1
@@ -145,24 +164,36 @@ def _object(entry: dict, sizes: dict, kept: dict, evaluated: bool,
         if fault:
             return fault
         if left_out_polygons(mask):
-            odd['notes', 'objects have a polygon of under three points, '
-                'which mmdet leaves out'] += 1
+            odd[
+                'notes',
+                'objects have a polygon of under three points, which mmdet leaves out',
+            ] += 1
     if entry.get('ignore') and not crowd:
         if evaluated:
-            return (f"has ignore {entry['ignore']}, which pycocotools "
-                    'overwrites by iscrowd: write iscrowd 1, or leave it out')
+            return (
+                f'has ignore {entry["ignore"]}, which pycocotools '
+                'overwrites by iscrowd: write iscrowd 1, or leave it out'
+            )
         odd['notes', 'objects have ignore, mmdet leaves them out'] += 1
     elif area <= 0 and min(width, height) >= 1:
-        odd['warnings', 'objects have the area 0, but a box: mmdet leaves '
-            'them out of training, and the evaluation calls them small'] += 1
+        odd[
+            'warnings',
+            'objects have the area 0, but a box: mmdet leaves '
+            'them out of training, and the evaluation calls them small',
+        ] += 1
     elif area <= 0 or min(width, height) < 1:
-        odd['notes', 'objects are under a pixel wide, high or large; mmdet '
-            'leaves them out'] += 1
+        odd[
+            'notes',
+            'objects are under a pixel wide, high or large; mmdet leaves them out',
+        ] += 1
     elif not crowd:
         kept[category] += 1
     if area > (width + 1) * (height + 1):
-        odd['warnings', 'objects have a larger area than their box: the AP of '
-            'small, medium and large ones is not what it says'] += 1
+        odd[
+            'warnings',
+            'objects have a larger area than their box: the AP of '
+            'small, medium and large ones is not what it says',
+        ] += 1
     return None
 
 
@@ -170,23 +201,27 @@ def _inside(box: list, size: tuple) -> float:
     """Share of a box that is inside its image."""
     return math.prod(
         max(min(start + side, end) - max(start, 0), 0) / max(side, 1e-9)
-        for start, side, end in zip(box[:2], box[2:], size))
+        for start, side, end in zip(box[:2], box[2:], size)
+    )
 
 
-def _check_leaving(report: Report, path: str, odd: Counter,
-                   objects: int) -> None:
+def _check_leaving(report: Report, path: str, odd: Counter, objects: int) -> None:
     """A few boxes leave their image in many a set; many do as corners."""
     leaving = odd.pop(('leaving', 'in all'), 0)
     corners = odd.pop(('leaving', 'fit as corners'), 0)
     if not leaving:
         return
-    text = (f'{path}: {leaving} of {objects} boxes leave their image by more '
-            f'than {SLACK} pixels')
+    text = (
+        f'{path}: {leaving} of {objects} boxes leave their image by more '
+        f'than {SLACK} pixels'
+    )
     if corners == leaving and leaving > _FEW * objects:
         report.faults.append(text + _HINT)
     else:
-        report.warnings.append(f'{text}: training cuts them off, and the '
-                               'evaluation measures them as they are')
+        report.warnings.append(
+            f'{text}: training cuts them off, and the '
+            'evaluation measures them as they are'
+        )
 
 
 def _text(box: list) -> str:

@@ -9,8 +9,7 @@ from rich.progress import track
 def with_bar(items: Sequence, told: str) -> Iterable:
     """The items; on a terminal a bar tells how many have been taken."""
     err = Console(stderr=True)
-    return track(items, told, console=err, transient=True,
-                 disable=not err.is_terminal)
+    return track(items, told, console=err, transient=True, disable=not err.is_terminal)
 
 
 def names_in(folder: Path) -> Optional[Set[str]]:
@@ -24,4 +23,3 @@ def names_in(folder: Path) -> Optional[Set[str]]:
             return {entry.name for entry in entries}
     except OSError:
         return None
-

@@ -19,8 +19,13 @@ _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 Size = Tuple[Optional[float], Optional[float]]
 
 
-def check_images(report: Report, split: str, files: Sequence[Path],
-                 sizes: Sequence[Size], whole: bool) -> None:
+def check_images(
+    report: Report,
+    split: str,
+    files: Sequence[Path],
+    sizes: Sequence[Size],
+    whole: bool,
+) -> None:
     """Check that images can be read, and are of the size they should be.
 
     mmcv reads them by OpenCV, which turns them as their EXIF says; boxes have
@@ -43,8 +48,11 @@ def check_images(report: Report, split: str, files: Sequence[Path],
         warnings.simplefilter('ignore')  # of Pillow, of odd metadata
         with ThreadPoolExecutor(2 * available_cores()) as pool:
             found = pool.map(read, *zip(*pairs)) if pairs else []
-            faults: List[str] = [line for line, _ in zip(
-                found, with_bar(pairs, f'{split}: images')) if line]
+            faults: List[str] = [
+                line
+                for line, _ in zip(found, with_bar(pairs, f'{split}: images'))
+                if line
+            ]
     report.faults += faults
 
 
@@ -56,8 +64,10 @@ def _fault(path: Path, size: Size, whole: bool) -> Optional[str]:
             if whole:
                 image.load()
         if not cv2.haveImageReader(str(path)):
-            return (f"'{path}' is a {image.format}, which mmcv's OpenCV can't "
-                    'read: save it as JPEG or PNG')
+            return (
+                f"'{path}' is a {image.format}, which mmcv's OpenCV can't "
+                'read: save it as JPEG or PNG'
+            )
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         pixels = cv2.imread(str(path))  # it may know what Pillow doesn't
         if pixels is None:
@@ -69,10 +79,13 @@ def _fault(path: Path, size: Size, whole: bool) -> Optional[str]:
         found = found[::-1]
     if None not in size and tuple(size) != tuple(found):
         width, height = size
-        exif = ', turned as its EXIF says, as mmcv does' if (
-            turned in _SIDEWAYS) else ''
-        return (f"'{path}' is of {found[0]}x{found[1]} pixels{exif}, its "
-                f'annotation of {width:g}x{height:g}')
+        exif = (
+            ', turned as its EXIF says, as mmcv does' if (turned in _SIDEWAYS) else ''
+        )
+        return (
+            f"'{path}' is of {found[0]}x{found[1]} pixels{exif}, its "
+            f'annotation of {width:g}x{height:g}'
+        )
     return None
 
 

@@ -34,28 +34,27 @@ def _polygons(mask: list) -> Optional[str]:
         return 'has a polygon with a number that is not finite'
     # pycocotools takes the first one's length for the kind of all
     if lengths[0] < 5 or min(lengths) < 4:
-        return (f'has a polygon of {min(lengths)} numbers: it needs three '
-                'points or more')
+        return f'has a polygon of {min(lengths)} numbers: it needs three points or more'
     if all(n < 6 or n % 2 for n in lengths):
-        return ('has no polygon of three points or more, each an x and a y')
+        return 'has no polygon of three points or more, each an x and a y'
     return None
 
 
 def _run_lengths(mask: dict, width: int, height: int) -> Optional[str]:
     size, counts = mask.get('size'), mask.get('counts')
     if size != [height, width]:
-        return (f'has a mask of the size {size}, in an image of '
-                f'{[height, width]} (height, width)')
+        return (
+            f'has a mask of the size {size}, in an image of '
+            f'{[height, width]} (height, width)'
+        )
     if isinstance(counts, str):
         runs = _decoded(counts)
     else:
         runs = counts if isinstance(counts, list) else None
-    if runs is None or not all(
-            isinstance(run, int) and run >= 0 for run in runs):
+    if runs is None or not all(isinstance(run, int) and run >= 0 for run in runs):
         return 'has run lengths that are not counts of pixels'
     if sum(runs) != width * height:
-        return (f'has run lengths of {sum(runs)} pixels, in an image of '
-                f'{width * height}')
+        return f'has run lengths of {sum(runs)} pixels, in an image of {width * height}'
     return None
 
 
@@ -85,4 +84,3 @@ def _numbers(text: str) -> Iterator[int]:
             value, shift = 0, 0
     if shift:
         raise ValueError
-

@@ -14,6 +14,7 @@ class Report:
         warnings (list[str]): What may not be meant.
         faults (list[str]): What training or evaluation would fail of.
     """
+
     good: List[str] = field(default_factory=list)
     notes: List[str] = field(default_factory=list)
     warnings: List[str] = field(default_factory=list)
@@ -21,9 +22,12 @@ class Report:
 
     def lines(self) -> List[str]:
         """All of it, with the first faults only."""
-        found = [*self.good, *(f'note: {note}' for note in self.notes),
-                 *(f'warning: {warning}' for warning in self.warnings),
-                 *(f'fault: {fault}' for fault in self.faults[:MOST])]
+        found = [
+            *self.good,
+            *(f'note: {note}' for note in self.notes),
+            *(f'warning: {warning}' for warning in self.warnings),
+            *(f'fault: {fault}' for fault in self.faults[:MOST]),
+        ]
         if len(self.faults) > MOST:
             found.append(f'and {len(self.faults) - MOST} more faults')
         return found
@@ -31,5 +35,7 @@ class Report:
     def count(self, what: str, found: int, expected: int) -> None:
         """Warn of a number of images that is not the official one."""
         if found != expected:
-            self.warnings.append(f'{what}: {found} images, the official set '
-                                 f'has {expected} (--counts any for your own)')
+            self.warnings.append(
+                f'{what}: {found} images, the official set '
+                f'has {expected} (--counts any for your own)'
+            )

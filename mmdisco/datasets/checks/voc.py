@@ -10,18 +10,41 @@ from .files import names_in, with_bar
 from .headers import Size, check_images, size_of
 from .report import Report
 
-VOC_COUNTS = {('VOC2007', 'trainval'): 5011, ('VOC2007', 'test'): 4952,
-              ('VOC2012', 'trainval'): 11540}
-VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car',
-               'cat', 'chair', 'cow', 'diningtable', 'dog', 'horse',
-               'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train',
-               'tvmonitor')
+VOC_COUNTS = {
+    ('VOC2007', 'trainval'): 5011,
+    ('VOC2007', 'test'): 4952,
+    ('VOC2012', 'trainval'): 11540,
+}
+VOC_CLASSES = (
+    'aeroplane',
+    'bicycle',
+    'bird',
+    'boat',
+    'bottle',
+    'bus',
+    'car',
+    'cat',
+    'chair',
+    'cow',
+    'diningtable',
+    'dog',
+    'horse',
+    'motorbike',
+    'person',
+    'pottedplant',
+    'sheep',
+    'sofa',
+    'train',
+    'tvmonitor',
+)
 
 
-def check_voc(root: Path,
-              counts: str = 'official',
-              classes: Sequence[str] = VOC_CLASSES,
-              images: bool = False) -> Report:
+def check_voc(
+    root: Path,
+    counts: str = 'official',
+    classes: Sequence[str] = VOC_CLASSES,
+    images: bool = False,
+) -> Report:
     """Check that VOC 07+12 is there, whole, and can be evaluated on.
 
     Args:
@@ -37,29 +60,42 @@ def check_voc(root: Path,
         MissingFileError: If there is no such root.
     """
     if not root.is_dir():
-        raise MissingFileError(f"no folder '{root}': name VOC's with --root, "
-                               'or unpack its archives with --archives')
+        raise MissingFileError(
+            f"no folder '{root}': name VOC's with --root, "
+            'or unpack its archives with --archives'
+        )
     report = Report()
     lists = {}
     for (year, split), official in VOC_COUNTS.items():
         lists[year, split] = _check_split(
-            report, root / year, split, official
-            if counts == 'official' else None, classes, images)
+            report,
+            root / year,
+            split,
+            official if counts == 'official' else None,
+            classes,
+            images,
+        )
     both = {*lists['VOC2007', 'trainval']} & {*lists['VOC2007', 'test']}
     if both:
-        report.warnings.append(f'VOC2007: {len(both)} images are in trainval '
-                               'and in test: they are tested on what they '
-                               f'were learned from, e.g. {min(both)}')
+        report.warnings.append(
+            f'VOC2007: {len(both)} images are in trainval '
+            'and in test: they are tested on what they '
+            f'were learned from, e.g. {min(both)}'
+        )
     return report
 
 
-def _check_split(report: Report, folder: Path, split: str,
-                 official: Optional[int], classes: Sequence[str],
-                 images: bool) -> List[str]:
+def _check_split(
+    report: Report,
+    folder: Path,
+    split: str,
+    official: Optional[int],
+    classes: Sequence[str],
+    images: bool,
+) -> List[str]:
     """Check a split; the names of its images."""
     before = len(report.faults)
-    here = {part: names_in(folder / part)
-            for part in ('JPEGImages', 'Annotations')}
+    here = {part: names_in(folder / part) for part in ('JPEGImages', 'Annotations')}
     for part, names in here.items():
         if names is None:
             line = f"no folder '{folder / part}'"
@@ -71,8 +107,11 @@ def _check_split(report: Report, folder: Path, split: str,
     except (OSError, UnicodeDecodeError):
         report.faults.append(f"no list of images '{path}'")
         return []
-    ids = [line.rstrip('\r') for line in text.removesuffix('\n').split('\n')
-           ] if text else []
+    ids = (
+        [line.rstrip('\r') for line in text.removesuffix('\n').split('\n')]
+        if text
+        else []
+    )
     what = f'{folder.name} {split}'
     if not ids:
         report.faults.append(f"'{path}' lists no image")
@@ -88,16 +127,18 @@ def _check_split(report: Report, folder: Path, split: str,
     for line, name in enumerate(with_bar(ids, what), 1):
         image, xml = f'{name}.jpg', f'{name}.xml'
         if xml not in here['Annotations'] and _not_alone(name):
-            report.faults.append(f"'{path}': line {line} is {name!r}: mmdet "
-                                 'wants the name of an image, and no more')
+            report.faults.append(
+                f"'{path}': line {line} is {name!r}: mmdet "
+                'wants the name of an image, and no more'
+            )
             continue
         size: Size = (None, None)
         if xml not in here['Annotations']:
-            report.faults.append(
-                f"no annotation '{folder / 'Annotations' / xml}'")
+            report.faults.append(f"no annotation '{folder / 'Annotations' / xml}'")
         else:
-            entry = _Annotation(folder / 'Annotations' / xml,
-                                folder / 'JPEGImages' / image)
+            entry = _Annotation(
+                folder / 'Annotations' / xml, folder / 'JPEGImages' / image
+            )
             report.faults += entry.faults(classes, found, odd)
             size = entry.size
         if image in here['JPEGImages']:
@@ -109,8 +150,10 @@ def _check_split(report: Report, folder: Path, split: str,
     for (kind, text), count in odd.items():
         getattr(report, kind).append(f'{what}: {count} {text}')
     if len(report.faults) == before:
-        report.good.append(f'{what}: {len(ids)} images, {len(found)} objects, '
-                           f'{len({*found})} classes: good')
+        report.good.append(
+            f'{what}: {len(ids)} images, {len(found)} objects, '
+            f'{len({*found})} classes: good'
+        )
     return ids
 
 
@@ -127,8 +170,9 @@ class _Annotation:
         self.image = image
         self.size: Size = (None, None)
 
-    def faults(self, classes: Sequence[str], found: List[str],
-               odd: Counter) -> Iterator[str]:
+    def faults(
+        self, classes: Sequence[str], found: List[str], odd: Counter
+    ) -> Iterator[str]:
         """What mmdet stops at or leaves out.
 
         The classes of its objects go to ``found``, what is not a fault to
@@ -142,10 +186,10 @@ class _Annotation:
         if root.find('size') is None:  # mmdet then asks the image
             size = size_of(self.image)
         else:
-            size = tuple(_number(root, f'size/{key}')
-                         for key in ('width', 'height'))
-            texts = [root.findtext(f'size/{key}', '').strip()
-                     for key in ('width', 'height')]
+            size = tuple(_number(root, f'size/{key}') for key in ('width', 'height'))
+            texts = [
+                root.findtext(f'size/{key}', '').strip() for key in ('width', 'height')
+            ]
             if not all(text.isdecimal() and int(text) for text in texts):
                 yield f"'{self.path}' has no size of the image"
                 return
@@ -156,26 +200,30 @@ class _Annotation:
                 yield f"'{self.path}': object {number} {fault}"
 
 
-def _object(entry: ET.Element, classes: Sequence[str], size: Size,
-            odd: Counter) -> Iterator[str]:
+def _object(
+    entry: ET.Element, classes: Sequence[str], size: Size, odd: Counter
+) -> Iterator[str]:
     name = entry.findtext('name')
     if name not in classes:
         alike = similar(name or '', classes)
         yield f"is of an unknown class '{name}'" + (
-            f": did you mean '{alike}'?" if alike else '')
+            f": did you mean '{alike}'?" if alike else ''
+        )
     difficult = entry.findtext('difficult', '0').strip()
     if difficult not in ('0', '1'):
         yield f"has difficult '{difficult}', not 0 or 1"
-    box = [_number(entry, f'bndbox/{key}')
-           for key in ('xmin', 'ymin', 'xmax', 'ymax')]
+    box = [_number(entry, f'bndbox/{key}') for key in ('xmin', 'ymin', 'xmax', 'ymax')]
     width, height = (side or math.inf for side in size)
     # not a number compares as False
     if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         text = ' '.join(f'{x:g}' for x in box)
         yield f'has the box {text} in an image of {width:g}x{height:g}'
     elif min(box[:2]) < 1:
-        odd['warnings', "objects begin at 0, where VOC's boxes count from 1: "
-            'mmdet subtracts 1, and theirs are a pixel off'] += 1
+        odd[
+            'warnings',
+            "objects begin at 0, where VOC's boxes count from 1: "
+            'mmdet subtracts 1, and theirs are a pixel off',
+        ] += 1
 
 
 def _number(element: ET.Element, path: str) -> float:

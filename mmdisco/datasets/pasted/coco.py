@@ -9,8 +9,9 @@ from .scene import Scenes
 from .voc import QUALITY
 
 
-def write_coco(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
-               names: Sequence[str]) -> Dict[str, list]:
+def write_coco(
+    folder: Path, scenes: Dict[str, Tuple[Scenes, int]], names: Sequence[str]
+) -> Dict[str, list]:
     """Write images and annotations as COCO 2017 has them.
 
     Args:
@@ -32,25 +33,34 @@ def write_coco(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
             scene = of_split[number - 1]
             labels[split].append(scene.labels)
             file = f'{number:012}.jpg'
-            Image.fromarray(scene.image).save(folder / year / file,
-                                              quality=QUALITY)
+            Image.fromarray(scene.image).save(folder / year / file, quality=QUALITY)
             height, width = scene.image.shape[:2]
-            images.append(dict(license=1, file_name=file, height=height,
-                               width=width, id=number))
-            for label, mask, box in zip(scene.labels, scene.masks,
-                                        scene.boxes()):
+            images.append(
+                dict(license=1, file_name=file, height=height, width=width, id=number)
+            )
+            for label, mask, box in zip(scene.labels, scene.masks, scene.boxes()):
                 left, top, right, bottom = box
-                annotations.append(dict(
-                    segmentation=run_lengths(mask), area=int(mask.sum()),
-                    iscrowd=0, image_id=number,
-                    bbox=[left, top, right - left + 1, bottom - top + 1],
-                    category_id=label + 1, id=len(annotations) + 1))
+                annotations.append(
+                    dict(
+                        segmentation=run_lengths(mask),
+                        area=int(mask.sum()),
+                        iscrowd=0,
+                        image_id=number,
+                        bbox=[left, top, right - left + 1, bottom - top + 1],
+                        category_id=label + 1,
+                        id=len(annotations) + 1,
+                    )
+                )
         content = dict(
             info=dict(description='Garments of Fashion-MNIST in photographs'),
             licenses=[dict(id=1, name='see set.json', url='')],
-            images=images, annotations=annotations,
-            categories=[dict(supercategory='object', id=i, name=name)
-                        for i, name in enumerate(names, 1)])
+            images=images,
+            annotations=annotations,
+            categories=[
+                dict(supercategory='object', id=i, name=name)
+                for i, name in enumerate(names, 1)
+            ],
+        )
         path = folder / 'annotations' / f'instances_{year}.json'
         path.write_text(json.dumps(content))
     return labels

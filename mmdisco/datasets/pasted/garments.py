@@ -6,8 +6,18 @@ from PIL import Image
 
 from ..idx_images import IDXImages
 
-FASHION_NAMES = ('t-shirt', 'trouser', 'pullover', 'dress', 'coat', 'sandal',
-                 'shirt', 'sneaker', 'bag', 'ankle boot')
+FASHION_NAMES = (
+    't-shirt',
+    'trouser',
+    'pullover',
+    'dress',
+    'coat',
+    'sandal',
+    'shirt',
+    'sneaker',
+    'bag',
+    'ankle boot',
+)
 THRESHOLD = 25  # of 255: brighter pixels are the garment's
 
 
@@ -30,8 +40,9 @@ class Garments:
     def __len__(self) -> int:
         return len(self.images)
 
-    def upscaled(self, index: int, side: int,
-                 flip: bool) -> Tuple[np.ndarray, np.ndarray]:
+    def upscaled(
+        self, index: int, side: int, flip: bool
+    ) -> Tuple[np.ndarray, np.ndarray]:
         """A garment, cut out and enlarged.
 
         Args:
@@ -43,17 +54,17 @@ class Garments:
             tuple[np.ndarray, np.ndarray]: Grey values, uint8, and mask, bool,
             both [H, W]. The mask touches all four sides.
         """
-        image = self.images[index][:, ::-1 if flip else 1]
+        image = self.images[index][:, :: -1 if flip else 1]
         image = _tight(image, image > THRESHOLD)[0]
         scale = side / max(image.shape)
         height, width = (max(1, round(n * scale)) for n in image.shape)
-        grey = np.array(Image.fromarray(image).resize(
-            (width, height), Image.Resampling.BILINEAR))  # [H, W]
+        grey = np.array(
+            Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        )  # [H, W]
         return _tight(grey, grey > THRESHOLD)
 
 
-def _tight(image: np.ndarray,
-           mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _tight(image: np.ndarray, mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Image and mask without the margin around the mask."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))

@@ -22,20 +22,23 @@ WRITERS = dict(voc=write_voc, coco=write_coco)
 class Made(NamedTuple):
     """What a split of a set holds: number of images, and of the objects of
     each class."""
+
     split: str
     images: int
     objects: List[int]
 
 
-def make_set(out: Path,
-             kind: str,
-             train: int,
-             test: int,
-             objects: Path,
-             size: int = 128,
-             seed: int = 0,
-             names: Sequence[str] = FASHION_NAMES,
-             photos: str = 'skimage') -> List[Made]:
+def make_set(
+    out: Path,
+    kind: str,
+    train: int,
+    test: int,
+    objects: Path,
+    size: int = 128,
+    seed: int = 0,
+    names: Sequence[str] = FASHION_NAMES,
+    photos: str = 'skimage',
+) -> List[Made]:
     """Make a small detection set: garments pasted into real photographs.
 
     Neither a garment nor a photograph of the training images is in a test
@@ -67,55 +70,87 @@ def make_set(out: Path,
     counts = dict(train=train, test=test)
     sources = {split: photographs(split, photos) for split in counts}
     scenes = {
-        split: (Scenes(Garments(objects, split), sources[split], size,
-                       (seed, number)), count)
-        for number, (split, count) in enumerate(counts.items())}
+        split: (
+            Scenes(Garments(objects, split), sources[split], size, (seed, number)),
+            count,
+        )
+        for number, (split, count) in enumerate(counts.items())
+    }
     half = out.with_name(f'{out.name}.{uuid4().hex}.half')
     try:
         half.mkdir(parents=True)
         labels = WRITERS[kind](half, scenes, names)
         about = dict(
-            kind=kind, train=train, test=test, size=size, seed=seed,
-            names=[*names], photos=photos, objects=dict(
-                folder=str(objects),
-                sha256=_digests(objects.glob('*-idx?-ubyte*'))),
+            kind=kind,
+            train=train,
+            test=test,
+            size=size,
+            seed=seed,
+            names=[*names],
+            photos=photos,
+            objects=dict(
+                folder=str(objects), sha256=_digests(objects.glob('*-idx?-ubyte*'))
+            ),
             photographs={k: _digests(v) for k, v in sources.items()},
-            versions=dict(mmdisco=__version__, **{
-                name: version(name) for name in ('numpy', 'pillow')}))
+            versions=dict(
+                mmdisco=__version__,
+                **{name: version(name) for name in ('numpy', 'pillow')},
+            ),
+        )
         (half / 'set.json').write_text(json.dumps(about, indent=1) + '\n')
         half.replace(out)
     except OSError as error:
         raise InputError(f"'{out}' can't be written: {error}") from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
-    return [Made(split, len(found), np.bincount(
-        np.concatenate(found), minlength=len(names)).tolist())
-        for split, found in labels.items()]
+    return [
+        Made(
+            split,
+            len(found),
+            np.bincount(np.concatenate(found), minlength=len(names)).tolist(),
+        )
+        for split, found in labels.items()
+    ]
 
 
-def _check(out: Path, kind: str, train: int, test: int, size: int, seed: int,
-           names: Sequence[str], photos: str) -> None:
+def _check(
+    out: Path,
+    kind: str,
+    train: int,
+    test: int,
+    size: int,
+    seed: int,
+    names: Sequence[str],
+    photos: str,
+) -> None:
     if kind not in WRITERS:
         raise InputError(f"kind is 'voc' or 'coco', not '{kind}'")
     if photos not in ('skimage', 'sklearn'):
         raise InputError(f"photos are 'skimage' or 'sklearn', not '{photos}'")
     least = 2 if kind == 'voc' else 1  # one for each year
     if train < least or test < 1:
-        raise InputError(f'{train} training and {test} test images: {kind} '
-                         f'needs at least {least} and 1')
+        raise InputError(
+            f'{train} training and {test} test images: {kind} '
+            f'needs at least {least} and 1'
+        )
     if not 32 <= size <= 512:
-        raise InputError(f'size {size}: images of 32 to 512 pixels are made '
-                         'of objects of 28')
+        raise InputError(
+            f'size {size}: images of 32 to 512 pixels are made of objects of 28'
+        )
     if seed < 0:
         raise InputError(f'seed {seed}: it is at least 0')
     if len(names) < len(FASHION_NAMES) or len({*names}) < len(names):
-        raise InputError(f'{len(names)} names: there are ten classes, of '
-                         'different names')
+        raise InputError(
+            f'{len(names)} names: there are ten classes, of different names'
+        )
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"'{out}' holds something already: delete it, or "
-                         'name another folder')
+        raise InputError(
+            f"'{out}' holds something already: delete it, or name another folder"
+        )
 
 
 def _digests(paths) -> dict:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(paths)}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(paths)
+    }

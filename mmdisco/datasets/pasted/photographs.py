@@ -7,9 +7,15 @@ from mmdisco.errors import MissingFileError
 # Those of scikit-image's that are of colour and inside its package; of the
 # stereo pair only one, for the two show the same.
 SKIMAGE = dict(
-    train=('astronaut.png', 'chelsea.png', 'motorcycle_left.png', 'ihc.png',
-           'hubble_deep_field.jpg'),
-    test=('coffee.png', 'rocket.jpg', 'retina.jpg'))
+    train=(
+        'astronaut.png',
+        'chelsea.png',
+        'motorcycle_left.png',
+        'ihc.png',
+        'hubble_deep_field.jpg',
+    ),
+    test=('coffee.png', 'rocket.jpg', 'retina.jpg'),
+)
 SKLEARN = dict(train=('china.jpg',), test=('flower.jpg',))
 
 
@@ -25,24 +31,24 @@ def photographs(split: str, source: str = 'skimage') -> List[Path]:
     Raises:
         MissingFileError: If the package or a photograph is not there.
     """
-    found = _inside('scikit-learn', 'sklearn', 'datasets/images',
-                    SKLEARN[split])
+    found = _inside('scikit-learn', 'sklearn', 'datasets/images', SKLEARN[split])
     if source == 'skimage':
         found = _inside('scikit-image', source, 'data', SKIMAGE[split]) + found
     return found
 
 
-def _inside(package: str, module: str, folder: str,
-            names: tuple) -> List[Path]:
+def _inside(package: str, module: str, folder: str, names: tuple) -> List[Path]:
     spec = find_spec(module)
     if spec is None:
         raise MissingFileError(
             f'{package} is not installed, whose photographs are the '
             f"backgrounds: pip install {package}, or take photos 'sklearn' "
-            'for two of scikit-learn')
+            'for two of scikit-learn'
+        )
     paths = [Path(spec.origin).parent / folder / name for name in names]
     for path in paths:
         if not path.is_file():
-            raise MissingFileError(f"no photograph '{path}': install another "
-                                   f'version of {package}')
+            raise MissingFileError(
+                f"no photograph '{path}': install another version of {package}"
+            )
     return paths

@@ -9,7 +9,7 @@ from .garments import Garments
 
 MOST = 4  # objects in an image
 SIDES = (24 / 128, 64 / 128)  # of an object's longer side, in image sides
-OVERLAP = .1  # of the smaller of two boxes
+OVERLAP = 0.1  # of the smaller of two boxes
 TRIES = 20  # to find room for an object, before it is left out
 
 
@@ -23,6 +23,7 @@ class Scene(NamedTuple):
         garments (list[int]): Which image of its split each object is.
         photograph (str): File name of the background.
     """
+
     image: np.ndarray
     labels: List[int]
     masks: List[np.ndarray]
@@ -35,8 +36,9 @@ class Scene(NamedTuple):
         found = []
         for mask in self.masks:
             rows, columns = (np.flatnonzero(mask.any(a)) for a in (1, 0))
-            found.append((int(columns[0]), int(rows[0]), int(columns[-1]),
-                          int(rows[-1])))
+            found.append(
+                (int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1]))
+            )
         return found
 
 
@@ -54,11 +56,11 @@ class Scenes:
             tells the splits apart.
     """
 
-    def __init__(self, garments: Garments, photos: Sequence[Path], size: int,
-                 key: Sequence[int]) -> None:
+    def __init__(
+        self, garments: Garments, photos: Sequence[Path], size: int, key: Sequence[int]
+    ) -> None:
         self.garments = garments
-        self.photos = [(path.name, to_rgb(Image.open(path)))
-                       for path in photos]
+        self.photos = [(path.name, to_rgb(Image.open(path))) for path in photos]
         self.size = size
         self.key = key
 
@@ -72,9 +74,10 @@ class Scenes:
             garment = int(rng.integers(len(self.garments)))
             side = round(rng.uniform(*SIDES) * self.size)
             grey, mask = self.garments.upscaled(
-                garment, side, rng.random() < .5)  # [H, W]
+                garment, side, rng.random() < 0.5
+            )  # [H, W]
             # a colour of its own, or grey would tell the objects
-            colour = rng.uniform(.3, 1, 3)
+            colour = rng.uniform(0.3, 1, 3)
             box = self._room(rng, mask.shape, boxes)
             if box is None:
                 continue
@@ -85,20 +88,24 @@ class Scenes:
             boxes.append(box)
             labels.append(int(self.garments.labels[garment]))
             chosen.append(garment)
-        return Scene(image, labels, [owner == i for i in range(len(boxes))],
-                     chosen, name)
+        return Scene(
+            image, labels, [owner == i for i in range(len(boxes))], chosen, name
+        )
 
-    def _background(self, rng: np.random.Generator,
-                    photo: Image.Image) -> np.ndarray:
+    def _background(self, rng: np.random.Generator, photo: Image.Image) -> np.ndarray:
         """A random square of a photograph, mirrored or not, [S, S, 3]."""
-        side = round(min(photo.size) * rng.uniform(.4, 1))
+        side = round(min(photo.size) * rng.uniform(0.4, 1))
         left, top = (int(rng.integers(n - side + 1)) for n in photo.size)
-        crop = photo.resize((self.size, self.size), Image.Resampling.BILINEAR,
-                            (left, top, left + side, top + side))
-        return np.array(crop)[:, ::-1 if rng.random() < .5 else 1].copy()
+        crop = photo.resize(
+            (self.size, self.size),
+            Image.Resampling.BILINEAR,
+            (left, top, left + side, top + side),
+        )
+        return np.array(crop)[:, :: -1 if rng.random() < 0.5 else 1].copy()
 
-    def _room(self, rng: np.random.Generator, shape: Tuple[int, int],
-              taken: List[tuple]) -> Tuple[int, int, int, int]:
+    def _room(
+        self, rng: np.random.Generator, shape: Tuple[int, int], taken: List[tuple]
+    ) -> Tuple[int, int, int, int]:
         """A box of this shape, clear of the others, or None."""
         height, width = shape
         for _ in range(TRIES):
@@ -111,6 +118,5 @@ class Scenes:
 
 def _shared(a: tuple, b: tuple) -> float:
     """Common area of two boxes, in parts of the smaller one's."""
-    width, height = (max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i]))
-                     for i in (0, 1))
+    width, height = (max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
     return width * height / min((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))

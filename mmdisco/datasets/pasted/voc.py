@@ -9,8 +9,9 @@ from .scene import Scene, Scenes
 QUALITY = 90  # of JPEG
 
 
-def write_voc(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
-              names: Sequence[str]) -> Dict[str, list]:
+def write_voc(
+    folder: Path, scenes: Dict[str, Tuple[Scenes, int]], names: Sequence[str]
+) -> Dict[str, list]:
     """Write images in the folders of VOC's devkit.
 
     The training images take turns between 2007's and 2012's trainval. Their
@@ -25,8 +26,11 @@ def write_voc(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
     Returns:
         dict: Labels of the objects of each image, by split.
     """
-    lists = {('VOC2007', 'trainval'): [], ('VOC2007', 'test'): [],
-             ('VOC2012', 'trainval'): []}
+    lists = {
+        ('VOC2007', 'trainval'): [],
+        ('VOC2007', 'test'): [],
+        ('VOC2012', 'trainval'): [],
+    }
     labels = {split: [] for split in scenes}
     for year in ('VOC2007', 'VOC2012'):
         for part in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
@@ -43,7 +47,8 @@ def write_voc(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
             labels[split].append(scene.labels)
             lists[year, 'test' if split == 'test' else 'trainval'].append(name)
             Image.fromarray(scene.image).save(
-                folder / year / 'JPEGImages' / f'{name}.jpg', quality=QUALITY)
+                folder / year / 'JPEGImages' / f'{name}.jpg', quality=QUALITY
+            )
             tree = _annotation(year, f'{name}.jpg', scene, names)
             tree.write(folder / year / 'Annotations' / f'{name}.xml')
     for (year, split), ids in lists.items():
@@ -52,23 +57,28 @@ def write_voc(folder: Path, scenes: Dict[str, Tuple[Scenes, int]],
     return labels
 
 
-def _annotation(year: str, file: str, scene: Scene,
-                names: Sequence[str]) -> ET.ElementTree:
+def _annotation(
+    year: str, file: str, scene: Scene, names: Sequence[str]
+) -> ET.ElementTree:
     """The devkit's XML; its corners count from 1 and are both inside."""
     root = ET.Element('annotation')
     _add(root, folder=year, filename=file)
-    _add(ET.SubElement(root, 'source'), database='mmdisco pasted',
-         annotation=year, image='mmdisco')
+    _add(
+        ET.SubElement(root, 'source'),
+        database='mmdisco pasted',
+        annotation=year,
+        image='mmdisco',
+    )
     height, width, depth = scene.image.shape
     _add(ET.SubElement(root, 'size'), width=width, height=height, depth=depth)
     _add(root, segmented=0)
     for label, box in zip(scene.labels, scene.boxes()):
         entry = ET.SubElement(root, 'object')
-        _add(entry, name=names[label], pose='Unspecified', truncated=0,
-             difficult=0)
+        _add(entry, name=names[label], pose='Unspecified', truncated=0, difficult=0)
         corners = zip(('xmin', 'ymin', 'xmax', 'ymax'), box)
-        _add(ET.SubElement(entry, 'bndbox'),
-             **{key: value + 1 for key, value in corners})
+        _add(
+            ET.SubElement(entry, 'bndbox'), **{key: value + 1 for key, value in corners}
+        )
     ET.indent(root, '\t')
     return ET.ElementTree(root)
 

@@ -5,6 +5,11 @@ from .photometric_views import PhotometricViews
 from .view_recipe import ViewParams, ViewRecipe, build_recipes
 
 __all__ = [
-    'LoadCrops', 'LoadPhoto', 'PhotometricViews', 'ViewParams', 'ViewRecipe',
-    'build_recipes', 'pil_gaussian_kernel'
+    'LoadCrops',
+    'LoadPhoto',
+    'PhotometricViews',
+    'ViewParams',
+    'ViewRecipe',
+    'build_recipes',
+    'pil_gaussian_kernel',
 ]

@@ -18,12 +18,15 @@ def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
     Returns:
         np.ndarray: Kernels [N, K], K odd, each of sum 1, float32.
     """
-    variance = np.asarray(sigma, np.float64)[:, None]**2 / 3  # of one box
-    whole = np.floor(np.sqrt(12 * variance + 1) / 2 - .5)  # [N, 1]
+    variance = np.asarray(sigma, np.float64)[:, None] ** 2 / 3  # of one box
+    whole = np.floor(np.sqrt(12 * variance + 1) / 2 - 0.5)  # [N, 1]
     # the outermost two weights are less than 1, as the variance demands
-    rest = (2 * whole + 1) * (variance - whole * (whole + 1) / 3) / (
-        2 * ((whole + 1)**2 - variance))
-    reach = math.floor(math.sqrt(4 * max_sigma**2 + 1) / 2 - .5) + 1
+    rest = (
+        (2 * whole + 1)
+        * (variance - whole * (whole + 1) / 3)
+        / (2 * ((whole + 1) ** 2 - variance))
+    )
+    reach = math.floor(math.sqrt(4 * max_sigma**2 + 1) / 2 - 0.5) + 1
     offset = np.abs(np.arange(-reach, reach + 1))
     box = np.clip(whole + 1 + rest - offset, 0, 1) / (2 * (whole + rest) + 1)
     kernel = [np.convolve(np.convolve(row, row), row) for row in box]

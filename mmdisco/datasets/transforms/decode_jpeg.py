@@ -11,8 +11,7 @@ FLAGS = {
 END = b'\xff\xd9'  # the marker that ends every JPEG file
 
 
-def decode_jpeg(content: bytes, header: Image.Image,
-                divisor: int = 1) -> np.ndarray:
+def decode_jpeg(content: bytes, header: Image.Image, divisor: int = 1) -> np.ndarray:
     """Decode an upright colour JPEG file.
 
     OpenCV's decoder gives PIL's pixels in three quarters of the time, but
@@ -35,7 +34,8 @@ def decode_jpeg(content: bytes, header: Image.Image,
     if content.endswith(END):
         pixels = cv2.imdecode(
             np.frombuffer(content, np.uint8),
-            FLAGS[divisor] | cv2.IMREAD_IGNORE_ORIENTATION)
+            FLAGS[divisor] | cv2.IMREAD_IGNORE_ORIENTATION,
+        )
     if pixels is not None:
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, pixels)
     if divisor > 1:

@@ -46,22 +46,28 @@ class LoadCrops(BaseTransform):
             the whole file.
     """
 
-    def __init__(self,
-                 size: int = 224,
-                 num_views: int = 2,
-                 scale: Tuple[float, float] = (.2, 1.),
-                 ratio: Tuple[float, float] = (3 / 4, 4 / 3),
-                 scaled_decoding: bool = True,
-                 background: Tuple[int, int, int] = WHITE,
-                 backend_args: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        size: int = 224,
+        num_views: int = 2,
+        scale: Tuple[float, float] = (0.2, 1.0),
+        ratio: Tuple[float, float] = (3 / 4, 4 / 3),
+        scaled_decoding: bool = True,
+        background: Tuple[int, int, int] = WHITE,
+        backend_args: Optional[dict] = None,
+    ) -> None:
         if size < 1 or num_views < 1:
-            raise InputError(f'size={size}, num_views={num_views}: positive '
-                             'numbers expected')
-        for name, (low, high), top in (('scale', scale, 1),
-                                       ('ratio', ratio, float('inf'))):
+            raise InputError(
+                f'size={size}, num_views={num_views}: positive numbers expected'
+            )
+        for name, (low, high), top in (
+            ('scale', scale, 1),
+            ('ratio', ratio, float('inf')),
+        ):
             if not 0 < low <= high <= top:
-                raise InputError(f'{name}={(low, high)}: 0 < low <= high <= '
-                                 f'{top} expected')
+                raise InputError(
+                    f'{name}={(low, high)}: 0 < low <= high <= {top} expected'
+                )
         self.size = size
         self.num_views = num_views
         self.scale = list(scale)
@@ -79,11 +85,13 @@ class LoadCrops(BaseTransform):
         Returns:
             dict: With ``img``, the list of crops.
         """
-        content = fileio.get(
-            results['img_path'], backend_args=self.backend_args)
+        content = fileio.get(results['img_path'], backend_args=self.backend_args)
         image = Image.open(io.BytesIO(content))
-        plain = (image.format == 'JPEG' and image.mode == 'RGB'
-                 and image.getexif().get(ORIENTATION, 1) == 1)
+        plain = (
+            image.format == 'JPEG'
+            and image.mode == 'RGB'
+            and image.getexif().get(ORIENTATION, 1) == 1
+        )
         if not plain:
             image = to_rgb(image, self.background)
             pixels = np.array(image)
@@ -107,22 +115,31 @@ class LoadCrops(BaseTransform):
     def _divisor(self, boxes: Sequence[Tuple[int, int, int, int]]) -> int:
         """The largest of JPEG's divisors that no crop suffers from."""
         smallest = min(min(height, width) for _, _, height, width in boxes)
-        return max((d for d in (2, 4, 8) if self.scaled_decoding
-                    and smallest >= d * self.size), default=1)
+        return max(
+            (
+                d
+                for d in (2, 4, 8)
+                if self.scaled_decoding and smallest >= d * self.size
+            ),
+            default=1,
+        )
 
-    def _cut(self, pixels: np.ndarray, top: float, left: float,
-             height: float, width: float) -> torch.Tensor:
+    def _cut(
+        self, pixels: np.ndarray, top: float, left: float, height: float, width: float
+    ) -> torch.Tensor:
         """Of a box of whole pixels."""
         top, left, height, width = map(int, (top, left, height, width))
-        crop = torch.from_numpy(pixels[top:top + height, left:left + width])
-        crop = F.resize(crop.permute(2, 0, 1), [self.size, self.size],
-                        antialias=True)
+        crop = torch.from_numpy(pixels[top : top + height, left : left + width])
+        crop = F.resize(crop.permute(2, 0, 1), [self.size, self.size], antialias=True)
         return crop.contiguous()  # a copy, if there was nothing to resize
 
-    def _cut_between_pixels(self, pixels: np.ndarray, top: float, left: float,
-                            height: float, width: float) -> torch.Tensor:
+    def _cut_between_pixels(
+        self, pixels: np.ndarray, top: float, left: float, height: float, width: float
+    ) -> torch.Tensor:
         """Of any box, by PIL, which takes longer than torch."""
         crop = Image.fromarray(pixels).resize(
-            (self.size, self.size), Image.Resampling.BILINEAR,
-            box=(left, top, left + width, top + height))
+            (self.size, self.size),
+            Image.Resampling.BILINEAR,
+            box=(left, top, left + width, top + height),
+        )
         return F.pil_to_tensor(crop)

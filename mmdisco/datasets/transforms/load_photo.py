@@ -29,9 +29,11 @@ class LoadPhoto(BaseTransform):
             Pillow raises if it can't read the whole file.
     """
 
-    def __init__(self,
-                 background: Tuple[int, int, int] = WHITE,
-                 backend_args: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        background: Tuple[int, int, int] = WHITE,
+        backend_args: Optional[dict] = None,
+    ) -> None:
         self.background = tuple(background)
         self.backend_args = backend_args
 
@@ -44,8 +46,7 @@ class LoadPhoto(BaseTransform):
         Returns:
             dict: With ``img``.
         """
-        content = fileio.get(
-            results['img_path'], backend_args=self.backend_args)
+        content = fileio.get(results['img_path'], backend_args=self.backend_args)
         with Image.open(io.BytesIO(content)) as image:
             pixels = np.array(to_rgb(image, self.background))  # [H, W, 3]
         results['img'] = pixels[..., ::-1]
@@ -55,8 +56,10 @@ class LoadPhoto(BaseTransform):
 
 def is_mmcvs_loader(step: dict) -> bool:
     """Whether a pipeline's step loads by mmcv, as configs did before."""
-    return (step.get('type') == 'LoadImageFromFile'
-            and step.get('imdecode_backend') == 'pillow')
+    return (
+        step.get('type') == 'LoadImageFromFile'
+        and step.get('imdecode_backend') == 'pillow'
+    )
 
 
 def other_loader(pipeline: Sequence[dict]) -> str:
@@ -68,10 +71,13 @@ def other_loader(pipeline: Sequence[dict]) -> str:
     Returns:
         str: One line; '' if there is nothing to say.
     """
-    if not any(isinstance(step, dict)
-               and step.get('type') == 'LoadImageFromFile'
-               for step in pipeline):
+    if not any(
+        isinstance(step, dict) and step.get('type') == 'LoadImageFromFile'
+        for step in pipeline
+    ):
         return ''
-    return ('LoadImageFromFile gives other pixels than evaluation for images '
-            'with transparency or more than 8 bits: if there are any, load '
-            "with dict(type='LoadPhoto')")
+    return (
+        'LoadImageFromFile gives other pixels than evaluation for images '
+        'with transparency or more than 8 bits: if there are any, load '
+        "with dict(type='LoadPhoto')"
+    )

@@ -9,8 +9,12 @@ from . import uint8_ops as ops
 from .blur_kernel import pil_gaussian_kernel
 from .view_recipe import ViewParams, build_recipes
 
-PARTS = (ops.adjust_brightness, ops.adjust_contrast, ops.adjust_saturation,
-         ops.adjust_hue)
+PARTS = (
+    ops.adjust_brightness,
+    ops.adjust_contrast,
+    ops.adjust_saturation,
+    ops.adjust_hue,
+)
 
 
 @TRANSFORMS.register_module()
@@ -31,9 +35,7 @@ class PhotometricViews(BaseTransform):
         InputError: If a recipe can't be used.
     """
 
-    def __init__(self,
-                 num_views: int = 2,
-                 views: Sequence[dict] = (dict(), )) -> None:
+    def __init__(self, num_views: int = 2, views: Sequence[dict] = (dict(),)) -> None:
         self.recipes = build_recipes(views, num_views)
 
     def transform(self, results: dict) -> dict:
@@ -50,11 +52,11 @@ class PhotometricViews(BaseTransform):
         """
         crops = results['img']
         if len(crops) != len(self.recipes):
-            raise InputError(f'{len(crops)} crops of an image for '
-                             f'num_views={len(self.recipes)}')
+            raise InputError(
+                f'{len(crops)} crops of an image for num_views={len(self.recipes)}'
+            )
         results['img'] = [
-            augment(np.ascontiguousarray(crop.permute(1, 2, 0).numpy()),
-                    recipe.draw(1))
+            augment(np.ascontiguousarray(crop.permute(1, 2, 0).numpy()), recipe.draw(1))
             for crop, recipe in zip(crops, self.recipes)
         ]  # [H, W, 3] each
         return results

@@ -22,6 +22,7 @@ class ViewParams:
         solarize (torch.Tensor): Who is solarised, bool [N].
         flip (torch.Tensor): Who is mirrored, bool [N].
     """
+
     jitter: torch.Tensor
     order: torch.Tensor
     factors: torch.Tensor
@@ -56,31 +57,39 @@ class ViewRecipe:
     Raises:
         InputError: If a value is out of its range.
     """
-    brightness: float = .4
-    contrast: float = .4
-    saturation: float = .4
-    hue: float = .1
-    jitter_prob: float = .8
-    gray_prob: float = .2
-    blur_prob: float = .5
-    sigma: Tuple[float, float] = (.1, 2.)
-    solarize_prob: float = 0.
-    flip_prob: float = .5
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    jitter_prob: float = 0.8
+    gray_prob: float = 0.2
+    blur_prob: float = 0.5
+    sigma: Tuple[float, float] = (0.1, 2.0)
+    solarize_prob: float = 0.0
+    flip_prob: float = 0.5
 
     def __post_init__(self) -> None:
         low, high = self.sigma
         if not 0 < low <= high:
             raise InputError(f'sigma={self.sigma}: 0 < low <= high expected')
         for name, top in dict(
-                brightness=float('inf'), contrast=float('inf'),
-                saturation=float('inf'), hue=.5, jitter_prob=1, gray_prob=1,
-                blur_prob=1, solarize_prob=1, flip_prob=1).items():
+            brightness=float('inf'),
+            contrast=float('inf'),
+            saturation=float('inf'),
+            hue=0.5,
+            jitter_prob=1,
+            gray_prob=1,
+            blur_prob=1,
+            solarize_prob=1,
+            flip_prob=1,
+        ).items():
             if not 0 <= getattr(self, name) <= top:
-                raise InputError(f'{name}={getattr(self, name)}: a number '
-                                 f'from 0 to {top} expected')
+                raise InputError(
+                    f'{name}={getattr(self, name)}: a number from 0 to {top} expected'
+                )
 
-    def draw(self, num: int,
-             generator: Optional[torch.Generator] = None) -> ViewParams:
+    def draw(self, num: int, generator: Optional[torch.Generator] = None) -> ViewParams:
         """Draw the parameters of some views.
 
         Args:
@@ -92,19 +101,40 @@ class ViewRecipe:
         """
         # one call: for a single view, calls cost more than numbers
         u = torch.rand(14, num, generator=generator)  # [14, N]
-        low, high = torch.tensor([
-            (max(0, 1 - self.brightness), 1 + self.brightness),
-            (max(0, 1 - self.contrast), 1 + self.contrast),
-            (max(0, 1 - self.saturation), 1 + self.saturation),
-            (-self.hue, self.hue), self.sigma]).T[..., None]  # [5, 1] each
+        low, high = torch.tensor(
+            [
+                (max(0, 1 - self.brightness), 1 + self.brightness),
+                (max(0, 1 - self.contrast), 1 + self.contrast),
+                (max(0, 1 - self.saturation), 1 + self.saturation),
+                (-self.hue, self.hue),
+                self.sigma,
+            ]
+        ).T[..., None]  # [5, 1] each
         values = low + (high - low) * u[:5]  # [5, N]
-        events = u[5:10] < torch.tensor([[
-            self.jitter_prob, self.gray_prob, self.blur_prob,
-            self.solarize_prob, self.flip_prob]]).T  # [5, N]
+        events = (
+            u[5:10]
+            < torch.tensor(
+                [
+                    [
+                        self.jitter_prob,
+                        self.gray_prob,
+                        self.blur_prob,
+                        self.solarize_prob,
+                        self.flip_prob,
+                    ]
+                ]
+            ).T
+        )  # [5, N]
         return ViewParams(
-            jitter=events[0], gray=events[1], blur=events[2],
-            solarize=events[3], flip=events[4], factors=values[:4].T,
-            sigma=values[4], order=u[10:].argsort(0).T)
+            jitter=events[0],
+            gray=events[1],
+            blur=events[2],
+            solarize=events[3],
+            flip=events[4],
+            factors=values[:4].T,
+            sigma=values[4],
+            order=u[10:].argsort(0).T,
+        )
 
 
 def build_recipes(views: Sequence[dict], num_views: int) -> List[ViewRecipe]:
@@ -125,8 +155,9 @@ def build_recipes(views: Sequence[dict], num_views: int) -> List[ViewRecipe]:
     known = {field.name for field in fields(ViewRecipe)}
     unknown = sorted({name for view in views for name in view} - known)
     if unknown:
-        raise InputError(f'views: unknown {", ".join(unknown)}; known are '
-                         f'{", ".join(sorted(known))}')
+        raise InputError(
+            f'views: unknown {", ".join(unknown)}; known are {", ".join(sorted(known))}'
+        )
     if len(views) not in (1, num_views):
         raise InputError(f'views: {len(views)} recipes for {num_views} views')
     recipes = [ViewRecipe(**view) for view in views]

@@ -5,6 +5,10 @@ from .settings import measure_by_coco
 from .text import markdown
 
 __all__ = [
-    'Tested', 'draw_detections', 'markdown', 'measure_by_coco', 'run_test',
-    'scores_of'
+    'Tested',
+    'draw_detections',
+    'markdown',
+    'measure_by_coco',
+    'run_test',
+    'scores_of',
 ]

@@ -14,9 +14,13 @@ from mmengine.dataset import BaseDataset
 COLOURS = colormaps['tab10'].colors
 
 
-def draw_detections(dataset: BaseDataset, chosen: Sequence[int],
-                    samples: Sequence[DetDataSample], score_thr: float,
-                    path: Path) -> None:
+def draw_detections(
+    dataset: BaseDataset,
+    chosen: Sequence[int],
+    samples: Sequence[DetDataSample],
+    score_thr: float,
+    path: Path,
+) -> None:
     """Draw images with their ground truth, and beside it the detections.
 
     Objects that are ignored, as VOC's difficult ones, have dashed boxes.
@@ -39,17 +43,28 @@ def draw_detections(dataset: BaseDataset, chosen: Sequence[int],
         found = sample.pred_instances
         with_masks = 'masks' in found
         info = dict(dataset.get_data_info(index), ori_shape=sample.ori_shape)
-        truth = LoadAnnotations(
-            with_bbox=True, with_mask=with_masks)(info)
-        _draw(left, f'{sample.img_id}: ground truth', image,
-              truth['gt_bboxes'].numpy(), truth['gt_bboxes_labels'],
-              dataset.metainfo['classes'],
-              masks=truth['gt_masks'].masks if with_masks else None,
-              ignored=truth['gt_ignore_flags'])
+        truth = LoadAnnotations(with_bbox=True, with_mask=with_masks)(info)
+        _draw(
+            left,
+            f'{sample.img_id}: ground truth',
+            image,
+            truth['gt_bboxes'].numpy(),
+            truth['gt_bboxes_labels'],
+            dataset.metainfo['classes'],
+            masks=truth['gt_masks'].masks if with_masks else None,
+            ignored=truth['gt_ignore_flags'],
+        )
         found = found[found.scores >= score_thr].numpy()
-        _draw(right, f'detections, score from {score_thr:g}', image,
-              found.bboxes, found.labels, dataset.metainfo['classes'],
-              masks=found.masks if with_masks else None, scores=found.scores)
+        _draw(
+            right,
+            f'detections, score from {score_thr:g}',
+            image,
+            found.bboxes,
+            found.labels,
+            dataset.metainfo['classes'],
+            masks=found.masks if with_masks else None,
+            scores=found.scores,
+        )
     figure.savefig(path, dpi=110)
 
 
@@ -61,11 +76,17 @@ def _as_loaded(dataset: BaseDataset, path: str) -> np.ndarray:
     return load(dict(img_path=path))['img'][..., ::-1].astype(np.uint8)
 
 
-def _draw(axis: Axes, title: str, image: np.ndarray, boxes: np.ndarray,
-          labels: np.ndarray, classes: Sequence[str],
-          masks: Optional[np.ndarray] = None,
-          scores: Optional[np.ndarray] = None,
-          ignored: Optional[np.ndarray] = None) -> None:
+def _draw(
+    axis: Axes,
+    title: str,
+    image: np.ndarray,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    masks: Optional[np.ndarray] = None,
+    scores: Optional[np.ndarray] = None,
+    ignored: Optional[np.ndarray] = None,
+) -> None:
     """Boxes of [N, 4], masks of [N, H, W]."""
     height, width = image.shape[:2]
     corners = (0, width, height, 0)  # of the image, as the boxes count them
@@ -74,15 +95,30 @@ def _draw(axis: Axes, title: str, image: np.ndarray, boxes: np.ndarray,
     for i, (x1, y1, x2, y2) in enumerate(boxes):
         colour = COLOURS[labels[i] % len(COLOURS)]
         dashed = ignored is not None and ignored[i]
-        axis.add_patch(Rectangle(
-            (x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour,
-            linewidth=1.6, linestyle='--' if dashed else '-'))
+        axis.add_patch(
+            Rectangle(
+                (x1, y1),
+                x2 - x1,
+                y2 - y1,
+                fill=False,
+                edgecolor=colour,
+                linewidth=1.6,
+                linestyle='--' if dashed else '-',
+            )
+        )
         text = classes[labels[i]]
         text += f' {scores[i]:.2f}' if scores is not None else ''
-        axis.text(x1, y1, text, fontsize=7, color='white', va='bottom',
-                  clip_on=True, bbox=dict(
-                      facecolor=colour, edgecolor='none', pad=1))
+        axis.text(
+            x1,
+            y1,
+            text,
+            fontsize=7,
+            color='white',
+            va='bottom',
+            clip_on=True,
+            bbox=dict(facecolor=colour, edgecolor='none', pad=1),
+        )
         if masks is not None:
             cover = np.zeros((*masks[i].shape, 4))  # [H, W, RGBA]
-            cover[masks[i] > 0] = (*colour, .5)
+            cover[masks[i] > 0] = (*colour, 0.5)
             axis.imshow(cover, extent=corners)

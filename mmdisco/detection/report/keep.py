@@ -15,9 +15,18 @@ class KeepDetections(Hook):
         self.img_ids = img_ids
         self.samples: Dict[object, DetDataSample] = {}
 
-    def after_test_iter(self, runner, batch_idx: int,
-                        data_batch: Optional[dict] = None,
-                        outputs: Optional[Sequence] = None) -> None:
+    def after_test_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[Sequence] = None,
+    ) -> None:
         """Take from a batch's outputs those that are wanted."""
-        self.samples.update({sample.img_id: sample.cpu() for sample in outputs
-                             if sample.img_id in self.img_ids})
+        self.samples.update(
+            {
+                sample.img_id: sample.cpu()
+                for sample in outputs
+                if sample.img_id in self.img_ids
+            }
+        )

@@ -14,6 +14,7 @@ from .keep import KeepDetections
 
 class Tested(NamedTuple):
     """What a test gave."""
+
     metrics: Dict[str, float]
     dataset: BaseDataset
     chosen: List[int]  # indices of images, evenly spaced over the set
@@ -40,8 +41,9 @@ def run_test(cfg: Config, checkpoint: str, num: int) -> Tested:
         line = str(error).strip().split('\n')[-1]
         raise MissingFileError(
             'a file of the test set is missing: '
-            f"{line.removeprefix('FileNotFoundError: ')}: put it there, or "
-            'name its folder: --cfg-options data_root=FOLDER') from error
+            f'{line.removeprefix("FileNotFoundError: ")}: put it there, or '
+            'name its folder: --cfg-options data_root=FOLDER'
+        ) from error
 
 
 def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
@@ -57,8 +59,7 @@ def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]
     keep = KeepDetections(ids)
     runner.register_hook(keep)
-    if not any(isinstance(hook, DetectionDataCheckHook)
-               for hook in runner.hooks):
+    if not any(isinstance(hook, DetectionDataCheckHook) for hook in runner.hooks):
         runner.register_hook(DetectionDataCheckHook())
     metrics = runner.test()
     return Tested(metrics, dataset, chosen, [keep.samples[i] for i in ids])

@@ -22,19 +22,28 @@ def scores_of(metrics: Dict[str, float], classes: Sequence[str]) -> dict:
     """
     report = {}
     for kind in ('bbox', 'segm'):
-        own = {key.split('/', 1)[1]: value for key, value in metrics.items()
-               if key.startswith(f'{kind}/')}
+        own = {
+            key.split('/', 1)[1]: value
+            for key, value in metrics.items()
+            if key.startswith(f'{kind}/')
+        }
         if own:
-            report[kind] = {name: _number(own[f'{kind}_{item}'])
-                            for item, name in ITEMS.items()}
+            report[kind] = {
+                name: _number(own[f'{kind}_{item}']) for item, name in ITEMS.items()
+            }
             report[kind]['per_class'] = {
-                name: _number(own[f'{name}_precision']) for name in classes}
+                name: _number(own[f'{name}_precision']) for name in classes
+            }
     if not report:
-        raise InputError('the detector found nothing in any image: is the '
-                         'checkpoint of a trained detector?')
+        raise InputError(
+            'the detector found nothing in any image: is the '
+            'checkpoint of a trained detector?'
+        )
     report['other'] = {
         key: None if math.isnan(value) else float(value)
-        for key, value in metrics.items() if key.split('/')[0] not in report}
+        for key, value in metrics.items()
+        if key.split('/')[0] not in report
+    }
     return report
 
 

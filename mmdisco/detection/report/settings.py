@@ -10,10 +10,16 @@ from mmdisco.errors import InputError
 # default of 100, 300 and 1000 boxes; with COCO's 1, 10 and 100 the places of
 # 1000 hold the recall of 100.
 ITEMS = {
-    'mAP': 'AP', 'mAP_50': 'AP50', 'mAP_75': 'AP75', 'mAP_s': 'AP_small',
-    'mAP_m': 'AP_medium', 'mAP_l': 'AP_large', 'AR@1000': 'AR',
-    'AR_s@1000': 'AR_small', 'AR_m@1000': 'AR_medium',
-    'AR_l@1000': 'AR_large'
+    'mAP': 'AP',
+    'mAP_50': 'AP50',
+    'mAP_75': 'AP75',
+    'mAP_s': 'AP_small',
+    'mAP_m': 'AP_medium',
+    'mAP_l': 'AP_large',
+    'AR@1000': 'AR',
+    'AR_s@1000': 'AR_small',
+    'AR_m@1000': 'AR_medium',
+    'AR_l@1000': 'AR_large',
 }
 
 
@@ -33,27 +39,40 @@ def measure_by_coco(cfg: Config) -> None:
         InputError: If it has no test set or that is not of a detector.
     """
     if cfg.get('test_dataloader') is None:
-        raise InputError('the config has no test_dataloader: name the config '
-                         'of a detector')
-    packs = [step for step in dicts_in(cfg.test_dataloader.dataset)
-             if _name(step) == 'PackDetInputs']
+        raise InputError(
+            'the config has no test_dataloader: name the config of a detector'
+        )
+    packs = [
+        step
+        for step in dicts_in(cfg.test_dataloader.dataset)
+        if _name(step) == 'PackDetInputs'
+    ]
     if not packs:
-        raise InputError('the test pipeline has no PackDetInputs: name the '
-                         'config of a detector')
+        raise InputError(
+            'the test pipeline has no PackDetInputs: name the config of a detector'
+        )
     for pack in packs:
         keys = pack.get('meta_keys', PackDetInputs().meta_keys)
-        pack['meta_keys'] = tuple(dict.fromkeys(
-            [*keys, 'img_id', 'img_path', 'ori_shape', 'instances']))
+        pack['meta_keys'] = tuple(
+            dict.fromkeys([*keys, 'img_id', 'img_path', 'ori_shape', 'instances'])
+        )
     metrics = _list(cfg.get('test_evaluator'))
-    own = [metric for metric in metrics
-           if _name(metric) in ('CocoMetric', 'ClassAPMetric')]
+    own = [
+        metric for metric in metrics if _name(metric) in ('CocoMetric', 'ClassAPMetric')
+    ]
     kinds = [k for m in own for k in _list(m.get('metric', 'bbox'))]
     cfg.test_evaluator = [m for m in metrics if m not in own] + [
-        dict(type='mmdet.ClassAPMetric', metric=kind, classwise=True,
-             prefix=kind,
-             ann_file=next((m.get('ann_file') for m in own), None),
-             proposal_nums=(1, 10, 100), metric_items=list(ITEMS))
-        for kind in ('bbox', 'segm') if kind == 'bbox' or kind in kinds
+        dict(
+            type='mmdet.ClassAPMetric',
+            metric=kind,
+            classwise=True,
+            prefix=kind,
+            ann_file=next((m.get('ann_file') for m in own), None),
+            proposal_nums=(1, 10, 100),
+            metric_items=list(ITEMS),
+        )
+        for kind in ('bbox', 'segm')
+        if kind == 'bbox' or kind in kinds
     ]
 
 

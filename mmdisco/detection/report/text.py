@@ -15,28 +15,48 @@ def markdown(report: dict) -> str:
         report (dict): Of :func:`scores_of`, with ``config``,
             ``checkpoint``, ``num_images`` and ``picture``, which may be None.
     """
-    lines = [f"# {report['config']}", '',
-             f"{report['checkpoint']}, {report['num_images']} images", '',
-             NOTE, '']
+    lines = [
+        f'# {report["config"]}',
+        '',
+        f'{report["checkpoint"]}, {report["num_images"]} images',
+        '',
+        NOTE,
+        '',
+    ]
     for kind in (kind for kind in TITLES if kind in report):
         scores = report[kind]
         overall = ['AP', 'AP50', 'AP75', 'AR']
-        lines += [f'## {TITLES[kind]}', '',
-                  *_table(overall, [[_cell(scores[n]) for n in overall]]), '',
-                  *_table(['size', 'AP', 'AR'],
-                          [[size, _cell(scores[f'AP_{size}']),
-                            _cell(scores[f'AR_{size}'])] for size in SIZES]),
-                  '',
-                  *_table(['class', 'AP'],
-                          [[name, _cell(value)] for name, value
-                           in scores['per_class'].items()]), '']
+        lines += [
+            f'## {TITLES[kind]}',
+            '',
+            *_table(overall, [[_cell(scores[n]) for n in overall]]),
+            '',
+            *_table(
+                ['size', 'AP', 'AR'],
+                [
+                    [size, _cell(scores[f'AP_{size}']), _cell(scores[f'AR_{size}'])]
+                    for size in SIZES
+                ],
+            ),
+            '',
+            *_table(
+                ['class', 'AP'],
+                [[name, _cell(value)] for name, value in scores['per_class'].items()],
+            ),
+            '',
+        ]
     if report['other']:
-        lines += ["## The config's other metrics", '',
-                  *_table(['metric', 'value'],
-                          [[name, _cell(value)] for name, value
-                           in report['other'].items()]), '']
+        lines += [
+            "## The config's other metrics",
+            '',
+            *_table(
+                ['metric', 'value'],
+                [[name, _cell(value)] for name, value in report['other'].items()],
+            ),
+            '',
+        ]
     if report['picture']:
-        lines += [f"![ground truth and detections]({report['picture']})", '']
+        lines += [f'![ground truth and detections]({report["picture"]})', '']
     return '\n'.join(lines)
 
 
@@ -48,7 +68,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> List[str]:
     """Lines of a table, its columns as wide as their widest cell."""
     rows = [head, *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ['| ' + ' | '.join(cell.ljust(width) for cell, width
-                               in zip(row, widths)) + ' |' for row in rows]
+    lines = [
+        '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths)) + ' |'
+        for row in rows
+    ]
     rule = '|' + '|'.join('-' * (width + 2) for width in widths) + '|'
     return [lines[0], rule, *lines[1:]]

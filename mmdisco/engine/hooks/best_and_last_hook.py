@@ -32,12 +32,15 @@ class BestAndLastHook(Hook):
         self.scores = {}
         if runner._resume and path.is_file():
             before = json.loads(path.read_text())['scores']
-            self.scores = {int(epoch): score for epoch, score in
-                           before.items() if int(epoch) <= runner.epoch}
+            self.scores = {
+                int(epoch): score
+                for epoch, score in before.items()
+                if int(epoch) <= runner.epoch
+            }
 
-    def after_val_epoch(self,
-                        runner,
-                        metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_val_epoch(
+        self, runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
         """Note the epoch's score."""
         if self.metric in (metrics or {}):
             self.scores[runner.epoch] = float(metrics[self.metric])
@@ -50,7 +53,8 @@ class BestAndLastHook(Hook):
             runner.logger.info(
                 f'{self.metric}: best {self.scores[best]:.2f} at epoch '
                 f'{best}, last {self.scores[last]:.2f} at epoch {last}. The '
-                'best is chosen by the very images that it is scored with')
+                'best is chosen by the very images that it is scored with'
+            )
 
     def _best(self) -> int:
         """The first of the best epochs."""
@@ -60,9 +64,16 @@ class BestAndLastHook(Hook):
     def _write(self, path: Path) -> None:
         best, last = self._best(), max(self.scores)
         half = path.with_name(f'{path.name}.half')
-        half.write_text(json.dumps(dict(
-            metric=self.metric,
-            best=dict(epoch=best, score=self.scores[best]),
-            last=dict(epoch=last, score=self.scores[last]),
-            scores=self.scores), indent=1) + '\n')
+        half.write_text(
+            json.dumps(
+                dict(
+                    metric=self.metric,
+                    best=dict(epoch=best, score=self.scores[best]),
+                    last=dict(epoch=last, score=self.scores[last]),
+                    scores=self.scores,
+                ),
+                indent=1,
+            )
+            + '\n'
+        )
         half.replace(path)

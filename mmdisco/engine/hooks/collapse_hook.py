@@ -19,25 +19,25 @@ class CollapseHook(Hook):
         interval (int): Look every so many iterations. Defaults to 50.
     """
 
-    def __init__(self, threshold: float = .1, interval: int = 50) -> None:
+    def __init__(self, threshold: float = 0.1, interval: int = 50) -> None:
         self.threshold = threshold
         self.interval = interval
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Compare with the threshold."""
-        if not self.every_n_train_iters(
-                runner, self.interval) or 'embed_std' not in (outputs or ()):
+        if not self.every_n_train_iters(runner, self.interval) or 'embed_std' not in (
+            outputs or ()
+        ):
             return
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        full = (embed_dim(model.neck) or 128)**-.5
+        full = (embed_dim(model.neck) or 128) ** -0.5
         std = float(outputs['embed_std'])
         if std < self.threshold * full:
             runner.logger.warning(
                 f'Student embeddings collapse: standard deviation {std:.4f}, '
                 f'spread out they have {full:.4f}. Lower the learning rate, or '
-                'check the images and the teacher')
+                'check the images and the teacher'
+            )

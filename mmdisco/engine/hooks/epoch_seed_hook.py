@@ -40,6 +40,7 @@ class EpochSeedHook(Hook):
             each batch. Takes 10 microseconds an image. Defaults to True.
             False leaves these draws to the main process's generators.
     """
+
     priority = 'VERY_HIGH'  # before the loader is wrapped
 
     def __init__(self, without_workers: bool = True) -> None:
@@ -53,14 +54,20 @@ class EpochSeedHook(Hook):
         loader = loop.dataloader
         self._by_epoch = not isinstance(loop, IterBasedTrainLoop)
         sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
-        if runner._resume and hasattr(sampler, 'seed') and not (
-                runner._randomness_cfg.get('diff_rank_seed')):
+        if (
+            runner._resume
+            and hasattr(sampler, 'seed')
+            and not (runner._randomness_cfg.get('diff_rank_seed'))
+        ):
             # with seed=None, the one drawn before the checkpoint was read
             sampler.seed = runner.seed
         if not isinstance(loader.batch_sampler, SeededBatches):
             # nothing is loaded yet, but DataLoader refuses replacements
-            object.__setattr__(loader, 'batch_sampler', SeededBatches(
-                loader.batch_sampler, self.without_workers))
+            object.__setattr__(
+                loader,
+                'batch_sampler',
+                SeededBatches(loader.batch_sampler, self.without_workers),
+            )
         self._batches = loader.batch_sampler
         if loader.num_workers or self.without_workers:
             # else each start of workers takes a number from the main process
@@ -71,21 +78,22 @@ class EpochSeedHook(Hook):
     def before_train_epoch(self, runner) -> None:
         """Seed python, numpy and torch, and the images of this epoch."""
         rank = get_rank()
-        set_random_seed((  # numpy's have 32 bits
-            runner.seed + 100_003 * runner.epoch + 1_009 * rank) % 2**32)
+        set_random_seed(
+            (  # numpy's have 32 bits
+                runner.seed + 100_003 * runner.epoch + 1_009 * rank
+            )
+            % 2**32
+        )
         if self._batches is not None:
             self._batches.begin(
                 (runner.seed, runner.epoch, rank),
-                0 if self._by_epoch else _place(runner.train_loop))
+                0 if self._by_epoch else _place(runner.train_loop),
+            )
 
-    def before_train_iter(self,
-                          runner,
-                          batch_idx: int,
-                          data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed python, numpy and torch, if the training counts iterations."""
         if not self._by_epoch:
-            set_random_seed(
-                _seeds(runner.seed, runner.iter, get_rank())[1])
+            set_random_seed(_seeds(runner.seed, runner.iter, get_rank())[1])
 
 
 class SeededBatches:
@@ -133,8 +141,9 @@ class SeededBatch:
         in_main (bool): Whether to seed outside workers, too.
     """
 
-    def __init__(self, indices: List[int], key: Tuple[int, ...], place: int,
-                 in_main: bool) -> None:
+    def __init__(
+        self, indices: List[int], key: Tuple[int, ...], place: int, in_main: bool
+    ) -> None:
         self.indices, self.key = indices, key
         self.place, self.in_main = place, in_main
 
@@ -162,8 +171,7 @@ class SeededBatch:
 
 def _seeds(*key: int) -> Tuple[int, int, int]:
     """Three independent seeds; numpy's and torch's have 32 bits."""
-    return struct.unpack('<QII', blake2b(
-        repr(key).encode(), digest_size=16).digest())
+    return struct.unpack('<QII', blake2b(repr(key).encode(), digest_size=16).digest())
 
 
 def _restart(loop: IterBasedTrainLoop, loader: DataLoader, sampler) -> None:
@@ -182,6 +190,7 @@ def _place(loop: IterBasedTrainLoop) -> int:
     A resumed loop either skips those of its sampler, or loads them once more.
     """
     loader = loop.dataloader
-    skips = (hasattr(loop.dataloader_iterator, 'skip_iter')
-             and hasattr(loader.sampler, 'skip'))
+    skips = hasattr(loop.dataloader_iterator, 'skip_iter') and hasattr(
+        loader.sampler, 'skip'
+    )
     return loop.iter * batch_size_of(loader) if skips else 0

@@ -44,17 +44,16 @@ class FeatureQualityHook(Hook):
         if isinstance(runner.val_loop, OnlineLoop):
             runner.val_loop.scorers.append(self.score)
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Keep the last batch before the features are scored."""
         loop = runner.train_loop
         if self.is_last_train_iter(runner) or (
-                self.every_n_train_iters(runner, loop.val_interval)
-                if isinstance(loop, IterBasedTrainLoop) else
-                self.end_of_epoch(runner.train_dataloader, batch_idx)):
+            self.every_n_train_iters(runner, loop.val_interval)
+            if isinstance(loop, IterBasedTrainLoop)
+            else self.end_of_epoch(runner.train_dataloader, batch_idx)
+        ):
             self._batch = data_batch
 
     def score(self, features: SampleFeatures) -> Dict[str, float]:
@@ -67,7 +66,7 @@ class FeatureQualityHook(Hook):
             dict[str, float]: ``rank_me``, ``uniformity``, and ``alignment``
             if there are two views.
         """
-        part = features.train[:self.num]  # [N, D]
+        part = features.train[: self.num]  # [N, D]
         scores = dict(rank_me=rank_me(part), uniformity=uniformity(part))
         batch, self._batch = self._batch, None
         pair = [] if batch is None else self._pair(batch)
@@ -83,8 +82,12 @@ class FeatureQualityHook(Hook):
         with undisturbed(model.backbone):
             # draws random numbers
             views = model.data_preprocessor(batch, True)['inputs']
-            if torch.is_tensor(views) or len(views) < 2 or (
-                    views[0].shape != views[1].shape):
+            if (
+                torch.is_tensor(views)
+                or len(views) < 2
+                or (views[0].shape != views[1].shape)
+            ):
                 return []
-            return [pooled(model.backbone(view[:self.num_pairs]))
-                    for view in views[:2]]
+            return [
+                pooled(model.backbone(view[: self.num_pairs])) for view in views[:2]
+            ]

@@ -33,23 +33,26 @@ class FreezeGradHook(Hook):
     def before_train(self, runner) -> None:
         """Find the parameters; from now on each step passes here first."""
         if self.epochs and isinstance(runner.train_loop, IterBasedTrainLoop):
-            raise InputError(f'FreezeGradHook(epochs={self.epochs}): the '
-                             'training counts iterations: set iters')
+            raise InputError(
+                f'FreezeGradHook(epochs={self.epochs}): the '
+                'training counts iterations: set iters'
+            )
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         found: List[nn.Parameter] = [
-            p for name, p in model.named_parameters() if self.name in name]
+            p for name, p in model.named_parameters() if self.name in name
+        ]
         if not found:
-            raise InputError(f"FreezeGradHook: no parameter has '{self.name}' "
-                             'in its name')
+            raise InputError(
+                f"FreezeGradHook: no parameter has '{self.name}' in its name"
+            )
 
         def drop(*_) -> None:
             if runner.iter < self.iters or runner.epoch < self.epochs:
                 for parameter in found:
                     parameter.grad = None
 
-        self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(
-            drop)
+        self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(drop)
 
     def after_train(self, runner) -> None:
         """Let go of the optimizer."""

@@ -15,6 +15,7 @@ class LoadFromHook(Hook):
     (:func:`mmdisco.converters.initial_weights`); one line of the log counts
     them. ``tools/train.py`` registers it for every config.
     """
+
     priority = 'VERY_HIGH'
 
     def before_run(self, runner) -> None:
@@ -36,6 +37,7 @@ class LoadFromHook(Hook):
         state_dict = {**model.state_dict(), **initial.tensors}
         load_strictly(model, state_dict, f"load_from='{self._path}'")
         # mmengine's EMAHook has a copy of the model
-        runner.call_hook('after_load_checkpoint',
-                         checkpoint=dict(state_dict=state_dict))
+        runner.call_hook(
+            'after_load_checkpoint', checkpoint=dict(state_dict=state_dict)
+        )
         runner.logger.info(f'load_from: {initial.report}')

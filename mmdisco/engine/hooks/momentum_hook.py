@@ -21,25 +21,28 @@ class MomentumHook(Hook):
         end (float): 1 - m of the papers at the end. Defaults to 0.
     """
 
-    def __init__(self, end: float = 0.) -> None:
+    def __init__(self, end: float = 0.0) -> None:
         self.end = end
 
     def before_train(self, runner) -> None:
         """Find the momentum encoders and where they begin."""
-        self._begins = {m: m.momentum for m in runner.model.modules()
-                        if isinstance(m, ExponentialMovingAverage)}
+        self._begins = {
+            m: m.momentum
+            for m in runner.model.modules()
+            if isinstance(m, ExponentialMovingAverage)
+        }
         if not self._begins:
             raise InputError('MomentumHook: the model has no momentum encoder')
 
-    def before_train_iter(self, runner, batch_idx: int,
-                          data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Set the value by which the last step is taken over."""
         done = min(max(runner.iter - 1, 0) / runner.max_iters, 1)
         wrapper = runner.optim_wrapper
         stepped = wrapper._inner_count % wrapper._accumulative_counts == 0
         for module, begin in self._begins.items():
-            module.momentum = stepped * (self.end + (begin - self.end) * (
-                1 + cos(pi * done)) / 2)
+            module.momentum = stepped * (
+                self.end + (begin - self.end) * (1 + cos(pi * done)) / 2
+            )
 
     def after_train(self, runner) -> None:
         """Give back the values of the config."""

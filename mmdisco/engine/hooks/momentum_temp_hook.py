@@ -20,17 +20,18 @@ class MomentumTempHook(Hook):
         epochs (int): Of the warm-up. Defaults to 30.
     """
 
-    def __init__(self,
-                 begin: float = .04,
-                 end: float = .07,
-                 epochs: int = 30) -> None:
+    def __init__(
+        self, begin: float = 0.04, end: float = 0.07, epochs: int = 30
+    ) -> None:
         self.begin, self.end, self.epochs = begin, end, epochs
 
     def before_train(self, runner) -> None:
         """Refuse a training that counts no epochs."""
         if isinstance(runner.train_loop, IterBasedTrainLoop):
-            raise InputError('MomentumTempHook counts epochs, the training '
-                             'iterations: use an EpochBasedTrainLoop')
+            raise InputError(
+                'MomentumTempHook counts epochs, the training '
+                'iterations: use an EpochBasedTrainLoop'
+            )
 
     def before_train_epoch(self, runner) -> None:
         """Set the temperature.
@@ -41,7 +42,6 @@ class MomentumTempHook(Hook):
         heads = [m for m in runner.model.modules() if isinstance(m, DINOHead)]
         if not heads:
             raise InputError('MomentumTempHook: the model has no DINOHead')
-        done = (min(runner.epoch / max(self.epochs - 1, 1), 1)
-                if self.epochs else 1)
+        done = min(runner.epoch / max(self.epochs - 1, 1), 1) if self.epochs else 1
         for head in heads:
             head.momentum_temp = self.begin + (self.end - self.begin) * done

@@ -41,28 +41,33 @@ class OnlineKNNHook(Hook):
         InputError: If only one of ``train`` and ``test`` is given, or a
             number is not positive.
     """
+
     priority = 'ABOVE_NORMAL'  # before those that score the same features
 
-    def __init__(self,
-                 train: Optional[dict] = None,
-                 test: Optional[dict] = None,
-                 num_train: int = 4000,
-                 num_test: int = 1000,
-                 interval: int = 1,
-                 k: int = 20,
-                 temperature: float = .07,
-                 batch_size: int = 250,
-                 num_workers: int = 0,
-                 seed: int = 0) -> None:
+    def __init__(
+        self,
+        train: Optional[dict] = None,
+        test: Optional[dict] = None,
+        num_train: int = 4000,
+        num_test: int = 1000,
+        interval: int = 1,
+        k: int = 20,
+        temperature: float = 0.07,
+        batch_size: int = 250,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
         if (train is None) != (test is None):
-            raise InputError('OnlineKNNHook has only one of train and test: '
-                             'set both, or none')
+            raise InputError(
+                'OnlineKNNHook has only one of train and test: set both, or none'
+            )
         low = min(num_train, num_test, k, batch_size, temperature)
         if low <= 0 or interval < 0:
             raise InputError(
                 f'OnlineKNNHook(num_train={num_train}, num_test={num_test}, '
                 f'interval={interval}, k={k}, temperature={temperature}, '
-                f'batch_size={batch_size}): a number is too low')
+                f'batch_size={batch_size}): a number is too low'
+            )
         self.train, self.test = train, test
         self.sizes = num_train, num_test
         self.interval = interval
@@ -79,32 +84,45 @@ class OnlineKNNHook(Hook):
         if not self.interval:
             return
         if runner.val_loop is not None:
-            raise InputError('OnlineKNNHook is for a training without '
-                             'evaluation, the config has val_cfg: set '
-                             'interval of the hook to 0, or leave out val_*')
+            raise InputError(
+                'OnlineKNNHook is for a training without '
+                'evaluation, the config has val_cfg: set '
+                'interval of the hook to 0, or leave out val_*'
+            )
         samples = draw_samples(
-            runner.train_dataloader.dataset, self.train, self.test,
-            self.sizes, self.seed, self.batch_size, self.num_workers)
+            runner.train_dataloader.dataset,
+            self.train,
+            self.test,
+            self.sizes,
+            self.seed,
+            self.batch_size,
+            self.num_workers,
+        )
         if samples is None:
-            runner.logger.info('OnlineKNNHook is off: the training images '
-                               'have no labels, and it has no others')
+            runner.logger.info(
+                'OnlineKNNHook is off: the training images '
+                'have no labels, and it has no others'
+            )
             return
         loop = runner.train_loop
         loop.val_interval = self.interval
-        loop.dynamic_milestones, loop.dynamic_intervals = (
-            calc_dynamic_intervals(self.interval))
-        runner._val_loop = OnlineLoop(runner, *samples, self.k,
-                                      self.temperature)
+        loop.dynamic_milestones, loop.dynamic_intervals = calc_dynamic_intervals(
+            self.interval
+        )
+        runner._val_loop = OnlineLoop(runner, *samples, self.k, self.temperature)
 
-    def after_val_epoch(self,
-                        runner,
-                        metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_val_epoch(
+        self, runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
         """Say the score and what it took."""
         loop = runner.val_loop
         if isinstance(loop, OnlineLoop) and 'knn_top1' in (metrics or {}):
-            at = (f'iteration {runner.iter}' if isinstance(
-                runner.train_loop, IterBasedTrainLoop) else
-                f'epoch {runner.epoch}')
+            at = (
+                f'iteration {runner.iter}'
+                if isinstance(runner.train_loop, IterBasedTrainLoop)
+                else f'epoch {runner.epoch}'
+            )
             runner.logger.info(
                 f'online {loop}: {metrics["knn_top1"]:.2f} % at {at}; '
-                f'{loop.seconds:.2f} s, {loop.share:.1f} % of the time')
+                f'{loop.seconds:.2f} s, {loop.share:.1f} % of the time'
+            )

@@ -38,8 +38,7 @@ class OnlineProbeHook(Hook):
         lr (float): Learning rate. Defaults to 0.1.
     """
 
-    def __init__(self, num_classes: Optional[int] = None,
-                 lr: float = .1) -> None:
+    def __init__(self, num_classes: Optional[int] = None, lr: float = 0.1) -> None:
         self.num_classes, self.lr = num_classes, lr
         self._saved: Optional[dict] = None
 
@@ -55,8 +54,9 @@ class OnlineProbeHook(Hook):
             self._off(runner, 'the training images have no labels')
             return
         self._classes = classes
-        self._intervals = [hook.interval for hook in runner.hooks
-                           if isinstance(hook, LoggerHook)]
+        self._intervals = [
+            hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
+        ]
         self._watch = FirstView(unwrapped(runner.model))
         if isinstance(runner.val_loop, OnlineLoop):
             runner.val_loop.scorers.append(self.score)
@@ -66,30 +66,38 @@ class OnlineProbeHook(Hook):
         """Count anew."""
         self._hits, self._seen = 0, 0
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Learn of the batch."""
         if self._watch is None:
             return
         features = self._watch.take()
         labels = labels_of_batch(data_batch)
         if features is None or labels is None:
-            self._off(runner, 'no batch has labels' if labels is None else
-                      'the student sees no whole first view')
+            self._off(
+                runner,
+                'no batch has labels'
+                if labels is None
+                else 'the student sees no whole first view',
+            )
             return
         self._hits = self._hits + self._probe_of(features).learn(
-            features, labels.to(features.device))
+            features, labels.to(features.device)
+        )
         self._seen += len(labels)
-        if (any(self.every_n_inner_iters(batch_idx, n)
+        if (
+            any(
+                self.every_n_inner_iters(batch_idx, n)
                 or self.every_n_train_iters(runner, n)
-                for n in self._intervals)
-                or self.end_of_epoch(runner.train_dataloader, batch_idx)
-                or self.is_last_train_iter(runner)):  # the log is written
+                for n in self._intervals
+            )
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+            or self.is_last_train_iter(runner)
+        ):  # the log is written
             runner.message_hub.update_scalar(
-                'train/probe_top1', 100 * float(self._hits) / self._seen)
+                'train/probe_top1', 100 * float(self._hits) / self._seen
+            )
 
     def score(self, features: SampleFeatures) -> Dict[str, float]:
         """Score the test sample.
@@ -102,8 +110,9 @@ class OnlineProbeHook(Hook):
         """
         if self._probe is None:
             return {}
-        return dict(probe_top1=top1(self._probe.logits(features.test),
-                                    features.test_labels))
+        return dict(
+            probe_top1=top1(self._probe.logits(features.test), features.test_labels)
+        )
 
     def after_train(self, runner) -> None:
         """Let go of the student."""
@@ -123,8 +132,7 @@ class OnlineProbeHook(Hook):
     def _probe_of(self, features: Tensor) -> Probe:
         if self._probe is None:
             width = features.size(1)
-            self._probe = Probe(width, self._classes, self.lr,
-                                features.device)
+            self._probe = Probe(width, self._classes, self.lr, features.device)
             if self._saved is not None:
                 shape = Probe.shape_of(self._saved)
                 if shape != (self._classes, width):
@@ -132,7 +140,8 @@ class OnlineProbeHook(Hook):
                         f'OnlineProbeHook: the checkpoint has a classifier of '
                         f'{shape[1]} features and {shape[0]} classes, here '
                         f'are {width} and {self._classes}: resume with the '
-                        'same data set')
+                        'same data set'
+                    )
                 self._probe.load_state_dict(self._saved)
                 self._saved = None
         return self._probe

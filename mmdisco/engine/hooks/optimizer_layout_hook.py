@@ -23,6 +23,9 @@ class OptimizerLayoutHook(Hook):
                 group[flag] = optimizer.defaults[flag]
         for param, state in optimizer.state.items():
             for name, value in state.items():
-                if torch.is_tensor(value) and value.shape == param.shape and (
-                        value.stride() != param.stride()):
+                if (
+                    torch.is_tensor(value)
+                    and value.shape == param.shape
+                    and (value.stride() != param.stride())
+                ):
                     state[name] = torch.empty_like(param).copy_(value)

@@ -33,7 +33,8 @@ class QueueCheckHook(Hook):
             raise InputError(
                 f'{images} images are too few for one batch of {batch} '
                 f'({runner.world_size} ranks): lower '
-                'train_dataloader.batch_size, or add images')
+                'train_dataloader.batch_size, or add images'
+            )
         model = unwrapped(runner.model)
         prefix = 'model.ssl.' if hasattr(model, 'ssl') else 'model.'
         for name, module in model.named_modules():
@@ -41,7 +42,8 @@ class QueueCheckHook(Hook):
                 raise InputError(
                     f'model.{name} of {len(module.rows)} features is longer '
                     f'than the data set of {images} images: set queue_len of '
-                    f'model.{name.rpartition(".")[0]} to {images} or less')
+                    f'model.{name.rpartition(".")[0]} to {images} or less'
+                )
         length = getattr(getattr(model, 'ssl', model), 'queue_len', None)
         if length is None:
             return
@@ -49,17 +51,20 @@ class QueueCheckHook(Hook):
         if length > images:
             raise InputError(
                 f'a queue of {length} keys is longer than the data set of '
-                f'{images} images: set {prefix}queue_len to {fitting} or less')
+                f'{images} images: set {prefix}queue_len to {fitting} or less'
+            )
         if length % batch:
             raise InputError(
                 f'a queue of {length} keys is no multiple of the global batch '
-                f'of {batch}: set {prefix}queue_len to {fitting or batch}')
+                f'of {batch}: set {prefix}queue_len to {fitting or batch}'
+            )
         last = _last_batch(loader)
         if last:  # after which no batch fits the end of the queue
             raise InputError(
                 f'the last batch of an epoch has {last} images, not '
                 f'{batch // runner.world_size}, and a queue takes whole '
-                'batches: set train_dataloader.drop_last=True')
+                'batches: set train_dataloader.drop_last=True'
+            )
 
 
 def _last_batch(loader: DataLoader) -> int:

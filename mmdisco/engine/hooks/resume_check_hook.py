@@ -12,6 +12,7 @@ class ResumeCheckHook(Hook):
 
     mmengine loads what fits and trains on, with random weights in the rest.
     """
+
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -23,23 +24,28 @@ class ResumeCheckHook(Hook):
         """
         if not runner._resume:
             return
-        lacking = [part for part in ('state_dict', 'optimizer', 'meta')
-                   if part not in checkpoint]
+        lacking = [
+            part
+            for part in ('state_dict', 'optimizer', 'meta')
+            if part not in checkpoint
+        ]
         if lacking or 'epoch' not in checkpoint['meta']:
             raise InputError(
-                f"the checkpoint has no {(lacking or ['epoch'])[0]}: --resume "
+                f'the checkpoint has no {(lacking or ["epoch"])[0]}: --resume '
                 'takes checkpoints of a run. To begin with its weights, set '
-                'load_from')
+                'load_from'
+            )
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
         own, saved = model.state_dict(), checkpoint['state_dict']
         other = misfits(saved, own)
-        faults = [f"'{key}'" for key in {**own, **saved}
-                  if key not in own or key not in saved] + [
-            "'{}' {}".format(*text.split(' ', 1)) for text in other]
+        faults = [
+            f"'{key}'" for key in {**own, **saved} if key not in own or key not in saved
+        ] + ["'{}' {}".format(*text.split(' ', 1)) for text in other]
         if faults:
             raise InputError(
                 f'the checkpoint is of another model: {len(faults)} tensors '
                 'are missing, left over or of another shape, e.g. '
                 f'{faults[0]}. Resume with the config that it is from, or '
-                'start in another --work-dir')
+                'start in another --work-dir'
+            )

@@ -29,6 +29,7 @@ class ResumeConfigHook(Hook):
     one line of the log says so; if not, nothing is touched. Another optimizer
     or loop is refused. ``tools/train.py`` registers it for every config.
     """
+
     # after ResumeCheckHook
     priority = 'HIGH'
 
@@ -56,30 +57,39 @@ class ResumeConfigHook(Hook):
                 raise InputError(
                     f'the checkpoint is of a run with {before[key]}, the '
                     f'config has {now[key]}: resume with {before[key]}, or '
-                    'begin with its weights: set load_from, without --resume')
+                    'begin with its weights: set load_from, without --resume'
+                )
         _check_length(meta, now)
-        changes = [f'{key} {before[key]} -> {now[key]}' for key in now
-                   if before.get(key, now[key]) != now[key]]
+        changes = [
+            f'{key} {before[key]} -> {now[key]}'
+            for key in now
+            if before.get(key, now[key]) != now[key]
+        ]
         changes += _seed(runner, meta)
         moved = _move(runner, checkpoint, before)
         differences = moved + _differences(runner, checkpoint)
         if differences:
-            _settle(checkpoint, *schedule_at(
-                runner, meta['epoch'], meta['iter']))
+            _settle(checkpoint, *schedule_at(runner, meta['epoch'], meta['iter']))
         if changes or differences:
             runner.logger.warning(
-                f"resumed at epoch {meta['epoch']}, iteration {meta['iter']}, "
-                f"with {'; '.join([*changes, *differences])}" +
-                (': schedules are derived anew from the config'
-                 if differences else ''))
+                f'resumed at epoch {meta["epoch"]}, iteration {meta["iter"]}, '
+                f'with {"; ".join([*changes, *differences])}'
+                + (
+                    ': schedules are derived anew from the config'
+                    if differences
+                    else ''
+                )
+            )
         _find_best(runner, checkpoint)
 
 
 def _settings(runner) -> dict:
     loop, loader = runner.train_loop, runner.train_dataloader
-    length = (dict(max_iters=loop.max_iters)
-              if isinstance(loop, IterBasedTrainLoop) else
-              dict(max_epochs=loop.max_epochs))
+    length = (
+        dict(max_iters=loop.max_iters)
+        if isinstance(loop, IterBasedTrainLoop)
+        else dict(max_epochs=loop.max_epochs)
+    )
     return dict(
         optimizer=type(runner.optim_wrapper.optimizer).__name__,
         loop=type(loop).__name__,
@@ -87,16 +97,18 @@ def _settings(runner) -> dict:
         epoch_length=len(loader),
         batch_size=batch_size_of(loader),
         ranks=runner.world_size,
-        accumulative_counts=runner.optim_wrapper._accumulative_counts)
+        accumulative_counts=runner.optim_wrapper._accumulative_counts,
+    )
 
 
 def _check_length(meta: dict, now: dict) -> None:
     unit = 'iter' if 'max_iters' in now else 'epoch'
     if meta[unit] > now[f'max_{unit}s']:
         raise InputError(
-            f"the checkpoint has {unit} {meta[unit]}, train_cfg.max_{unit}s "
-            f"is {now[f'max_{unit}s']}: set it to more, or resume from an "
-            'earlier one')
+            f'the checkpoint has {unit} {meta[unit]}, train_cfg.max_{unit}s '
+            f'is {now[f"max_{unit}s"]}: set it to more, or resume from an '
+            'earlier one'
+        )
 
 
 def _seed(runner, meta: dict) -> List[str]:
@@ -114,7 +126,8 @@ def _move(runner, checkpoint: dict, before: dict) -> List[str]:
     meta, length = checkpoint['meta'], len(runner.train_dataloader)
     epoch, done = meta['epoch'], meta['iter']
     if not isinstance(runner.train_loop, EpochBasedTrainLoop) or (
-            done == epoch * length):
+        done == epoch * length
+    ):
         return []
     even = epoch and done % epoch == 0
     was = before.get('epoch_length') or (done // epoch if even else length)
@@ -122,14 +135,17 @@ def _move(runner, checkpoint: dict, before: dict) -> List[str]:
     if inside > was:
         raise InputError(
             f'the checkpoint has {done} iterations and {epoch} epochs: it is '
-            'of a loop that counts iterations, train_cfg of epochs')
+            'of a loop that counts iterations, train_cfg of epochs'
+        )
     text = f'{was} -> {length} iterations an epoch'
     if inside == was:
         epoch += 1
         text = f'epoch {epoch} done'
     elif inside:
-        text = (f'epoch {epoch + 1} begun anew, of which the checkpoint has '
-                f'{inside} of {was} iterations')
+        text = (
+            f'epoch {epoch + 1} begun anew, of which the checkpoint has '
+            f'{inside} of {was} iterations'
+        )
     meta.update(epoch=epoch, iter=epoch * length)
     for name, module in unwrapped(runner.model).named_modules():
         if isinstance(module, CosineEMA):  # which counts by itself
@@ -142,44 +158,58 @@ def _differences(runner, checkpoint: dict) -> List[str]:
     saved = checkpoint['optimizer']['param_groups']
     groups = runner.optim_wrapper.optimizer.param_groups
     if [len(group['params']) for group in saved] != [
-            len(group['params']) for group in groups]:
+        len(group['params']) for group in groups
+    ]:
         raise InputError(
             f'the checkpoint has {len(saved)} groups of parameters, the '
             f'config makes {len(groups)}, or of other sizes: resume with the '
-            'paramwise_cfg that the run began with')
+            'paramwise_cfg that the run began with'
+        )
     found = {}
     for old, new in zip(saved, groups):
         for key in new.keys() & old.keys():
-            if key in _WAYS or key.startswith('initial_') or (
-                    key == 'betas' and 'initial_momentum' in new):
+            if (
+                key in _WAYS
+                or key.startswith('initial_')
+                or (key == 'betas' and 'initial_momentum' in new)
+            ):
                 continue
-            pair = [group.get(f'initial_{key}', group[key])
-                    for group in (old, new)]
+            pair = [group.get(f'initial_{key}', group[key]) for group in (old, new)]
             if pair[0] != pair[1]:
                 found.setdefault(key, f'{key} {pair[0]} -> {pair[1]}')
     return [found[key] for key in sorted(found)] + _other_schedules(
-        checkpoint.get('param_schedulers'), runner.param_schedulers or [])
+        checkpoint.get('param_schedulers'), runner.param_schedulers or []
+    )
 
 
 def _other_schedules(saved: Optional[list], schedulers: list) -> List[str]:
-    states = [{key: value for key, value in scheduler.state_dict().items()
-               if not callable(value)} for scheduler in schedulers]
-    if [state.keys() for state in saved or []] != [
-            state.keys() for state in states]:
-        return [f'{0 if saved is None else len(saved)} -> {len(states)} '
-                'schedules, or of another kind']
+    states = [
+        {
+            key: value
+            for key, value in scheduler.state_dict().items()
+            if not callable(value)
+        }
+        for scheduler in schedulers
+    ]
+    if [state.keys() for state in saved or []] != [state.keys() for state in states]:
+        return [
+            f'{0 if saved is None else len(saved)} -> {len(states)} '
+            'schedules, or of another kind'
+        ]
     return [
         f'{type(scheduler).__name__}.{key} {old[key]} -> {new[key]}'
         for scheduler, old, new in zip(schedulers, saved or [], states)
         for key in new
-        if key not in (*COUNTED, 'base_values') and old[key] != new[key]]
+        if key not in (*COUNTED, 'base_values') and old[key] != new[key]
+    ]
 
 
-def _settle(checkpoint: dict, groups: List[dict],
-            states: List[dict]) -> None:
+def _settle(checkpoint: dict, groups: List[dict], states: List[dict]) -> None:
     optimizer = checkpoint['optimizer']
-    saved = [*optimizer['param_groups'],
-             *filter(None, [optimizer.get('base_param_settings')])]
+    saved = [
+        *optimizer['param_groups'],
+        *filter(None, [optimizer.get('base_param_settings')]),
+    ]
     for group, settings in zip(saved, groups):
         for key in [k for k in group if k.startswith('initial_')]:
             del group[key]
@@ -194,9 +224,13 @@ def _find_best(runner, checkpoint: dict) -> None:
     as soon as it has a better one.
     """
     known = checkpoint['message_hub']['runtime_info']
-    folders = {Path(hook.out_dir, Path(runner.work_dir).name) if hook.out_dir
-               else Path(runner.work_dir) for hook in runner.hooks
-               if isinstance(hook, CheckpointHook)}
+    folders = {
+        Path(hook.out_dir, Path(runner.work_dir).name)
+        if hook.out_dir
+        else Path(runner.work_dir)
+        for hook in runner.hooks
+        if isinstance(hook, CheckpointHook)
+    }
     here = {folder.resolve() for folder in folders}
     if Path(runner._load_from or runner.work_dir, '..').resolve() not in here:
         known.pop('keep_ckpt_ids', None)
@@ -204,6 +238,9 @@ def _find_best(runner, checkpoint: dict) -> None:
     for key in [key for key in known if key.startswith('best_ckpt')]:
         path = Path(known[key] or '')
         if path.parent.resolve() not in here:
-            moved = [folder / path.name for folder in folders
-                     if (folder / path.name).is_file()]
+            moved = [
+                folder / path.name
+                for folder in folders
+                if (folder / path.name).is_file()
+            ]
             known[key] = str(moved[0]) if moved else None

@@ -19,6 +19,7 @@ STATISTICS = ('running_mean', 'running_var')
 
 class Step(NamedTuple):
     """What a step gave."""
+
     iter: int
     losses: Dict[str, Any]  # tensors on the device, or numbers
 
@@ -48,10 +49,12 @@ class SignalHook(Hook):
             embeddings is below this share of :math:`1/\\sqrt{D}`, which it has
             where they fill the sphere. Defaults to 0.001.
     """
+
     priority = 'LOW'  # after the log, before checkpoints
 
-    def __init__(self, interval: int = 10, look_interval: int = 50,
-                 spread: float = 1e-3) -> None:
+    def __init__(
+        self, interval: int = 10, look_interval: int = 50, spread: float = 1e-3
+    ) -> None:
         self.interval, self.look_interval = interval, look_interval
         self.spread = spread
         self._steps: List[Step] = []
@@ -73,22 +76,23 @@ class SignalHook(Hook):
         teacher = getattr(model, 'teacher', None)
         for name, network in (('model', model), ('teacher', teacher)):
             if isinstance(network, nn.Module):
-                check_finite(dict(_weights(network)),
-                             f'the {name} that training begins with')
+                check_finite(
+                    dict(_weights(network)), f'the {name} that training begins with'
+                )
         self._first = runner.iter
         late = any(isinstance(hook, LateLogHook) for hook in runner.hooks)
         self._every = self.interval if late or get_world_size() > 1 else 1
-        self._savers = [hook for hook in runner.hooks
-                        if isinstance(hook, CheckpointHook)
-                        and not hook.by_epoch]
+        self._savers = [
+            hook
+            for hook in runner.hooks
+            if isinstance(hook, CheckpointHook) and not hook.by_epoch
+        ]
         if isinstance(teacher, nn.Module):
             self._handle = teacher.register_forward_hook(self._see)
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: Optional[dict] = None
+    ) -> None:
         """Note the losses; read them, and look at the images, if it is time.
 
         Raises:
@@ -99,10 +103,12 @@ class SignalHook(Hook):
         if runner.iter == self._first:
             self._look_at_teacher(runner)
         if runner.iter == self._first or self.every_n_train_iters(
-                runner, self.look_interval):
+            runner, self.look_interval
+        ):
             self._look_at_images(runner, data_batch)
-        if self.is_last_train_iter(runner) or any(self.every_n_train_iters(
-                runner, hook.interval) for hook in self._savers):
+        if self.is_last_train_iter(runner) or any(
+            self.every_n_train_iters(runner, hook.interval) for hook in self._savers
+        ):
             self._check(runner)
         elif self.every_n_train_iters(runner, self._every):
             self._stop(self._bad_loss(runner))
@@ -123,15 +129,19 @@ class SignalHook(Hook):
         if not self._clean and (fault := self._fault(runner)):
             raise InputError(fault)
 
-    def after_val_epoch(self,
-                        runner,
-                        metrics: Optional[Dict[str, float]] = None) -> None:
+    def after_val_epoch(
+        self, runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
         """Warn of scores that are not finite."""
         for name, value in (metrics or {}).items():
             if isinstance(value, float) and not abs(value) < float('inf'):
-                self._warn(runner, name, f'{name} is {value}: the scores of '
-                           'this evaluation mean nothing. Look at its images '
-                           'and labels, and at the weights')
+                self._warn(
+                    runner,
+                    name,
+                    f'{name} is {value}: the scores of '
+                    'this evaluation mean nothing. Look at its images '
+                    'and labels, and at the weights',
+                )
 
     def _check(self, runner) -> None:
         if self._clean:
@@ -149,33 +159,46 @@ class SignalHook(Hook):
         all_reduce(found, 'max')
         if not found:
             return
-        rank, fault = next((rank, fault) for rank, fault in enumerate(
-            all_gather_object(fault)) if fault is not None)
+        rank, fault = next(
+            (rank, fault)
+            for rank, fault in enumerate(all_gather_object(fault))
+            if fault is not None
+        )
         where = f'rank {rank}, ' if get_world_size() > 1 else ''
         raise InputError(where + fault)
 
     def _bad_loss(self, runner) -> Optional[str]:
         """What to say of the first step with a loss that is not finite."""
         steps, self._steps = self._steps, []
-        values = [torch.as_tensor(value).detach().float()
-                  for step in steps for value in step.losses.values()]
+        values = [
+            torch.as_tensor(value).detach().float()
+            for step in steps
+            for value in step.losses.values()
+        ]
         if not values:
             return None
         device = max((v.device for v in values), key=str)
-        finite = iter(torch.stack(  # the only time that the GPU is awaited
-            [v.to(device) for v in values]).isfinite().tolist())
+        finite = iter(
+            torch.stack(  # the only time that the GPU is awaited
+                [v.to(device) for v in values]
+            )
+            .isfinite()
+            .tolist()
+        )
         for step in steps:
             parts = {name: next(finite) for name in step.losses}
             if not all(parts.values()):
-                return _explain(runner, step, parts,
-                                step.iter == self._first)
+                return _explain(runner, step, parts, step.iter == self._first)
         return None
 
     def _see(self, teacher: nn.Module, args: tuple, output) -> None:
         outputs = [output] if torch.is_tensor(output) else output
         # a teacher of one's own may give anything
-        self._embeds += [embeds.detach() for embeds in outputs
-                         if torch.is_tensor(embeds) and embeds.dim() == 2]
+        self._embeds += [
+            embeds.detach()
+            for embeds in outputs
+            if torch.is_tensor(embeds) and embeds.dim() == 2
+        ]
 
     def _look_at_teacher(self, runner) -> None:
         """Warn if it gives one embedding to all images, in the first step."""
@@ -186,32 +209,44 @@ class SignalHook(Hook):
         if not embeds or sum(map(len, embeds)) < 2:
             return
         embeds = torch.cat(embeds).float()  # [N, D]
-        spread = F.normalize(embeds, dim=1).std(0).mean() * embeds.size(1)**.5
+        spread = F.normalize(embeds, dim=1).std(0).mean() * embeds.size(1) ** 0.5
         if embeds.size(1) > 1 and spread < self.spread:
             kind = 'zero' if not embeds.any() else 'the same'
-            self._warn(runner, 'teacher', (
-                f'The embeddings of the teacher are {kind} for all images, so '
-                'that nothing can be learned from it: check '
-                'model.teacher.checkpoint, its mean, std and norm_mode, and '
-                'the images'))
+            self._warn(
+                runner,
+                'teacher',
+                (
+                    f'The embeddings of the teacher are {kind} for all images, so '
+                    'that nothing can be learned from it: check '
+                    'model.teacher.checkpoint, its mean, std and norm_mode, and '
+                    'the images'
+                ),
+            )
 
     def _look_at_images(self, runner, batch) -> None:
         inputs = batch.get('inputs') if isinstance(batch, dict) else None
-        images = [view if view.dim() == 4 else view[None]
-                  for view in _tensors(inputs) if view.dim() in (3, 4)]
+        images = [
+            view if view.dim() == 4 else view[None]
+            for view in _tensors(inputs)
+            if view.dim() in (3, 4)
+        ]
         if not images:
             return
         if all(_one_colour(view) for view in images):
             fault = 'Each image of this batch has a single colour'
-        elif all(len(view) > 1 and bool((view == view[:1]).all())
-                 for view in images):
+        elif all(len(view) > 1 and bool((view == view[:1]).all()) for view in images):
             fault = 'All images of this batch are the same'
         else:
             return
-        self._warn(runner, 'images', (
-            f'{fault}, so that nothing can be learned from them: look at the '
-            'files, at how they are decoded (bit depth, transparency), and '
-            'at the pipeline of train_dataloader'))
+        self._warn(
+            runner,
+            'images',
+            (
+                f'{fault}, so that nothing can be learned from them: look at the '
+                'files, at how they are decoded (bit depth, transparency), and '
+                'at the pipeline of train_dataloader'
+            ),
+        )
 
     def _warn(self, runner, name: str, message: str) -> None:
         if name not in self._warned:
@@ -221,11 +256,13 @@ class SignalHook(Hook):
 
 def _step(runner, outputs: dict) -> Step:
     """The losses of a step, and the norm of its gradients if it is known."""
-    losses = {name: value.detach() if torch.is_tensor(value) else value
-              for name, value in outputs.items() if 'loss' in name}
+    losses = {
+        name: value.detach() if torch.is_tensor(value) else value
+        for name, value in outputs.items()
+        if 'loss' in name
+    }
     norm = runner.message_hub.log_scalars.get('train/grad_norm')
-    if norm is not None and not isinstance(
-            runner.optim_wrapper, AmpOptimWrapper):
+    if norm is not None and not isinstance(runner.optim_wrapper, AmpOptimWrapper):
         losses['grad_norm'] = norm.current()
     return Step(runner.iter, losses)
 
@@ -249,50 +286,64 @@ def _bad_weight(runner, done: int) -> Optional[str]:
     if not finite or bool(torch.stack(finite).all()):
         return None
     name = names[torch.stack(finite).tolist().index(False)]
-    return (f'after {done} iterations {name} is not finite, though the losses '
-            f'were: the gradients are not. {_remedy(runner)}')
+    return (
+        f'after {done} iterations {name} is not finite, though the losses '
+        f'were: the gradients are not. {_remedy(runner)}'
+    )
 
 
-def _explain(runner, step: Step, parts: Dict[str, bool],
-             first: bool) -> str:
+def _explain(runner, step: Step, parts: Dict[str, bool], first: bool) -> str:
     """Name the iteration, the parts of the loss, and what to look at."""
     bad = [name for name, finite in parts.items() if not finite]
     good = [name for name, finite in parts.items() if finite]
     bad = [name for name in bad if name != 'loss'] or bad
     text = ', '.join(f'{name} is {float(step.losses[name])}' for name in bad)
     if good:
-        text += f" ({', '.join(good)} {'is' if len(good) == 1 else 'are'} not)"
+        text += f' ({", ".join(good)} {"is" if len(good) == 1 else "are"} not)'
     if not first:
-        return (f'iteration {step.iter + 1}: {text}: the training diverges. '
-                f'{_remedy(runner)}')
-    teacher = (', the teacher' if hasattr(unwrapped(runner.model), 'teacher')
-               and any('distill' in name for name in bad) else '')
-    return (f'iteration {step.iter + 1}, the first: {text}, though no weight '
-            f'has changed yet: look at the images{teacher}, and at mean and '
-            'std of the data_preprocessor')
+        return (
+            f'iteration {step.iter + 1}: {text}: the training diverges. '
+            f'{_remedy(runner)}'
+        )
+    teacher = (
+        ', the teacher'
+        if hasattr(unwrapped(runner.model), 'teacher')
+        and any('distill' in name for name in bad)
+        else ''
+    )
+    return (
+        f'iteration {step.iter + 1}, the first: {text}, though no weight '
+        f'has changed yet: look at the images{teacher}, and at mean and '
+        'std of the data_preprocessor'
+    )
 
 
 def _remedy(runner) -> str:
-    rate = max(lr for rates in runner.optim_wrapper.get_lr().values()
-               for lr in rates)
-    amp = (', train without --amp' if isinstance(
-        runner.optim_wrapper, AmpOptimWrapper) else '')
+    rate = max(lr for rates in runner.optim_wrapper.get_lr().values() for lr in rates)
+    amp = (
+        ', train without --amp'
+        if isinstance(runner.optim_wrapper, AmpOptimWrapper)
+        else ''
+    )
     last = runner.message_hub.runtime_info.get('last_ckpt')
-    kept = f'{Path(last).name} is from before' if last else (
-        'No checkpoint is written')
-    return (f'Lower optim_wrapper.optimizer.lr (it is {rate:.3g} now){amp}, '
-            f'or look at the images. {kept}')
+    kept = f'{Path(last).name} is from before' if last else ('No checkpoint is written')
+    return (
+        f'Lower optim_wrapper.optimizer.lr (it is {rate:.3g} now){amp}, '
+        f'or look at the images. {kept}'
+    )
 
 
 def _check_preprocessor(preprocessor: Optional[nn.Module]) -> None:
     for name in ('mean', 'std'):
         value = getattr(preprocessor, name, None)
-        if torch.is_tensor(value) and not (value.isfinite().all() and (
-                name == 'mean' or (value > 0).all())):
+        if torch.is_tensor(value) and not (
+            value.isfinite().all() and (name == 'mean' or (value > 0).all())
+        ):
             raise InputError(
                 f'{name} of the data_preprocessor is '
                 f'{value.flatten().tolist()}: set data_preprocessor.{name} to '
-                + ('numbers' if name == 'mean' else 'numbers above 0'))
+                + ('numbers' if name == 'mean' else 'numbers above 0')
+            )
 
 
 def _tensors(inputs: Any) -> Iterator[Tensor]:

@@ -29,6 +29,7 @@ def seconds(start: Mark, end: Mark) -> float:
 
 class _LeaveHook(Hook):
     """Notes when the last hook is done, and the loader's turn begins."""
+
     priority = 'LOWEST'
 
     def __init__(self, share: 'StepShareHook') -> None:
@@ -38,8 +39,9 @@ class _LeaveHook(Hook):
         """An epoch begins: what was before is of no step."""
         self.share.ended = self.share.left = mark()
 
-    def after_train_iter(self, runner, batch_idx: int, data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """A step is over, log and checkpoint included."""
         self.share.left = mark()
 
@@ -62,9 +64,10 @@ class StepShareHook(Hook):
         advise_above (float): If ``data_wait`` is above, say once what to do.
             Defaults to 20.
     """
+
     priority = 'NORMAL'  # after the timer, before the logger
 
-    def __init__(self, window: int = 100, advise_above: float = 20.) -> None:
+    def __init__(self, window: int = 100, advise_above: float = 20.0) -> None:
         self.window = window
         self.advise_above = advise_above
         self._totals: Counter = Counter()
@@ -89,16 +92,13 @@ class StepShareHook(Hook):
             optimizer.register_step_pre_hook(note('optimizer'))
         runner.register_hook(_LeaveHook(self))
 
-    def before_train_iter(self, runner, batch_idx: int,
-                          data_batch=None) -> None:
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Start a step: the batch has come."""
         self._marks = dict(start=self.ended, left=self.left, came=mark())
 
-    def after_train_iter(self,
-                         runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """End a step, and log the shares of those that are complete."""
         self.ended = self._marks['end'] = mark()
         if self._warm:
@@ -111,7 +111,8 @@ class StepShareHook(Hook):
             return
         for name in SHARES:
             runner.message_hub.update_scalar(
-                f'train/{name}', 100 * self._totals[name] / total)
+                f'train/{name}', 100 * self._totals[name] / total
+            )
         if self.every_n_train_iters(runner, self.window):
             self._advise(runner, 100 * self._totals['data_wait'] / total)
             self._totals.clear()
@@ -123,15 +124,20 @@ class StepShareHook(Hook):
     @staticmethod
     def _shares(step: dict) -> Dict[str, float]:
         waiting = seconds(step['left'], step['came'])
-        teacher = student = 0.
+        teacher = student = 0.0
         if 'taught' in step:
             teacher = seconds(step['teacher'], step['taught'])
         if 'forward' in step:  # not if train_step calls loss() itself
-            student = seconds(step['forward'], step.get(
-                'optimizer', step['end'])) - teacher
+            student = (
+                seconds(step['forward'], step.get('optimizer', step['end'])) - teacher
+            )
         total = seconds(step['start'], step['end'])
-        return dict(data_wait=waiting, teacher=teacher, student=student,
-                    other=total - waiting - teacher - student)
+        return dict(
+            data_wait=waiting,
+            teacher=teacher,
+            student=student,
+            other=total - waiting - teacher - student,
+        )
 
     def _advise(self, runner, waiting: float) -> None:
         if waiting <= self.advise_above:
@@ -140,5 +146,6 @@ class StepShareHook(Hook):
         runner.logger.warning(
             f'{waiting:.0f} % of the time went into waiting for images: set '
             f'train_dataloader.num_workers higher (it is {workers}), put the '
-            'images on a faster disk, or try tools/train.py --speed auto')
+            'images on a faster disk, or try tools/train.py --speed auto'
+        )
         self.advise_above = float('inf')

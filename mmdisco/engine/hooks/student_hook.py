@@ -39,15 +39,18 @@ class StudentHook(Hook):
         if not self.file.resumed:
             self._load(runner, model.backbone)
         model.train()  # which is when some backbones freeze
-        free = [name for name, p in model.backbone.named_parameters()
-                if p.requires_grad]
+        free = [
+            name for name, p in model.backbone.named_parameters() if p.requires_grad
+        ]
         if free:
             runner.logger.warning(
                 f'StudentHook: {len(free)} parameters of the backbone are '
-                f'trained, e.g. {free[0]}: this is no linear evaluation')
+                f'trained, e.g. {free[0]}: this is no linear evaluation'
+            )
             return
-        self._loaded = {key: value.clone() for key, value in
-                        model.backbone.state_dict().items()}
+        self._loaded = {
+            key: value.clone() for key, value in model.backbone.state_dict().items()
+        }
 
     def after_train_epoch(self, runner) -> None:
         """Compare a frozen backbone with what was loaded.
@@ -61,7 +64,8 @@ class StudentHook(Hook):
                 raise InputError(
                     f"StudentHook: the backbone is frozen, but '{key}' has "
                     'changed in this epoch: set model.type to '
-                    'LinearClassifier, which keeps it in eval mode')
+                    'LinearClassifier, which keeps it in eval mode'
+                )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Note the student's file."""
@@ -89,7 +93,8 @@ class StudentHook(Hook):
         runner.logger.info(
             f'StudentHook: loaded {len(weights)}/{len(backbone.state_dict())} '
             f"tensors of backbone from '{self.file.path}' (sha256 "
-            f'{self.file.sha256[:12]})')
+            f'{self.file.sha256[:12]})'
+        )
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

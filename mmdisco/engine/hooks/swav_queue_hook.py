@@ -39,13 +39,13 @@ class SwAVQueueHook(Hook):
         if 0 < length < batch:
             raise InputError(
                 f'a queue of {length} embeddings is shorter than the global '
-                f'batch of {batch}: set queue_len of the loss to 0, or longer')
+                f'batch of {batch}: set queue_len of the loss to 0, or longer'
+            )
 
     def before_train_epoch(self, runner) -> None:
         """Let the queue be filled from its epoch on."""
         loss = self._loss(runner)
-        loss.use_queue = (
-            loss.queue_len > 0 and runner.epoch >= self.start_epoch)
+        loss.use_queue = loss.queue_len > 0 and runner.epoch >= self.start_epoch
 
     def after_train_epoch(self, runner) -> None:
         """Gather the queues while all ranks are here."""
@@ -67,18 +67,18 @@ class SwAVQueueHook(Hook):
         if len(queues) != get_world_size():
             runner.logger.warning(
                 f'The checkpoint has the queues of {len(queues)} ranks, here '
-                f'are {get_world_size()}: they are filled anew')
+                f'are {get_world_size()}: they are filled anew'
+            )
             return
         loss = self._loss(runner)
-        loss.queue = queues[get_rank()].to(
-            loss.prototypes.weight.device, copy=True)
+        loss.queue = queues[get_rank()].to(loss.prototypes.weight.device, copy=True)
         loss.filled = filled
         self._all = checkpoint[_KEY]
 
     def _loss(self, runner) -> QueueSwAVLoss:
-        found = [m for m in runner.model.modules()
-                 if isinstance(m, QueueSwAVLoss)]
+        found = [m for m in runner.model.modules() if isinstance(m, QueueSwAVLoss)]
         if len(found) != 1:
-            raise InputError(f'SwAVQueueHook is for one QueueSwAVLoss, the '
-                             f'model has {len(found)}')
+            raise InputError(
+                f'SwAVQueueHook is for one QueueSwAVLoss, the model has {len(found)}'
+            )
         return found[0]

@@ -24,7 +24,8 @@ class TeacherHook(Hook):
         teacher = self._teacher_of(runner)
         if teacher is not None:
             checkpoint['meta']['teacher'] = dict(
-                checkpoint=teacher.checkpoint, sha256=teacher.sha256)
+                checkpoint=teacher.checkpoint, sha256=teacher.sha256
+            )
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare with the teacher of the checkpoint.
@@ -39,6 +40,7 @@ class TeacherHook(Hook):
         if before['sha256'] != teacher.sha256:
             raise InputError(
                 f"this run began with the teacher '{before['checkpoint']}' "
-                f"(sha256 {str(before['sha256'])[:12]}), now it is "
+                f'(sha256 {str(before["sha256"])[:12]}), now it is '
                 f"'{teacher.checkpoint}' ({str(teacher.sha256)[:12]}): resume "
-                'with the same file, or start in another --work-dir')
+                'with the same file, or start in another --work-dir'
+            )

@@ -27,23 +27,23 @@ class TeacherKNNHook(Hook):
         """Score it."""
         teacher = getattr(unwrapped(runner.model), 'teacher', None)
         loop = runner.val_loop
-        if teacher is None or runner._resume or not isinstance(
-                loop, OnlineLoop):
+        if teacher is None or runner._resume or not isinstance(loop, OnlineLoop):
             return
         features = loop.features(
-            teacher, lambda x: teacher.backbone(teacher.renormalize(x)))
+            teacher, lambda x: teacher.backbone(teacher.renormalize(x))
+        )
         score = loop.knn_top1(features)
         runner.message_hub.update_scalar('val/teacher_knn_top1', score)
         num = len(features.test_labels)
         chance = int(features.test_labels.bincount().max()) / num
-        told = (f'teacher {loop}: {score:.2f} %, chance is '
-                f'{100 * chance:.2f} %')
+        told = f'teacher {loop}: {score:.2f} %, chance is {100 * chance:.2f} %'
         luck = binom.sf(round(score * num / 100) - 1, num, chance)
         if luck > self.level > chance**num:  # else too few images to tell
             runner.logger.warning(
                 f'{told}. THE TEACHER IS NO BETTER THAN CHANCE, and nothing '
                 'can be learned from it: check model.teacher.checkpoint, its '
-                'mean, std and to_rgb, and the size of the images')
+                'mean, std and to_rgb, and the size of the images'
+            )
         else:
             runner.logger.info(told)
         loop.restart_clock()

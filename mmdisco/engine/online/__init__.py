@@ -7,9 +7,21 @@ from .sample import Sample, balanced_indices, draw_samples
 from .undisturbed import same_random_states, undisturbed
 
 __all__ = [
-    'FirstView', 'OnlineLoop', 'Probe', 'Sample', 'SampleFeatures',
-    'balanced_indices', 'draw_samples', 'gather_rows', 'innermost',
-    'labels_of', 'labels_of_batch', 'pooled', 'rows_of',
-    'same_random_states', 'top1',
-    'undisturbed', 'unwrapped'
+    'FirstView',
+    'OnlineLoop',
+    'Probe',
+    'Sample',
+    'SampleFeatures',
+    'balanced_indices',
+    'draw_samples',
+    'gather_rows',
+    'innermost',
+    'labels_of',
+    'labels_of_batch',
+    'pooled',
+    'rows_of',
+    'same_random_states',
+    'top1',
+    'undisturbed',
+    'unwrapped',
 ]

@@ -24,7 +24,7 @@ class FirstView:
         self._rows: Optional[slice] = None
         self._handles = [
             model.register_forward_pre_hook(self._step, with_kwargs=True),
-            model.backbone.register_forward_hook(self._pass)
+            model.backbone.register_forward_hook(self._pass),
         ]
 
     def take(self) -> Optional[Tensor]:
@@ -57,8 +57,7 @@ class FirstView:
 def rows_of(view: Tensor, images: Tensor) -> Optional[slice]:
     """Rows of a batch that are a view, or None."""
     num = len(view)
-    parts: List[slice] = [slice(0, num),
-                          slice(0, None, max(len(images) // num, 1))]
+    parts: List[slice] = [slice(0, num), slice(0, None, max(len(images) // num, 1))]
     for rows in parts:
         found = images[rows]
         if found.shape == view.shape and torch.equal(found, view):

@@ -1,4 +1,5 @@
 """Labels of data sets and of batches, if they have any."""
+
 from typing import Optional
 
 import torch

@@ -13,6 +13,7 @@ from .undisturbed import undisturbed
 
 class SampleFeatures(NamedTuple):
     """Features of both samples, the same on all ranks."""
+
     train: Tensor  # [M, D]
     train_labels: Tensor  # [M]
     test: Tensor  # [N, D]
@@ -34,17 +35,17 @@ class OnlineLoop(BaseLoop):
         temperature (float): Of the votes.
     """
 
-    def __init__(self, runner, train: Sample, test: Sample, k: int,
-                 temperature: float) -> None:
+    def __init__(
+        self, runner, train: Sample, test: Sample, k: int, temperature: float
+    ) -> None:
         super().__init__(runner, test.loader)
         self.train, self.test = train, test
         self.k = min(k, len(train))
         self.temperature = temperature
-        self.num_classes = 1 + int(max(
-            sample.labels.max() for sample in (train, test)))
+        self.num_classes = 1 + int(max(sample.labels.max() for sample in (train, test)))
         # others that score the same features: hooks append theirs
         self.scorers: List[Callable[[SampleFeatures], Dict[str, float]]] = []
-        self.seconds = self.share = 0.
+        self.seconds = self.share = 0.0
         self.restart_clock()
 
     def restart_clock(self) -> None:
@@ -59,15 +60,14 @@ class OnlineLoop(BaseLoop):
         backbone = unwrapped(self.runner.model).backbone
         features = self.features(backbone, backbone)
         metrics = {}
-        if bool(features.train.isfinite().all()
-                and features.test.isfinite().all()):
+        if bool(features.train.isfinite().all() and features.test.isfinite().all()):
             metrics['knn_top1'] = self.knn_top1(features)
             for scorer in self.scorers:
                 metrics.update(scorer(features))
         else:
             self.runner.logger.warning(
-                'The features of the student are not finite: lower the '
-                'learning rate')
+                'The features of the student are not finite: lower the learning rate'
+            )
         end = perf_counter()
         self.seconds = end - start
         self.share = 100 * self.seconds / (end - self._began)
@@ -76,8 +76,9 @@ class OnlineLoop(BaseLoop):
         self.restart_clock()
         return metrics
 
-    def features(self, network: nn.Module,
-                 encode: Callable[[Tensor], Tensor]) -> SampleFeatures:
+    def features(
+        self, network: nn.Module, encode: Callable[[Tensor], Tensor]
+    ) -> SampleFeatures:
         """Features of both samples.
 
         Args:
@@ -88,23 +89,33 @@ class OnlineLoop(BaseLoop):
         prepare = unwrapped(self.runner.model).data_preprocessor
         with undisturbed(network):
             train, test = (
-                sample.features(lambda batch: pooled(
-                    encode(prepare(batch, False)['inputs'])))
-                for sample in (self.train, self.test))
-        return SampleFeatures(train, self.train.labels.to(train.device), test,
-                              self.test.labels.to(test.device))
+                sample.features(
+                    lambda batch: pooled(encode(prepare(batch, False)['inputs']))
+                )
+                for sample in (self.train, self.test)
+            )
+        return SampleFeatures(
+            train,
+            self.train.labels.to(train.device),
+            test,
+            self.test.labels.to(test.device),
+        )
 
     @torch.no_grad()
     def knn_top1(self, features: SampleFeatures) -> float:
         """Per cent of the test sample that its neighbours classify rightly."""
         votes = knn_scores(
-            features.train, features.train_labels, features.test,
-            self.num_classes, self.k, self.temperature)  # [N, C]
+            features.train,
+            features.train_labels,
+            features.test,
+            self.num_classes,
+            self.k,
+            self.temperature,
+        )  # [N, C]
         return top1(votes, features.test_labels)
 
     def __str__(self) -> str:
-        return (f'kNN (k={self.k}, {len(self.train)} train, '
-                f'{len(self.test)} test)')
+        return f'kNN (k={self.k}, {len(self.train)} train, {len(self.test)} test)'
 
 
 def top1(scores: Tensor, labels: Tensor) -> float:

@@ -20,16 +20,17 @@ class Probe:
         device (torch.device): Where features will be.
     """
 
-    def __init__(self, dim: int, num_classes: int, lr: float,
-                 device: torch.device) -> None:
+    def __init__(
+        self, dim: int, num_classes: int, lr: float, device: torch.device
+    ) -> None:
         # no default initialisation, which would draw random numbers
         linear = nn.utils.skip_init(nn.Linear, dim, num_classes)
         for parameter in linear.parameters():
             nn.init.zeros_(parameter)
-        self.network = nn.Sequential(
-            nn.BatchNorm1d(dim, affine=False), linear).to(device)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(), lr=lr, momentum=.9)
+        self.network = nn.Sequential(nn.BatchNorm1d(dim, affine=False), linear).to(
+            device
+        )
+        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=lr, momentum=0.9)
 
     @torch.enable_grad()
     def learn(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -61,8 +62,9 @@ class Probe:
 
     def state_dict(self) -> dict:
         """Weights and momentum."""
-        return dict(network=self.network.state_dict(),
-                    optimizer=self.optimizer.state_dict())
+        return dict(
+            network=self.network.state_dict(), optimizer=self.optimizer.state_dict()
+        )
 
     def load_state_dict(self, state: dict) -> None:
         """Go on where another one was."""

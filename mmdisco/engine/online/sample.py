@@ -53,25 +53,35 @@ class Sample:
         InputError: If there are fewer images than ranks, or they are views.
     """
 
-    def __init__(self, dataset: Dataset, labels: Tensor, indices: Tensor,
-                 batch_size: int, num_workers: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        labels: Tensor,
+        indices: Tensor,
+        batch_size: int,
+        num_workers: int,
+    ) -> None:
         if len(indices) < get_world_size():
-            raise InputError(f'a sample of {len(indices)} images is too small '
-                             f'for {get_world_size()} ranks')
+            raise InputError(
+                f'a sample of {len(indices)} images is too small '
+                f'for {get_world_size()} ranks'
+            )
         self.labels = labels[indices]  # [M]
-        own = indices[get_rank()::get_world_size()]
+        own = indices[get_rank() :: get_world_size()]
         if not torch.is_tensor(dataset[int(own[0])]['inputs']):
             raise InputError(
                 f'OnlineKNNHook wants images, {type(dataset).__name__} gives '
                 'lists of views: set train and test of the hook to data sets '
-                'whose pipeline gives one image')
+                'whose pipeline gives one image'
+            )
         self.loader = DataLoader(
             Subset(dataset, own.tolist()),
             batch_size,
             num_workers=num_workers,
             collate_fn=_collate,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator())  # else it draws a seed from torch's
+            generator=torch.Generator(),
+        )  # else it draws a seed from torch's
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,9 +96,15 @@ class Sample:
         return gather_rows(own, len(self))
 
 
-def draw_samples(own: Dataset, train: Optional[dict], test: Optional[dict],
-                 sizes: Tuple[int, int], seed: int, batch_size: int,
-                 num_workers: int) -> Optional[Tuple[Sample, Sample]]:
+def draw_samples(
+    own: Dataset,
+    train: Optional[dict],
+    test: Optional[dict],
+    sizes: Tuple[int, int],
+    seed: int,
+    batch_size: int,
+    num_workers: int,
+) -> Optional[Tuple[Sample, Sample]]:
     """Draw two samples without a common image.
 
     Args:
@@ -115,20 +131,23 @@ def draw_samples(own: Dataset, train: Optional[dict], test: Optional[dict],
             return None
         indices = balanced_indices(labels, sum(sizes), seed)
         num_test = max(len(indices) * sizes[1] // sum(sizes), 1)
-        parts = [(dataset, labels, indices[num_test:]),
-                 (dataset, labels, indices[:num_test])]
+        parts = [
+            (dataset, labels, indices[num_test:]),
+            (dataset, labels, indices[:num_test]),
+        ]
     else:
         parts, labelled = [], []
         for name, config, size in zip(('train', 'test'), (train, test), sizes):
             dataset = DATASETS.build(config)
             labels = labels_of(dataset)
             if labels is None:
-                raise InputError(f'{name} of OnlineKNNHook: '
-                                 f'{type(dataset).__name__} has no labels: '
-                                 'take LabelledPhotos, or leave out the hook')
+                raise InputError(
+                    f'{name} of OnlineKNNHook: '
+                    f'{type(dataset).__name__} has no labels: '
+                    'take LabelledPhotos, or leave out the hook'
+                )
             labelled += [dataset, labels]
-            parts.append(
-                (dataset, labels, balanced_indices(labels, size, seed)))
+            parts.append((dataset, labels, balanced_indices(labels, size, seed)))
         check_splits(*labelled)
     first, second = (Sample(*part, batch_size, num_workers) for part in parts)
     return first, second

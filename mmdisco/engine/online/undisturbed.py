@@ -21,8 +21,11 @@ def undisturbed(*networks: nn.Module) -> Iterator[None]:
     Args:
         networks (nn.Module): Those to put into eval mode.
     """
-    modes = [(module, module.training)
-             for network in networks for module in network.modules()]
+    modes = [
+        (module, module.training)
+        for network in networks
+        for module in network.modules()
+    ]
     with _eager(), same_random_states(), torch.no_grad():
         try:
             for module, _ in modes:
@@ -38,8 +41,7 @@ def undisturbed(*networks: nn.Module) -> Iterator[None]:
 def same_random_states() -> Iterator[None]:
     """Leave the random states of Python, NumPy and torch as they are."""
     states = random.getstate(), np.random.get_state()
-    devices = ([torch.cuda.current_device()]
-               if torch.cuda.is_available() else [])
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         try:
             yield
@@ -55,7 +57,6 @@ def _eager() -> AbstractContextManager:
     import the compiler where nothing is compiled takes longer than the rest;
     before torch 2.6 there is no such setting.
     """
-    if 'torch._dynamo' in sys.modules and hasattr(torch.compiler,
-                                                  'set_stance'):
+    if 'torch._dynamo' in sys.modules and hasattr(torch.compiler, 'set_stance'):
         return torch.compiler.set_stance('force_eager')
     return nullcontext()

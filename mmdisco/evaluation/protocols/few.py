@@ -15,8 +15,14 @@ from ..scores import top_k
 FOLDS = 5
 
 
-def by_share(train: Features, test: Features, percent: str, repeats: int = 5,
-             seed: int = 0, device: str = 'cpu') -> Dict:
+def by_share(
+    train: Features,
+    test: Features,
+    percent: str,
+    repeats: int = 5,
+    seed: int = 0,
+    device: str = 'cpu',
+) -> Dict:
     """A linear probe that sees a share of the labels.
 
     Logistic regression to convergence; its penalty is chosen by stratified
@@ -47,8 +53,7 @@ def by_share(train: Features, test: Features, percent: str, repeats: int = 5,
     return dict(images=len(rows), **mean_and_interval(scores))
 
 
-def check_shares(labels: Tensor, num_classes: int,
-                 percents: Sequence[str]) -> None:
+def check_shares(labels: Tensor, num_classes: int, percents: Sequence[str]) -> None:
     """Find shares that :func:`by_share` can't take.
 
     Args:
@@ -64,8 +69,14 @@ def check_shares(labels: Tensor, num_classes: int,
         next(folds_of(labels, rows, FOLDS, 0))
 
 
-def by_few_shots(train: Features, test: Features, k: int, repeats: int = 20,
-                 seed: int = 0, device: str = 'cpu') -> Dict:
+def by_few_shots(
+    train: Features,
+    test: Features,
+    k: int,
+    repeats: int = 20,
+    seed: int = 0,
+    device: str = 'cpu',
+) -> Dict:
     """A classifier that sees k images of each class.
 
     Logistic regression (C = 1) on features of unit length, as `Tian et al.
@@ -93,8 +104,9 @@ def by_few_shots(train: Features, test: Features, k: int, repeats: int = 20,
         rows = rows_per_class(train.labels, classes, k, seed + i)
         few = F.normalize(train.plain[rows].float(), dim=1)  # [k * C, D]
         loss = cross_entropy_of(train.labels[rows], classes)
-        probe = fit_classifier(few, classes, loss, 1., device=device,
-                               standardise=False)
+        probe = fit_classifier(
+            few, classes, loss, 1.0, device=device, standardise=False
+        )
         scores.append(top_k(probe.logits(unit), test.labels, 1))
     return dict(images=k * classes, **mean_and_interval(scores))
 
@@ -112,23 +124,25 @@ def mean_and_interval(scores: List[float]) -> Dict:
     values = torch.tensor(scores, dtype=torch.double)
     interval = None
     if len(scores) > 1:
-        wide = stats.t.ppf(.975, len(scores) - 1)
-        interval = float(wide * values.std() / len(scores)**.5)
+        wide = stats.t.ppf(0.975, len(scores) - 1)
+        interval = float(wide * values.std() / len(scores) ** 0.5)
     return dict(top1=float(values.mean()), interval=interval, repeats=scores)
 
 
 def plus_minus(found: Dict) -> str:
     """What :func:`mean_and_interval` found, in print."""
-    spread = '' if found['interval'] is None else f" ± {found['interval']:.2f}"
-    return f"{found['top1']:.2f}{spread}"
+    spread = '' if found['interval'] is None else f' ± {found["interval"]:.2f}'
+    return f'{found["top1"]:.2f}{spread}'
 
 
 def _cross_validated(train: Features, rows: Tensor, device: str) -> float:
     """The best penalty over folds of some labelled images."""
-    total = dict.fromkeys(GRID, HeldOutScore(0, 0., 0))
+    total = dict.fromkeys(GRID, HeldOutScore(0, 0.0, 0))
     for fit, val in folds_of(train.labels, rows, FOLDS, 0):
-        scores = strength_scores(train.plain, train.labels,
-                                 len(train.classes), fit, val, GRID, device)
-        total = {strength: total[strength].plus(score)
-                 for strength, score in scores.items()}
+        scores = strength_scores(
+            train.plain, train.labels, len(train.classes), fit, val, GRID, device
+        )
+        total = {
+            strength: total[strength].plus(score) for strength, score in scores.items()
+        }
     return best_setting(total)

@@ -9,14 +9,16 @@ from ..nearest import nearest
 from ..scores import top_k
 
 KS = (1, 5, 10, 20, 50, 100, 200)
-TEMPERATURES = (.04, .07, .1, .2)
+TEMPERATURES = (0.04, 0.07, 0.1, 0.2)
 
 
-def by_knn(train: Features,
-           test: Features,
-           ks: Sequence[int] = KS,
-           temperatures: Sequence[float] = TEMPERATURES,
-           device: str = 'cpu') -> Dict[Tuple[int, float], Dict]:
+def by_knn(
+    train: Features,
+    test: Features,
+    ks: Sequence[int] = KS,
+    temperatures: Sequence[float] = TEMPERATURES,
+    device: str = 'cpu',
+) -> Dict[Tuple[int, float], Dict]:
     """Weighted kNN at several k and temperatures, of one search.
 
     All processes of a group take part, each with its share of the test
@@ -41,8 +43,9 @@ def by_knn(train: Features,
     check_labels(test.labels, classes)
     rank, world = get_dist_info()
     mine = test.plain[rank::world].to(device)  # [n, D]
-    parts = all_gather_object(tuple(
-        t.cpu() for t in nearest(train.plain, mine, max(ks))))
+    parts = all_gather_object(
+        tuple(t.cpu() for t in nearest(train.plain, mine, max(ks)))
+    )
     shape = len(test.plain), max(ks)
     cosine, index = torch.empty(shape), torch.empty(shape, dtype=torch.long)
     for r, part in enumerate(parts):
@@ -51,8 +54,10 @@ def by_knn(train: Features,
     found = {}
     for k in ks:
         for temperature in temperatures:
-            votes = knn_votes(cosine[:, :k], labels[:, :k], classes,
-                              temperature)  # [N, C]
-            found[k, temperature] = dict(top1=top_k(votes, test.labels, 1),
-                                         top5=top_k(votes, test.labels, 5))
+            votes = knn_votes(
+                cosine[:, :k], labels[:, :k], classes, temperature
+            )  # [N, C]
+            found[k, temperature] = dict(
+                top1=top_k(votes, test.labels, 1), top5=top_k(votes, test.labels, 5)
+            )
     return found

@@ -11,15 +11,17 @@ from ..scores import classifier_scores
 from ..sgd_probe import sgd_probe
 
 # Of SGD, around the paper's 3 and 30.
-RATES = (.1, .3, 1., 3., 10., 30., 100.)
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
-def by_lbfgs(train: Features,
-             test: Features,
-             held_out: float = .1,
-             grid: Sequence[float] = GRID,
-             seed: int = 0,
-             device: str = 'cpu') -> Dict:
+def by_lbfgs(
+    train: Features,
+    test: Features,
+    held_out: float = 0.1,
+    grid: Sequence[float] = GRID,
+    seed: int = 0,
+    device: str = 'cpu',
+) -> Dict:
     """Logistic regression to convergence, on features that do not change.
 
     The penalty is chosen by :func:`best_setting` on a part of the training
@@ -44,29 +46,32 @@ def by_lbfgs(train: Features,
     classes = len(train.classes)
     fit, val = held_out_rows(train.labels, int(held_out * num), seed)
     fit = torch.cat([fit + view * num for view in range(views)])
-    validation = strength_scores(features, labels, classes, fit, val, grid,
-                                 device)
+    validation = strength_scores(features, labels, classes, fit, val, grid, device)
     best = best_setting(validation)
-    probe = fit_classifier(features, classes,
-                           cross_entropy_of(labels, classes), best,
-                           device=device)
+    probe = fit_classifier(
+        features, classes, cross_entropy_of(labels, classes), best, device=device
+    )
     return dict(
         classifier_scores(probe.logits(test.plain), test.labels),
-        strength=best, at_edge=_at_edge(best, grid),
-        validation={s: score.percent for s, score in validation.items()})
+        strength=best,
+        at_edge=_at_edge(best, grid),
+        validation={s: score.percent for s, score in validation.items()},
+    )
 
 
-def by_sgd(train: Features,
-           test: Features,
-           rates: Sequence[float] = RATES,
-           held_out: float = .1,
-           epochs: int = 100,
-           batch_size: int = 256,
-           milestones: Sequence[int] = (60, 80),
-           gamma: float = .1,
-           weight_decay: float = 0.,
-           seed: int = 0,
-           device: str = 'cpu') -> Dict:
+def by_sgd(
+    train: Features,
+    test: Features,
+    rates: Sequence[float] = RATES,
+    held_out: float = 0.1,
+    epochs: int = 100,
+    batch_size: int = 256,
+    milestones: Sequence[int] = (60, 80),
+    gamma: float = 0.1,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    device: str = 'cpu',
+) -> Dict:
     """The schedule of linear evaluation, on features that do not change.
 
     Of several rates one is chosen on held-out training images, as by
@@ -96,31 +101,39 @@ def by_sgd(train: Features,
             hold some out.
     """
     if not rates or epochs < 1:
-        raise InputError('SGD wants a rate and an epoch at least: set --rates '
-                         'and --epochs')
+        raise InputError(
+            'SGD wants a rate and an epoch at least: set --rates and --epochs'
+        )
     classes = len(train.classes)
-    options = dict(epochs=epochs, batch_size=batch_size, gamma=gamma,
-                   milestones=milestones, weight_decay=weight_decay,
-                   seed=seed, device=device)
+    options = dict(
+        epochs=epochs,
+        batch_size=batch_size,
+        gamma=gamma,
+        milestones=milestones,
+        weight_decay=weight_decay,
+        seed=seed,
+        device=device,
+    )
     validation, best = {}, rates[0]
     if len(rates) > 1:
-        fit, val = held_out_rows(
-            train.labels, int(held_out * len(train.labels)), seed)
-        probes = sgd_probe(train.views, train.labels, classes, rates,
-                           rows=fit, **options)
+        fit, val = held_out_rows(train.labels, int(held_out * len(train.labels)), seed)
+        probes = sgd_probe(
+            train.views, train.labels, classes, rates, rows=fit, **options
+        )
         validation = {
             rate: held_out_score(
-                probes.logits(train.plain[val].to(device), i),
-                train.labels[val])
-            for i, rate in enumerate(rates)}
+                probes.logits(train.plain[val].to(device), i), train.labels[val]
+            )
+            for i, rate in enumerate(rates)
+        }
         best = best_setting(validation)
     probes = sgd_probe(train.views, train.labels, classes, [best], **options)
     return dict(
-        classifier_scores(probes.logits(test.plain.to(device), 0),
-                          test.labels),
+        classifier_scores(probes.logits(test.plain.to(device), 0), test.labels),
         rate=best,
         at_edge=_at_edge(best, rates),
-        validation={r: score.percent for r, score in validation.items()})
+        validation={r: score.percent for r, score in validation.items()},
+    )
 
 
 def _at_edge(chosen: float, tried: Sequence[float]) -> bool:

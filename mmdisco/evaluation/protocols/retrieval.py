@@ -6,8 +6,7 @@ from ..cache import Features
 from ..retrieval import average_precisions
 
 
-def by_retrieval(train: Features, test: Features,
-                 device: str = 'cpu') -> Dict:
+def by_retrieval(train: Features, test: Features, device: str = 'cpu') -> Dict:
     """mAP of test images as queries among the training images.
 
     Args:
@@ -20,11 +19,10 @@ def by_retrieval(train: Features, test: Features,
         a class without queries.
     """
     found = average_precisions(
-        train.plain, train.labels, test.plain.to(device),
-        test.labels).cpu()  # [N]
+        train.plain, train.labels, test.plain.to(device), test.labels
+    ).cpu()  # [N]
     per_class = []
     for label in range(len(train.classes)):
         of_class = found[test.labels == label]
-        per_class.append(100 * float(of_class.mean())
-                         if len(of_class) else None)
+        per_class.append(100 * float(of_class.mean()) if len(of_class) else None)
     return dict(mean=100 * float(torch.nanmean(found)), per_class=per_class)

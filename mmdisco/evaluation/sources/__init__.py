@@ -4,6 +4,11 @@ from .pair import Split, check_classes, check_pair, copies
 from .source import Source
 
 __all__ = [
-    'Source', 'Split', 'check_classes', 'check_pair', 'copies', 'open_photos',
-    'open_source'
+    'Source',
+    'Split',
+    'check_classes',
+    'check_pair',
+    'copies',
+    'open_photos',
+    'open_source',
 ]

@@ -6,14 +6,15 @@ from mmdisco.errors import InputError
 
 class Labelled(NamedTuple):
     """Paths by class and name, with their labels."""
+
     names: List[str]
     labels: List[int]
     classes: List[str]
 
 
-def by_class(names: Iterable[str],
-             where: str,
-             folders: Collection[str] = ()) -> Labelled:
+def by_class(
+    names: Iterable[str], where: str, folders: Collection[str] = ()
+) -> Labelled:
     """Sort paths in an archive and label them as an image folder's are.
 
     Args:
@@ -33,14 +34,18 @@ def by_class(names: Iterable[str],
     flat = [name for name in names if '/' not in name]
     if flat or not names:
         found = f"has '{flat[0]}'" if flat else 'has no image'
-        raise InputError(f"'{where}' {found}: its images should be named "
-                         f"'class/name.jpg' ({' '.join(EXTENSIONS)})")
+        raise InputError(
+            f"'{where}' {found}: its images should be named "
+            f"'class/name.jpg' ({' '.join(EXTENSIONS)})"
+        )
     owners = [name.split('/', 1)[0] for name in names]
     classes = sorted({*owners, *folders})
     empty = sorted({*folders} - {*owners})
     if empty:
-        raise InputError(f"'{where}' has class folders without an image, "
-                         f"{len(empty)} of {len(classes)}, e.g. '{empty[0]}': "
-                         'fill or remove them')
+        raise InputError(
+            f"'{where}' has class folders without an image, "
+            f"{len(empty)} of {len(classes)}, e.g. '{empty[0]}': "
+            'fill or remove them'
+        )
     index = {name: label for label, name in enumerate(classes)}
     return Labelled(names, [index[owner] for owner in owners], classes)

@@ -19,8 +19,15 @@ class ArraySource(Source):
         classes (List[str]): Names of the labels.
     """
 
-    def __init__(self, kind: str, root: str, split: str, images: Tensor,
-                 labels: Tensor, classes: List[str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        root: str,
+        split: str,
+        images: Tensor,
+        labels: Tensor,
+        classes: List[str],
+    ) -> None:
         names = [f'{split}/{i:06d}' for i in range(len(images))]
         super().__init__(root, split, names, labels, classes)
         self.kind = kind

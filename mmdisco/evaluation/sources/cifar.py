@@ -33,8 +33,14 @@ def open_cifar(root: str, split: str, folder: Path, kind: str) -> ArraySource:
     except MissingFileError as error:  # it speaks of a config
         raise MissingFileError(
             f"'{folder / cls.base_folder}' is not whole or not as published: "
-            f"unpack {cls.url} in '{folder}'") from error
+            f"unpack {cls.url} in '{folder}'"
+        ) from error
     images = np.stack([data.get_data_info(i)['img'] for i in range(len(data))])
-    return ArraySource(kind, root, split, torch.from_numpy(images),
-                       torch.from_numpy(data.get_gt_labels()),
-                       list(data.CLASSES))
+    return ArraySource(
+        kind,
+        root,
+        split,
+        torch.from_numpy(images),
+        torch.from_numpy(data.get_gt_labels()),
+        list(data.CLASSES),
+    )

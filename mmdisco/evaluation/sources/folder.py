@@ -25,19 +25,22 @@ class FolderSource(Source):
 
     kind = 'folder'
 
-    def __init__(self,
-                 root: str,
-                 split: str,
-                 folder: str,
-                 names: List[str],
-                 labels: Optional[List[int]],
-                 classes: List[str] = (),
-                 tally: Optional[Tally] = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        split: str,
+        folder: str,
+        names: List[str],
+        labels: Optional[List[int]],
+        classes: List[str] = (),
+        tally: Optional[Tally] = None,
+    ) -> None:
         super().__init__(root, split, names, labels, classes)
         self.folder = folder
         self.tally = tally
-        self.sizes = [os.path.getsize(os.path.join(folder, names[i]))
-                      for i in spread(len(names))]
+        self.sizes = [
+            os.path.getsize(os.path.join(folder, names[i])) for i in spread(len(names))
+        ]
 
     def load(self, index: int) -> Image.Image:
         return Image.open(os.path.join(self.folder, self.names[index]))
@@ -63,8 +66,13 @@ def open_folder(root: str, split: str, folder: Path) -> FolderSource:
     data = LabelledPhotos(str(folder))
     infos = [data.get_data_info(i) for i in range(len(data))]
     return FolderSource(
-        root, split, str(folder), _below(folder, infos),
-        [info['gt_label'] for info in infos], data.metainfo['classes'])
+        root,
+        split,
+        str(folder),
+        _below(folder, infos),
+        [info['gt_label'] for info in infos],
+        data.metainfo['classes'],
+    )
 
 
 def open_photos(root: str) -> FolderSource:
@@ -86,8 +94,9 @@ def open_photos(root: str) -> FolderSource:
         raise MissingFileError(f"folder of photos '{folder}' not found")
     data = Photos(str(folder))
     infos = [data.get_data_info(i) for i in range(len(data))]
-    return FolderSource(root, '', str(folder), _below(folder, infos), None,
-                        tally=data.tally)
+    return FolderSource(
+        root, '', str(folder), _below(folder, infos), None, tally=data.tally
+    )
 
 
 def _below(folder: Path, infos: List[dict]) -> List[str]:

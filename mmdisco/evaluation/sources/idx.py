@@ -7,8 +7,9 @@ from .arrays import ArraySource
 from .numbered import numbered_classes
 
 
-def open_idx(root: str, split: str, folder: Path,
-             num_classes: Optional[int]) -> ArraySource:
+def open_idx(
+    root: str, split: str, folder: Path, num_classes: Optional[int]
+) -> ArraySource:
     """The IDX files of MNIST and Fashion-MNIST.
 
     Args:
@@ -27,7 +28,9 @@ def open_idx(root: str, split: str, folder: Path,
     data = IDXImages(str(folder), split)
     images = data.images.squeeze(1)  # [N, H, W]
     if images.ndim != 3:
-        raise InputError(f"the {split} images of '{folder}' are of shape "
-                         f'{tuple(images.shape)}, should be [N, H, W]')
+        raise InputError(
+            f"the {split} images of '{folder}' are of shape "
+            f'{tuple(images.shape)}, should be [N, H, W]'
+        )
     classes = numbered_classes(data.labels, num_classes, str(folder))
     return ArraySource('idx', root, split, images, data.labels, classes)

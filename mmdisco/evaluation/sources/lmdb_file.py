@@ -16,8 +16,10 @@ from .source import Source, spread
 def _environment(path: str):
     """The database, opened no more than once in a process as LMDB asks."""
     import lmdb
-    return lmdb.open(path, subdir=os.path.isdir(path), readonly=True,
-                     lock=False, readahead=False)
+
+    return lmdb.open(
+        path, subdir=os.path.isdir(path), readonly=True, lock=False, readahead=False
+    )
 
 
 # nor may a forked worker use its parent's
@@ -40,8 +42,15 @@ class LMDBSource(Source):
 
     kind = 'lmdb'
 
-    def __init__(self, root: str, split: str, path: str, names: List[str],
-                 labels: List[int], classes: List[str]) -> None:
+    def __init__(
+        self,
+        root: str,
+        split: str,
+        path: str,
+        names: List[str],
+        labels: List[int],
+        classes: List[str],
+    ) -> None:
         super().__init__(root, split, names, labels, classes)
         self.path = path
         self.sizes = [len(self._encoded(i)) for i in spread(len(names))]
@@ -76,23 +85,27 @@ def open_lmdb(root: str, split: str, path: Path) -> LMDBSource:
     try:
         import lmdb
     except ImportError as error:
-        raise InputError(f"'{path}' needs the package lmdb: pip install "
-                         'lmdb') from error
+        raise InputError(
+            f"'{path}' needs the package lmdb: pip install lmdb"
+        ) from error
     path = path.resolve()
     try:
         environment = _environment(str(path))
         _check_length(environment, path)
         with environment.begin() as transaction:
-            keys = [key.decode(errors='surrogateescape') for key
-                    in transaction.cursor().iternext(values=False)]
+            keys = [
+                key.decode(errors='surrogateescape')
+                for key in transaction.cursor().iternext(values=False)
+            ]
         tally = Tally()
         names = [*filter(tally.takes, keys)]
         tally.log(str(path))
         found = by_class(names, str(path))
         return LMDBSource(root, split, str(path), *found)
     except lmdb.Error as error:
-        raise InputError(f"'{path}' is no readable LMDB ({error}): make it "
-                         'anew') from error
+        raise InputError(
+            f"'{path}' is no readable LMDB ({error}): make it anew"
+        ) from error
 
 
 def _check_length(environment, path: Path) -> None:
@@ -102,5 +115,6 @@ def _check_length(environment, path: Path) -> None:
     file = path / 'data.mdb' if path.is_dir() else path
     found = file.stat().st_size
     if found < needed:
-        raise InputError(f"'{path}' is cut short, {found} of {needed} bytes: "
-                         'copy it anew')
+        raise InputError(
+            f"'{path}' is cut short, {found} of {needed} bytes: copy it anew"
+        )

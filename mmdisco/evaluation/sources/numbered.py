@@ -5,8 +5,9 @@ import torch
 from mmdisco.errors import InputError
 
 
-def numbered_classes(labels: Sequence[int], num_classes: Optional[int],
-                     where: str) -> List[str]:
+def numbered_classes(
+    labels: Sequence[int], num_classes: Optional[int], where: str
+) -> List[str]:
     """Names of classes that have numbers only.
 
     Args:
@@ -23,7 +24,9 @@ def numbered_classes(labels: Sequence[int], num_classes: Optional[int],
     """
     largest = int(torch.as_tensor(labels).max())
     if num_classes is not None and largest >= num_classes:
-        raise InputError(f"'{where}' has label {largest}, outside the "
-                         f'classes: num_classes is {num_classes}, labels '
-                         'begin with 0')
+        raise InputError(
+            f"'{where}' has label {largest}, outside the "
+            f'classes: num_classes is {num_classes}, labels '
+            'begin with 0'
+        )
     return [str(i) for i in range(num_classes or largest + 1)]

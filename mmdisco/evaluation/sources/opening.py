@@ -11,9 +11,9 @@ from .source import Source
 from .tar import open_tar
 
 
-def open_source(root: str,
-                split: str = 'train',
-                num_classes: Optional[int] = None) -> Source:
+def open_source(
+    root: str, split: str = 'train', num_classes: Optional[int] = None
+) -> Source:
     """Labelled images, of the kind that is found at the root.
 
     Image folder, LMDB or tar shards of each split, CIFAR or IDX files:
@@ -42,24 +42,26 @@ def open_source(root: str,
     if not found:
         other = 'test' if split == 'train' else 'train'
         only = f', only {other} images' if detect(folder, other) else ''
-        raise MissingFileError(f"'{folder}' has no {split} images{only}: "
-                               f'looked for {looked_for(split)}')
+        raise MissingFileError(
+            f"'{folder}' has no {split} images{only}: looked for {looked_for(split)}"
+        )
     if len(found) > 1:
         raise InputError(
             f"'{folder}' has {split} images of several kinds, "
             f'{" and ".join(each.told for each in found)}: leave one of them '
-            'there')
+            'there'
+        )
     source = _open(root, split, found[0], num_classes)
     if num_classes not in (None, len(source.classes)):
         raise InputError(
             f"the {split} images of '{folder}' have {len(source.classes)} "
             f'class{"" if len(source.classes) == 1 else "es"}, num_classes is '
-            f'{num_classes}: give other images, or set it')
+            f'{num_classes}: give other images, or set it'
+        )
     return source
 
 
-def _open(root: str, split: str, found: Found,
-          num_classes: Optional[int]) -> Source:
+def _open(root: str, split: str, found: Found, num_classes: Optional[int]) -> Source:
     path = found.paths[0]
     if found.kind == 'tar':
         return open_tar(root, split, found.paths, num_classes)

@@ -1,4 +1,5 @@
 """Whether scores of one split by another mean anything."""
+
 import unicodedata
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -11,6 +12,7 @@ from .source import Source, spread
 
 class Split(NamedTuple):
     """Labels of a split."""
+
     name: str  # what a message calls its images
     classes: Optional[Sequence[str]]  # None if they have numbers only
     labels: Tensor  # [N]
@@ -28,11 +30,20 @@ def check_pair(train: Source, test: Source) -> None:
     """
     for source in (train, test):
         if source.labels is None:
-            raise InputError(f"'{source.root}' has no labels: give images in "
-                             'one folder for each class')
-    check_classes(*(
-        Split(f"{source.split} images of '{source.root}'", source.classes,
-              source.labels) for source in (train, test)))
+            raise InputError(
+                f"'{source.root}' has no labels: give images in "
+                'one folder for each class'
+            )
+    check_classes(
+        *(
+            Split(
+                f"{source.split} images of '{source.root}'",
+                source.classes,
+                source.labels,
+            )
+            for source in (train, test)
+        )
+    )
 
 
 def check_classes(train: Split, test: Split) -> None:
@@ -48,28 +59,35 @@ def check_classes(train: Split, test: Split) -> None:
             Where they have numbers only, ``test`` need not have all of them.
     """
     known = max(len(split.classes or ()) for split in (train, test)) or (
-        int(train.labels.max()) + 1)
+        int(train.labels.max()) + 1
+    )
     numbers = [str(i) for i in range(known)]
-    train, test = (split._replace(classes=list(split.classes or numbers))
-                   for split in (train, test))
+    train, test = (
+        split._replace(classes=list(split.classes or numbers))
+        for split in (train, test)
+    )
     for split in (train, test):
         low, high = map(int, split.labels.aminmax())
         if low < 0 or high >= len(split.classes):
             raise InputError(
                 f'{split.name} have label {low if low < 0 else high}, outside '
                 f'the classes: there are {len(split.classes)}, labels begin '
-                'with 0')
+                'with 0'
+            )
     filled = {*train.labels.unique().tolist()}
     empty = [name for i, name in enumerate(train.classes) if i not in filled]
     if empty:
-        raise InputError(f'{train.name} have no image of {len(empty)} of '
-                         f"{len(train.classes)} classes, e.g. '{empty[0]}': "
-                         'labels begin with 0 and leave out none')
+        raise InputError(
+            f'{train.name} have no image of {len(empty)} of '
+            f"{len(train.classes)} classes, e.g. '{empty[0]}': "
+            'labels begin with 0 and leave out none'
+        )
     if len(train.classes) == 1:
         raise InputError(
             f"{train.name} have one class alone, '{train.classes[0]}', of "
             'which all are right: give several classes, in a folder each, '
-            'and no folder around these (train/train/CLASS)')
+            'and no folder around these (train/train/CLASS)'
+        )
     _compare(train, test, numbers)
 
 
@@ -86,10 +104,12 @@ def copies(train: Source, test: Source) -> int:
     if hasattr(train, 'images') and hasattr(test, 'images'):
         return len(test) if [*train.sizes] == [*test.sizes] else 0
     index = {name: i for i, name in enumerate(train.names)}
-    both = [(i, index[test.names[i]]) for i in spread(len(test))
-            if test.names[i] in index]
-    return sum(np.array_equal(np.asarray(test[i]), np.asarray(train[j]))
-               for i, j in both)
+    both = [
+        (i, index[test.names[i]]) for i in spread(len(test)) if test.names[i] in index
+    ]
+    return sum(
+        np.array_equal(np.asarray(test[i]), np.asarray(train[j])) for i, j in both
+    )
 
 
 def _compare(train: Split, test: Split, numbers: List[str]) -> None:
@@ -98,19 +118,23 @@ def _compare(train: Split, test: Split, numbers: List[str]) -> None:
     if train.classes == numbers and not only_test:
         only_train = []
     if only_test or only_train:
-        sides = [f"only in {side}: '{names[0]}'" +
-                 (f' and {len(names) - 1} more' if len(names) > 1 else '')
-                 for side, names in (('train', only_train),
-                                     ('test', only_test)) if names]
+        sides = [
+            f"only in {side}: '{names[0]}'"
+            + (f' and {len(names) - 1} more' if len(names) > 1 else '')
+            for side, names in (('train', only_train), ('test', only_test))
+            if names
+        ]
         raise InputError(
             f'{train.name} have {len(train.classes)} classes, {test.name} '
             f'{len(test.classes)}: {", ".join(sides)}'
-            f'{_alike(only_train, only_test)}')
+            f'{_alike(only_train, only_test)}'
+        )
     for ours, theirs in zip(train.classes, test.classes):
         if ours != theirs:  # numbers as names of folders: '10' before '2'
             raise InputError(
                 f"{train.name} have class '{ours}' where {test.name} have "
-                f"'{theirs}': store both in the same way")
+                f"'{theirs}': store both in the same way"
+            )
 
 
 def _alike(names: List[str], others: List[str]) -> str:
@@ -125,11 +149,11 @@ def _alike(names: List[str], others: List[str]) -> str:
         if other is None:
             continue
         reason = 'upper and lower case'
-        if unicodedata.normalize('NFC', name) == unicodedata.normalize(
-                'NFC', other):
+        if unicodedata.normalize('NFC', name) == unicodedata.normalize('NFC', other):
             reason = "the form of their Unicode (a Mac's is NFD)"
         elif name.strip() == other.strip():
             reason = 'spaces'
-        return (f'; {ascii(name)} and {ascii(other)} differ by {reason}: '
-                'rename one of them')
+        return (
+            f'; {ascii(name)} and {ascii(other)} differ by {reason}: rename one of them'
+        )
     return ''

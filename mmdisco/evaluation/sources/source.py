@@ -45,12 +45,14 @@ class Source(Dataset):
     background: Tuple[int, int, int] = WHITE
     sizes: Sequence[int] = ()
 
-    def __init__(self,
-                 root: str,
-                 split: str,
-                 names: List[str],
-                 labels: Optional[Sequence[int]],
-                 classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        root: str,
+        split: str,
+        names: List[str],
+        labels: Optional[Sequence[int]],
+        classes: Sequence[str] = (),
+    ) -> None:
         self.root = str(root)
         self.split = split
         self.names = names
@@ -85,7 +87,8 @@ class Source(Dataset):
         except Exception as error:  # any decoder has exceptions of its own
             raise InputError(
                 f"image {where} can't be read ({reason_of(error, where)}): "
-                'replace or remove it') from error
+                'replace or remove it'
+            ) from error
 
     def fingerprint(self) -> str:
         """SHA-256 of kind, split, names in order, labels, sizes and decoding.
@@ -94,11 +97,11 @@ class Source(Dataset):
         folder may go unseen.
         """
         decoding = VERSION, *self.background
-        digest = hashlib.sha256(
-            f'{self.kind}\0{self.split}\0{decoding}\0'.encode())
+        digest = hashlib.sha256(f'{self.kind}\0{self.split}\0{decoding}\0'.encode())
         digest.update('\0'.join(self.names).encode(errors='surrogateescape'))
         for numbers in (self.labels, self.sizes):
             numbers = torch.as_tensor(
-                [] if numbers is None else numbers, dtype=torch.int64)
+                [] if numbers is None else numbers, dtype=torch.int64
+            )
             digest.update(b'%d\0' % len(numbers) + numbers.numpy().tobytes())
         return digest.hexdigest()

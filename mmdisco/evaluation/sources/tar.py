@@ -38,8 +38,14 @@ class TarSource(Source):
 
     kind = 'tar'
 
-    def __init__(self, root: str, split: str, members: Dict[str, Member],
-                 labels: List[int], classes: List[str]) -> None:
+    def __init__(
+        self,
+        root: str,
+        split: str,
+        members: Dict[str, Member],
+        labels: List[int],
+        classes: List[str],
+    ) -> None:
         super().__init__(root, split, list(members), labels, classes)
         self.members = list(members.values())
         self.sizes = [member.size for member in self.members]
@@ -51,8 +57,9 @@ class TarSource(Source):
         return f"'{self.names[index]}' in '{self.members[index].shard}'"
 
 
-def open_tar(root: str, split: str, shards: Sequence[Path],
-             num_classes: Optional[int]) -> TarSource:
+def open_tar(
+    root: str, split: str, shards: Sequence[Path], num_classes: Optional[int]
+) -> TarSource:
     """Shards of a tarred image folder, or WebDataset's pairs.
 
     Args:
@@ -88,37 +95,44 @@ def open_tar(root: str, split: str, shards: Sequence[Path],
     if labels:
         images = dict(sorted(images.items()))
         numbers = _paired(images, labels, where)
-        return TarSource(root, split, images, numbers,
-                         numbered_classes(numbers, num_classes, where))
+        return TarSource(
+            root, split, images, numbers, numbered_classes(numbers, num_classes, where)
+        )
     members: Dict[str, Member] = {}
     for path, member in images.items():
         name = path.split('/', 1)[1]
         if name in members:
-            raise InputError(f"'{name}' is in '{members[name].shard}' and in "
-                             f"'{member.shard}': leave one of them")
+            raise InputError(
+                f"'{name}' is in '{members[name].shard}' and in "
+                f"'{member.shard}': leave one of them"
+            )
         members[name] = member
     names, numbers, classes = by_class(members, where, folders)
-    return TarSource(root, split, {name: members[name] for name in names},
-                     numbers, classes)
+    return TarSource(
+        root, split, {name: members[name] for name in names}, numbers, classes
+    )
 
 
 def _label(name: str, member: Member) -> int:
     text = _bytes(member)[:80].decode(errors='replace').strip()
     if not text.isdecimal() or len(text) > 6:
-        raise InputError(f"'{name}' in '{member.shard}' has '{text}', should "
-                         'be the number of a class, from 0')
+        raise InputError(
+            f"'{name}' in '{member.shard}' has '{text}', should "
+            'be the number of a class, from 0'
+        )
     return int(text)
 
 
-def _paired(images: Dict[str, Member], labels: Dict[str, int],
-            where: str) -> List[int]:
+def _paired(images: Dict[str, Member], labels: Dict[str, int], where: str) -> List[int]:
     """The label of each image, by its path without the extension."""
     keys = [os.path.splitext(name)[0] for name in images]
     alone = sorted({*keys} ^ {*labels})
     if alone:
-        has, lacks = (('a label', 'image') if alone[0] in labels else
-                      ('an image', 'label'))
+        has, lacks = (
+            ('a label', 'image') if alone[0] in labels else ('an image', 'label')
+        )
         raise InputError(
             f"'{where}' has {has} '{alone[0]}' without {lacks}: give "
-            "'key.jpg' and 'key.cls' of all, or class folders and no '.cls'")
+            "'key.jpg' and 'key.cls' of all, or class folders and no '.cls'"
+        )
     return [labels[key] for key in keys]

@@ -7,6 +7,7 @@ from mmdisco.errors import InputError
 
 class Member(NamedTuple):
     """Where the bytes of a file are in a shard."""
+
     shard: str
     written: int  # st_mtime_ns of the shard
     start: int
@@ -36,15 +37,19 @@ def read_index(path: Path) -> Iterator[Tuple[tarfile.TarInfo, Member]]:
                     raise InputError(
                         f"'{path}' has '{entry.name}', a link or no common "
                         'file: make it anew with tar --dereference '
-                        '--hard-dereference')
-                yield entry, Member(str(path), written, entry.offset_data,
-                                    entry.size)
+                        '--hard-dereference'
+                    )
+                yield entry, Member(str(path), written, entry.offset_data, entry.size)
             # tarfile takes a broken header for the end
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-                raise InputError(f"'{path}' is damaged or cut short at byte "
-                                 f'{tar.offset}: copy it anew')
+                raise InputError(
+                    f"'{path}' is damaged or cut short at byte "
+                    f'{tar.offset}: copy it anew'
+                )
     except tarfile.TarError as error:
-        raise InputError(f"'{path}' is no whole tar file, or a compressed one "
-                         f'({error}): copy it anew, or unpack it to a plain '
-                         '.tar') from error
+        raise InputError(
+            f"'{path}' is no whole tar file, or a compressed one "
+            f'({error}): copy it anew, or unpack it to a plain '
+            '.tar'
+        ) from error

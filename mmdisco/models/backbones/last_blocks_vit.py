@@ -20,4 +20,4 @@ class LastBlocksViT(VisionTransformer):
     def forward(self, x: Tensor) -> Tuple[Tensor]:
         """Of images [N, 3, H, W]: one tensor, [N, blocks x D]."""
         *earlier, last = super().forward(x)  # each [N, D], the last is normed
-        return torch.cat([*map(self.ln1, earlier), last], dim=-1),
+        return (torch.cat([*map(self.ln1, earlier), last], dim=-1),)

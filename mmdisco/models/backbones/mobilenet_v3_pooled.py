@@ -31,21 +31,27 @@ class MobileNetV3Pooled(MobileNetV3):
         ValueError: If an index or ``frozen_stages`` names no stage.
     """
 
-    def __init__(self,
-                 out_indices: Sequence[int] = (17, ),
-                 norm_cfg: dict = dict(type='BN', eps=1e-5, momentum=.1),
-                 frozen_stages: int = -1,
-                 norm_eval: bool = False,
-                 init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
-                 conv_cfg: Optional[dict] = None):
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (17,),
+        norm_cfg: dict = dict(type='BN', eps=1e-5, momentum=0.1),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+        conv_cfg: Optional[dict] = None,
+    ):
         if init_cfg is None:
             init_cfg = [
                 dict(type='Kaiming', layer='Conv2d', nonlinearity='relu'),
-                dict(type='Constant', layer='BatchNorm2d', val=1)
+                dict(type='Constant', layer='BatchNorm2d', val=1),
             ]
         super().__init__(
-            'large', conv_cfg=conv_cfg, norm_cfg=norm_cfg, norm_eval=norm_eval,
-            init_cfg=init_cfg)
+            'large',
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            norm_eval=norm_eval,
+            init_cfg=init_cfg,
+        )
         if not set(out_indices) <= set(range(18)):
             raise ValueError(f'out_indices are 0 to 17, got {out_indices}')
         if frozen_stages not in range(-1, 18):
@@ -53,6 +59,7 @@ class MobileNetV3Pooled(MobileNetV3):
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
         self.layer17 = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(960, 1280, 1), nn.Hardswish())
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(960, 1280, 1), nn.Hardswish()
+        )
         self.layers.append('layer17')
         self.feat_dim = 1280

@@ -28,17 +28,18 @@ class DINOHead(BaseModule):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
-    def __init__(self,
-                 in_channels: int = 256,
-                 out_channels: int = 65536,
-                 student_temp: float = .1,
-                 momentum_temp: float = .04,
-                 center_momentum: float = .9,
-                 norm_last_layer: bool = True,
-                 init_cfg: Optional[Union[dict, list]] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int = 256,
+        out_channels: int = 65536,
+        student_temp: float = 0.1,
+        momentum_temp: float = 0.04,
+        center_momentum: float = 0.9,
+        norm_last_layer: bool = True,
+        init_cfg: Optional[Union[dict, list]] = None,
+    ) -> None:
         super().__init__(init_cfg)
-        self.last_layer = weight_norm(
-            nn.Linear(in_channels, out_channels, bias=False))
+        self.last_layer = weight_norm(nn.Linear(in_channels, out_channels, bias=False))
         norms = self.last_layer.parametrizations.weight.original0  # [K, 1]
         nn.init.ones_(norms)
         norms.requires_grad = not norm_last_layer
@@ -51,8 +52,7 @@ class DINOHead(BaseModule):
         """Compute the logits, [M, K], of unit vectors, [M, D]."""
         return self.last_layer(embeds)
 
-    def loss(self, student: Sequence[Tensor],
-             momentum: Sequence[Tensor]) -> Tensor:
+    def loss(self, student: Sequence[Tensor], momentum: Sequence[Tensor]) -> Tensor:
         """Compare all pairs of different crops, then move the centre.
 
         Args:
@@ -65,14 +65,17 @@ class DINOHead(BaseModule):
             whatever the logits are.
         """
         with torch.autocast(student[0].device.type, enabled=False):
-            logs = [(s.float() / self.student_temp).log_softmax(1)
-                    for s in student]
+            logs = [(s.float() / self.student_temp).log_softmax(1) for s in student]
             momentum = [m.detach().float() for m in momentum]
-            targets = [((m - self.center) / self.momentum_temp).softmax(1)
-                       for m in momentum]
-            losses = [-(target * log).sum(1).mean()
-                      for i, target in enumerate(targets)
-                      for j, log in enumerate(logs) if i != j]
+            targets = [
+                ((m - self.center) / self.momentum_temp).softmax(1) for m in momentum
+            ]
+            losses = [
+                -(target * log).sum(1).mean()
+                for i, target in enumerate(targets)
+                for j, log in enumerate(logs)
+                if i != j
+            ]
             self._move_center(torch.cat(momentum))
         return sum(losses) / len(losses)
 

@@ -15,7 +15,7 @@ class InfoNCEHead(nn.Module):
         temperature (float): Of the similarities. Defaults to 0.1.
     """
 
-    def __init__(self, temperature: float = .1) -> None:
+    def __init__(self, temperature: float = 0.1) -> None:
         super().__init__()
         self.temperature = temperature
 

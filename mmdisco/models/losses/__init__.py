@@ -9,6 +9,13 @@ from .seed_loss import SEEDLoss
 from .simreg_loss import SimRegLoss
 
 __all__ = [
-    'ATLoss', 'BINGOLoss', 'CompRessLoss', 'DINOOutputLoss', 'DisCoLoss',
-    'KDLoss', 'RKDLoss', 'SEEDLoss', 'SimRegLoss'
+    'ATLoss',
+    'BINGOLoss',
+    'CompRessLoss',
+    'DINOOutputLoss',
+    'DisCoLoss',
+    'KDLoss',
+    'RKDLoss',
+    'SEEDLoss',
+    'SimRegLoss',
 ]

@@ -20,5 +20,5 @@ def linear(adapter: Optional[dict]) -> Optional[nn.Linear]:
         return nn.Linear(**adapter)
     except TypeError as error:
         raise InputError(
-            'the adapter of a loss wants in_features and out_features, got '
-            f'{adapter!r}') from error
+            f'the adapter of a loss wants in_features and out_features, got {adapter!r}'
+        ) from error

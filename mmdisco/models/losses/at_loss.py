@@ -26,18 +26,18 @@ class ATLoss(nn.Module):
         views (Sequence[int], optional): Views that are distilled. Defaults to
             None: all.
     """
+
     on = 'feat'
     any_width = True
 
-    def __init__(self,
-                 loss_weight: float = 1.,
-                 views: Optional[Sequence[int]] = None) -> None:
+    def __init__(
+        self, loss_weight: float = 1.0, views: Optional[Sequence[int]] = None
+    ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.views = views
 
-    def forward(self, student: Sequence[Tensor],
-                teacher: Sequence[Tensor]) -> Tensor:
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """Compute the loss of one view.
 
         Args:
@@ -51,16 +51,20 @@ class ATLoss(nn.Module):
         Raises:
             ValueError: If no maps are equally large.
         """
-        ours, wanted = ({tuple(m.shape[2:]): m for m in maps}
-                        for maps in (student, teacher))
+        ours, wanted = (
+            {tuple(m.shape[2:]): m for m in maps} for maps in (student, teacher)
+        )
         sizes = [size for size in ours if size in wanted]
         if not sizes:
             raise InputError(
                 "ATLoss finds no two maps of a size: the student's are "
-                f"{_sizes(student)}, the teacher's {_sizes(teacher)}")
+                f"{_sizes(student)}, the teacher's {_sizes(teacher)}"
+            )
         with torch.autocast(student[0].device.type, enabled=False):
-            losses = [F.mse_loss(attention(ours[size]),
-                                 attention(wanted[size])) for size in sizes]
+            losses = [
+                F.mse_loss(attention(ours[size]), attention(wanted[size]))
+                for size in sizes
+            ]
             return self.loss_weight * sum(losses)
 
 

@@ -38,23 +38,25 @@ class BINGOLoss(nn.Module):
             anchor for the teacher, and with the member. Defaults to
             (0, 1, 2).
     """
+
     on = 'embed'
     wants_member = True  # one call, of the three views
 
-    def __init__(self,
-                 embed_dim: int = 128,
-                 queue_len: int = 65536,
-                 temperature: float = .2,
-                 loss_weight: float = 1.,
-                 views: Sequence[int] = (0, 1, 2)) -> None:
+    def __init__(
+        self,
+        embed_dim: int = 128,
+        queue_len: int = 65536,
+        temperature: float = 0.2,
+        loss_weight: float = 1.0,
+        views: Sequence[int] = (0, 1, 2),
+    ) -> None:
         super().__init__()
         self.temperature = temperature
         self.loss_weight = loss_weight
         self.views = views
         self.queue = FeatureQueue(queue_len, embed_dim)
 
-    def forward(self, student: Tensor, teacher: Tensor,
-                member: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, member: Tensor) -> Tensor:
         """Compute the loss, and update the queue.
 
         Args:
@@ -73,10 +75,9 @@ class BINGOLoss(nn.Module):
         """
         with torch.autocast(student.device.type, enabled=False):
             student, teacher, member = (  # [N, D]
-                F.normalize(e.float(), dim=1)
-                for e in (student, teacher, member))
-            loss = (self._info_nce(student, teacher)
-                    + self._info_nce(member, teacher))
+                F.normalize(e.float(), dim=1) for e in (student, teacher, member)
+            )
+            loss = self._info_nce(student, teacher) + self._info_nce(member, teacher)
             self.queue.enqueue(teacher)
             return self.loss_weight * loss
 
@@ -84,6 +85,5 @@ class BINGOLoss(nn.Module):
         """Mean over images; the positive comes first of [N, 1 + L]."""
         positive = (student * teacher).sum(1, keepdim=True)  # [N, 1]
         logits = torch.cat([positive, self.queue(student)], dim=1)
-        labels = torch.zeros(len(student), dtype=torch.long,
-                             device=student.device)
+        labels = torch.zeros(len(student), dtype=torch.long, device=student.device)
         return F.cross_entropy(logits / self.temperature, labels)

@@ -40,34 +40,39 @@ class CompRessLoss(nn.Module):
     Raises:
         ValueError: If there is an adapter with two memories.
     """
+
     on = 'embed'
     takes_key = True  # of a momentum student, if there is one
 
-    def __init__(self,
-                 teacher_dim: int,
-                 student_dim: Optional[int] = None,
-                 queue_len: int = 128000,
-                 temperature: float = .04,
-                 adapter: Optional[dict] = None,
-                 loss_weight: float = 1.,
-                 views: Optional[Sequence[int]] = (0, )) -> None:
+    def __init__(
+        self,
+        teacher_dim: int,
+        student_dim: Optional[int] = None,
+        queue_len: int = 128000,
+        temperature: float = 0.04,
+        adapter: Optional[dict] = None,
+        loss_weight: float = 1.0,
+        views: Optional[Sequence[int]] = (0,),
+    ) -> None:
         super().__init__()
         if student_dim is not None and adapter is not None:
-            raise InputError('CompRessLoss wants an adapter (one memory) or '
-                             'student_dim (two memories), not both')
+            raise InputError(
+                'CompRessLoss wants an adapter (one memory) or '
+                'student_dim (two memories), not both'
+            )
         self.temperature = temperature
         self.loss_weight = loss_weight
         self.views = views
         self.any_width = student_dim is not None
         self.adapter = linear(adapter)
         self.teacher_memory = FeatureQueue(queue_len, teacher_dim)
-        self.student_memory = (None if student_dim is None else
-                               FeatureQueue(queue_len, student_dim))
+        self.student_memory = (
+            None if student_dim is None else FeatureQueue(queue_len, student_dim)
+        )
 
-    def forward(self,
-                student: Tensor,
-                teacher: Tensor,
-                key: Optional[Tensor] = None) -> Tensor:
+    def forward(
+        self, student: Tensor, teacher: Tensor, key: Optional[Tensor] = None
+    ) -> Tensor:
         """Compute the loss of one view, and update the memories.
 
         Args:
@@ -85,8 +90,10 @@ class CompRessLoss(nn.Module):
                 are not those of the memories.
         """
         if key is not None and self.student_memory is None:
-            raise InputError('CompRessLoss has one memory, of the teacher: '
-                             'give student_dim, or no key')
+            raise InputError(
+                'CompRessLoss has one memory, of the teacher: '
+                'give student_dim, or no key'
+            )
         with torch.autocast(student.device.type, enabled=False):
             student, teacher = student.float(), teacher.float()
             if self.adapter is not None:
@@ -95,13 +102,13 @@ class CompRessLoss(nn.Module):
             teacher = F.normalize(teacher, dim=1)
             scores = (self.student_memory or self.teacher_memory)(student)
             log = (scores / self.temperature).log_softmax(1)  # [N, L]
-            target = (self.teacher_memory(teacher)
-                      / self.temperature).log_softmax(1)  # [N, L]
-            loss = F.kl_div(log, target, reduction='batchmean',
-                            log_target=True)
+            target = (self.teacher_memory(teacher) / self.temperature).log_softmax(
+                1
+            )  # [N, L]
+            loss = F.kl_div(log, target, reduction='batchmean', log_target=True)
             if self.student_memory is not None:
                 self.student_memory.enqueue(
-                    student if key is None
-                    else F.normalize(key.float(), dim=1))
+                    student if key is None else F.normalize(key.float(), dim=1)
+                )
             self.teacher_memory.enqueue(teacher)
             return self.loss_weight * loss

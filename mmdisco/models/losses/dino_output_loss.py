@@ -28,11 +28,13 @@ class DINOOutputLoss(nn.Module):
         ValueError: If it has no last layer.
     """
 
-    def __init__(self,
-                 checkpoint: str,
-                 student_temp: float = .1,
-                 teacher_temp: float = .04,
-                 loss_weight: float = 1.) -> None:
+    def __init__(
+        self,
+        checkpoint: str,
+        student_temp: float = 0.1,
+        teacher_temp: float = 0.04,
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
@@ -55,7 +57,8 @@ class DINOOutputLoss(nn.Module):
         with torch.autocast(student.device.type, enabled=False):
             logits, wanted = (  # [N, K]
                 F.normalize(embeds.float(), dim=1) @ self.prototypes.T
-                for embeds in (student, teacher))
+                for embeds in (student, teacher)
+            )
             target = ((wanted - self.center) / self.teacher_temp).softmax(1)
             log = (logits / self.student_temp).log_softmax(1)
             return -self.loss_weight * (target * log).sum(1).mean()

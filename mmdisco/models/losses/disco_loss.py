@@ -28,9 +28,12 @@ class DisCoLoss(nn.Module):
             afterwards. Defaults to None: there is none.
     """
 
-    def __init__(self, loss_weight: float = 1.,
-                 norm_teacher: bool = True,
-                 adapter: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        norm_teacher: bool = True,
+        adapter: Optional[dict] = None,
+    ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.norm_teacher = norm_teacher

@@ -20,7 +20,8 @@ class FeatureQueue(nn.Module):
     def __init__(self, length: int, dim: int) -> None:
         super().__init__()
         self.register_buffer(
-            'rows', F.normalize(torch.randn(length, dim), dim=1))  # [L, D]
+            'rows', F.normalize(torch.randn(length, dim), dim=1)
+        )  # [L, D]
         self.register_buffer('ptr', torch.zeros((), dtype=torch.long))
 
     def forward(self, features: Tensor) -> Tensor:
@@ -38,7 +39,8 @@ class FeatureQueue(nn.Module):
         if features.shape[1] != self.rows.shape[1]:
             raise InputError(
                 f'the queue of this loss is for {self.rows.shape[1]}-d '
-                f'features, got {features.shape[1]}-d ones: change its width')
+                f'features, got {features.shape[1]}-d ones: change its width'
+            )
         # enqueue writes in place, and backward wants the rows of now
         rows = self.rows.clone() if features.requires_grad else self.rows
         return features @ rows.T
@@ -56,8 +58,10 @@ class FeatureQueue(nn.Module):
         features = torch.cat(all_gather(features.detach().contiguous()))
         num, length = len(features), len(self.rows)
         if num > length:
-            raise InputError(f'a batch of {num} images on all ranks does not '
-                             f'fit into a queue of {length}')
+            raise InputError(
+                f'a batch of {num} images on all ranks does not '
+                f'fit into a queue of {length}'
+            )
         index = torch.arange(num, device=self.ptr.device)
         self.rows.index_copy_(0, (self.ptr + index) % length, features)
         self.ptr.copy_((self.ptr + num) % length)

@@ -31,22 +31,26 @@ class KDLoss(nn.Module):
 
     wants_labels = True
 
-    def __init__(self,
-                 temperature: float = 2.,
-                 alpha: float = .5,
-                 reduction: str = 'batchmean',
-                 loss_weight: float = 1.) -> None:
+    def __init__(
+        self,
+        temperature: float = 2.0,
+        alpha: float = 0.5,
+        reduction: str = 'batchmean',
+        loss_weight: float = 1.0,
+    ) -> None:
         super().__init__()
         if reduction not in ('batchmean', 'mean'):
-            raise InputError("reduction of KDLoss is 'batchmean' or 'mean', "
-                             f'got {reduction!r}')
+            raise InputError(
+                f"reduction of KDLoss is 'batchmean' or 'mean', got {reduction!r}"
+            )
         self.temperature = temperature
         self.alpha = alpha
         self.reduction = reduction
         self.loss_weight = loss_weight
 
-    def forward(self, student_logits: Tensor, teacher_logits: Tensor,
-                labels: Tensor) -> Tensor:
+    def forward(
+        self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor
+    ) -> Tensor:
         """Compute the loss.
 
         Args:
@@ -63,18 +67,21 @@ class KDLoss(nn.Module):
         if student_logits.shape[1] != teacher_logits.shape[1]:
             raise InputError(
                 f'the student has {student_logits.shape[1]} classes, the '
-                f'teacher {teacher_logits.shape[1]}')
+                f'teacher {teacher_logits.shape[1]}'
+            )
         with torch.autocast(student_logits.device.type, enabled=False):
             # at least: a solver may want fp64
             fp32 = torch.promote_types(student_logits.dtype, torch.float32)
             student = student_logits.to(fp32)
             log, target = (  # [N, C]
                 (logits / self.temperature).log_softmax(1)
-                for logits in (student, teacher_logits.to(fp32)))
-            divergence = F.kl_div(
-                log, target, reduction='sum', log_target=True)
+                for logits in (student, teacher_logits.to(fp32))
+            )
+            divergence = F.kl_div(log, target, reduction='sum', log_target=True)
             divergence = divergence / (
-                len(log) if self.reduction == 'batchmean' else log.numel())
-            loss = (self.alpha * self.temperature**2 * divergence
-                    + (1 - self.alpha) * F.cross_entropy(student, labels))
+                len(log) if self.reduction == 'batchmean' else log.numel()
+            )
+            loss = self.alpha * self.temperature**2 * divergence + (
+                1 - self.alpha
+            ) * F.cross_entropy(student, labels)
             return self.loss_weight * loss

@@ -29,16 +29,19 @@ class RKDLoss(nn.Module):
         views (Sequence[int], optional): Views that are distilled, None for
             all. Defaults to (0, ), as released.
     """
+
     on = 'embed'
     any_width = True
 
-    def __init__(self,
-                 distance_weight: float = 1.,
-                 angle_weight: float = 1.,
-                 normalize: bool = True,
-                 loss_weight: float = 1.,
-                 chunk_size: int = 16,
-                 views: Optional[Sequence[int]] = (0, )) -> None:
+    def __init__(
+        self,
+        distance_weight: float = 1.0,
+        angle_weight: float = 1.0,
+        normalize: bool = True,
+        loss_weight: float = 1.0,
+        chunk_size: int = 16,
+        views: Optional[Sequence[int]] = (0,),
+    ) -> None:
         super().__init__()
         self.distance_weight = distance_weight
         self.angle_weight = angle_weight
@@ -65,7 +68,8 @@ class RKDLoss(nn.Module):
             loss = student.new_zeros(())
             if self.distance_weight:
                 loss = loss + self.distance_weight * F.smooth_l1_loss(
-                    distances(student), distances(teacher))
+                    distances(student), distances(teacher)
+                )
             if self.angle_weight:
                 loss = loss + self.angle_weight * self._angle(student, teacher)
             return self.loss_weight * loss
@@ -76,9 +80,13 @@ class RKDLoss(nn.Module):
         total = student.new_zeros(())
         for first in range(0, num, self.chunk_size):
             total = total + checkpoint(
-                _angle_sum, student, teacher,
+                _angle_sum,
+                student,
+                teacher,
                 slice(first, first + self.chunk_size),
-                use_reentrant=False, preserve_rng_state=False)
+                use_reentrant=False,
+                preserve_rng_state=False,
+            )
         return total / num**3
 
 
@@ -93,8 +101,7 @@ def distances(embeds: Tensor) -> Tensor:
         embeds (Tensor): [N, D].
     """
     num = len(embeds)
-    pairs = torch.cdist(embeds, embeds,
-                        compute_mode='donot_use_mm_for_euclid_dist')
+    pairs = torch.cdist(embeds, embeds, compute_mode='donot_use_mm_for_euclid_dist')
     return pairs / (pairs.sum() / max(num * (num - 1), 1)).clamp(min=1e-6)
 
 
@@ -108,10 +115,11 @@ def cosines(embeds: Tensor, vertices: slice) -> Tensor:
     sides = embeds[None] - embeds[vertices, None]  # [V, N, D]
     norm = sides.norm(dim=2, keepdim=True)
     # two images may have one embedding: no division by zero, nor in backward
-    sides = sides / norm.masked_fill(norm == 0, 1.)
+    sides = sides / norm.masked_fill(norm == 0, 1.0)
     return sides @ sides.transpose(1, 2)
 
 
 def _angle_sum(student: Tensor, teacher: Tensor, vertices: slice) -> Tensor:
-    return F.smooth_l1_loss(cosines(student, vertices),
-                            cosines(teacher, vertices), reduction='sum')
+    return F.smooth_l1_loss(
+        cosines(student, vertices), cosines(teacher, vertices), reduction='sum'
+    )

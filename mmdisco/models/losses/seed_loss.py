@@ -43,21 +43,26 @@ class SEEDLoss(nn.Module):
     Raises:
         ValueError: If a view enters the queue that is not distilled.
     """
+
     on = 'embed'
     wants_view = True
 
-    def __init__(self,
-                 embed_dim: int = 128,
-                 queue_len: int = 65536,
-                 student_temp: float = .2,
-                 teacher_temp: float = .01,
-                 loss_weight: float = 1.,
-                 views: Optional[Sequence[int]] = (0, ),
-                 enqueue_views: Optional[Sequence[int]] = None) -> None:
+    def __init__(
+        self,
+        embed_dim: int = 128,
+        queue_len: int = 65536,
+        student_temp: float = 0.2,
+        teacher_temp: float = 0.01,
+        loss_weight: float = 1.0,
+        views: Optional[Sequence[int]] = (0,),
+        enqueue_views: Optional[Sequence[int]] = None,
+    ) -> None:
         super().__init__()
         if views is not None and not set(enqueue_views or ()) <= set(views):
-            raise InputError(f'enqueue_views={list(enqueue_views)} are not '
-                             f'all among views={list(views)} of SEEDLoss')
+            raise InputError(
+                f'enqueue_views={list(enqueue_views)} are not '
+                f'all among views={list(views)} of SEEDLoss'
+            )
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
         self.loss_weight = loss_weight
@@ -65,10 +70,9 @@ class SEEDLoss(nn.Module):
         self.enqueue_views = enqueue_views
         self.queue = FeatureQueue(queue_len, embed_dim)
 
-    def forward(self,
-                student: Tensor,
-                teacher: Tensor,
-                view: Optional[int] = None) -> Tensor:
+    def forward(
+        self, student: Tensor, teacher: Tensor, view: Optional[int] = None
+    ) -> Tensor:
         """Compute the loss of one view, and update the queue.
 
         Args:
@@ -85,15 +89,17 @@ class SEEDLoss(nn.Module):
                 not ``embed_dim``.
         """
         if self.enqueue_views is not None and view is None:
-            raise InputError('SEEDLoss with enqueue_views must be told the '
-                             'view: loss(student, teacher, view)')
+            raise InputError(
+                'SEEDLoss with enqueue_views must be told the '
+                'view: loss(student, teacher, view)'
+            )
         with torch.autocast(student.device.type, enabled=False):
             student = F.normalize(student.float(), dim=1)  # [N, D]
             teacher = F.normalize(teacher.float(), dim=1)  # [N, D]
-            log = (self._scores(student, teacher)
-                   / self.student_temp).log_softmax(1)  # [N, 1 + L]
-            target = (self._scores(teacher, teacher)
-                      / self.teacher_temp).softmax(1)
+            log = (self._scores(student, teacher) / self.student_temp).log_softmax(
+                1
+            )  # [N, 1 + L]
+            target = (self._scores(teacher, teacher) / self.teacher_temp).softmax(1)
             loss = -(target * log).sum(1).mean()
             if self.enqueue_views is None or view in self.enqueue_views:
                 self.queue.enqueue(teacher)

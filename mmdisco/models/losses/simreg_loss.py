@@ -22,11 +22,12 @@ class SimRegLoss(nn.Module):
         views (Sequence[int], optional): Views that are distilled. Defaults to
             None: all.
     """
+
     on = 'embed'
 
-    def __init__(self,
-                 loss_weight: float = 1.,
-                 views: Optional[Sequence[int]] = None) -> None:
+    def __init__(
+        self, loss_weight: float = 1.0, views: Optional[Sequence[int]] = None
+    ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.views = views

@@ -23,17 +23,23 @@ class DINONeck(BaseModule):
             which stands for a truncated normal of .02 and zero biases.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 hid_channels: int = 2048,
-                 out_channels: int = 256,
-                 init_cfg: dict = None) -> None:
-        super().__init__(init_cfg or dict(
-            type='TruncNormal', layer='Linear', std=.02, bias=0.))
+    def __init__(
+        self,
+        in_channels: int,
+        hid_channels: int = 2048,
+        out_channels: int = 256,
+        init_cfg: dict = None,
+    ) -> None:
+        super().__init__(
+            init_cfg or dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0)
+        )
         self.mlp = nn.Sequential(
-            nn.Linear(in_channels, hid_channels), nn.GELU(),
-            nn.Linear(hid_channels, hid_channels), nn.GELU(),
-            nn.Linear(hid_channels, out_channels))
+            nn.Linear(in_channels, hid_channels),
+            nn.GELU(),
+            nn.Linear(hid_channels, hid_channels),
+            nn.GELU(),
+            nn.Linear(hid_channels, out_channels),
+        )
 
     def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
         """Embed the features of the backbone.
@@ -46,4 +52,4 @@ class DINONeck(BaseModule):
             tuple[Tensor]: Unit vectors, [N, D].
         """
         feat = x[-1] if x[-1].dim() == 2 else x[-1].mean((2, 3))  # [N, C]
-        return (normalize(self.mlp(feat), dim=1), )
+        return (normalize(self.mlp(feat), dim=1),)

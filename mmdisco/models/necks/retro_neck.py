@@ -29,26 +29,36 @@ class RetroNeck(BaseModule):
         ValueError: If it has no such head.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 head: dict,
-                 checkpoint: Optional[str],
-                 url: Optional[str] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        head: dict,
+        checkpoint: Optional[str],
+        url: Optional[str] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
         super().__init__()
         width = head['in_channels']
         self.adapter = Sequential(
             nn.Conv2d(in_channels, width, 1, bias=False),
-            nn.BatchNorm2d(width), nn.ReLU(inplace=True), init_cfg=init_cfg)
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            init_cfg=init_cfg,
+        )
         self.head = MODELS.build(head)
         self.sha256 = None
         if checkpoint is not None:
             weights = read_teacher(checkpoint, nn.Identity(), url)
             self.sha256 = sha256_of(checkpoint)
-            load_strictly(self.head, {
-                key.removeprefix('neck.'): value
-                for key, value in weights.items() if key.startswith('neck.')},
-                f"the head of '{checkpoint}'")
+            load_strictly(
+                self.head,
+                {
+                    key.removeprefix('neck.'): value
+                    for key, value in weights.items()
+                    if key.startswith('neck.')
+                },
+                f"the head of '{checkpoint}'",
+            )
         self.head.requires_grad_(False)
         self.head.is_init = True  # for mmengine, which would do it anew
 
@@ -69,4 +79,4 @@ class RetroNeck(BaseModule):
             tuple[Tensor]: Embeddings, [N, D].
         """
         feat = x[-1].mean((2, 3), keepdim=True)  # [N, C, 1, 1]
-        return self.head((self.adapter(feat), ))
+        return self.head((self.adapter(feat),))

@@ -21,17 +21,21 @@ class SimRegNeck(BaseModule):
             that of torch.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, init_cfg: Optional[dict] = None
+    ) -> None:
         super().__init__(init_cfg)
         wide = 2 * in_channels
         self.mlp = nn.Sequential(
-            nn.Linear(in_channels, wide), nn.BatchNorm1d(wide),
-            nn.ReLU(inplace=True), nn.Linear(wide, in_channels),
-            nn.Linear(in_channels, wide), nn.BatchNorm1d(wide),
-            nn.ReLU(inplace=True), nn.Linear(wide, out_channels))
+            nn.Linear(in_channels, wide),
+            nn.BatchNorm1d(wide),
+            nn.ReLU(inplace=True),
+            nn.Linear(wide, in_channels),
+            nn.Linear(in_channels, wide),
+            nn.BatchNorm1d(wide),
+            nn.ReLU(inplace=True),
+            nn.Linear(wide, out_channels),
+        )
 
     def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
         """Predict from the features of the backbone.
@@ -44,4 +48,4 @@ class SimRegNeck(BaseModule):
             tuple[Tensor]: Predictions, [N, D], of any norm.
         """
         feat = x[-1] if x[-1].dim() == 2 else x[-1].mean((2, 3))  # [N, C]
-        return (self.mlp(feat), )
+        return (self.mlp(feat),)

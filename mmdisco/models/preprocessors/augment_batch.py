@@ -31,14 +31,18 @@ def _steps(params: ViewParams) -> List[Step]:
     steps = []
     for place in range(4):
         for number, part in enumerate(ops.JITTER_PARTS):
-            index = (params.jitter & (params.order[:, place] == number)
-                     ).nonzero()[:, 0]
+            index = (params.jitter & (params.order[:, place] == number)).nonzero()[:, 0]
             steps.append((part, index, params.factors[index, number]))
     steps.append((ops.to_gray, params.gray.nonzero()[:, 0], None))
     index = params.blur.nonzero()[:, 0]
     sigma = params.sigma[index].numpy()
-    steps.append((ops.gaussian_blur, index, torch.from_numpy(
-        pil_gaussian_kernel(sigma, sigma.max(initial=.1)))))
+    steps.append(
+        (
+            ops.gaussian_blur,
+            index,
+            torch.from_numpy(pil_gaussian_kernel(sigma, sigma.max(initial=0.1))),
+        )
+    )
     steps.append((ops.solarize, params.solarize.nonzero()[:, 0], None))
     steps.append((ops.mirror, params.flip.nonzero()[:, 0], None))
     return [step for step in steps if len(step[1])]
@@ -52,9 +56,9 @@ def _upload(steps: List[Step], device: torch.device) -> List[Step]:
     for tensors in (indices, values):
         flat = torch.cat([t.flatten() for t in tensors] or [torch.empty(0)])
         flat = flat.pin_memory() if device.type == 'cuda' else flat
-        parts = flat.to(device, non_blocking=True).split(
-            [t.numel() for t in tensors])
+        parts = flat.to(device, non_blocking=True).split([t.numel() for t in tensors])
         moved.append(iter([p.view(t.shape) for p, t in zip(parts, tensors)]))
-    return [(function, next(moved[0]),
-             None if value is None else next(moved[1]))
-            for function, _, value in steps]
+    return [
+        (function, next(moved[0]), None if value is None else next(moved[1]))
+        for function, _, value in steps
+    ]

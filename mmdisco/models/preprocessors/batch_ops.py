@@ -1,4 +1,5 @@
 """Colour and blur of a batch: float RGB images in [0, 1], [N, 3, H, W]."""
+
 import torch
 from kornia import enhance
 from kornia.filters import filter2d_separable
@@ -25,22 +26,27 @@ def adjust_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     spread = high - low
     sixth = spread.clamp_min(1e-8).reciprocal_().div_(6)
     hue = torch.where(
-        high == red, (green - blue) * sixth,
-        torch.where(high == green, (blue - red) * sixth + 2 / 6,
-                    (red - green) * sixth + 4 / 6))
+        high == red,
+        (green - blue) * sixth,
+        torch.where(
+            high == green, (blue - red) * sixth + 2 / 6, (red - green) * sixth + 4 / 6
+        ),
+    )
     hue.add_(turns.view(-1, 1, 1) + 1)  # positive, for frac
     out = torch.empty_like(images)
     for channel, shift in enumerate((0, 4 / 6, 2 / 6)):
-        place = (hue + shift).frac_().sub_(.5).abs_().mul_(6).sub_(1)
-        torch.addcmul(
-            low, place.clamp_(0, 1), spread, out=out[:, channel])
+        place = (hue + shift).frac_().sub_(0.5).abs_().mul_(6).sub_(1)
+        torch.addcmul(low, place.clamp_(0, 1), spread, out=out[:, channel])
     return out
 
 
 # by their numbers in ViewParams.order
-JITTER_PARTS = (enhance.adjust_brightness_accumulative,
-                enhance.adjust_contrast_with_mean_subtraction,
-                enhance.adjust_saturation_with_gray_subtraction, adjust_hue)
+JITTER_PARTS = (
+    enhance.adjust_brightness_accumulative,
+    enhance.adjust_contrast_with_mean_subtraction,
+    enhance.adjust_saturation_with_gray_subtraction,
+    adjust_hue,
+)
 
 
 def to_gray(images: torch.Tensor) -> torch.Tensor:

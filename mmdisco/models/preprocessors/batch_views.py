@@ -37,25 +37,31 @@ class BatchViews(SelfSupDataPreprocessor):
             the transforms are in groups.
     """
 
-    def __init__(self,
-                 transforms: Sequence[Union[dict, Sequence[dict]]],
-                 num_views: Union[int, Sequence[int]] = 2,
-                 mean: Optional[Sequence[float]] = None,
-                 std: Optional[Sequence[float]] = None,
-                 channels: int = 3) -> None:
+    def __init__(
+        self,
+        transforms: Sequence[Union[dict, Sequence[dict]]],
+        num_views: Union[int, Sequence[int]] = 2,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+        channels: int = 3,
+    ) -> None:
         super().__init__(mean=mean, std=std)
         in_groups = {not isinstance(part, dict) for part in transforms}
         if len(in_groups) > 1:
-            raise InputError('transforms of BatchViews are one flat list, or '
-                             'a list for each group: not a mixture')
+            raise InputError(
+                'transforms of BatchViews are one flat list, or '
+                'a list for each group: not a mixture'
+            )
         groups = list(transforms) if in_groups == {True} else [transforms]
         counts = [num_views] if isinstance(num_views, int) else [*num_views]
         if len(groups) != len(counts):
             raise InputError(
                 f'BatchViews has {len(groups)} group(s) of transforms and '
-                f'num_views={num_views}: give one count for each group')
+                f'num_views={num_views}: give one count for each group'
+            )
         self.transforms = nn.ModuleList(
-            nn.Sequential(*map(MODELS.build, group)) for group in groups)
+            nn.Sequential(*map(MODELS.build, group)) for group in groups
+        )
         self.num_views = counts
         self.channels = channels
 
@@ -79,14 +85,17 @@ class BatchViews(SelfSupDataPreprocessor):
         data = self.cast_data(data)
         images = data['inputs']
         if not training:
-            inputs = ([self._normalize(i.float() / 255) for i in images]
-                      if isinstance(images, list) else
-                      self._normalize(images.float() / 255))
+            inputs = (
+                [self._normalize(i.float() / 255) for i in images]
+                if isinstance(images, list)
+                else self._normalize(images.float() / 255)
+            )
         else:
             inputs = [
                 self._normalize(transform(batch))
                 for transform, num, batch in zip(
-                    self.transforms, self.num_views, self._of_groups(images))
+                    self.transforms, self.num_views, self._of_groups(images)
+                )
                 for _ in range(num)
             ]
         return dict(inputs=inputs, data_samples=data.get('data_samples'))
@@ -99,7 +108,8 @@ class BatchViews(SelfSupDataPreprocessor):
             raise InputError(
                 f'an item has {len(images)} images, BatchViews has '
                 f'{len(self.transforms)} group(s) of transforms: give one '
-                'group for each image')
+                'group for each image'
+            )
         return [batch.float() / 255 for batch in images]
 
     def _normalize(self, images: torch.Tensor) -> torch.Tensor:

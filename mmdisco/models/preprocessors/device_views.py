@@ -31,11 +31,13 @@ class DeviceViews(SelfSupDataPreprocessor):
         InputError: If a recipe can't be used.
     """
 
-    def __init__(self,
-                 num_views: int = 2,
-                 views: Sequence[dict] = (dict(), ),
-                 mean: Optional[Sequence[float]] = None,
-                 std: Optional[Sequence[float]] = None) -> None:
+    def __init__(
+        self,
+        num_views: int = 2,
+        views: Sequence[dict] = (dict(),),
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
+    ) -> None:
         super().__init__(mean=mean, std=std, non_blocking=True)
         self.recipes = build_recipes(views, num_views)
 
@@ -59,19 +61,22 @@ class DeviceViews(SelfSupDataPreprocessor):
         crops = data['inputs']
         views = [crops] if torch.is_tensor(crops) else list(crops)
         if training and len(views) != len(self.recipes):
-            raise InputError(f'{len(views)} crops of an image for '
-                             f'num_views={len(self.recipes)}')
+            raise InputError(
+                f'{len(views)} crops of an image for num_views={len(self.recipes)}'
+            )
         with torch.autocast(views[0].device.type, enabled=False):
             views = [view.float().div_(255) for view in views]
             if training:
                 # kornia would make every start slower by a quarter of a second
                 from .augment_batch import augment_
+
                 for view, recipe in zip(views, self.recipes):
                     augment_(view, recipe.draw(len(view), _generator()))
             views = [self._normalize(view) for view in views]
         return dict(
             inputs=views[0] if torch.is_tensor(crops) else views,
-            data_samples=data.get('data_samples'))
+            data_samples=data.get('data_samples'),
+        )
 
     def _normalize(self, images: torch.Tensor) -> torch.Tensor:
         if not self._enable_normalize:

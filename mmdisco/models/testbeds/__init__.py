@@ -7,6 +7,12 @@ from .simclr import GlobalSimCLR
 from .swav import QueueSwAVLoss, sinkhorn
 
 __all__ = [
-    'DINO', 'ForeachEMA', 'GlobalSimCLR', 'LeanMoCo', 'MomentumStudent',
-    'PlainStudent', 'QueueSwAVLoss', 'sinkhorn'
+    'DINO',
+    'ForeachEMA',
+    'GlobalSimCLR',
+    'LeanMoCo',
+    'MomentumStudent',
+    'PlainStudent',
+    'QueueSwAVLoss',
+    'sinkhorn',
 ]

@@ -38,35 +38,41 @@ class DINO(BaseSelfSupervisor):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 head: dict,
-                 global_crops: int = 2,
-                 base_momentum: float = .004,
-                 pretrained: Optional[str] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        global_crops: int = 2,
+        base_momentum: float = 0.004,
+        pretrained: Optional[str] = None,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[Union[List[dict], dict]] = None,
+    ) -> None:
         super().__init__(
             backbone=backbone,
             neck=neck,
             head=head,
             pretrained=pretrained,
             data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         width, wanted = embed_dim(self.neck), self.head.last_layer.in_features
         if width != wanted:
-            raise InputError(f'the neck gives {width}-d embeddings, '
-                             f'head.in_channels is {wanted}: set one to the '
-                             'other')
+            raise InputError(
+                f'the neck gives {width}-d embeddings, '
+                f'head.in_channels is {wanted}: set one to the '
+                'other'
+            )
         self.global_crops = global_crops
         self.momentum_encoder = ForeachEMA(self._network(), base_momentum)
         for module in self.momentum_encoder.modules():
             if isinstance(module, DropPath):
-                module.drop_prob = 0.
+                module.drop_prob = 0.0
 
-    def loss(self, inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Forward in training.
 
         Args:
@@ -80,13 +86,17 @@ class DINO(BaseSelfSupervisor):
         if len(inputs) < max(self.global_crops, 2):
             raise InputError(
                 f'DINO compares a global crop with other crops: '
-                f'{len(inputs)} views, global_crops={self.global_crops}')
+                f'{len(inputs)} views, global_crops={self.global_crops}'
+            )
         sizes = groupby(inputs, key=lambda view: view.shape[2:])
-        embeds = torch.cat([  # [V * N, D], a pass for each size
-            self.neck(self.backbone(torch.cat(list(views))))[0]
-            for _, views in sizes])
+        embeds = torch.cat(
+            [  # [V * N, D], a pass for each size
+                self.neck(self.backbone(torch.cat(list(views))))[0]
+                for _, views in sizes
+            ]
+        )
         logits = self.head(embeds).chunk(len(inputs))  # V of [N, K]
-        targets = self._encode(inputs[:self.global_crops])  # of [N, K]
+        targets = self._encode(inputs[: self.global_crops])  # of [N, K]
         return dict(loss=self.head.loss(logits, targets))
 
     @torch.no_grad()

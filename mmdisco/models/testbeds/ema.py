@@ -13,6 +13,7 @@ class ForeachEMA(ExponentialMovingAverage):
     The same arguments, state-dict keys and results; but it reads its step
     counter from the device once and not at each step.
     """
+
     _count: Optional[int] = None  # ``steps`` on the host
 
     @torch.no_grad()
@@ -27,8 +28,7 @@ class ForeachEMA(ExponentialMovingAverage):
             return
         if self._count is None:
             self._count = int(self.steps)
-        averaged, source = map(list, (self.module.parameters(),
-                                      model.parameters()))
+        averaged, source = map(list, (self.module.parameters(), model.parameters()))
         if self._count == 0:
             torch._foreach_copy_(averaged, source)
         elif self._count % self.interval == 0:

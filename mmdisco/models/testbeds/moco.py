@@ -39,25 +39,37 @@ class LeanMoCo(MoCo):
         data_preprocessor (dict, optional): Defaults to None.
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
+
     _pointer: Optional[int] = None  # ``queue_ptr`` on the host
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 head: dict,
-                 queue_len: int = 65536,
-                 feat_dim: int = 128,
-                 momentum: float = .001,
-                 pretrained: Optional[str] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
-        super().__init__(backbone, neck, head, queue_len, feat_dim, momentum,
-                         pretrained, data_preprocessor, init_cfg)
-        self.encoder_k = ForeachEMA(
-            nn.Sequential(self.backbone, self.neck), momentum)
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        queue_len: int = 65536,
+        feat_dim: int = 128,
+        momentum: float = 0.001,
+        pretrained: Optional[str] = None,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[Union[List[dict], dict]] = None,
+    ) -> None:
+        super().__init__(
+            backbone,
+            neck,
+            head,
+            queue_len,
+            feat_dim,
+            momentum,
+            pretrained,
+            data_preprocessor,
+            init_cfg,
+        )
+        self.encoder_k = ForeachEMA(nn.Sequential(self.backbone, self.neck), momentum)
 
-    def loss(self, inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Forward in training.
 
         Args:
@@ -86,8 +98,7 @@ class LeanMoCo(MoCo):
 
     @torch.no_grad()
     def _encode_keys(self, images: Tensor) -> Tensor:
-        self.encoder_k.update_parameters(
-            nn.Sequential(self.backbone, self.neck))
+        self.encoder_k.update_parameters(nn.Sequential(self.backbone, self.neck))
         several = get_world_size() > 1
         if several:  # so that BN can't tell a query's key from the others
             images, order = batch_shuffle_ddp(images)
@@ -104,7 +115,8 @@ class LeanMoCo(MoCo):
         if self.queue_len % len(keys):
             raise InputError(
                 f'a queue of {self.queue_len} keys is no multiple of the '
-                f'global batch of {len(keys)}: set queue_len to one')
+                f'global batch of {len(keys)}: set queue_len to one'
+            )
         self.queue[:, start:end] = keys.T
         self._pointer = end % self.queue_len
         self.queue_ptr.fill_(self._pointer)

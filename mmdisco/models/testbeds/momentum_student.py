@@ -32,19 +32,22 @@ class MomentumStudent(PlainStudent):
             last step, [N, D], by view.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 views: Sequence[int] = (0, ),
-                 momentum: float = .001,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        views: Sequence[int] = (0,),
+        momentum: float = 0.001,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[Union[List[dict], dict]] = None,
+    ) -> None:
         super().__init__(backbone, neck, views, data_preprocessor, init_cfg)
         self.momentum_encoder = ForeachEMA(self._network(), momentum)
         self.keys: Dict[int, Tensor] = {}
 
-    def loss(self, inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Embed the views, with the student and with its moving average.
 
         Args:
@@ -57,8 +60,9 @@ class MomentumStudent(PlainStudent):
         super().loss(inputs)
         with torch.no_grad():
             self.momentum_encoder.update_parameters(self._network())
-            self.keys = {view: unwrap(self.momentum_encoder(inputs[view]))
-                         for view in self.views}  # [N, D] each
+            self.keys = {
+                view: unwrap(self.momentum_encoder(inputs[view])) for view in self.views
+            }  # [N, D] each
         return {}
 
     def _network(self) -> nn.Sequential:

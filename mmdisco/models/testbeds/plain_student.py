@@ -23,21 +23,25 @@ class PlainStudent(BaseSelfSupervisor):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 views: Sequence[int] = (0, ),
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[Union[List[dict], dict]] = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        views: Sequence[int] = (0,),
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[Union[List[dict], dict]] = None,
+    ) -> None:
         super().__init__(
             backbone=backbone,
             neck=neck,
             data_preprocessor=data_preprocessor,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         self.views = tuple(views)
 
-    def loss(self, inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Embed the views.
 
         Args:
@@ -51,7 +55,8 @@ class PlainStudent(BaseSelfSupervisor):
             raise InputError(
                 f'{type(self).__name__} embeds the views {list(self.views)}, '
                 f'the data give {len(inputs)}: set model.ssl.views, or '
-                'num_views of the pipeline (BINGO wants a data set of Bags)')
+                'num_views of the pipeline (BINGO wants a data set of Bags)'
+            )
         for view in self.views:
             self.neck(self.backbone(inputs[view]))
         return {}

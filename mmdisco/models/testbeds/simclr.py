@@ -16,8 +16,9 @@ class GlobalSimCLR(SimCLR):
     next to another loss that is a weight of one in as many as there are ranks.
     """
 
-    def loss(self, inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Forward in training.
 
         Args:

@@ -67,24 +67,30 @@ class QueueSwAVLoss(BaseModule):
             one crop.
     """
 
-    def __init__(self,
-                 feat_dim: int,
-                 sinkhorn_iterations: int = 3,
-                 epsilon: float = .05,
-                 temperature: float = .1,
-                 crops_for_assign: Sequence[int] = (0, 1),
-                 num_crops: Sequence[int] = (2, ),
-                 num_prototypes: int = 3000,
-                 queue_len: int = 0,
-                 init_cfg: Optional[Union[dict, list]] = None) -> None:
+    def __init__(
+        self,
+        feat_dim: int,
+        sinkhorn_iterations: int = 3,
+        epsilon: float = 0.05,
+        temperature: float = 0.1,
+        crops_for_assign: Sequence[int] = (0, 1),
+        num_crops: Sequence[int] = (2,),
+        num_prototypes: int = 3000,
+        queue_len: int = 0,
+        init_cfg: Optional[Union[dict, list]] = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.crops = sum(num_crops)
         if not set(crops_for_assign) <= set(range(self.crops)):
-            raise InputError(f'crops_for_assign={list(crops_for_assign)}, but '
-                             f'there are {self.crops} crops')
+            raise InputError(
+                f'crops_for_assign={list(crops_for_assign)}, but '
+                f'there are {self.crops} crops'
+            )
         if self.crops < 2:
-            raise InputError('SwAV predicts the codes of a crop from other '
-                             f'crops: num_crops={list(num_crops)} has one')
+            raise InputError(
+                'SwAV predicts the codes of a crop from other '
+                f'crops: num_crops={list(num_crops)} has one'
+            )
         self.prototypes = nn.Linear(feat_dim, num_prototypes, bias=False)
         self.sinkhorn_iterations = sinkhorn_iterations
         self.epsilon = epsilon
@@ -105,21 +111,22 @@ class QueueSwAVLoss(BaseModule):
             Tensor: Scalar, in fp32 whatever the embeddings are.
         """
         with torch.no_grad():
-            self.prototypes.weight.copy_(
-                F.normalize(self.prototypes.weight, dim=1))
+            self.prototypes.weight.copy_(F.normalize(self.prototypes.weight, dim=1))
         with torch.autocast(x.device.type, enabled=False):
             embeds = x.float()
             scores = self.prototypes(embeds).chunk(self.crops)  # V of [N, K]
             logs = [F.log_softmax(s / self.temperature, dim=1) for s in scores]
             codes = self._codes(embeds.detach().chunk(self.crops), scores)
-            losses = [-(codes[crop] * logs[other]).sum(1).mean()
-                      for crop in codes
-                      for other in range(self.crops) if other != crop]
+            losses = [
+                -(codes[crop] * logs[other]).sum(1).mean()
+                for crop in codes
+                for other in range(self.crops)
+                if other != crop
+            ]
         return sum(losses) / len(losses)
 
     @torch.no_grad()
-    def _codes(self, embeds: Sequence[Tensor],
-               scores: Sequence[Tensor]) -> dict:
+    def _codes(self, embeds: Sequence[Tensor], scores: Sequence[Tensor]) -> dict:
         """Codes of the assigned crops, [N, K] each."""
         num = len(embeds[0])
         rows = self.queue_len // (num * get_world_size()) * num
@@ -127,15 +134,17 @@ class QueueSwAVLoss(BaseModule):
         if use and (self.queue is None or self.queue.shape[1] != rows):
             self.filled = 0  # a resumed run may have another batch size
             self.queue = embeds[0].new_zeros(
-                len(self.crops_for_assign), rows, embeds[0].shape[1])
+                len(self.crops_for_assign), rows, embeds[0].shape[1]
+            )
         full = use and self.filled >= rows
         codes = {}
         for i, crop in enumerate(self.crops_for_assign):
             samples = scores[crop]
             if full:
                 samples = torch.cat([self.prototypes(self.queue[i]), samples])
-            codes[crop] = sinkhorn(samples, self.epsilon,
-                                   self.sinkhorn_iterations)[-num:]
+            codes[crop] = sinkhorn(samples, self.epsilon, self.sinkhorn_iterations)[
+                -num:
+            ]
             if use:
                 self.queue[i] = torch.cat([embeds[crop], self.queue[i]])[:rows]
         if use:
