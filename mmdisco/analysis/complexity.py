@@ -1,4 +1,5 @@
-from typing import Iterable, List, NamedTuple, Optional
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -33,7 +34,7 @@ def count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def papers_millions(parameters: int, width: Optional[int] = None) -> float:
+def papers_millions(parameters: int, width: int | None = None) -> float:
     """Parameters as the paper counts them: in units of 2^20.
 
     Its teachers are backbones; its students have one linear layer to 128.
@@ -87,7 +88,7 @@ HEAD = (
 )
 
 
-def table(rows: Iterable[Complexity]) -> List[str]:
+def table(rows: Iterable[Complexity]) -> list[str]:
     """Lines of a table, under :data:`HEAD`."""
     return [
         f'{row.name:<9}{row.parameters:>12,}{row.with_neck:>12,}'

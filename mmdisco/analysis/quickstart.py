@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -30,7 +30,7 @@ def untrained_teacher(config: Path, work_dir: Path) -> Path:
     return path
 
 
-def load_backbone(cfg: dict, checkpoint: Optional[Path], seed: int = 0) -> nn.Module:
+def load_backbone(cfg: dict, checkpoint: Path | None, seed: int = 0) -> nn.Module:
     """Build a backbone, with the weights of a file or random ones.
 
     Args:
@@ -54,7 +54,7 @@ def load_backbone(cfg: dict, checkpoint: Optional[Path], seed: int = 0) -> nn.Mo
 
 def score(
     backbone: nn.Module, preprocessor: nn.Module, train: IDXImages, test: IDXImages
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """kNN and linear-probe top-1 of a frozen backbone.
 
     Args:
@@ -94,7 +94,7 @@ def evaluate(
     train: IDXImages,
     test: IDXImages,
     seconds: float = 0.0,
-) -> Dict[str, List[dict]]:
+) -> dict[str, list[dict]]:
     """Score the students of all jobs, the teacher, and untrained networks.
 
     Args:
@@ -110,7 +110,7 @@ def evaluate(
     """
     preprocessor = MODELS.build(cfg.data_preprocessor)
     student, large = cfg.model.ssl.backbone, cfg.model.teacher.backbone
-    results: Dict[str, List[dict]] = {}
+    results: dict[str, list[dict]] = {}
 
     def add(kind, seed, backbone, seconds):
         print(f'[evaluate] {kind} seed {seed}', flush=True)

@@ -1,10 +1,10 @@
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
-from typing import Dict, List, Sequence
 
 import mmengine
 import mmpretrain
@@ -78,7 +78,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> dict:
     return dict(differences=differences, mean=mean(differences), standard_error=error)
 
 
-def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
+def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
     """Medians over the seeds, every seed, and where the figures come from.
 
     Args:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Dict
 
 from .figure import COLOURS, INK, plt
 
@@ -9,7 +8,7 @@ PARTS = (
 )
 
 
-def draw_testbeds(found: Dict[str, dict], path: Path) -> None:
+def draw_testbeds(found: dict[str, dict], path: Path) -> None:
     """Linear probe of both arms on each method, as a PNG.
 
     Args:

@@ -1,8 +1,8 @@
 """The runs behind the table of testbeds: which, and their scores."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence
 
 import torch
 from joblib import Parallel, delayed
@@ -24,7 +24,7 @@ def config_of(method: str, arm: str) -> str:
 
 
 def job(
-    method: str, arm: str, lr: float, seed: int, options: Dict, work_dir: Path
+    method: str, arm: str, lr: float, seed: int, options: dict, work_dir: Path
 ) -> Job:
     """A run of a method.
 
@@ -107,7 +107,7 @@ def scores_of(run: Job, images: int, search: bool, source: dict) -> dict:
 
 def score_runs(
     runs: Sequence[Job], images: int, search: bool, source: dict
-) -> List[dict]:
+) -> list[dict]:
     """Scores of finished runs, as many at once as there are cores.
 
     Args:

@@ -3,9 +3,9 @@
 import io
 import json
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Mapping, Union
 
 import torch
 from safetensors import SafetensorError
@@ -25,7 +25,7 @@ def origin(path: str) -> dict:
 
 
 @contextmanager
-def written_whole(path: Union[str, Path]) -> Iterator[Path]:
+def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a name to write to; it becomes ``path`` if nothing goes wrong.
 
     Args:
@@ -56,7 +56,7 @@ TORCH = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.th', '.pyth', '.weights', '')
 SAFETENSORS = '.safetensors'
 
 
-def ending_of(path: Union[str, Path]) -> str:
+def ending_of(path: str | Path) -> str:
     """The ending that names the format of a file of weights.
 
     Raises:
@@ -130,9 +130,7 @@ def _sorted_metadata(data: bytes) -> bytes:
     return len(text).to_bytes(8, 'little') + text + data[begin:]
 
 
-def save_weights(
-    path: Union[str, Path], state_dict: Mapping[str, Tensor], **content
-) -> None:
+def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], **content) -> None:
     """Write a checkpoint of :func:`reproducible_bytes`.
 
     Raises:

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
 
 from mmengine.config import Config
 
@@ -35,7 +35,7 @@ class Job:
     name: str
     config: str
     work_dir: Path
-    options: Dict[str, object] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     speed: str = 'off'
 
     @property
@@ -75,7 +75,7 @@ class Job:
         logged = [values['memory'] for values in self.log() if 'memory' in values]
         return max(logged, default=read_peak(self.work_dir))
 
-    def log(self) -> List[dict]:
+    def log(self) -> list[dict]:
         """The logged training values of all attempts, one dict an epoch."""
         epochs = {}
         for values in scalars(self.work_dir):
@@ -122,7 +122,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
         return
     cores = available_cores()
     workers = min(cores, len(todo))
-    running: List[subprocess.Popen] = []
+    running: list[subprocess.Popen] = []
     lock, stop = threading.Lock(), threading.Event()
 
     def run(job: Job) -> None:

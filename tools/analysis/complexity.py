@@ -7,9 +7,9 @@ counted on networks that have shapes alone, so it is that of any machine.
 import argparse
 import json
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Sequence
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.complexity import HEAD, complexity, table

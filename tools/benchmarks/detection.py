@@ -12,7 +12,6 @@ import csv
 import shlex
 from itertools import product
 from pathlib import Path
-from typing import Dict, List
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.detection_runs import (
@@ -63,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
+def jobs_of(args: argparse.Namespace) -> dict[tuple, Job]:
     """A job for each of all combinations; makes the data."""
     data = {
         name: data_of(
@@ -95,7 +94,7 @@ def main() -> None:
     for job in jobs.values():
         reopen(job)
     run_jobs(list(jobs.values()))
-    rows: List[dict] = []
+    rows: list[dict] = []
     for (name, init, seed, lr), job in jobs.items():
         found = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]

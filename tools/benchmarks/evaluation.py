@@ -9,8 +9,8 @@ import csv
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.evaluation_table import COLUMNS, write_markdown
@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def checkpoints(runs: Path) -> Dict[Tuple[str, int], Path]:
+def checkpoints(runs: Path) -> dict[tuple[str, int], Path]:
     """The last checkpoint of each student and seed."""
     found = {}
     for folder in sorted(runs.glob('*/seed*')):

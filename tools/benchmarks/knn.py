@@ -7,8 +7,8 @@ take turns in one run. Memory is the peak of the whole process.
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Tuple
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def write(path: Path, num: int, dim: int, seed: int) -> None:
     out.flush()
 
 
-def opened(folder: str) -> Tuple[torch.Tensor, torch.Tensor]:
+def opened(folder: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Both, memory-mapped, [M, D] and [N, D]."""
     train, test = (
         torch.from_numpy(np.load(Path(folder, f'{name}.npy'), mmap_mode='c'))

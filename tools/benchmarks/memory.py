@@ -10,7 +10,6 @@ import io
 import json
 import tempfile
 from pathlib import Path
-from typing import Dict
 
 import torch
 from mmengine.optim import build_optim_wrapper
@@ -49,7 +48,7 @@ def saved_mib(value: object) -> float:
     return file.tell() / 2**20
 
 
-def checkpoint_mib(student: str, teacher: str, queue_len: int) -> Dict[str, float]:
+def checkpoint_mib(student: str, teacher: str, queue_len: int) -> dict[str, float]:
     """Size of a checkpoint after a step, and of its parts."""
     cfg = config(student, teacher, queue_len)
     model = fast_model(cfg, 'off')
@@ -72,7 +71,7 @@ def checkpoint_mib(student: str, teacher: str, queue_len: int) -> Dict[str, floa
 
 def main() -> None:
     args = parse_args()
-    peaks: Dict[str, Dict[int, float]] = {name: {} for name in args.variants}
+    peaks: dict[str, dict[int, float]] = {name: {} for name in args.variants}
     with tempfile.TemporaryDirectory() as folder:
         teacher = str(Path(folder, 'random.pth'))
         cfg = config(args.student, teacher, args.queue_len)

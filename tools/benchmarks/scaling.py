@@ -13,7 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Dict
 
 import torch
 import torch.distributed as dist
@@ -110,7 +109,7 @@ def main() -> None:
         raise InputError(
             f'--processes {args.processes} do not divide the batch of {batch}'
         )
-    rates: Dict[str, Dict[int, float]] = {
+    rates: dict[str, dict[int, float]] = {
         name: {} for name in ('batch size', 'queue length', 'processes')
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,3 @@
-from typing import List
-
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
@@ -39,7 +37,7 @@ class FreezeGradHook(Hook):
             )
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        found: List[nn.Parameter] = [
+        found: list[nn.Parameter] = [
             p for name, p in model.named_parameters() if self.name in name
         ]
         if not found:
