@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from mmdisco.converters import sha256_of
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import knn_scores
-from mmdisco.launch import quiet_init
+from mmdisco.utils import quiet_init
 from tests.evaluation import tiny
 from tests.tools import ROOT, run
 

@@ -13,9 +13,9 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmdisco.analysis.bags import make_bags
-from mmdisco.deploy.save import written_whole
 from mmdisco.errors import InputError
 from mmdisco.launch import apply_overrides, one_line_errors, read_config
+from mmdisco.utils import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +48,7 @@ def main() -> None:
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
-    with written_whole(args.out) as half:
+    with atomic_write(args.out) as half:
         half.touch()  # or says at once that it can't be written
         bags = make_bags(cfg, args.neighbours, args.batch_size)
         with half.open('wb') as file:

@@ -7,8 +7,8 @@ is of this tool: a score by it does not compare with one by SimCLR's list.
 import argparse
 
 from mmdisco.analysis.subset import subset
-from mmdisco.deploy.save import written_whole
 from mmdisco.launch import one_line_errors
+from mmdisco.utils import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with written_whole(args.out) as half:
+    with atomic_write(args.out) as half:
         half.touch()  # or says at once that it can't be written
         paths = subset(args.folder, args.percent, args.seed)
         half.write_text('\n'.join(paths) + '\n')

@@ -7,8 +7,9 @@ file's sha256 become a part of its name, as in OpenMMLab's model zoos.
 import argparse
 
 from mmdisco.converters import ARCHS
-from mmdisco.deploy import Published, entry_of, image_size, written_whole
+from mmdisco.deploy import Published, entry_of, image_size
 from mmdisco.launch import one_line_errors
+from mmdisco.utils import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,7 +49,7 @@ def main() -> None:
     published.write()
     path = published.path
     metafile = path.with_suffix('.metafile.yml')
-    with written_whole(metafile) as half:
+    with atomic_write(metafile) as half:
         half.write_text(entry)
     print(
         f'{entry}\n{path}: {len(published.content) / 2**20:.1f} MiB, '

@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import List, Tuple
 
 import torch
 import torch.distributed as torch_dist
@@ -99,7 +100,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
+def merge_args(cfg: Config, args: argparse.Namespace) -> List[str]:
     """Carry the command line over to the config; what the log must say."""
     cfg.launcher = args.launcher
     runs = Path('work_dirs', 'smoke') if args.smoke else Path('work_dirs')
@@ -130,7 +131,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
     return notes
 
 
-def configure(args: argparse.Namespace) -> tuple[Config, list[str]]:
+def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
     """Read the config, and make of it what is run.
 
     Args:

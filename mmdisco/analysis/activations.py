@@ -9,6 +9,7 @@ also where a device needs none.
 
 import copy
 import weakref
+from typing import Dict
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +88,7 @@ def forward_peak(network: nn.Module, size: int) -> int:
 
 def _saved(network: nn.Module, num: int, size: int) -> int:
     own = {id(t.untyped_storage()) for t in (*network.parameters(), *network.buffers())}
-    found: dict[int, torch.UntypedStorage] = {}
+    found: Dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()

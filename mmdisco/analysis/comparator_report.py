@@ -1,15 +1,15 @@
 """The document about what DisCo is compared with."""
 
-from collections.abc import Sequence
+from typing import Dict, List, Sequence, Tuple
 
 from .comparator_table import best, table
 from .comparators import BASELINE
 
 OTHER_KD = ', mean over classes'
-Tuned = dict[str, list[tuple[dict, float]]]
+Tuned = Dict[str, List[Tuple[dict, float]]]
 
 
-def split_kd(rows: Sequence[dict]) -> tuple[list[dict], list[dict]]:
+def split_kd(rows: Sequence[dict]) -> Tuple[List[dict], List[dict]]:
     """Rows of the table, and those of the other arithmetic of KD."""
     other = [row for row in rows if OTHER_KD in row['method']]
     return [row for row in rows if row not in other], other
@@ -33,7 +33,7 @@ def _verdict(rows: Sequence[dict]) -> str:
     return text
 
 
-def _grid(tuned: Tuned) -> list[str]:
+def _grid(tuned: Tuned) -> List[str]:
     """What was tried of each method."""
     lines = []
     for name, scores in tuned.items():
@@ -53,7 +53,7 @@ def _grid(tuned: Tuned) -> list[str]:
     return lines
 
 
-def _edge(scores: list[tuple[dict, float]]) -> str:
+def _edge(scores: List[Tuple[dict, float]]) -> str:
     """A remark if the best value is the first or last of several."""
     setting = max(scores, key=lambda pair: pair[1])[0]
     for key, value in setting.items():

@@ -1,6 +1,7 @@
 """Scores of what DisCo is compared with: of runs, and of KD's classifiers."""
 
 from pathlib import Path
+from typing import Dict, List
 
 import torch
 from mmengine.config import Config
@@ -21,7 +22,7 @@ KD_ROWS = (
 )
 
 
-def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list]:
+def kd_scores(jobs: Dict[str, List[Job]], images: int) -> Dict[str, list]:
     """Accuracy of classifiers that learn from labels and from the teacher.
 
     The teacher's logits are those of its own linear probe. The backbones are
@@ -41,7 +42,7 @@ def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list]:
     held_out = min(HELD_OUT, len(train) // 4)
     prepare = MODELS.build(cfg.data_preprocessor)
 
-    def features(backbone: dict, checkpoint: Path) -> list[torch.Tensor]:
+    def features(backbone: dict, checkpoint: Path) -> List[torch.Tensor]:
         network = load_backbone(backbone, checkpoint)
         return [
             extract_features(
@@ -54,7 +55,7 @@ def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list]:
 
     large, _ = features(cfg.model.teacher.backbone, Path(cfg.model.teacher.checkpoint))
     logits = linear_logits(large, train.labels, held_out)  # [N, C]
-    found: dict[str, list] = {}
+    found: Dict[str, list] = {}
     for row, reduction, students in KD_ROWS:
         loss = KDLoss(reduction=reduction)
         for job in jobs[students]:

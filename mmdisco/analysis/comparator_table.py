@@ -1,8 +1,8 @@
 """Statistics, table and figure of what DisCo is compared with."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median, stdev
+from typing import Dict, List, Sequence
 
 from .comparators import BASELINE
 from .figure import COLOURS, INK, plt
@@ -22,7 +22,7 @@ COLUMNS = (
 )
 
 
-def statistics(rows: Sequence[dict]) -> dict[str, dict]:
+def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
     """Mean and deviation of each method, and what it gains over MoCo-v2.
 
     Args:
@@ -34,7 +34,7 @@ def statistics(rows: Sequence[dict]) -> dict[str, dict]:
         and ``gain`` of :func:`paired` (None where there are no values),
         ``seconds`` and ``memory``, medians over the seeds.
     """
-    found: dict[str, dict] = {}
+    found: Dict[str, dict] = {}
     base = by_seed(rows, BASELINE)
     for method in dict.fromkeys(row['method'] for row in rows):
         own = by_seed(rows, method)
@@ -60,7 +60,7 @@ def statistics(rows: Sequence[dict]) -> dict[str, dict]:
     return found
 
 
-def by_seed(rows: Sequence[dict], method: str) -> dict[int, dict]:
+def by_seed(rows: Sequence[dict], method: str) -> Dict[int, dict]:
     """The rows of a method by seed, in order."""
     return {
         row['seed']: row
@@ -70,7 +70,7 @@ def by_seed(rows: Sequence[dict], method: str) -> dict[int, dict]:
     }
 
 
-def best(rows: Sequence[dict]) -> list[str]:
+def best(rows: Sequence[dict]) -> List[str]:
     """Methods that no other surpasses by two standard errors.
 
     The first has the highest mean of the linear probe; to each other one
@@ -105,7 +105,7 @@ def _with(value: float, spread, sign: str = '') -> str:
     return text if spread is None else f'{text} ± {spread:.2f}'
 
 
-def table(rows: Sequence[dict]) -> list[str]:
+def table(rows: Sequence[dict]) -> List[str]:
     """The methods as lines of a Markdown table."""
     lines = [
         '| method | linear probe | to MoCo-v2 | kNN | to MoCo-v2 | seconds | MiB |',

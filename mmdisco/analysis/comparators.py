@@ -1,9 +1,9 @@
 """Which methods DisCo is compared with on the bundled images, and how."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Dict, List, Sequence
 
 from mmdisco.launch import Job
 
@@ -32,11 +32,11 @@ class Method:
     name: str
     distill: str
     config: str
-    grid: dict[str, Sequence]
-    options: dict[str, object] = field(default_factory=dict)
+    grid: Dict[str, Sequence]
+    options: Dict[str, object] = field(default_factory=dict)
     bags: bool = False
 
-    def settings(self) -> list[dict]:
+    def settings(self) -> List[dict]:
         """All combinations of the grid, as options."""
         return [dict(zip(self.grid, values)) for values in product(*self.grid.values())]
 

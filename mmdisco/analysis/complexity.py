@@ -1,5 +1,4 @@
-from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Iterable, List, NamedTuple, Optional
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -34,7 +33,7 @@ def count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def papers_millions(parameters: int, width: int | None = None) -> float:
+def papers_millions(parameters: int, width: Optional[int] = None) -> float:
     """Parameters as the paper counts them: in units of 2^20.
 
     Its teachers are backbones; its students have one linear layer to 128.
@@ -88,7 +87,7 @@ HEAD = (
 )
 
 
-def table(rows: Iterable[Complexity]) -> list[str]:
+def table(rows: Iterable[Complexity]) -> List[str]:
     """Lines of a table, under :data:`HEAD`."""
     return [
         f'{row.name:<9}{row.parameters:>12,}{row.with_neck:>12,}'

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Dict
 
 import matplotlib
 
@@ -6,10 +7,10 @@ matplotlib.use('Agg')
 
 from matplotlib import pyplot as plt  # noqa: E402
 
-Curves = dict[str, dict[int, float]]
+Curves = Dict[str, Dict[int, float]]
 
 
-def draw_curves(panels: dict[str, Curves], label: str, path: Path) -> None:
+def draw_curves(panels: Dict[str, Curves], label: str, path: Path) -> None:
     """A line for each variant of a benchmark, in panels side by side.
 
     Args:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Dict, List
 
 from mmdisco.datasets.pasted import make_set
 from mmdisco.errors import InputError, MissingFileError
@@ -122,13 +123,13 @@ def reopen(job: Job) -> None:
         job.checkpoint.unlink()
 
 
-def scores(job: Job) -> dict[str, float]:
+def scores(job: Job) -> Dict[str, float]:
     """The last evaluation that a run has logged; of one that has found
     nothing in any image, none."""
     return (_evaluations(job) or [{}])[-1]
 
 
-def _evaluations(job: Job) -> list[dict]:
+def _evaluations(job: Job) -> List[dict]:
     # of an evaluation without detections the log has its time alone
     return [
         values

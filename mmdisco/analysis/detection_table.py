@@ -1,8 +1,8 @@
 """The table and the figure of benchmarks/detection, from its rows."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Dict, List, Sequence
 
 from .figure import INK, plt
 
@@ -22,9 +22,9 @@ INITS = dict(random='#b9c8c0', mocov2='#e08e45', disco='#2a9d6f')
 LABELS = dict(random='random', mocov2='MoCo-v2', disco='DisCo')
 
 
-def statistics(rows: Sequence[dict]) -> dict[tuple, dict[str, list[dict]]]:
+def statistics(rows: Sequence[dict]) -> Dict[tuple, Dict[str, List[dict]]]:
     """Rows by (detector, learning rate) and by initialisation, in order."""
-    found: dict[tuple, dict[str, list[dict]]] = {}
+    found: Dict[tuple, Dict[str, List[dict]]] = {}
     for row in rows:
         found.setdefault((row['detector'], row['lr']), {init: [] for init in INITS})[
             row['init']
@@ -39,7 +39,7 @@ def _cell(values: Sequence[float]) -> str:
     return f'{mean(values):.2f}{spread}'
 
 
-def _scores(rows: Sequence[dict], key: str) -> dict[int, float]:
+def _scores(rows: Sequence[dict], key: str) -> Dict[int, float]:
     return {int(row['seed']): float(row[key]) for row in rows}
 
 

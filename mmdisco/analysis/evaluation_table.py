@@ -1,8 +1,8 @@
 """The table of benchmarks/evaluation.md, from its rows."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Dict, List, Sequence
 
 COLUMNS = (
     'student',
@@ -24,7 +24,7 @@ def write_markdown(rows: Sequence[dict], path: Path) -> None:
         rows (Sequence[dict]): With :data:`COLUMNS`.
         path (Path): File to write.
     """
-    cells: dict[str, dict[str, list[dict]]] = {}
+    cells: Dict[str, Dict[str, List[dict]]] = {}
     students = list(dict.fromkeys(row['student'] for row in rows))
     for row in rows:
         cells.setdefault(row['protocol'], {}).setdefault(row['student'], []).append(row)

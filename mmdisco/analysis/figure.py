@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Dict, List
 
 import matplotlib
 
@@ -19,7 +20,7 @@ COLOURS = dict(
 )
 
 
-def _bars(axis, summary: dict, labels: dict[str, str], key: str, title: str) -> None:
+def _bars(axis, summary: dict, labels: Dict[str, str], key: str, title: str) -> None:
     """One horizontal bar a row, with a dot for each seed."""
     kinds = [kind for kind in labels if kind in summary][::-1]
     for y, kind in enumerate(kinds):
@@ -42,7 +43,7 @@ def _bars(axis, summary: dict, labels: dict[str, str], key: str, title: str) -> 
     axis.set_title(title, loc='left', fontsize=11, color=INK)
 
 
-def _curve(axis, logs: dict[str, list[dict]], key: str, title: str) -> None:
+def _curve(axis, logs: Dict[str, List[dict]], key: str, title: str) -> None:
     """One line a run of a value over the epochs."""
     for name, log in logs.items():
         kind, _, seed = name.split()
@@ -59,7 +60,7 @@ def _curve(axis, logs: dict[str, list[dict]], key: str, title: str) -> None:
 
 
 def draw_summary(
-    summary: dict, logs: dict[str, list[dict]], labels: dict[str, str], path: Path
+    summary: dict, logs: Dict[str, List[dict]], labels: Dict[str, str], path: Path
 ) -> None:
     """Bars of the scores and curves of the training, as a PNG.
 

@@ -1,5 +1,7 @@
 """How well the features of objects tell their classes, before training."""
 
+from typing import Tuple
+
 import torch
 from mmdet.structures.bbox import bbox2roi
 from mmengine.model import BaseModel
@@ -52,7 +54,7 @@ def region_probe(runner: Runner) -> float:
 @torch.no_grad()
 def region_features(
     model: BaseModel, loader: DataLoader, original: bool = False
-) -> tuple[Tensor, Tensor]:
+) -> Tuple[Tensor, Tensor]:
     """Features of the true boxes of all images.
 
     Args:

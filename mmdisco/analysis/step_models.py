@@ -1,6 +1,7 @@
 """Models that the benchmarks of a training step time."""
 
 from pathlib import Path
+from typing import List
 
 import torch
 from mmengine.config import Config
@@ -40,7 +41,7 @@ def config(student: str, teacher: str, queue_len: int, method: str = 'disco') ->
     return cfg
 
 
-def two_views(batch_size: int, size: int) -> list[Tensor]:
+def two_views(batch_size: int, size: int) -> List[Tensor]:
     """Two random views, always the same.
 
     Args:

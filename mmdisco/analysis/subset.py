@@ -2,13 +2,14 @@
 
 import random
 from pathlib import Path
+from typing import List
 
 from mmdisco.datasets import LabelledPhotos
 from mmdisco.datasets.shares import class_shares, read_share
 from mmdisco.errors import InputError
 
 
-def subset(folder: str, percent: str, seed: int) -> list[str]:
+def subset(folder: str, percent: str, seed: int) -> List[str]:
     """Choose images.
 
     Args:

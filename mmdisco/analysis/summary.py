@@ -1,16 +1,17 @@
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
+from typing import Dict, List, Sequence
 
 import mmengine
 import mmpretrain
 import torch
 
-from mmdisco.launch import Job, available_cores
+from mmdisco.launch import Job
+from mmdisco.utils import available_cores
 from .figure import draw_summary
 
 LABELS = dict(
@@ -78,7 +79,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> dict:
     return dict(differences=differences, mean=mean(differences), standard_error=error)
 
 
-def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
+def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
     """Medians over the seeds, every seed, and where the figures come from.
 
     Args:

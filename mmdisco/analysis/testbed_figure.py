@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Dict
 
 from .figure import COLOURS, INK, plt
 
@@ -8,7 +9,7 @@ PARTS = (
 )
 
 
-def draw_testbeds(found: dict[str, dict], path: Path) -> None:
+def draw_testbeds(found: Dict[str, dict], path: Path) -> None:
     """Linear probe of both arms on each method, as a PNG.
 
     Args:

@@ -1,8 +1,8 @@
 """The runs behind the table of testbeds: which, and their scores."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Dict, List, Sequence
 
 import torch
 from joblib import Parallel, delayed
@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.launch import Job, available_cores
+from mmdisco.launch import Job
+from mmdisco.utils import available_cores
 from .quickstart import load_backbone, score
 
 CONFIGS = Path('configs/quickstart/testbeds')
@@ -24,7 +25,7 @@ def config_of(method: str, arm: str) -> str:
 
 
 def job(
-    method: str, arm: str, lr: float, seed: int, options: dict, work_dir: Path
+    method: str, arm: str, lr: float, seed: int, options: Dict, work_dir: Path
 ) -> Job:
     """A run of a method.
 
@@ -107,7 +108,7 @@ def scores_of(run: Job, images: int, search: bool, source: dict) -> dict:
 
 def score_runs(
     runs: Sequence[Job], images: int, search: bool, source: dict
-) -> list[dict]:
+) -> List[dict]:
     """Scores of finished runs, as many at once as there are cores.
 
     Args:

@@ -2,9 +2,9 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Dict, List, Sequence
 
 from .summary import paired
 
@@ -23,7 +23,7 @@ ARMS = ('none', 'DisCo')
 METRICS = dict(linear='linear probe', knn='kNN')
 
 
-def best_rate(scores: dict[float, float]) -> float:
+def best_rate(scores: Dict[float, float]) -> float:
     """The learning rate with the best held-out score, the lowest if alike.
 
     Args:
@@ -53,7 +53,7 @@ def replace(path: Path, text: str) -> None:
     half.replace(path)
 
 
-def statistics(rows: Sequence[dict]) -> dict[str, dict]:
+def statistics(rows: Sequence[dict]) -> Dict[str, dict]:
     """Mean and deviation of both arms, and their paired differences.
 
     Args:
@@ -64,7 +64,7 @@ def statistics(rows: Sequence[dict]) -> dict[str, dict]:
         dict: By method and metric: ``mean`` and ``std`` by arm, ``gain`` of
         :func:`paired`.
     """
-    found: dict[str, dict] = {}
+    found: Dict[str, dict] = {}
     for method in dict.fromkeys(row['method'] for row in rows):
         arms = {
             arm: sorted(
@@ -91,7 +91,7 @@ def _with(value: float, spread, sign: str = '') -> str:
     return text if spread is None else f'{text} ± {spread:.2f}'
 
 
-def without_gain(found: dict[str, dict]) -> list[str]:
+def without_gain(found: Dict[str, dict]) -> List[str]:
     """Methods on which DisCo's linear probe is not better by two standard
     errors."""
     gains = {m: s['linear']['gain'] for m, s in found.items()}
@@ -99,7 +99,7 @@ def without_gain(found: dict[str, dict]) -> list[str]:
 
 
 def markdown(
-    rows: Sequence[dict], grids: dict[str, dict[float, float]], conditions: str
+    rows: Sequence[dict], grids: Dict[str, Dict[float, float]], conditions: str
 ) -> str:
     """The table as a document.
 

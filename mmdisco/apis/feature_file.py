@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdisco.deploy import written_whole
 from mmdisco.errors import InputError
+from mmdisco.utils import atomic_write
 from .photos import Extracted
 
 ROWS = 4096  # of a row group
@@ -103,12 +103,12 @@ def write_features(out: Path, found: Extracted, header: dict) -> None:
     if out.suffix == '.npy':
         lists['names'] = found.names
     with ExitStack() as files:  # none is put in place before all are whole
-        whole = files.enter_context(written_whole(out))
+        whole = files.enter_context(atomic_write(out))
         FORMATS[out.suffix](whole, found, json.dumps(header))
         for key, names in lists.items():
             path = out.with_name(f'{out.name}.{key}.txt')
             if names:
-                half = files.enter_context(written_whole(path))
+                half = files.enter_context(atomic_write(path))
                 half.write_text(
                     ''.join(f'{name}\n' for name in names), encoding='utf-8'
                 )

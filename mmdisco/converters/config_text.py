@@ -2,8 +2,7 @@
 
 import ast
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
 from mmdisco.errors import InputError
 
@@ -11,9 +10,9 @@ from mmdisco.errors import InputError
 class Parts(NamedTuple):
     """What the text says of the model."""
 
-    algorithm: str | None
+    algorithm: Optional[str]
     backbone: dict
-    neck: dict | None
+    neck: Optional[dict]
 
 
 def read_parts(text: str) -> Parts:
@@ -43,7 +42,7 @@ def read_parts(text: str) -> Parts:
     )
 
 
-def read_normalisation(text: str) -> tuple[list, list] | None:
+def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
     """Read means and deviations of ``data_preprocessor``, 0 to 255.
 
     Args:
@@ -59,7 +58,7 @@ def read_normalisation(text: str) -> tuple[list, list] | None:
     return (_value(mean), _value(std)) if mean and std else None
 
 
-def normalisation_of(meta: Mapping) -> tuple[list, list] | None:
+def normalisation_of(meta: Mapping) -> Optional[Tuple[list, list]]:
     """Means and deviations of the images that weights were learned from.
 
     Args:
@@ -115,7 +114,7 @@ def kept_normalisation(meta: Mapping) -> dict:
     return {} if found is None else dict(normalisation=[*map(list, found)])
 
 
-def _assigned(text: str, name: str) -> ast.AST | None:
+def _assigned(text: str, name: str) -> Optional[ast.AST]:
     """What a variable of the config is set to last, if anything."""
     try:
         body = ast.parse(text).body
@@ -130,7 +129,7 @@ def _assigned(text: str, name: str) -> ast.AST | None:
     return found
 
 
-def _member(node: ast.AST | None, name: str) -> ast.AST | None:
+def _member(node: Optional[ast.AST], name: str) -> Optional[ast.AST]:
     """What stands at a key of ``dict(...)`` or ``{...}``, if anything."""
     if isinstance(node, ast.Call):
         return next((k.value for k in node.keywords if k.arg == name), None)

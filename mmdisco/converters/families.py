@@ -1,6 +1,6 @@
 """What each family of published checkpoints holds, and where."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 from . import heads
 from .heads import Head
@@ -31,13 +31,13 @@ class Family(NamedTuple):
     """
 
     name: str
-    groups: tuple[str, ...]
-    marks: tuple[str, ...]
+    groups: Tuple[str, ...]
+    marks: Tuple[str, ...]
     backbone: str
     head: str = ''
-    heads: tuple[Head, ...] = ()
-    left_out: tuple[tuple[str, str], ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
+    heads: Tuple[Head, ...] = ()
+    left_out: Tuple[Tuple[str, str], ...] = ()
+    refused: Tuple[Tuple[str, str], ...] = ()
     taken: str = 'the backbone'
     variant: str = ''
 

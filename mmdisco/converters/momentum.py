@@ -1,4 +1,5 @@
 import re
+from typing import Dict, Optional
 
 from torch import Tensor
 
@@ -14,7 +15,7 @@ _KEY = re.compile(
 _PARTS = ('backbone', 'neck')
 
 
-def momentum_encoder(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Take the momentum encoder out of an algorithm's weights.
 
     Args:
@@ -39,7 +40,7 @@ def momentum_encoder(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def encoder_source(key: str) -> str | None:
+def encoder_source(key: str) -> Optional[str]:
     """Name of the student's tensor that a momentum encoder's is an average of.
 
     Args:

@@ -1,5 +1,4 @@
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Dict, List, Mapping, NamedTuple, Tuple, Union
 
 from torch import Tensor
 
@@ -40,23 +39,23 @@ class Naming(NamedTuple):
     """
 
     library: str
-    rows: tuple[tuple[Path, Path | tuple[Path, ...]], ...]
+    rows: Tuple[Tuple[Path, Union[Path, Tuple[Path, ...]]], ...]
     left_out: Mapping[Path, str] = {}
-    linear: tuple[Path, ...] = ()
-    variants: tuple[Variant, ...] = (Variant('', ''),)
+    linear: Tuple[Path, ...] = ()
+    variants: Tuple[Variant, ...] = (Variant('', ''),)
     alike: str = ''
 
 
 class Renamed(NamedTuple):
     """What became of a state dict."""
 
-    state_dict: dict[str, Tensor]
-    left_out: dict[str, str]  # their key -> why
-    unexpected: list[str]  # their keys that no row explains
+    state_dict: Dict[str, Tensor]
+    left_out: Dict[str, str]  # their key -> why
+    unexpected: List[str]  # their keys that no row explains
     unused: int  # rows that no key needs
 
 
-def split_key(key: str, paths: Mapping) -> tuple[str, str]:
+def split_key(key: str, paths: Mapping) -> Tuple[str, str]:
     """The longest of the paths that a key begins with, and the rest.
 
     Returns:
@@ -98,7 +97,7 @@ def to_ours(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
     return Renamed(renamed, left_out, unexpected, len(rows) - len(used))
 
 
-def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> dict:
+def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> Dict:
     """Rename this project's backbone to a library's names.
 
     Args:

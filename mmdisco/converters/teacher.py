@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Dict, Optional
 
 from torch import nn
 
@@ -8,8 +9,8 @@ from .settings import check_settings
 
 
 def read_teacher(
-    path: str, backbone: nn.Module, url: str | None = None, head: bool = True
-) -> dict:
+    path: str, backbone: nn.Module, url: Optional[str] = None, head: bool = True
+) -> Dict:
     """Read a teacher from any known layout.
 
     Args:

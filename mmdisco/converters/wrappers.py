@@ -1,7 +1,6 @@
 """Names of tensors without what torch and trainers wrap a network in."""
 
-from collections.abc import Mapping
-from typing import TypeVar
+from typing import Dict, Mapping, Tuple, TypeVar
 
 from mmdisco.errors import InputError
 
@@ -39,7 +38,7 @@ def bare_name(key: str) -> str:
     return '.'.join([*path, leaf])
 
 
-def bare_names(state_dict: Mapping[str, T]) -> tuple[dict[str, T], dict]:
+def bare_names(state_dict: Mapping[str, T]) -> Tuple[Dict[str, T], Dict]:
     """A state dict by its bare names.
 
     Args:
@@ -51,7 +50,7 @@ def bare_names(state_dict: Mapping[str, T]) -> tuple[dict[str, T], dict]:
     Raises:
         InputError: If two of its keys have one bare name.
     """
-    keys: dict[str, str] = {}
+    keys: Dict[str, str] = {}
     for key in state_dict:
         name = bare_name(key)
         if name in keys:

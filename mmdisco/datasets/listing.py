@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from typing import List, Optional, Sequence, Set, Tuple
 
 from mmengine.logging import print_log
 from PIL import features
@@ -92,7 +92,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name in HIDDEN
 
 
-def why_left_out(path: str, extensions: Sequence[str] = EXTENSIONS) -> str | None:
+def why_left_out(path: str, extensions: Sequence[str] = EXTENSIONS) -> Optional[str]:
     """Why a file is not taken.
 
     Args:
@@ -129,7 +129,7 @@ class Tally:
         self.extensions = frozenset(each.lower() for each in extensions)
         self.taken = 0
         self.left_out: Counter = Counter()
-        self.unread: list[str] = []
+        self.unread: List[str] = []
 
     @property
     def found(self) -> int:
@@ -178,7 +178,7 @@ class Tally:
 
 def list_images(
     folder: str, extensions: Sequence[str] = EXTENSIONS
-) -> tuple[list[str], Tally]:
+) -> Tuple[List[str], Tally]:
     """Find the images below a folder, at any depth.
 
     Links are followed, but each folder is read once, and none above. No file
@@ -193,9 +193,9 @@ def list_images(
         list[str]: Their paths below the folder, with '/', sorted.
         Tally: Of all files.
     """
-    names: list[str] = []
+    names: List[str] = []
     tally = Tally(extensions)
-    seen: set[tuple[int, int]] = set()
+    seen: Set[Tuple[int, int]] = set()
     folders, links = [''], []  # to be read; each ends with '/' but the first
     while folders or links:
         if folders:
@@ -237,7 +237,7 @@ def list_images(
     return sorted(names), tally
 
 
-def class_folders(folder: str) -> list[str]:
+def class_folders(folder: str) -> List[str]:
     """Names of the folders in a folder that may be classes, sorted.
 
     Hidden ones are not, nor are links to the folder itself or one above.
@@ -259,7 +259,7 @@ def leads_up(folder: str, link: str) -> bool:
     return os.path.commonpath([root, target]) == target
 
 
-def _entries(path: str, tally: Tally) -> list[os.DirEntry]:
+def _entries(path: str, tally: Tally) -> List[os.DirEntry]:
     try:
         with os.scandir(path) as entries:
             return [*entries]

@@ -2,7 +2,7 @@ from .metafile import entry_of
 from .outputs import FeatureMaps, Pooled, image_size
 from .publish import Published
 from .run import FORMATS, export_student
-from .save import origin, save_weights, written_whole
+from .save import origin, save_weights
 from .student import Student, load_student
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     'load_student',
     'origin',
     'save_weights',
-    'written_whole',
 ]

@@ -1,7 +1,6 @@
 """Whether a written network is the one that it was made of."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Callable, Dict, NamedTuple, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +69,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def agree(
-    network: nn.Module, run: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor
+    network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]], images: Tensor
 ) -> Agreement:
     """Compare two networks on a batch.
 
@@ -115,8 +114,8 @@ def agree(
 
 
 def agreements(
-    network: nn.Module, run: Callable[[Tensor], tuple[Tensor, ...]], size: int
-) -> dict[str, Agreement]:
+    network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]], size: int
+) -> Dict[str, Agreement]:
     """Compare on noise and on photographs, in batches of other sizes than
     the traced one; arguments and errors as of :func:`agree`."""
     return {

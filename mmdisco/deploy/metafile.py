@@ -1,6 +1,7 @@
 """The entry of a published file in a metafile of OpenMMLab's format."""
 
 import re
+from typing import Optional
 
 import torch
 import yaml
@@ -15,7 +16,7 @@ from .publish import Published
 from .student import Student
 
 
-def _config_of(student: Student) -> str | None:
+def _config_of(student: Student) -> Optional[str]:
     """The config that trained it: the one of that name, if it agrees."""
     run = str(student.meta.get('experiment_name', ''))
     name = re.sub(r'_\d{8}_\d{6}$', '', run)

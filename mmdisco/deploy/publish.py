@@ -1,11 +1,13 @@
 import hashlib
 from pathlib import Path
+from typing import Optional
 
 from torch import nn
 
 from mmdisco.converters.config_text import kept_normalisation
 from mmdisco.errors import InputError
-from .save import ending_of, origin, reproducible_bytes, written_whole
+from mmdisco.utils import atomic_write
+from .save import ending_of, origin, reproducible_bytes
 from .student import Student, built, load_student
 
 
@@ -45,7 +47,7 @@ class Published:
         checkpoint: str,
         out: str,
         with_neck: bool = False,
-        arch: str | None = None,
+        arch: Optional[str] = None,
     ) -> None:
         if Path(out).is_dir():
             raise InputError(f"'{out}' is a folder: name the file to write")
@@ -82,5 +84,5 @@ class Published:
         Raises:
             InputError: If it can't be written.
         """
-        with written_whole(self.path) as half:
+        with atomic_write(self.path) as half:
             half.write_bytes(self.content)

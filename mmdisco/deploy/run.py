@@ -1,14 +1,16 @@
 import warnings
 from pathlib import Path
+from typing import Dict, List, Optional
 
 from torch import nn
 
 from mmdisco.errors import InputError
+from mmdisco.utils import atomic_write
 from .check import TRACED, Agreement, agreements, random_images
 from .export import GRAPHS, Reloaded
 from .libraries import LIBRARIES, to_library
 from .outputs import FeatureMaps, Pooled, outputs_of
-from .save import ending_of, written_whole
+from .save import ending_of
 from .student import Student, load_student
 
 FORMATS = (*GRAPHS, *LIBRARIES)
@@ -42,7 +44,7 @@ def export_student(
     checkpoint: str,
     out: str,
     format: str,
-    arch: str | None = None,
+    arch: Optional[str] = None,
     feature_maps: bool = False,
     size: int = 224,
 ) -> str:
@@ -75,7 +77,7 @@ def export_student(
     network.eval()
     images = random_images(TRACED, size)
     outputs = outputs_of(network, images)
-    with written_whole(out) as half, warnings.catch_warnings():
+    with atomic_write(out) as half, warnings.catch_warnings():
         # of shapes that became constants, and of torch on itself: what was
         # written is tried on other images afterwards
         warnings.simplefilter('ignore')
@@ -107,13 +109,13 @@ def _report(
     student: Student,
     out: Path,
     format: str,
-    shapes: dict[str, list],
+    shapes: Dict[str, list],
     size: int,
     plain: int,
     kept: int,
     reloaded: Reloaded,
-    compared: dict[str, Agreement],
-) -> list[str]:
+    compared: Dict[str, Agreement],
+) -> List[str]:
     kind = type(student.backbone).__name__
     arch = student.network.arch
     left = f' ({plain - kept:,} behind the last map are left out)'

@@ -2,10 +2,8 @@
 
 import io
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Mapping, Union
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +13,7 @@ from torch import Tensor
 from mmdisco import __version__
 from mmdisco.converters import sha256_of
 from mmdisco.errors import InputError
+from mmdisco.utils import atomic_write
 
 
 def origin(path: str) -> dict:
@@ -24,39 +23,12 @@ def origin(path: str) -> dict:
     )
 
 
-@contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a name to write to; it becomes ``path`` if nothing goes wrong.
-
-    Args:
-        path (str or Path): The file; its folder is made.
-
-    Raises:
-        InputError: If it is a folder, or can't be written.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"'{path}' is a folder: name the file to write")
-    half = path.with_name(f'half.{path.name}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield half
-            os.replace(half, path)
-        finally:
-            half.unlink(missing_ok=True)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"'{path}' can't be written: {error}") from error
-
-
 # Endings of files of weights; others are what the name says, not weights.
 TORCH = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.th', '.pyth', '.weights', '')
 SAFETENSORS = '.safetensors'
 
 
-def ending_of(path: str | Path) -> str:
+def ending_of(path: Union[str, Path]) -> str:
     """The ending that names the format of a file of weights.
 
     Raises:
@@ -130,7 +102,9 @@ def _sorted_metadata(data: bytes) -> bytes:
     return len(text).to_bytes(8, 'little') + text + data[begin:]
 
 
-def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], **content) -> None:
+def save_weights(
+    path: Union[str, Path], state_dict: Mapping[str, Tensor], **content
+) -> None:
     """Write a checkpoint of :func:`reproducible_bytes`.
 
     Raises:
@@ -138,5 +112,5 @@ def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], **content) 
             another format.
     """
     data = reproducible_bytes(ending_of(path), state_dict, **content)
-    with written_whole(path) as half:
+    with atomic_write(path) as half:
         half.write_bytes(data)

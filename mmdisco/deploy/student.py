@@ -1,5 +1,4 @@
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Dict, Mapping, NamedTuple, Optional
 
 from mmengine.model import revert_sync_batchnorm
 from mmpretrain.registry import MODELS
@@ -7,7 +6,7 @@ from torch import Tensor, nn
 
 from mmdisco.converters import load_strictly, read_conversion, warn_assumed
 from mmdisco.errors import InputError
-from mmdisco.launch import quiet_init
+from mmdisco.utils import quiet_init
 from .network import Network, find_network
 
 
@@ -16,7 +15,7 @@ class Student(NamedTuple):
 
     network: Network  # configs, and the name here
     backbone: nn.Module  # in eval mode, no gradients
-    neck_weights: dict[str, Tensor]  # empty if the file has no neck
+    neck_weights: Dict[str, Tensor]  # empty if the file has no neck
     meta: Mapping  # what the file says of itself
 
 
@@ -46,7 +45,7 @@ def built(config: dict, weights: Mapping, name: str) -> nn.Module:
     return module
 
 
-def load_student(path: str, arch: str | None = None) -> Student:
+def load_student(path: str, arch: Optional[str] = None) -> Student:
     """Load the student of a checkpoint, whatever made it.
 
     Args:

@@ -2,7 +2,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from typing import Iterator, List, Sequence
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
@@ -19,8 +19,8 @@ from mmdisco.datasets.checks import (
     check_content,
     similar,
 )
-from mmdisco.engine.online import unwrapped
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 _HEAD = re.compile(r'(.*\.)?(bbox|mask)_head(\.\d+)?')
 
@@ -199,7 +199,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     )
 
 
-def _names_in_file(part: BaseDataset) -> list[str]:
+def _names_in_file(part: BaseDataset) -> List[str]:
     """Names of all classes in annotation files, whatever the config's."""
     if isinstance(part, CocoDataset):
         return [c.get('name') for c in _content(part)['categories']]

@@ -1,10 +1,10 @@
 from itertools import islice
+from typing import List
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from mmdisco.engine.online.undisturbed import same_random_states
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -87,8 +88,7 @@ class DetectionPreciseBNHook(Hook):
         Raises:
             InputError: If the loader has no batch.
         """
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         norms = [
             module
             for module in model.modules()
@@ -141,7 +141,7 @@ def _batches(runner) -> DataLoader:
     )
 
 
-def _begin_mean(norms: list[nn.Module]) -> None:
+def _begin_mean(norms: List[nn.Module]) -> None:
     """Have batch norms average all that is to come, with equal weights."""
     for norm in norms:
         norm.reset_running_stats()

@@ -1,15 +1,15 @@
-from collections.abc import Sequence
 from fnmatch import fnmatch
+from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from mmdisco.converters.checkpoint import misfits
 from mmdisco.engine.student_file import RANDOM, StudentFile
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -32,7 +32,7 @@ class DetectionStudentHook(Hook):
 
     def __init__(
         self,
-        checkpoint: str | None = None,
+        checkpoint: Optional[str] = None,
         allow: Sequence[str] = (),
         unused: Sequence[str] = (),
     ) -> None:
@@ -54,8 +54,7 @@ class DetectionStudentHook(Hook):
                 'nothing is loaded'
             )
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         runner.logger.info(f'DetectionStudentHook: {self._load(model)}')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -130,9 +129,9 @@ class DetectionStudentHook(Hook):
     def _what_does_not_fit(
         self,
         model: nn.Module,
-        missing: list[str],
-        misfit: list[str],
-        left_over: list[str],
+        missing: List[str],
+        misfit: List[str],
+        left_over: List[str],
     ) -> str:
         faults = [
             f'{len(keys)} {what}, e.g. {keys[0]}'
@@ -153,7 +152,7 @@ class DetectionStudentHook(Hook):
             'DetectionStudentHook'
         )
 
-    def _compare(self, parts: dict[str, nn.Module], loaded: dict[str, Tensor]) -> None:
+    def _compare(self, parts: Dict[str, nn.Module], loaded: Dict[str, Tensor]) -> None:
         """Raise if a tensor of the detector is not that of the file."""
         now = {
             f'{part}.{key}': value

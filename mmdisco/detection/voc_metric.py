@@ -1,3 +1,5 @@
+from typing import Dict, Optional
+
 import numpy as np
 from mmdet.evaluation import VOCMetric, eval_map
 from mmdet.registry import METRICS
@@ -32,7 +34,7 @@ class VOCAPMetric(VOCMetric):
         self,
         eval_mode: str = '11points',
         collect_device: str = 'cpu',
-        prefix: str | None = None,
+        prefix: Optional[str] = None,
     ) -> None:
         super().__init__(
             iou_thrs=IOUS,
@@ -41,7 +43,7 @@ class VOCAPMetric(VOCMetric):
             prefix=prefix,
         )
 
-    def compute_metrics(self, results: list) -> dict[str, float]:
+    def compute_metrics(self, results: list) -> Dict[str, float]:
         """Compute the scores of the whole set.
 
         Args:

@@ -1,5 +1,4 @@
-from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Iterator, Sequence, Tuple
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config
@@ -48,7 +47,7 @@ def wanted_of(cfg: Config) -> Wanted:
     return Wanted(found[0][1], masks)
 
 
-def _classes(dataset: dict) -> tuple[str, ...]:
+def _classes(dataset: dict) -> Tuple[str, ...]:
     classes = classes_of(dataset)
     if classes is None:
         classes = DATASETS.get(dataset['type']).METAINFO['classes']

@@ -1,7 +1,9 @@
-import os
 from pathlib import Path
+from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
+
+from mmdisco.utils import atomic_write
 
 
 class AtomicBackend(LocalBackend):
@@ -12,16 +14,15 @@ class AtomicBackend(LocalBackend):
     writes beside it and renames.
     """
 
-    def put(self, obj: bytes, filepath: str | Path) -> None:
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write bytes to ``filepath``.
 
         Args:
             obj (bytes): The content.
             filepath (str or Path): Where to; folders are made.
         """
-        half = f'{filepath}.half'
-        super().put(obj, half)
-        os.replace(half, filepath)
+        with atomic_write(filepath) as half:
+            super().put(obj, half)
 
 
 register_backend('atomic', AtomicBackend, force=True)

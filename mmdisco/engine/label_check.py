@@ -1,9 +1,12 @@
+from typing import List, Tuple
+
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmdisco.errors import InputError
-from .online import innermost, labels_of, unwrapped
+from mmdisco.utils import unwrapped
+from .online import innermost, labels_of
 from .splits import check_list, check_splits, copies
 
 
@@ -25,7 +28,7 @@ def check_labels(runner: Runner) -> None:
     classes = getattr(head, 'num_classes', None)
     if not classes:
         return
-    found: list[tuple[Dataset, Tensor]] = []
+    found: List[Tuple[Dataset, Tensor]] = []
     for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         labels = None if dataset is None else labels_of(innermost(dataset))

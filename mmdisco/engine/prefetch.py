@@ -1,5 +1,4 @@
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import torch
 from mmengine.dist import is_main_process

@@ -1,5 +1,7 @@
 """Schedules of a config at any step, without the steps before."""
 
+from typing import Dict, List, Tuple
+
 import torch
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import Runner
@@ -12,7 +14,7 @@ COUNTED = ('last_step', '_global_step', '_last_value', 'verbose')
 
 def schedule_at(
     runner: Runner, epoch: int, iteration: int
-) -> tuple[list[dict], list[dict]]:
+) -> Tuple[List[dict], List[dict]]:
     """Derive parameter groups and schedulers as they are at a step.
 
     The schedulers of ``runner.cfg`` are built anew and stepped in the order of
@@ -61,7 +63,7 @@ def schedule_at(
     )
 
 
-def _begin(group: dict) -> dict:
+def _begin(group: dict) -> Dict:
     """Settings of a group as of the config, before the first warm-up step."""
     settings = {key: value for key, value in group.items() if key != 'params'}
     for key in [key for key in settings if key.startswith('initial_')]:
@@ -73,7 +75,7 @@ def _begin(group: dict) -> dict:
     return settings
 
 
-def _step(schedulers: list[_ParamScheduler], epoch: int, iteration: int) -> None:
+def _step(schedulers: List[_ParamScheduler], epoch: int, iteration: int) -> None:
     for scheduler in schedulers:
         if getattr(scheduler, 'need_val_args', False):
             raise InputError(
@@ -93,7 +95,7 @@ def _step(schedulers: list[_ParamScheduler], epoch: int, iteration: int) -> None
         scheduler.step()
 
 
-def _of_all(state: dict, index: list[int]) -> dict:
+def _of_all(state: dict, index: List[int]) -> dict:
     """A scheduler's state, with a value for each group."""
     return {
         key: (

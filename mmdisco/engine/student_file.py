@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Dict, Optional
 
 from torch import Tensor, nn
 
@@ -17,9 +18,9 @@ class StudentFile:
             error when it is read.
     """
 
-    def __init__(self, path: str | None = None) -> None:
+    def __init__(self, path: Optional[str] = None) -> None:
         self.path = path
-        self.sha256: str | None = None
+        self.sha256: Optional[str] = None
         self.resumed = False  # is the student in a checkpoint of the run?
 
     @property
@@ -27,7 +28,7 @@ class StudentFile:
         """What messages call it."""
         return f"student file '{self.path}'"
 
-    def read(self, backbone: nn.Module) -> dict[str, Tensor]:
+    def read(self, backbone: nn.Module) -> Dict[str, Tensor]:
         """Read the tensors of the student's backbone.
 
         Args:
@@ -79,7 +80,7 @@ class StudentFile:
             )
         self.sha256 = before['sha256']
 
-    def _digest(self) -> str | None:
+    def _digest(self) -> Optional[str]:
         return None if self.path == RANDOM else sha256_of(_existing(self.path))
 
 

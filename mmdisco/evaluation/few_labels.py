@@ -1,7 +1,7 @@
 """Which training images keep their label."""
 
 import random
-from collections.abc import Sequence
+from typing import Sequence
 
 import torch
 from torch import Tensor

@@ -1,5 +1,4 @@
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -8,8 +7,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from mmdisco.errors import InputError
+from mmdisco.utils import threads_for
 from .knn import check_labels
-from .threads import threads_for
 
 # Standardised features up to this size are kept, of larger ones a chunk.
 KEEP = 2**31
@@ -44,7 +43,7 @@ def fit_classifier(
     num_classes: int,
     loss: Loss,
     strength: float,
-    rows: Tensor | None = None,
+    rows: Optional[Tensor] = None,
     device: str = 'cpu',
     standardise: bool = True,
     chunk: int = 65536,
@@ -94,7 +93,7 @@ def fit_classifier(
         x = (features[part].double() - mean) / std  # [n, D]
         return x.to(device)
 
-    parts: list[Tensor] = list(rows.split(chunk))
+    parts: List[Tensor] = list(rows.split(chunk))
     kept = [prepared(part) for part in parts] if 8 * num * dim <= KEEP else None
 
     def chunks() -> Iterable[Tensor]:
@@ -104,7 +103,7 @@ def fit_classifier(
     # their difference
     penalty = (2 if num_classes == 2 else 1) / (strength * num)
 
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+    def objective(flat: np.ndarray) -> Tuple[float, np.ndarray]:
         found = torch.from_numpy(flat).to(device).view(dim + 1, -1)
         found.requires_grad_()
         total = 0.0

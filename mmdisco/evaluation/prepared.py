@@ -4,16 +4,15 @@ import argparse
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, Iterator, List, NamedTuple
 
 import torch
 from mmengine.dist import is_main_process, master_only
 
-from mmdisco.deploy.save import written_whole
 from mmdisco.errors import InputError
 from mmdisco.launch import init_processes
+from mmdisco.utils import atomic_write
 from .cache import Features
 from .encoder import open_encoder
 from .extract import extract_split, header_of
@@ -129,7 +128,7 @@ def prepare(
     return Prepared(*found, device, about)
 
 
-def _doubts(sources: list[Source], found: list[Features]) -> Iterator[str]:
+def _doubts(sources: List[Source], found: List[Features]) -> Iterator[str]:
     """What makes scores of these images doubtful."""
     number = copies(*sources)
     if number:
@@ -150,7 +149,7 @@ def _doubts(sources: list[Source], found: list[Features]) -> Iterator[str]:
             )
 
 
-def _folder(args: argparse.Namespace, headers: list[dict]) -> Path:
+def _folder(args: argparse.Namespace, headers: List[dict]) -> Path:
     """Of both splits: named by all that their features depend on."""
     if args.features:
         return Path(args.features)
@@ -183,7 +182,7 @@ def report(args: argparse.Namespace, tool: str, result: dict, summary: str) -> N
     """Write a report, then print the summary, the last line."""
     path = report_path(args, tool)
     if is_main_process():
-        with written_whole(path) as half:
+        with atomic_write(path) as half:
             half.write_text(
                 json.dumps(dict(summary=summary, **result), indent=1) + '\n'
             )

@@ -1,3 +1,5 @@
+from typing import Dict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,7 +42,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
     return 100 * float(sums.abs().sum()) / len(labels)
 
 
-def classifier_scores(logits: Tensor, labels: Tensor) -> dict:
+def classifier_scores(logits: Tensor, labels: Tensor) -> Dict:
     """What a classifier's logits are worth.
 
     Args:

@@ -1,19 +1,18 @@
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmdisco.errors import InputError
+from mmdisco.utils import threads_for
 from .knn import check_labels
-from .threads import threads_for
 
 
 class SGDProbes(NamedTuple):
     """Linear classifiers that were trained side by side."""
 
-    rates: list[float]
+    rates: List[float]
     weight: Tensor  # [R, D, C]
     bias: Tensor  # [R, C]
 
@@ -33,7 +32,7 @@ def sgd_probe(
     gamma: float = 0.1,
     weight_decay: float = 0.0,
     seed: int = 0,
-    rows: Tensor | None = None,
+    rows: Optional[Tensor] = None,
     device: str = 'cpu',
 ) -> SGDProbes:
     """Linear evaluation's own training, on features that are kept.

@@ -1,5 +1,4 @@
 from .checks import check_config, check_folder
-from .cores import available_cores
 from .detection_files import check_detection_files
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
@@ -9,7 +8,6 @@ from .loaders import set_up_loader
 from .options import ConfigOptions
 from .overrides import apply_overrides, read_config
 from .queue import fit_queue
-from .quiet import quiet_init
 from .resume import newest_checkpoint, set_start
 from .scale_lr import scale_lr
 from .schedule import check_schedule, unreached
@@ -20,13 +18,12 @@ from .speed import LEVELS, apply_speed
 from .whole import check_whole
 
 __all__ = [
-    'LEVELS',
     'ConfigOptions',
     'Job',
+    'LEVELS',
     'add_hooks',
     'apply_overrides',
     'apply_speed',
-    'available_cores',
     'check_config',
     'check_detection_files',
     'check_folder',
@@ -41,7 +38,6 @@ __all__ = [
     'one_line_errors',
     'ours',
     'prepare_dist',
-    'quiet_init',
     'read_config',
     'run_jobs',
     'scalars',

@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+from typing import Optional
 
 import torch
 
@@ -24,7 +25,7 @@ def bf16_pays() -> bool:
     )
 
 
-def why_no_compiler() -> str | None:
+def why_no_compiler() -> Optional[str]:
     """Try ``torch.compile`` on a line of code.
 
     Returns:

@@ -6,16 +6,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Dict, Iterator, List, Sequence
 
 from mmengine.config import Config
 
 from mmdisco.converters import sha256_of
 from mmdisco.errors import InputError
-from .cores import available_cores
+from mmdisco.utils import available_cores
 from .peak_memory import keep_peak, read_peak
 
 TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
@@ -35,7 +35,7 @@ class Job:
     name: str
     config: str
     work_dir: Path
-    options: dict[str, object] = field(default_factory=dict)
+    options: Dict[str, object] = field(default_factory=dict)
     speed: str = 'off'
 
     @property
@@ -75,7 +75,7 @@ class Job:
         logged = [values['memory'] for values in self.log() if 'memory' in values]
         return max(logged, default=read_peak(self.work_dir))
 
-    def log(self) -> list[dict]:
+    def log(self) -> List[dict]:
         """The logged training values of all attempts, one dict an epoch."""
         epochs = {}
         for values in scalars(self.work_dir):
@@ -122,7 +122,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
         return
     cores = available_cores()
     workers = min(cores, len(todo))
-    running: list[subprocess.Popen] = []
+    running: List[subprocess.Popen] = []
     lock, stop = threading.Lock(), threading.Event()
 
     def run(job: Job) -> None:

@@ -1,20 +1,20 @@
 from pathlib import Path
 from shutil import rmtree
-from uuid import uuid4
+from typing import List
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
 
 from mmdisco.models import DINOHead
+from mmdisco.utils import atomic_write, quiet_init
 from .few_images import BATCH, few_images, photo_tiles
-from .quiet import quiet_init
 from .schedule import losses_of, schedulers_of
 
 BATCHES, EPOCHS = 2, 2
 
 
-def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
+def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
     """Shrink a config to a few iterations on any machine.
 
     The networks stay as they are; the teacher's weights are random. Tiny
@@ -120,8 +120,5 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
 
 def save_whole(content: dict, path: Path) -> None:
     """Save a file that several nodes may write to one disk at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f'{path.name}.{uuid4().hex}.half')
-    with half.open('wb') as file:
+    with atomic_write(path) as half, half.open('wb') as file:
         torch.save(content, file)
-    half.replace(path)

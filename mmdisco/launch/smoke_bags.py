@@ -1,7 +1,8 @@
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
+
+from mmdisco.utils import atomic_write
 
 NEIGHBOURS = 5
 
@@ -18,11 +19,7 @@ def write_bags(dataset: dict, path: Path, images: int) -> dict:
         dict: Config of the data set inside.
     """
     steps = 1 + np.arange(min(NEIGHBOURS, images - 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a name of its own: all ranks write the same
-    half = path.with_name(f'{path.name}.{uuid4().hex}.half')
-    with half.open('wb') as file:
+    with atomic_write(path) as half, half.open('wb') as file:
         np.save(file, (np.arange(images)[:, None] + steps) % images)
-    half.replace(path)
     dataset['neighbours'] = str(path)
     return dataset['dataset']

@@ -1,13 +1,13 @@
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, List
 
 import torch
 from mmengine.config import Config
 
+from mmdisco.utils import quiet_init
 from .few_images import DEMO
 from .overrides import datasets_of, move_data
-from .quiet import quiet_init
 from .schedule import schedulers_of
 from .smoke import save_whole
 from .student import RANDOM
@@ -20,7 +20,7 @@ _SIZES = ('scale', 'scales', 'img_scale', 'crop_size', 'size')
 _FEW = dict(nms_pre=100, max_per_img=20, num=16)
 
 
-def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
+def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
     """Shrink a detector's config to a few iterations on any machine.
 
     The network stays as it is, with random weights as the student's; a few

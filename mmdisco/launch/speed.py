@@ -1,3 +1,5 @@
+from typing import List
+
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
@@ -17,7 +19,7 @@ LEVELS = ('auto', 'exact', 'off')
 _FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
 
 
-def apply_speed(cfg: Config, level: str) -> list[str]:
+def apply_speed(cfg: Config, level: str) -> List[str]:
     """Set whatever makes training faster.
 
     'exact' changes no result beyond rounding: the frozen teacher rewritten,

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import List
 
 from mmengine.config import Config
 
@@ -52,7 +53,7 @@ def check_student(cfg: Config) -> None:
         _check_file(hook, hook.checkpoint)
 
 
-def _hooks(cfg: Config) -> list[dict]:
+def _hooks(cfg: Config) -> List[dict]:
     return [
         hook
         for hook in cfg.get('custom_hooks') or ()

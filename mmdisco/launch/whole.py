@@ -1,9 +1,11 @@
-from mmengine.model import is_model_wrapper
+from typing import Dict
+
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmdisco.converters import bare_names, load_strictly, safe_load
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 def check_whole(runner: Runner, path: str) -> None:
@@ -27,8 +29,7 @@ def check_whole(runner: Runner, path: str) -> None:
             f"checkpoint '{path}' has no state_dict: take one "
             'that tools/train.py has written with this config'
         )
-    model, saved = runner.model, loaded['state_dict']
-    model = model.module if is_model_wrapper(model) else model
+    model, saved = unwrapped(runner.model), loaded['state_dict']
     try:
         state_dict = _by_names_of(model, saved)
         load_strictly(model, state_dict, f"checkpoint '{path}'")
@@ -42,7 +43,7 @@ def check_whole(runner: Runner, path: str) -> None:
         runner.logger.info(f"Loaded '{path}', by names without wrappers")
 
 
-def _by_names_of(model: nn.Module, saved: dict[str, Tensor]) -> dict[str, Tensor]:
+def _by_names_of(model: nn.Module, saved: Dict[str, Tensor]) -> Dict[str, Tensor]:
     """Tensors of a file by the model's names; either may have wrappers."""
     own = model.state_dict()
     if saved.keys() == own.keys():

@@ -1,3 +1,5 @@
+from typing import List, Tuple
+
 import torch
 from torch import Tensor, nn
 
@@ -15,9 +17,9 @@ class HalfDepthwise(torch.autograd.Function):
     def forward(
         images: Tensor,
         weight: Tensor,
-        stride: list[int],
-        padding: list[int],
-        dilation: list[int],
+        stride: List[int],
+        padding: List[int],
+        dilation: List[int],
         groups: int,
     ) -> Tensor:
         """Convolve bf16 images [N, C, H, W] with fp32 weights [C, 1, h, w]."""
@@ -40,7 +42,7 @@ class HalfDepthwise(torch.autograd.Function):
         ctx.save_for_backward(images, weight)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple:
+    def backward(ctx, grad: Tensor) -> Tuple:
         """Gradients of images, in bf16, and weights, in fp32."""
         images, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry

@@ -1,3 +1,5 @@
+from typing import List
+
 import torch
 from mmengine.model import BaseAveragedModel
 from torch import nn
@@ -5,7 +7,7 @@ from torch import nn
 from .depthwise import fast_depthwise
 
 
-def encoders(model: nn.Module) -> list[nn.Module]:
+def encoders(model: nn.Module) -> List[nn.Module]:
     """Find backbone and neck of what learns, and their momentum copies.
 
     Args:

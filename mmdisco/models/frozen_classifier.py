@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Optional
 
 from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
@@ -84,8 +85,8 @@ class FrozenClassifier(FrozenTeacher):
         self,
         backbone: Part,
         head: Part,
-        neck: Part | None = None,
-        checkpoint: str | None = None,
+        neck: Optional[Part] = None,
+        checkpoint: Optional[str] = None,
         fuse: bool = False,
         dtype: str = 'fp32',
         channels_last: bool = False,

@@ -1,14 +1,15 @@
 from copy import deepcopy
+from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-Pair = tuple[str, str]
+Pair = Tuple[str, str]
 
 
-def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
+def norm_pairs(network: nn.Module, images: Tensor) -> List[Pair]:
     """Find each layer whose output goes straight into a BN.
 
     They are found by running the network and comparing tensors by identity,
@@ -22,9 +23,9 @@ def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
     Returns:
         list[tuple]: Names of layer and BN.
     """
-    calls: dict[str, int] = {}
-    outputs: list[tuple[Tensor, str]] = []  # holds tensors: ids stay unique
-    pairs: list[Pair] = []
+    calls: Dict[str, int] = {}
+    outputs: List[Tuple[Tensor, str]] = []  # holds tensors: ids stay unique
+    pairs: List[Pair] = []
 
     def after_layer(name):
 

@@ -1,3 +1,5 @@
+from typing import Dict, List, Optional, Union
+
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -45,12 +47,12 @@ class KDClassifier(LinearClassifier):
     def __init__(
         self,
         backbone: Part,
-        neck: Part | None = None,
-        head: Part | None = None,
-        teacher: Part | None = None,
+        neck: Optional[Part] = None,
+        head: Optional[Part] = None,
+        teacher: Optional[Part] = None,
         distill: Part = dict(type='KDLoss'),
-        data_preprocessor: Part | None = None,
-        init_cfg: dict | list[dict] | None = None,
+        data_preprocessor: Optional[Part] = None,
+        init_cfg: Optional[Union[dict, List[dict]]] = None,
     ) -> None:
         for part, name in (
             (head, 'classifier: set model.head'),
@@ -88,7 +90,7 @@ class KDClassifier(LinearClassifier):
         """The frozen teacher."""
         return self._teacher[0]
 
-    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list) -> Dict[str, Tensor]:
         """Forward in training.
 
         Args:

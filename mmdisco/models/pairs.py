@@ -1,5 +1,4 @@
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +11,13 @@ class Seen(NamedTuple):
     """What a network makes of one view."""
 
     embeds: Tensor  # [N, D], of the student with gradient
-    maps: tuple[Tensor, ...]  # [N, C, h, w] each, if they were recorded
+    maps: Tuple[Tensor, ...]  # [N, C, h, w] each, if they were recorded
 
 
-Views = dict[int, Seen]  # by index of the view
+Views = Dict[int, Seen]  # by index of the view
 
 
-def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: list[Tensor]) -> Views:
+def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: List[Tensor]) -> Views:
     """Sort what a network computed by views.
 
     Args:
@@ -29,7 +28,7 @@ def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: list[Tensor]) -> Vi
     Returns:
         dict[int, Seen]: By index of the view.
     """
-    parts: dict[int, list[Seen]] = {}
+    parts: Dict[int, List[Seen]] = {}
     for batch in passes:
         for view, rows in tap.rows_of(batch.images, inputs):
             parts.setdefault(view, []).append(
@@ -48,8 +47,8 @@ def images_for(
     tap: StudentTap,
     losses: Sequence[nn.Module],
     passes: Sequence[Pass],
-    inputs: list[Tensor],
-) -> list[Tensor]:
+    inputs: List[Tensor],
+) -> List[Tensor]:
     """What the teacher has to see: the views that some loss is for.
 
     Args:
@@ -87,7 +86,7 @@ def of_bags(loss: nn.Module) -> bool:
     return getattr(loss, 'wants_member', False)
 
 
-def matched(student: Views, teacher: Views) -> tuple[Tensor, Tensor]:
+def matched(student: Views, teacher: Views) -> Tuple[Tensor, Tensor]:
     """Embeddings to compare in the log, of the teacher's views.
 
     The student's are of the same view, or of its first where it has not
@@ -107,7 +106,7 @@ def distill_views(
     loss: nn.Module,
     student: Views,
     teacher: Views,
-    keys: dict[int, Tensor] | None = None,
+    keys: Optional[Dict[int, Tensor]] = None,
 ) -> Tensor:
     """Sum a distillation loss over the views that it is for.
 

@@ -1,7 +1,6 @@
-from collections.abc import Sequence
 from inspect import signature
 from itertools import islice
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +9,17 @@ from mmdisco.errors import InputError
 from .maps import MapRecorder
 
 # A student pass may be part of a batch of several views: rows are slices.
-Rows = tuple[int, slice]
+Rows = Tuple[int, slice]
 
 
-def unwrap(output: Tensor | Sequence) -> Tensor:
+def unwrap(output: Union[Tensor, Sequence]) -> Tensor:
     """First tensor of what a neck returns: ``(x, )``, ``[x, …]`` or ``x``."""
     while not isinstance(output, Tensor):
         output = output[0]
     return output
 
 
-def embed_dim(neck: nn.Module) -> int | None:
+def embed_dim(neck: nn.Module) -> Optional[int]:
     """Width of a neck's embeddings: that of its last linear layer."""
     widths = [m.out_features for m in neck.modules() if isinstance(m, nn.Linear)]
     return widths[-1] if widths else None
@@ -30,7 +29,7 @@ class Pass(NamedTuple):
     """One batch on its way through a network."""
 
     images: Tensor  # [M, 3, H, W]
-    maps: tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
+    maps: Tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
     embeds: Tensor  # [M, D], of the student with gradient
 
 
@@ -67,10 +66,10 @@ class StudentTap:
             )
         self.ssl = ssl
         self._recorder = MapRecorder(ssl.backbone) if maps else None
-        self._rows: dict[int, list[Rows]] = {}  # by id of a batch
+        self._rows: Dict[int, List[Rows]] = {}  # by id of a batch
 
     def __enter__(self) -> 'StudentTap':
-        self.passes: list[Pass] = []
+        self.passes: List[Pass] = []
         self._pending = []
         self._rows.clear()
         if self._recorder:
@@ -110,11 +109,11 @@ class StudentTap:
         self._pending.clear()
 
     @property
-    def images(self) -> list[Tensor]:
+    def images(self) -> List[Tensor]:
         """The batches that the student saw, in order."""
         return [p.images for p in self.passes]
 
-    def rows_of(self, images: Tensor, views: Sequence[Tensor]) -> list[Rows]:
+    def rows_of(self, images: Tensor, views: Sequence[Tensor]) -> List[Rows]:
         """Tell which rows of a student batch belong to which view.
 
         A batch is a view itself, or holds several of one size, one after the
@@ -134,7 +133,7 @@ class StudentTap:
             self._rows[id(images)] = self._find_rows(images, views)
         return self._rows[id(images)]
 
-    def _find_rows(self, images: Tensor, views: Sequence[Tensor]) -> list[Rows]:
+    def _find_rows(self, images: Tensor, views: Sequence[Tensor]) -> List[Rows]:
         for index, view in enumerate(views):
             if images is view:
                 return [(index, slice(None))]

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from typing import Optional, Sequence
 
 from mmdisco.errors import InputError
 from .fast import DTYPES
@@ -8,8 +8,8 @@ def check_options(
     norm_mode: str,
     dtype: str,
     fuse: bool,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
+    mean: Optional[Sequence[float]],
+    std: Optional[Sequence[float]],
 ) -> None:
     """Check what does not depend on a teacher's networks.
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ _QUEUES = dict(
 )
 
 
-def width_of(network: nn.Module) -> int | None:
+def width_of(network: nn.Module) -> Optional[int]:
     """Width of a network's embeddings; None if it can't be told.
 
     Args:

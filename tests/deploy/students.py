@@ -9,7 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.converters import arch_config
-from mmdisco.launch import quiet_init
+from mmdisco.utils import quiet_init
 from tests.tools import ROOT
 
 

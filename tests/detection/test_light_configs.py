@@ -1,7 +1,7 @@
 """The six students in RetinaNet, Faster R-CNN and RTMDet."""
 
 import ast
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -18,7 +18,7 @@ from torch import nn
 
 from mmdisco.deploy.outputs import FeatureMaps
 from mmdisco.detection import DetectionStudentHook
-from mmdisco.launch import quiet_init
+from mmdisco.utils import quiet_init
 from tests.tools import ROOT
 
 CONFIGS = ROOT / 'configs'
@@ -65,12 +65,12 @@ def path_of(data, detector, student):
     return f'configs/detection/{data}/{stem}.py'
 
 
-@cache
+@lru_cache(maxsize=None)
 def load(data, detector, student):
     return Config.fromfile(ROOT / path_of(data, detector, student))
 
 
-@cache
+@lru_cache(maxsize=None)
 def template(student):
     return Config.fromfile(CONFIGS / f'_base_/students/{student}.py').student
 

@@ -4,13 +4,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from mmdisco.engine.online import (
-    OnlineLoop,
-    Probe,
-    Sample,
-    balanced_indices,
-    gather_rows,
-)
+from mmdisco.engine.online import OnlineLoop, Probe, Sample, balanced_indices
+from mmdisco.utils import gather_rows
 from tests.engine.online_runs import DATASETS, DEMO, model_of
 from tests.tools import START
 

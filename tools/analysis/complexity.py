@@ -7,16 +7,17 @@ counted on networks that have shapes alone, so it is that of any machine.
 import argparse
 import json
 import warnings
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Sequence
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.complexity import HEAD, complexity, table
 from mmdisco.analysis.paper_sizes import impossible, ratios
 from mmdisco.converters import ARCHS
-from mmdisco.deploy import image_size, written_whole
+from mmdisco.deploy import image_size
 from mmdisco.launch import one_line_errors
+from mmdisco.utils import atomic_write
 
 NOTE = """
 paper M: units of 2^20; teachers without fc, students with a linear layer to
@@ -47,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     # before anything is counted for a file that can't be written
-    with written_whole(args.json) if args.json else nullcontext() as half:
+    with atomic_write(args.json) if args.json else nullcontext() as half:
         content = report(args.names, args.size)
         if half:
             half.write_text(json.dumps(content, indent=1) + '\n')

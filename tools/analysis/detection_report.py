@@ -11,9 +11,9 @@ from pathlib import Path
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmdisco.deploy import written_whole
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import apply_overrides, one_line_errors, read_config
+from mmdisco.utils import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -82,14 +82,14 @@ def main() -> None:
         **scores_of(tested.metrics, tested.dataset.metainfo['classes']),
     )
     if picture:
-        with written_whole(args.out / picture) as half:
+        with atomic_write(args.out / picture) as half:
             draw_detections(
                 tested.dataset, tested.chosen, tested.samples, args.score_thr, half
             )
-    with written_whole(args.out / 'report.json') as half:
+    with atomic_write(args.out / 'report.json') as half:
         half.write_text(json.dumps(report, indent=1) + '\n')
     text = markdown(report)
-    with written_whole(args.out / 'report.md') as half:
+    with atomic_write(args.out / 'report.md') as half:
         half.write_text(text)
     print(text)
 

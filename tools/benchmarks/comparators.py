@@ -29,9 +29,9 @@ from mmdisco.analysis.testbed_runs import (
     scores_of,
 )
 from mmdisco.analysis.testbeds import csv_text, replace
-from mmdisco.deploy.save import written_whole
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors, read_config, run_jobs
+from mmdisco.utils import atomic_write
 
 FULL = '/usr/share/datasets/fashion-mnist'
 
@@ -65,7 +65,7 @@ def write_bags(common: Common, method, stop: int) -> None:
         job = common.job(method, {}, 0, stop)
         cfg = read_config(job.config)
         cfg.merge_from_dict(job.options)
-        with written_whole(str(path)) as half, half.open('wb') as file:
+        with atomic_write(str(path)) as half, half.open('wb') as file:
             np.save(file, make_bags(cfg, 5, 256).numpy().astype(np.int32))
 
 

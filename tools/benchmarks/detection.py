@@ -12,6 +12,7 @@ import csv
 import shlex
 from itertools import product
 from pathlib import Path
+from typing import Dict, List
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.detection_runs import (
@@ -24,8 +25,8 @@ from mmdisco.analysis.detection_runs import (
     student_of,
 )
 from mmdisco.analysis.detection_table import COLUMNS, INITS, draw, markdown
-from mmdisco.deploy.save import written_whole
 from mmdisco.launch import Job, one_line_errors, run_jobs
+from mmdisco.utils import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -62,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def jobs_of(args: argparse.Namespace) -> dict[tuple, Job]:
+def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
     """A job for each of all combinations; makes the data."""
     data = {
         name: data_of(
@@ -94,7 +95,7 @@ def main() -> None:
     for job in jobs.values():
         reopen(job)
     run_jobs(list(jobs.values()))
-    rows: list[dict] = []
+    rows: List[dict] = []
     for (name, init, seed, lr), job in jobs.items():
         found = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]
@@ -125,7 +126,7 @@ def main() -> None:
                 )
             )
     rows.sort(key=lambda row: row['detector'])  # else as they were run
-    with written_whole(args.out) as half, half.open('w', newline='') as file:
+    with atomic_write(args.out) as half, half.open('w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)

@@ -11,8 +11,8 @@ import argparse
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from typing import Callable, Dict
 
 import torch
 from mmengine.optim import build_optim_wrapper
@@ -70,7 +70,7 @@ def passes(method: str, args: argparse.Namespace, teacher: str) -> Callable:
     return run
 
 
-def counted(method: str, args: argparse.Namespace, teacher: str) -> dict[str, float]:
+def counted(method: str, args: argparse.Namespace, teacher: str) -> Dict[str, float]:
     """Forward passes of a step for each image, by network."""
     args = argparse.Namespace(**{**vars(args), 'speed': 'off'})
     model, wrapper, views = model_of(method, args, teacher)

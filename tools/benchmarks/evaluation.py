@@ -9,13 +9,12 @@ import csv
 import shlex
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Dict, Iterator, Tuple
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.evaluation_table import COLUMNS, write_markdown
 from mmdisco.converters import sha256_of
-from mmdisco.deploy.save import written_whole
 from mmdisco.errors import MissingFileError
 from mmdisco.evaluation.cache import Features
 from mmdisco.evaluation.encoder import open_encoder
@@ -31,6 +30,7 @@ from mmdisco.evaluation.protocols import (
 from mmdisco.evaluation.sources import check_pair, open_source
 from mmdisco.evaluation.views import DEFAULTS
 from mmdisco.launch import one_line_errors
+from mmdisco.utils import atomic_write
 
 PROTOCOLS = {
     'kNN, k = 20': lambda a, b: by_knn(a, b, [20], [0.07])[20, 0.07]['top1'],
@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def checkpoints(runs: Path) -> dict[tuple[str, int], Path]:
+def checkpoints(runs: Path) -> Dict[Tuple[str, int], Path]:
     """The last checkpoint of each student and seed."""
     found = {}
     for folder in sorted(runs.glob('*/seed*')):
@@ -124,7 +124,7 @@ def main() -> None:
                 )
             )
             print(f'{student} seed {seed}, {protocol}: {score:.2f}', flush=True)
-        with written_whole(args.out) as half, half.open('w', newline='') as file:
+        with atomic_write(args.out) as half, half.open('w', newline='') as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
             writer.writeheader()
             writer.writerows(rows)

@@ -7,17 +7,17 @@ take turns in one run. Memory is the peak of the whole process.
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Callable, Tuple
 
 import numpy as np
 import torch
 
 from mmdisco.analysis import provenance
 from mmdisco.analysis.turns import peak_memory, take_turns
-from mmdisco.deploy.save import written_whole
 from mmdisco.evaluation import knn_scores
 from mmdisco.launch import one_line_errors
+from mmdisco.utils import atomic_write
 
 CHUNK = 8192  # rows of both in a part of the bare product
 
@@ -44,7 +44,7 @@ def write(path: Path, num: int, dim: int, seed: int) -> None:
     out.flush()
 
 
-def opened(folder: str) -> tuple[torch.Tensor, torch.Tensor]:
+def opened(folder: str) -> Tuple[torch.Tensor, torch.Tensor]:
     """Both, memory-mapped, [M, D] and [N, D]."""
     train, test = (
         torch.from_numpy(np.load(Path(folder, f'{name}.npy'), mmap_mode='c'))
@@ -86,7 +86,7 @@ def main() -> None:
     sizes = dict(
         train=args.train, test=args.test, dim=args.dim, classes=args.classes, k=args.k
     )
-    with written_whole(args.out) as half:
+    with atomic_write(args.out) as half:
         half.write_text(
             json.dumps(
                 dict(**provenance(), **sizes, **rows, peak_mib=peak, throughput=ratio),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import List
 
 from mmengine.config import Config
 from PIL import Image
@@ -89,7 +90,7 @@ def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
     return cfg
 
 
-def timed(command: list[str]) -> float:
+def timed(command: List[str]) -> float:
     """Seconds of a command."""
     start = time.perf_counter()
     subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)], check=True)

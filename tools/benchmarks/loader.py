@@ -9,9 +9,9 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Callable, Dict
 
 import cv2
 import numpy as np
@@ -89,7 +89,7 @@ def of_config(name: str) -> Callable:
     return lambda path: pipeline(dict(img_path=path))
 
 
-def variants() -> dict[str, Callable]:
+def variants() -> Dict[str, Callable]:
     crops = Compose([dict(type='LoadCrops')])
     return {
         BASE: of_config('imagenet_mocov2.py'),

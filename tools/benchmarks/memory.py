@@ -10,6 +10,7 @@ import io
 import json
 import tempfile
 from pathlib import Path
+from typing import Dict
 
 import torch
 from mmengine.optim import build_optim_wrapper
@@ -48,7 +49,7 @@ def saved_mib(value: object) -> float:
     return file.tell() / 2**20
 
 
-def checkpoint_mib(student: str, teacher: str, queue_len: int) -> dict[str, float]:
+def checkpoint_mib(student: str, teacher: str, queue_len: int) -> Dict[str, float]:
     """Size of a checkpoint after a step, and of its parts."""
     cfg = config(student, teacher, queue_len)
     model = fast_model(cfg, 'off')
@@ -71,7 +72,7 @@ def checkpoint_mib(student: str, teacher: str, queue_len: int) -> dict[str, floa
 
 def main() -> None:
     args = parse_args()
-    peaks: dict[str, dict[int, float]] = {name: {} for name in args.variants}
+    peaks: Dict[str, Dict[int, float]] = {name: {} for name in args.variants}
     with tempfile.TemporaryDirectory() as folder:
         teacher = str(Path(folder, 'random.pth'))
         cfg = config(args.student, teacher, args.queue_len)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Dict
 
 import torch
 import torch.distributed as dist
@@ -32,8 +33,9 @@ from mmdisco.analysis.step_models import (
 )
 from mmdisco.analysis.turns import take_turns
 from mmdisco.errors import InputError
-from mmdisco.launch import available_cores, one_line_errors
+from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
+from mmdisco.utils import available_cores
 
 
 def parse_args() -> argparse.Namespace:
@@ -109,7 +111,7 @@ def main() -> None:
         raise InputError(
             f'--processes {args.processes} do not divide the batch of {batch}'
         )
-    rates: dict[str, dict[int, float]] = {
+    rates: Dict[str, Dict[int, float]] = {
         name: {} for name in ('batch size', 'queue length', 'processes')
     }
     with tempfile.TemporaryDirectory() as folder:

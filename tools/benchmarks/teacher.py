@@ -8,9 +8,9 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Callable
 
 import torch
 from mmengine.logging import MMLogger

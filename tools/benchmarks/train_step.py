@@ -12,9 +12,9 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Callable, Dict, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.models.disco import build as build_part
 
-Step = Callable[[], float | None]  # its loss, if it has one
+Step = Callable[[], Optional[float]]  # its loss, if it has one
 BUDGET = 630  # seconds in all, after which no round is begun
 
 
@@ -151,8 +151,8 @@ GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'), ('auto', 'bare_auto'
 
 
 def measure(
-    variants: dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
-) -> dict[str, dict]:
+    variants: Dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
+) -> Dict[str, dict]:
     """Peak memory of each variant, then its seconds in turns."""
     peaks, begun = {}, time.monotonic()
     for name, variant in variants.items():

@@ -5,6 +5,7 @@ import argparse
 import ast
 import json
 from pathlib import Path
+from typing import Optional
 
 import torch
 import yaml
@@ -97,7 +98,7 @@ ROWS = dict(  # of RESULTS, by name
 )
 
 
-def reported(paper: dict, tables, student: str, wanted: dict) -> dict | None:
+def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
     """What is reported for a config, None if nothing.
 
     Args:

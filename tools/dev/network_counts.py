@@ -1,7 +1,7 @@
 """Sizes of networks, as OpenMMLab's metafiles count them."""
 
 import json
-from functools import cache
+from functools import lru_cache
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -14,12 +14,12 @@ def _params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@cache
+@lru_cache(maxsize=None)
 def _head(neck: str) -> int:
     return _params(MODELS.build(json.loads(neck)))
 
 
-@cache
+@lru_cache(maxsize=None)
 def _backbone(config: str, size: int) -> tuple:
     backbone = MODELS.build(json.loads(config))
     return _params(backbone), multiply_adds(backbone, size)

@@ -2,11 +2,11 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Callable, List, NamedTuple, Optional, Sequence
 
 from mmdisco.errors import InputError, MissingFileError
+from mmdisco.utils import atomic_write
 from .files import with_bar
 
 COCO_FOLDERS = ('train2017', 'val2017', 'annotations')
@@ -26,7 +26,7 @@ class Unpacked(NamedTuple):
     """
 
     written: int
-    left_out: list[str]
+    left_out: List[str]
 
 
 class Member(NamedTuple):
@@ -34,11 +34,11 @@ class Member(NamedTuple):
 
     name: str
     size: int
-    open: Callable[[], BinaryIO | None]
+    open: Callable[[], Optional[BinaryIO]]
 
 
 def unpack(
-    archive: Path, root: Path, inside: str | None = None, tops: Sequence[str] = ()
+    archive: Path, root: Path, inside: Optional[str] = None, tops: Sequence[str] = ()
 ) -> Unpacked:
     """Unpack a tar or zip file, whose files go nowhere else.
 
@@ -103,7 +103,7 @@ def _opened(archive: Path):
     return tarfile.open(archive)
 
 
-def _members(file) -> list[Member]:
+def _members(file) -> List[Member]:
     """The files in an archive; links and devices are refused."""
     if isinstance(file, zipfile.ZipFile):
         return [
@@ -134,8 +134,8 @@ def _check_end(file: tarfile.TarFile, members: list) -> None:
 
 
 def _place(
-    archive: Path, name: str, inside: str | None, tops: Sequence[str]
-) -> Path | None:
+    archive: Path, name: str, inside: Optional[str], tops: Sequence[str]
+) -> Optional[Path]:
     """Where a file goes, below the root; None if it is left out."""
     parts = PurePosixPath(name.replace('\\', '/')).parts
     if not parts or parts[0] == '/' or '..' in parts or ':' in parts[0]:
@@ -155,13 +155,8 @@ def _place(
 
 
 def _write(member: Member, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f'{path.name}.half')
-    try:
+    with atomic_write(path) as half:
         with member.open() as source, half.open('wb') as target:
             shutil.copyfileobj(source, target, 1 << 20)
         if half.stat().st_size != member.size:
             raise EOFError(f"'{member.name}' ends early")
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)

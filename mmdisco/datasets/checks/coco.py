@@ -1,7 +1,6 @@
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence
 
 from mmdisco.errors import MissingFileError
 from .categories import check_categories
@@ -22,8 +21,8 @@ class Wanted(NamedTuple):
         masks: Whether of masks; None means if any object has one.
     """
 
-    classes: Sequence[str] | None = None
-    masks: bool | None = None
+    classes: Optional[Sequence[str]] = None
+    masks: Optional[bool] = None
 
 
 def check_coco(
@@ -51,7 +50,7 @@ def check_coco(
             'or unpack its archives with --archives'
         )
     report = Report()
-    before: list[dict] | None = None  # the categories of train
+    before: Optional[List[dict]] = None  # the categories of train
     for split, official in COCO_COUNTS.items():
         before = (
             _check_split(
@@ -72,11 +71,11 @@ def _check_split(
     report: Report,
     root: Path,
     split: str,
-    official: int | None,
+    official: Optional[int],
     images: bool,
     wanted: Wanted,
-    trained: list[dict] | None,
-) -> list[dict] | None:
+    trained: Optional[List[dict]],
+) -> Optional[List[dict]]:
     """Check a split; its categories, or None if they have a fault."""
     before = len(report.faults)
     folder = root / split
@@ -119,9 +118,9 @@ def _check_split(
 def _check_classes(
     report: Report,
     path: str,
-    categories: list[dict],
+    categories: List[dict],
     wanted: Wanted,
-    trained: list[dict] | None,
+    trained: Optional[List[dict]],
 ) -> None:
     if wanted.classes is not None or trained is None:
         check_categories(report, path, categories, wanted.classes)
@@ -135,7 +134,7 @@ def _check_classes(
         )
 
 
-def _content(path: Path, faults: list[str]) -> dict | None:
+def _content(path: Path, faults: List[str]) -> Optional[dict]:
     """What the file holds, None if it is no annotation file."""
     if not path.is_file():
         faults.append(f"no annotations '{path}'")

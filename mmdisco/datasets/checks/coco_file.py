@@ -1,7 +1,6 @@
 import math
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Iterator, Optional
 
 from .masks import left_out_polygons, mask_fault
 from .report import Report
@@ -17,7 +16,7 @@ def check_content(
     path: str,
     content: dict,
     evaluated: bool,
-    masks: bool | None = None,
+    masks: Optional[bool] = None,
 ) -> None:
     """Check the images and objects of an annotation file of COCO's format.
 
@@ -119,7 +118,7 @@ def _ids(content: dict, evaluated: bool) -> Iterator[str]:
 
 def _object(
     entry: dict, sizes: dict, kept: dict, evaluated: bool, masks: bool, odd: Counter
-) -> str | None:
+) -> Optional[str]:
     """The first fault of an object.
 
     One that mmdet learns from is counted in ``kept``, by category; what is no

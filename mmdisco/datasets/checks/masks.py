@@ -1,9 +1,8 @@
 import math
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Iterator, Optional
 
 
-def mask_fault(mask: Any, width: int, height: int) -> str | None:
+def mask_fault(mask: Any, width: int, height: int) -> Optional[str]:
     """What is wrong with the mask of an object, None if nothing is.
 
     Args:
@@ -25,7 +24,7 @@ def left_out_polygons(mask: Any) -> int:
     return sum(len(polygon) < 6 or len(polygon) % 2 for polygon in mask)
 
 
-def _polygons(mask: list) -> str | None:
+def _polygons(mask: list) -> Optional[str]:
     try:
         lengths = [len(polygon) for polygon in mask]
         finite = all(math.isfinite(sum(polygon)) for polygon in mask)
@@ -41,7 +40,7 @@ def _polygons(mask: list) -> str | None:
     return None
 
 
-def _run_lengths(mask: dict, width: int, height: int) -> str | None:
+def _run_lengths(mask: dict, width: int, height: int) -> Optional[str]:
     size, counts = mask.get('size'), mask.get('counts')
     if size != [height, width]:
         return (
@@ -59,7 +58,7 @@ def _run_lengths(mask: dict, width: int, height: int) -> str | None:
     return None
 
 
-def _decoded(counts: str) -> list | None:
+def _decoded(counts: str) -> Optional[list]:
     """Run lengths of COCO's compressed form, None if it is another text."""
     runs = []
     try:

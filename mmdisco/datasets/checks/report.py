@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from typing import List
 
 MOST = 20  # faults that are told one by one
 
@@ -14,12 +15,12 @@ class Report:
         faults (list[str]): What training or evaluation would fail of.
     """
 
-    good: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    good: List[str] = field(default_factory=list)
+    notes: List[str] = field(default_factory=list)
+    warnings: List[str] = field(default_factory=list)
+    faults: List[str] = field(default_factory=list)
 
-    def lines(self) -> list[str]:
+    def lines(self) -> List[str]:
         """All of it, with the first faults only."""
         found = [
             *self.good,

@@ -1,10 +1,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import List, NamedTuple, Sequence
 from uuid import uuid4
 
 import numpy as np
@@ -26,7 +25,7 @@ class Made(NamedTuple):
 
     split: str
     images: int
-    objects: list[int]
+    objects: List[int]
 
 
 def make_set(
@@ -39,7 +38,7 @@ def make_set(
     seed: int = 0,
     names: Sequence[str] = FASHION_NAMES,
     photos: str = 'skimage',
-) -> list[Made]:
+) -> List[Made]:
     """Make a small detection set: garments pasted into real photographs.
 
     Neither a garment nor a photograph of the training images is in a test

@@ -1,6 +1,5 @@
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -26,12 +25,12 @@ class Scene(NamedTuple):
     """
 
     image: np.ndarray
-    labels: list[int]
-    masks: list[np.ndarray]
-    garments: list[int]
+    labels: List[int]
+    masks: List[np.ndarray]
+    garments: List[int]
     photograph: str
 
-    def boxes(self) -> list[tuple[int, int, int, int]]:
+    def boxes(self) -> List[Tuple[int, int, int, int]]:
         """First and last column and row of each object's pixels, as
         (left, top, right, bottom), from 0."""
         found = []
@@ -105,8 +104,8 @@ class Scenes:
         return np.array(crop)[:, :: -1 if rng.random() < 0.5 else 1].copy()
 
     def _room(
-        self, rng: np.random.Generator, shape: tuple[int, int], taken: list[tuple]
-    ) -> tuple[int, int, int, int]:
+        self, rng: np.random.Generator, shape: Tuple[int, int], taken: List[tuple]
+    ) -> Tuple[int, int, int, int]:
         """A box of this shape, clear of the others, or None."""
         height, width = shape
         for _ in range(TRIES):

@@ -1,5 +1,5 @@
 import io
-from collections.abc import Sequence
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 from mmcv.transforms import TRANSFORMS, BaseTransform
@@ -31,8 +31,8 @@ class LoadPhoto(BaseTransform):
 
     def __init__(
         self,
-        background: tuple[int, int, int] = WHITE,
-        backend_args: dict | None = None,
+        background: Tuple[int, int, int] = WHITE,
+        backend_args: Optional[dict] = None,
     ) -> None:
         self.background = tuple(background)
         self.backend_args = backend_args

@@ -1,4 +1,4 @@
-from collections.abc import Container, Sequence
+from typing import Container, Dict, Optional, Sequence
 
 from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
@@ -13,14 +13,14 @@ class KeepDetections(Hook):
 
     def __init__(self, img_ids: Container) -> None:
         self.img_ids = img_ids
-        self.samples: dict[object, DetDataSample] = {}
+        self.samples: Dict[object, DetDataSample] = {}
 
     def after_test_iter(
         self,
         runner,
         batch_idx: int,
-        data_batch: dict | None = None,
-        outputs: Sequence | None = None,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[Sequence] = None,
     ) -> None:
         """Take from a batch's outputs those that are wanted."""
         self.samples.update(

@@ -1,10 +1,12 @@
+from typing import Dict, Optional
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import CheckpointHook, Hook
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from mmdisco.engine.online import unwrapped
+from mmdisco.utils import unwrapped
 
 _KEY = 'accumulated_gradients'
 
@@ -23,9 +25,9 @@ class AccumulationHook(Hook):
     priority = 'LOW'
 
     def __init__(self) -> None:
-        self._count: int | None = None  # of batches, when it was gathered
-        self._gathered: dict[str, Tensor] = {}
-        self._saved: dict | None = None
+        self._count: Optional[int] = None  # of batches, when it was gathered
+        self._gathered: Dict[str, Tensor] = {}
+        self._saved: Optional[dict] = None
 
     def after_train_epoch(self, runner) -> None:
         """Gather while all ranks are here."""

@@ -1,9 +1,12 @@
 import json
 from pathlib import Path
+from typing import Dict, Optional
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
+
+from mmdisco.utils import atomic_write
 
 FILE = 'scores.json'
 
@@ -23,7 +26,7 @@ class BestAndLastHook(Hook):
 
     def __init__(self, metric: str = 'accuracy/top1') -> None:
         self.metric = metric
-        self.scores: dict[int, float] = {}
+        self.scores: Dict[int, float] = {}
 
     def before_train(self, runner) -> None:
         """Begin anew, or with the epochs before a resume."""
@@ -37,7 +40,9 @@ class BestAndLastHook(Hook):
                 if int(epoch) <= runner.epoch
             }
 
-    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(
+        self, runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
         """Note the epoch's score."""
         if self.metric in (metrics or {}):
             self.scores[runner.epoch] = float(metrics[self.metric])
@@ -60,17 +65,16 @@ class BestAndLastHook(Hook):
     @master_only
     def _write(self, path: Path) -> None:
         best, last = self._best(), max(self.scores)
-        half = path.with_name(f'{path.name}.half')
-        half.write_text(
-            json.dumps(
-                dict(
-                    metric=self.metric,
-                    best=dict(epoch=best, score=self.scores[best]),
-                    last=dict(epoch=last, score=self.scores[last]),
-                    scores=self.scores,
-                ),
-                indent=1,
+        with atomic_write(path) as half:
+            half.write_text(
+                json.dumps(
+                    dict(
+                        metric=self.metric,
+                        best=dict(epoch=best, score=self.scores[best]),
+                        last=dict(epoch=last, score=self.scores[last]),
+                        scores=self.scores,
+                    ),
+                    indent=1,
+                )
+                + '\n'
             )
-            + '\n'
-        )
-        half.replace(path)

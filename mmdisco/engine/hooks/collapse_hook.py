@@ -1,8 +1,8 @@
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmdisco.models.tap import embed_dim
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -31,8 +31,7 @@ class CollapseHook(Hook):
             outputs or ()
         ):
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         full = (embed_dim(model.neck) or 128) ** -0.5
         std = float(outputs['embed_std'])
         if std < self.threshold * full:

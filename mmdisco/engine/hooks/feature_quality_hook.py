@@ -1,3 +1,5 @@
+from typing import Dict, List, Optional
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -5,14 +7,9 @@ from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from mmdisco.engine.online import (
-    OnlineLoop,
-    SampleFeatures,
-    pooled,
-    undisturbed,
-    unwrapped,
-)
 from mmdisco.evaluation import alignment, rank_me, uniformity
+from mmdisco.utils import pooled, unwrapped
+from ..online import OnlineLoop, SampleFeatures, undisturbed
 
 
 @HOOKS.register_module()
@@ -34,7 +31,7 @@ class FeatureQualityHook(Hook):
 
     def __init__(self, num: int = 2000, num_pairs: int = 128) -> None:
         self.num, self.num_pairs = num, num_pairs
-        self._batch: dict | None = None
+        self._batch: Optional[dict] = None
 
     def before_train(self, runner) -> None:
         """Wait for the features."""
@@ -54,7 +51,7 @@ class FeatureQualityHook(Hook):
         ):
             self._batch = data_batch
 
-    def score(self, features: SampleFeatures) -> dict[str, float]:
+    def score(self, features: SampleFeatures) -> Dict[str, float]:
         """Score them.
 
         Args:
@@ -74,7 +71,7 @@ class FeatureQualityHook(Hook):
             scores['alignment'] = float(apart)
         return scores
 
-    def _pair(self, batch: dict) -> list[Tensor]:
+    def _pair(self, batch: dict) -> List[Tensor]:
         """Features of two new views of a batch; none if it has not two."""
         model = unwrapped(self._runner.model)
         with undisturbed(model.backbone):

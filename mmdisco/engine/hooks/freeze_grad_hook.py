@@ -1,10 +1,12 @@
+from typing import List
+
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
 from torch import nn
 
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -35,9 +37,8 @@ class FreezeGradHook(Hook):
                 f'FreezeGradHook(epochs={self.epochs}): the '
                 'training counts iterations: set iters'
             )
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        found: list[nn.Parameter] = [
+        model = unwrapped(runner.model)
+        found: List[nn.Parameter] = [
             p for name, p in model.named_parameters() if self.name in name
         ]
         if not found:

@@ -2,7 +2,7 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
 from mmdisco.converters import initial_weights, load_strictly
-from mmdisco.engine.online import unwrapped
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()

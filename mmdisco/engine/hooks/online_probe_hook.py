@@ -1,8 +1,12 @@
+from typing import Dict, Optional
+
 from mmengine.hooks import Hook, LoggerHook
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from mmdisco.engine.online import (
+from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
+from ..online import (
     FirstView,
     OnlineLoop,
     Probe,
@@ -11,9 +15,7 @@ from mmdisco.engine.online import (
     labels_of,
     labels_of_batch,
     top1,
-    unwrapped,
 )
-from mmdisco.errors import InputError
 
 _KEY = 'online_probe'
 
@@ -36,14 +38,14 @@ class OnlineProbeHook(Hook):
         lr (float): Learning rate. Defaults to 0.1.
     """
 
-    def __init__(self, num_classes: int | None = None, lr: float = 0.1) -> None:
+    def __init__(self, num_classes: Optional[int] = None, lr: float = 0.1) -> None:
         self.num_classes, self.lr = num_classes, lr
-        self._saved: dict | None = None
+        self._saved: Optional[dict] = None
 
     def before_train(self, runner) -> None:
         """Watch the student, if there are labels."""
-        self._probe: Probe | None = None
-        self._watch: FirstView | None = None
+        self._probe: Optional[Probe] = None
+        self._watch: Optional[FirstView] = None
         classes = self.num_classes
         if classes is None:
             labels = labels_of(innermost(runner.train_dataloader.dataset))
@@ -97,7 +99,7 @@ class OnlineProbeHook(Hook):
                 'train/probe_top1', 100 * float(self._hits) / self._seen
             )
 
-    def score(self, features: SampleFeatures) -> dict[str, float]:
+    def score(self, features: SampleFeatures) -> Dict[str, float]:
         """Score the test sample.
 
         Args:

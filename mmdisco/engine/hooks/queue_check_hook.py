@@ -3,10 +3,10 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
-from mmdisco.engine.online import unwrapped
 from mmdisco.errors import InputError
 from mmdisco.launch.loaders import batch_size_of
 from mmdisco.models.losses.feature_queue import FeatureQueue
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()

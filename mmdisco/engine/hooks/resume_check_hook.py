@@ -1,9 +1,9 @@
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmdisco.converters.checkpoint import misfits
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -35,8 +35,7 @@ class ResumeCheckHook(Hook):
                 'takes checkpoints of a run. To begin with its weights, set '
                 'load_from'
             )
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         own, saved = model.state_dict(), checkpoint['state_dict']
         other = misfits(saved, own)
         faults = [

@@ -1,14 +1,15 @@
 from pathlib import Path
+from typing import List, Optional
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmpretrain.models.utils import CosineEMA
 from mmpretrain.registry import HOOKS
 
-from mmdisco.engine.online import unwrapped
 from mmdisco.engine.schedule_at import COUNTED, schedule_at
 from mmdisco.errors import InputError
 from mmdisco.launch.loaders import batch_size_of
+from mmdisco.utils import unwrapped
 
 _KEY = 'settings'
 # of optimizers: how they compute, not what
@@ -110,7 +111,7 @@ def _check_length(meta: dict, now: dict) -> None:
         )
 
 
-def _seed(runner, meta: dict) -> list[str]:
+def _seed(runner, meta: dict) -> List[str]:
     """The config's seed, where it has one: mmengine takes the old one for
     all but the order of the images."""
     seed, before = runner._randomness_cfg.get('seed'), meta.get('seed')
@@ -120,7 +121,7 @@ def _seed(runner, meta: dict) -> list[str]:
     return [f'seed {before} -> {seed}']
 
 
-def _move(runner, checkpoint: dict, before: dict) -> list[str]:
+def _move(runner, checkpoint: dict, before: dict) -> List[str]:
     """Have the iteration be that of the epoch's begin, as epochs are now."""
     meta, length = checkpoint['meta'], len(runner.train_dataloader)
     epoch, done = meta['epoch'], meta['iter']
@@ -152,7 +153,7 @@ def _move(runner, checkpoint: dict, before: dict) -> list[str]:
     return [text]
 
 
-def _differences(runner, checkpoint: dict) -> list[str]:
+def _differences(runner, checkpoint: dict) -> List[str]:
     """What optimizer and schedules have of another config, old and new."""
     saved = checkpoint['optimizer']['param_groups']
     groups = runner.optim_wrapper.optimizer.param_groups
@@ -181,7 +182,7 @@ def _differences(runner, checkpoint: dict) -> list[str]:
     )
 
 
-def _other_schedules(saved: list | None, schedulers: list) -> list[str]:
+def _other_schedules(saved: Optional[list], schedulers: list) -> List[str]:
     states = [
         {
             key: value
@@ -203,7 +204,7 @@ def _other_schedules(saved: list | None, schedulers: list) -> list[str]:
     ]
 
 
-def _settle(checkpoint: dict, groups: list[dict], states: list[dict]) -> None:
+def _settle(checkpoint: dict, groups: List[dict], states: List[dict]) -> None:
     optimizer = checkpoint['optimizer']
     saved = [
         *optimizer['param_groups'],

@@ -1,6 +1,5 @@
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +10,8 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
 from mmdisco.converters import check_finite
-from mmdisco.engine.online import unwrapped
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 from .late_log_hook import LateLogHook
 
 STATISTICS = ('running_mean', 'running_var')
@@ -22,7 +21,7 @@ class Step(NamedTuple):
     """What a step gave."""
 
     iter: int
-    losses: dict[str, Any]  # tensors on the device, or numbers
+    losses: Dict[str, Any]  # tensors on the device, or numbers
 
 
 @HOOKS.register_module()
@@ -58,10 +57,10 @@ class SignalHook(Hook):
     ) -> None:
         self.interval, self.look_interval = interval, look_interval
         self.spread = spread
-        self._steps: list[Step] = []
+        self._steps: List[Step] = []
         self._clean = False  # are the weights known to be finite?
         self._warned: set = set()
-        self._embeds: list[Tensor] = []
+        self._embeds: List[Tensor] = []
         self._handle = None
         self._first = self._done = 0
 
@@ -92,7 +91,7 @@ class SignalHook(Hook):
             self._handle = teacher.register_forward_hook(self._see)
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+        self, runner, batch_idx: int, data_batch=None, outputs: Optional[dict] = None
     ) -> None:
         """Note the losses; read them, and look at the images, if it is time.
 
@@ -130,7 +129,9 @@ class SignalHook(Hook):
         if not self._clean and (fault := self._fault(runner)):
             raise InputError(fault)
 
-    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
+    def after_val_epoch(
+        self, runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
         """Warn of scores that are not finite."""
         for name, value in (metrics or {}).items():
             if isinstance(value, float) and not abs(value) < float('inf'):
@@ -148,11 +149,11 @@ class SignalHook(Hook):
         self._stop(self._fault(runner))
         self._clean = True
 
-    def _fault(self, runner) -> str | None:
+    def _fault(self, runner) -> Optional[str]:
         return self._bad_loss(runner) or _bad_weight(runner, self._done)
 
     @staticmethod
-    def _stop(fault: str | None) -> None:
+    def _stop(fault: Optional[str]) -> None:
         """Stop all ranks together if one has a fault: none waits for it."""
         found = torch.tensor(float(fault is not None))
         all_reduce(found, 'max')
@@ -166,7 +167,7 @@ class SignalHook(Hook):
         where = f'rank {rank}, ' if get_world_size() > 1 else ''
         raise InputError(where + fault)
 
-    def _bad_loss(self, runner) -> str | None:
+    def _bad_loss(self, runner) -> Optional[str]:
         """What to say of the first step with a loss that is not finite."""
         steps, self._steps = self._steps, []
         values = [
@@ -266,7 +267,7 @@ def _step(runner, outputs: dict) -> Step:
     return Step(runner.iter, losses)
 
 
-def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def _weights(network: nn.Module) -> Iterator[Tuple[str, Tensor]]:
     """Parameters and the statistics of BN: other buffers may be infinite."""
     yield from network.named_parameters()
     for name, value in network.named_buffers():
@@ -274,7 +275,7 @@ def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, value
 
 
-def _bad_weight(runner, done: int) -> str | None:
+def _bad_weight(runner, done: int) -> Optional[str]:
     """What to say of the first weight that is not finite."""
     names, flags = [], []
     for name, value in _weights(unwrapped(runner.model)):
@@ -291,7 +292,7 @@ def _bad_weight(runner, done: int) -> str | None:
     )
 
 
-def _explain(runner, step: Step, parts: dict[str, bool], first: bool) -> str:
+def _explain(runner, step: Step, parts: Dict[str, bool], first: bool) -> str:
     """Name the iteration, the parts of the loss, and what to look at."""
     bad = [name for name, finite in parts.items() if not finite]
     good = [name for name, finite in parts.items() if finite]
@@ -332,7 +333,7 @@ def _remedy(runner) -> str:
     )
 
 
-def _check_preprocessor(preprocessor: nn.Module | None) -> None:
+def _check_preprocessor(preprocessor: Optional[nn.Module]) -> None:
     for name in ('mean', 'std'):
         value = getattr(preprocessor, name, None)
         if torch.is_tensor(value) and not (

@@ -1,11 +1,12 @@
 import time
 from collections import Counter, deque
-from typing import Union
+from typing import Dict, Union
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
+
+from mmdisco.utils import unwrapped
 
 Mark = Union[float, 'torch.cuda.Event']
 SHARES = ('data_wait', 'teacher', 'student', 'other')
@@ -72,13 +73,12 @@ class StepShareHook(Hook):
         self.advise_above = advise_above
         self._totals: Counter = Counter()
         self._steps: deque = deque()  # of which the GPU is not done, perhaps
-        self._marks: dict[str, Mark] = {}
+        self._marks: Dict[str, Mark] = {}
         self._warm = False
 
     def before_train(self, runner) -> None:
         """Watch model, teacher and optimizer."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
 
         def note(name):
             return lambda *_: self._marks.update({name: mark()})
@@ -122,7 +122,7 @@ class StepShareHook(Hook):
         return isinstance(step['end'], float) or step['end'].query()
 
     @staticmethod
-    def _shares(step: dict) -> dict[str, float]:
+    def _shares(step: dict) -> Dict[str, float]:
         waiting = seconds(step['left'], step['came'])
         teacher = student = 0.0
         if 'taught' in step:

@@ -1,12 +1,14 @@
+from typing import Dict, Optional
+
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
 from mmdisco.converters import load_strictly
 from mmdisco.engine.student_file import StudentFile
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -23,9 +25,9 @@ class StudentHook(Hook):
             error when training begins.
     """
 
-    def __init__(self, checkpoint: str | None = None) -> None:
+    def __init__(self, checkpoint: Optional[str] = None) -> None:
         self.file = StudentFile(checkpoint)
-        self._loaded: dict[str, Tensor] | None = None
+        self._loaded: Optional[Dict[str, Tensor]] = None
 
     def before_train(self, runner) -> None:
         """Load the student, but into a resumed run, which has it.
@@ -33,7 +35,7 @@ class StudentHook(Hook):
         Raises:
             InputError: If there is no file, or it does not fit.
         """
-        model = _unwrapped(runner.model)
+        model = unwrapped(runner.model)
         if not self.file.resumed:
             self._load(runner, model.backbone)
         model.train()  # which is when some backbones freeze
@@ -56,7 +58,7 @@ class StudentHook(Hook):
         Raises:
             InputError: If a weight or a buffer of BN has changed.
         """
-        now = _unwrapped(runner.model).backbone.state_dict()
+        now = unwrapped(runner.model).backbone.state_dict()
         for key, value in (self._loaded or {}).items():
             if not torch.equal(value, now[key]):
                 raise InputError(
@@ -93,7 +95,3 @@ class StudentHook(Hook):
             f"tensors of backbone from '{self.file.path}' (sha256 "
             f'{self.file.sha256[:12]})'
         )
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

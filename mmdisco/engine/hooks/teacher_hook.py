@@ -1,8 +1,8 @@
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from mmdisco.errors import InputError
+from mmdisco.utils import unwrapped
 
 
 @HOOKS.register_module()
@@ -15,8 +15,7 @@ class TeacherHook(Hook):
 
     @staticmethod
     def _teacher_of(runner):
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(runner.model)
         return getattr(model, 'teacher', None)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:

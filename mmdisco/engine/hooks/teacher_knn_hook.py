@@ -2,7 +2,8 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from scipy.stats import binom
 
-from mmdisco.engine.online import OnlineLoop, unwrapped
+from mmdisco.utils import unwrapped
+from ..online import OnlineLoop
 
 
 @HOOKS.register_module()

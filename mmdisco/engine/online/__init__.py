@@ -1,4 +1,3 @@
-from .features import gather_rows, pooled, unwrapped
 from .first_view import FirstView, rows_of
 from .labels import innermost, labels_of, labels_of_batch
 from .loop import OnlineLoop, SampleFeatures, top1
@@ -14,14 +13,11 @@ __all__ = [
     'SampleFeatures',
     'balanced_indices',
     'draw_samples',
-    'gather_rows',
     'innermost',
     'labels_of',
     'labels_of_batch',
-    'pooled',
     'rows_of',
     'same_random_states',
     'top1',
     'undisturbed',
-    'unwrapped',
 ]

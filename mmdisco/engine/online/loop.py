@@ -1,13 +1,12 @@
-from collections.abc import Callable
 from time import perf_counter
-from typing import NamedTuple
+from typing import Callable, Dict, List, NamedTuple
 
 import torch
 from mmengine.runner import BaseLoop
 from torch import Tensor, nn
 
 from mmdisco.evaluation import knn_scores
-from .features import pooled, unwrapped
+from mmdisco.utils import pooled, unwrapped
 from .sample import Sample
 from .undisturbed import undisturbed
 
@@ -45,7 +44,7 @@ class OnlineLoop(BaseLoop):
         self.temperature = temperature
         self.num_classes = 1 + int(max(sample.labels.max() for sample in (train, test)))
         # others that score the same features: hooks append theirs
-        self.scorers: list[Callable[[SampleFeatures], dict[str, float]]] = []
+        self.scorers: List[Callable[[SampleFeatures], Dict[str, float]]] = []
         self.seconds = self.share = 0.0
         self.restart_clock()
 
@@ -53,7 +52,7 @@ class OnlineLoop(BaseLoop):
         """What was until now is no time of the training."""
         self._began = perf_counter()
 
-    def run(self) -> dict[str, float]:
+    def run(self) -> Dict[str, float]:
         """Score, and tell all hooks."""
         start = perf_counter()
         self.runner.call_hook('before_val')

@@ -1,3 +1,5 @@
+from typing import Tuple
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
@@ -70,6 +72,6 @@ class Probe:
         self.optimizer.load_state_dict(state['optimizer'])
 
     @staticmethod
-    def shape_of(state: dict) -> tuple[int, int]:
+    def shape_of(state: dict) -> Tuple[int, int]:
         """Classes and width of a probe's state."""
         return tuple(state['network']['1.weight'].shape)

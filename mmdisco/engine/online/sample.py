@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from typing import Callable, List, Optional, Tuple
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from mmdisco.engine.splits import check_splits
 from mmdisco.errors import InputError
-from .features import gather_rows
+from mmdisco.utils import gather_rows
 from .labels import innermost, labels_of
 
 
@@ -34,7 +34,7 @@ def balanced_indices(labels: Tensor, num: int, seed: int) -> Tensor:
     return order[turn.argsort(stable=True)[:num]]
 
 
-def _collate(items: list[dict]) -> dict:
+def _collate(items: List[dict]) -> dict:
     inputs = default_collate([item['inputs'] for item in items])
     return dict(inputs=inputs, data_samples=None)
 
@@ -98,13 +98,13 @@ class Sample:
 
 def draw_samples(
     own: Dataset,
-    train: dict | None,
-    test: dict | None,
-    sizes: tuple[int, int],
+    train: Optional[dict],
+    test: Optional[dict],
+    sizes: Tuple[int, int],
     seed: int,
     batch_size: int,
     num_workers: int,
-) -> tuple[Sample, Sample] | None:
+) -> Optional[Tuple[Sample, Sample]]:
     """Draw two samples without a common image.
 
     Args:

@@ -1,5 +1,4 @@
-from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Collection, Iterable, List, NamedTuple
 
 from mmdisco.datasets.listing import EXTENSIONS
 from mmdisco.errors import InputError
@@ -8,9 +7,9 @@ from mmdisco.errors import InputError
 class Labelled(NamedTuple):
     """Paths by class and name, with their labels."""
 
-    names: list[str]
-    labels: list[int]
-    classes: list[str]
+    names: List[str]
+    labels: List[int]
+    classes: List[str]
 
 
 def by_class(

@@ -1,4 +1,5 @@
 import zlib
+from typing import List
 
 from PIL import Image
 from torch import Tensor
@@ -25,7 +26,7 @@ class ArraySource(Source):
         split: str,
         images: Tensor,
         labels: Tensor,
-        classes: list[str],
+        classes: List[str],
     ) -> None:
         names = [f'{split}/{i:06d}' for i in range(len(images))]
         super().__init__(root, split, names, labels, classes)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Dict
 
 import numpy as np
 import torch
@@ -7,7 +8,7 @@ from mmdisco.datasets import LocalCIFAR10, LocalCIFAR100
 from mmdisco.errors import MissingFileError
 from .arrays import ArraySource
 
-CIFAR: dict[str, type] = dict(cifar10=LocalCIFAR10, cifar100=LocalCIFAR100)
+CIFAR: Dict[str, type] = dict(cifar10=LocalCIFAR10, cifar100=LocalCIFAR100)
 
 
 def open_cifar(root: str, split: str, folder: Path, kind: str) -> ArraySource:

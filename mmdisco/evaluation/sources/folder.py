@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from typing import List, Optional
 
 from PIL import Image
 
@@ -29,10 +30,10 @@ class FolderSource(Source):
         root: str,
         split: str,
         folder: str,
-        names: list[str],
-        labels: list[int] | None,
-        classes: list[str] = (),
-        tally: Tally | None = None,
+        names: List[str],
+        labels: Optional[List[int]],
+        classes: List[str] = (),
+        tally: Optional[Tally] = None,
     ) -> None:
         super().__init__(root, split, names, labels, classes)
         self.folder = folder
@@ -98,7 +99,7 @@ def open_photos(root: str) -> FolderSource:
     )
 
 
-def _below(folder: Path, infos: list[dict]) -> list[str]:
+def _below(folder: Path, infos: List[dict]) -> List[str]:
     """Paths below the folder, which each image's path begins with."""
     start = len(os.path.join(str(folder), ''))
     return [info['img_path'][start:] for info in infos]

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Optional
 
 from mmdisco.datasets import IDXImages
 from mmdisco.errors import InputError
@@ -7,7 +8,7 @@ from .numbered import numbered_classes
 
 
 def open_idx(
-    root: str, split: str, folder: Path, num_classes: int | None
+    root: str, split: str, folder: Path, num_classes: Optional[int]
 ) -> ArraySource:
     """The IDX files of MNIST and Fashion-MNIST.
 

@@ -1,7 +1,8 @@
 import os
-from functools import cache
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import List
 
 from PIL import Image
 
@@ -11,7 +12,7 @@ from .archived import by_class
 from .source import Source, spread
 
 
-@cache
+@lru_cache(maxsize=None)
 def _environment(path: str):
     """The database, opened no more than once in a process as LMDB asks."""
     import lmdb
@@ -46,9 +47,9 @@ class LMDBSource(Source):
         root: str,
         split: str,
         path: str,
-        names: list[str],
-        labels: list[int],
-        classes: list[str],
+        names: List[str],
+        labels: List[int],
+        classes: List[str],
     ) -> None:
         super().__init__(root, split, names, labels, classes)
         self.path = path

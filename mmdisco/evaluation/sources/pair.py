@@ -1,8 +1,7 @@
 """Whether scores of one split by another mean anything."""
 
 import unicodedata
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -15,7 +14,7 @@ class Split(NamedTuple):
     """Labels of a split."""
 
     name: str  # what a message calls its images
-    classes: Sequence[str] | None  # None if they have numbers only
+    classes: Optional[Sequence[str]]  # None if they have numbers only
     labels: Tensor  # [N]
 
 
@@ -113,7 +112,7 @@ def copies(train: Source, test: Source) -> int:
     )
 
 
-def _compare(train: Split, test: Split, numbers: list[str]) -> None:
+def _compare(train: Split, test: Split, numbers: List[str]) -> None:
     only_test = sorted({*test.classes} - {*train.classes})
     only_train = sorted({*train.classes} - {*test.classes})
     if train.classes == numbers and not only_test:
@@ -138,7 +137,7 @@ def _compare(train: Split, test: Split, numbers: list[str]) -> None:
             )
 
 
-def _alike(names: list[str], others: list[str]) -> str:
+def _alike(names: List[str], others: List[str]) -> str:
     """What differs in two names that look the same."""
 
     def key(name: str) -> str:

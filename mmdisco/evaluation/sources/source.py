@@ -1,5 +1,5 @@
 import hashlib
-from collections.abc import Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 from PIL import Image
@@ -42,21 +42,21 @@ class Source(Dataset):
     """
 
     kind = ''
-    background: tuple[int, int, int] = WHITE
+    background: Tuple[int, int, int] = WHITE
     sizes: Sequence[int] = ()
 
     def __init__(
         self,
         root: str,
         split: str,
-        names: list[str],
-        labels: Sequence[int] | None,
+        names: List[str],
+        labels: Optional[Sequence[int]],
         classes: Sequence[str] = (),
     ) -> None:
         self.root = str(root)
         self.split = split
         self.names = names
-        self.labels: Tensor | None = None
+        self.labels: Optional[Tensor] = None
         if labels is not None:
             self.labels = torch.as_tensor(labels, dtype=torch.int64)  # [N]
         self.classes = list(classes)

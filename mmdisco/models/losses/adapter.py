@@ -1,9 +1,11 @@
+from typing import Optional
+
 from torch import nn
 
 from mmdisco.errors import InputError
 
 
-def linear(adapter: dict | None) -> nn.Linear | None:
+def linear(adapter: Optional[dict]) -> Optional[nn.Linear]:
     """Build the adapter of a loss, from one embedding's width to another's.
 
     Args:

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from typing import Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class ATLoss(nn.Module):
     any_width = True
 
     def __init__(
-        self, loss_weight: float = 1.0, views: Sequence[int] | None = None
+        self, loss_weight: float = 1.0, views: Optional[Sequence[int]] = None
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight

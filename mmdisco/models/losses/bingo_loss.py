@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from typing import Sequence
 
 import torch
 import torch.nn.functional as F

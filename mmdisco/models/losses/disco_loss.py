@@ -1,3 +1,5 @@
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
@@ -30,7 +32,7 @@ class DisCoLoss(nn.Module):
         self,
         loss_weight: float = 1.0,
         norm_teacher: bool = True,
-        adapter: dict | None = None,
+        adapter: Optional[dict] = None,
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -1,3 +1,5 @@
+from typing import Tuple
+
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class DINONeck(BaseModule):
             nn.Linear(hid_channels, out_channels),
         )
 
-    def forward(self, x: tuple[Tensor]) -> tuple[Tensor]:
+    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
         """Embed the features of the backbone.
 
         Args:

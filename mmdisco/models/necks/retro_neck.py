@@ -1,3 +1,5 @@
+from typing import Optional, Tuple
+
 from mmengine.model import BaseModule, Sequential
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -31,9 +33,9 @@ class RetroNeck(BaseModule):
         self,
         in_channels: int,
         head: dict,
-        checkpoint: str | None,
-        url: str | None = None,
-        init_cfg: dict | None = None,
+        checkpoint: Optional[str],
+        url: Optional[str] = None,
+        init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__()
         width = head['in_channels']
@@ -66,7 +68,7 @@ class RetroNeck(BaseModule):
         self.head.train(False)
         return self
 
-    def forward(self, x: tuple[Tensor]) -> tuple[Tensor]:
+    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
         """Embed the features of the backbone.
 
         Args:

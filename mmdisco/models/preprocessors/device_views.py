@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from typing import Optional, Sequence
 
 import torch
 from mmengine.dist import get_rank
@@ -35,8 +35,8 @@ class DeviceViews(SelfSupDataPreprocessor):
         self,
         num_views: int = 2,
         views: Sequence[dict] = (dict(),),
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        mean: Optional[Sequence[float]] = None,
+        std: Optional[Sequence[float]] = None,
     ) -> None:
         super().__init__(mean=mean, std=std, non_blocking=True)
         self.recipes = build_recipes(views, num_views)

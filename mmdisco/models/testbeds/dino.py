@@ -1,4 +1,5 @@
 from itertools import groupby
+from typing import Dict, List, Optional, Union
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -44,9 +45,9 @@ class DINO(BaseSelfSupervisor):
         head: dict,
         global_crops: int = 2,
         base_momentum: float = 0.004,
-        pretrained: str | None = None,
-        data_preprocessor: dict | None = None,
-        init_cfg: list[dict] | dict | None = None,
+        pretrained: Optional[str] = None,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[Union[List[dict], dict]] = None,
     ) -> None:
         super().__init__(
             backbone=backbone,
@@ -70,8 +71,8 @@ class DINO(BaseSelfSupervisor):
                 module.drop_prob = 0.0
 
     def loss(
-        self, inputs: list[Tensor], data_samples: list | None = None
-    ) -> dict[str, Tensor]:
+        self, inputs: List[Tensor], data_samples: Optional[list] = None
+    ) -> Dict[str, Tensor]:
         """Forward in training.
 
         Args:
@@ -99,7 +100,7 @@ class DINO(BaseSelfSupervisor):
         return dict(loss=self.head.loss(logits, targets))
 
     @torch.no_grad()
-    def _encode(self, views: list[Tensor]) -> list[Tensor]:
+    def _encode(self, views: List[Tensor]) -> List[Tensor]:
         self.momentum_encoder.update_parameters(self._network())
         backbone, neck, last_layer = self.momentum_encoder.module
         embeds = neck(backbone(torch.cat(views)))[0]
