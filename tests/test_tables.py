@@ -100,7 +100,7 @@ def test_each_number_of_others_tells_its_source_and_is_in_no_other_table(tool):
     text = (ROOT / DOCUMENTS[1]).read_text()
     theirs = text[text.index('## Reported elsewhere') :]
     methods, numbers = set(), tool.read_numbers()
-    assert 'SimReg no number' in theirs
+    assert 'No number of SimReg' in theirs
     for name in (n for n in ELSEWHERE if 'rows' in ELSEWHERE[n]):
         made, rows = tool.table(numbers, name), ELSEWHERE[name]['rows']
         assert made in theirs and 'authors report, not run here' in made
