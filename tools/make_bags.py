@@ -12,8 +12,8 @@ import numpy as np
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmdisco.analysis.bags import make_bags
 from mmdisco.errors import InputError
+from mmdisco.evaluation.bags import make_bags
 from mmdisco.launch import apply_overrides, one_line_errors, read_config
 from mmdisco.utils import atomic_write
 

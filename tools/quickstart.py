@@ -11,14 +11,16 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
-from mmdisco.analysis import (
+from mmdisco.errors import InputError, MissingFileError
+from mmdisco.experiments import (
+    Job,
     evaluate,
+    run_jobs,
     summarise,
     untrained_teacher,
     write_summary,
 )
-from mmdisco.errors import InputError, MissingFileError
-from mmdisco.launch import Job, one_line_errors, read_config, run_jobs
+from mmdisco.launch import one_line_errors, read_config
 
 CONFIGS = Path('configs/quickstart')
 BUNDLED = Path('demo/teacher/quickstart_r18w32.pth')

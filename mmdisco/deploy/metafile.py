@@ -7,9 +7,9 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmdisco.analysis.flops import multiply_adds
 from mmdisco.converters.config_text import read_parts
 from mmdisco.paths import configs_root
+from .complexity import multiply_adds
 from .network import deployed
 from .outputs import outputs_of
 from .publish import Published

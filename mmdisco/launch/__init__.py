@@ -3,7 +3,6 @@ from .detection_files import check_detection_files
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
 from .hooks import add_hooks
-from .jobs import Job, run_jobs, scalars
 from .loaders import set_up_loader
 from .options import ConfigOptions
 from .overrides import apply_overrides, read_config
@@ -19,7 +18,6 @@ from .whole import check_whole
 
 __all__ = [
     'ConfigOptions',
-    'Job',
     'LEVELS',
     'add_hooks',
     'apply_overrides',
@@ -39,8 +37,6 @@ __all__ = [
     'ours',
     'prepare_dist',
     'read_config',
-    'run_jobs',
-    'scalars',
     'scale_lr',
     'set_start',
     'set_up_loader',

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from mmdisco.analysis.detection_table import COLUMNS, draw, markdown
+from mmdisco.experiments.detection import COLUMNS, draw, markdown
 from tests.tools import ROOT, run
 
 TOOL = 'tools/benchmarks/detection.py'

@@ -9,12 +9,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdisco.datasets import Photos
 from mmdisco.errors import InputError
-from mmdisco.launch import (
-    Job,
-    fit_queue,
-    one_line_errors,
-    run_jobs,
-)
+from mmdisco.experiments import Job, run_jobs
+from mmdisco.launch import fit_queue, one_line_errors
 from mmdisco.launch.smoke import photo_tiles
 
 
@@ -162,7 +158,7 @@ if 'value=13' in sys.argv:
 (folder / 'epoch_2.pth').write_text('done')
 print('x - Epoch(train) [2][1/1] loss: 1')
 """)
-    monkeypatch.setattr('mmdisco.launch.jobs.TRAIN', tool)
+    monkeypatch.setattr('mmdisco.experiments.jobs.TRAIN', tool)
     config = tmp_path / 'config.py'
     config.write_text(CONFIG)
     jobs = [

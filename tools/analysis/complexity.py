@@ -7,15 +7,15 @@ counted on networks that have shapes alone, so it is that of any machine.
 import argparse
 import json
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Sequence
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.complexity import HEAD, complexity, table
-from mmdisco.analysis.paper_sizes import impossible, ratios
 from mmdisco.converters import ARCHS
 from mmdisco.deploy import image_size
+from mmdisco.deploy.complexity import HEAD, complexity, table
+from mmdisco.experiments import provenance
+from mmdisco.experiments.paper import impossible, ratios
 from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 

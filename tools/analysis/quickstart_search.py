@@ -13,9 +13,9 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.quickstart import load_backbone, score
-from mmdisco.launch import Job, one_line_errors, read_config, run_jobs
+from mmdisco.experiments import Job, provenance, run_jobs
+from mmdisco.experiments.quickstart import load_backbone, score
+from mmdisco.launch import one_line_errors, read_config
 
 TRAINED = 8000
 PREFIX = dict(mocov2='model.', disco='model.ssl.')

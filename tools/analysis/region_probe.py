@@ -48,7 +48,7 @@ def main() -> None:
     apply_overrides(cfg, args.cfg_options)
     set_student(cfg, args.student)
     cfg.work_dir = str(Path(args.work_dir))
-    from mmdisco.analysis.region_probe import region_probe
+    from mmdisco.experiments.region_probe import region_probe
 
     runner = Runner.from_cfg(cfg)
     runner._init_model_weights()

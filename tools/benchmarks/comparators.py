@@ -16,21 +16,27 @@ from pathlib import Path
 import numpy as np
 from mmengine.registry import init_default_scope
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.bags import make_bags
-from mmdisco.analysis.comparator_report import markdown, split_kd
-from mmdisco.analysis.comparator_scores import kd_scores
-from mmdisco.analysis.comparator_table import COLUMNS, draw
-from mmdisco.analysis.comparators import METHODS, SWEPT, WEIGHT, WEIGHTS, Common
-from mmdisco.analysis.testbed_runs import (
+from mmdisco.errors import InputError
+from mmdisco.evaluation.bags import make_bags
+from mmdisco.experiments import provenance, run_jobs
+from mmdisco.experiments.comparator_tables import COLUMNS, draw, markdown, split_kd
+from mmdisco.experiments.comparators import (
+    METHODS,
+    SWEPT,
+    WEIGHT,
+    WEIGHTS,
+    Common,
+    kd_scores,
+)
+from mmdisco.experiments.testbeds import (
     SEARCH_SEED,
     TRAINED,
+    csv_text,
+    replace,
     score_runs,
     scores_of,
 )
-from mmdisco.analysis.testbeds import csv_text, replace
-from mmdisco.errors import InputError
-from mmdisco.launch import one_line_errors, read_config, run_jobs
+from mmdisco.launch import one_line_errors, read_config
 from mmdisco.utils import atomic_write
 
 FULL = '/usr/share/datasets/fashion-mnist'

@@ -12,20 +12,22 @@ import csv
 import shlex
 from itertools import product
 from pathlib import Path
-from typing import Dict, List
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.detection_runs import (
+from mmdisco.experiments import Job, provenance, run_jobs
+from mmdisco.experiments.detection import (
+    COLUMNS,
     CONFIGS,
     DETECTORS,
+    INITS,
     data_of,
+    draw,
     job_of,
+    markdown,
     reopen,
     scores,
     student_of,
 )
-from mmdisco.analysis.detection_table import COLUMNS, INITS, draw, markdown
-from mmdisco.launch import Job, one_line_errors, run_jobs
+from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 
 
@@ -63,7 +65,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def jobs_of(args: argparse.Namespace) -> Dict[tuple, Job]:
+def jobs_of(args: argparse.Namespace) -> dict[tuple, Job]:
     """A job for each of all combinations; makes the data."""
     data = {
         name: data_of(
@@ -95,7 +97,7 @@ def main() -> None:
     for job in jobs.values():
         reopen(job)
     run_jobs(list(jobs.values()))
-    rows: List[dict] = []
+    rows: list[dict] = []
     for (name, init, seed, lr), job in jobs.items():
         found = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]

@@ -11,22 +11,16 @@ import argparse
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Dict
 
 import torch
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.step_models import (
-    DEVICE,
-    STUDENTS,
-    config,
-    fast_model,
-    two_views,
-)
-from mmdisco.analysis.turns import take_turns
+from mmdisco.experiments import provenance
+from mmdisco.experiments.steps import DEVICE, STUDENTS, config, fast_model, two_views
+from mmdisco.experiments.timing import take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 
@@ -70,7 +64,7 @@ def passes(method: str, args: argparse.Namespace, teacher: str) -> Callable:
     return run
 
 
-def counted(method: str, args: argparse.Namespace, teacher: str) -> Dict[str, float]:
+def counted(method: str, args: argparse.Namespace, teacher: str) -> dict[str, float]:
     """Forward passes of a step for each image, by network."""
     args = argparse.Namespace(**{**vars(args), 'speed': 'off'})
     model, wrapper, views = model_of(method, args, teacher)

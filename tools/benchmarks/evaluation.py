@@ -9,11 +9,9 @@ import csv
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Tuple
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.evaluation_table import COLUMNS, write_markdown
 from mmdisco.converters import sha256_of
 from mmdisco.errors import MissingFileError
 from mmdisco.evaluation.cache import Features
@@ -29,6 +27,8 @@ from mmdisco.evaluation.protocols import (
 )
 from mmdisco.evaluation.sources import check_pair, open_source
 from mmdisco.evaluation.views import DEFAULTS
+from mmdisco.experiments import provenance
+from mmdisco.experiments.stats import COLUMNS, write_markdown
 from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 
@@ -59,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def checkpoints(runs: Path) -> Dict[Tuple[str, int], Path]:
+def checkpoints(runs: Path) -> dict[tuple[str, int], Path]:
     """The last checkpoint of each student and seed."""
     found = {}
     for folder in sorted(runs.glob('*/seed*')):

@@ -7,15 +7,15 @@ take turns in one run. Memory is the peak of the whole process.
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Tuple
 
 import numpy as np
 import torch
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.turns import peak_memory, take_turns
 from mmdisco.evaluation import knn_scores
+from mmdisco.experiments import provenance
+from mmdisco.experiments.timing import peak_memory, take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 
@@ -44,7 +44,7 @@ def write(path: Path, num: int, dim: int, seed: int) -> None:
     out.flush()
 
 
-def opened(folder: str) -> Tuple[torch.Tensor, torch.Tensor]:
+def opened(folder: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Both, memory-mapped, [M, D] and [N, D]."""
     train, test = (
         torch.from_numpy(np.load(Path(folder, f'{name}.npy'), mmap_mode='c'))

@@ -13,14 +13,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List
 
 from mmengine.config import Config
 from PIL import Image
 
-from mmdisco.analysis import provenance
 from mmdisco.evaluation.sources import open_source
-from mmdisco.launch import Job, one_line_errors, read_config
+from mmdisco.experiments import Job, provenance
+from mmdisco.launch import one_line_errors, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = 0.7  # least share of the image in a crop, as the quickstart's
@@ -90,7 +89,7 @@ def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
     return cfg
 
 
-def timed(command: List[str]) -> float:
+def timed(command: list[str]) -> float:
     """Seconds of a command."""
     start = time.perf_counter()
     subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)], check=True)

@@ -9,9 +9,9 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Callable, Dict
 
 import cv2
 import numpy as np
@@ -24,8 +24,8 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 from torchvision import transforms as T
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.rates import draw_rates
+from mmdisco.experiments import provenance
+from mmdisco.experiments.figures import draw_rates
 from mmdisco.launch import one_line_errors
 
 DATASETS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
@@ -89,7 +89,7 @@ def of_config(name: str) -> Callable:
     return lambda path: pipeline(dict(img_path=path))
 
 
-def variants() -> Dict[str, Callable]:
+def variants() -> dict[str, Callable]:
     crops = Compose([dict(type='LoadCrops')])
     return {
         BASE: of_config('imagenet_mocov2.py'),

@@ -10,21 +10,15 @@ import io
 import json
 import tempfile
 from pathlib import Path
-from typing import Dict
 
 import torch
 from mmengine.optim import build_optim_wrapper
 from train_step import VARIANTS, build
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.curves import draw_curves
-from mmdisco.analysis.step_models import (
-    STUDENTS,
-    config,
-    fast_model,
-    two_views,
-)
-from mmdisco.analysis.turns import peak_memory
+from mmdisco.experiments import provenance
+from mmdisco.experiments.figures import draw_curves
+from mmdisco.experiments.steps import STUDENTS, config, fast_model, two_views
+from mmdisco.experiments.timing import peak_memory
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 
@@ -49,7 +43,7 @@ def saved_mib(value: object) -> float:
     return file.tell() / 2**20
 
 
-def checkpoint_mib(student: str, teacher: str, queue_len: int) -> Dict[str, float]:
+def checkpoint_mib(student: str, teacher: str, queue_len: int) -> dict[str, float]:
     """Size of a checkpoint after a step, and of its parts."""
     cfg = config(student, teacher, queue_len)
     model = fast_model(cfg, 'off')
@@ -72,7 +66,7 @@ def checkpoint_mib(student: str, teacher: str, queue_len: int) -> Dict[str, floa
 
 def main() -> None:
     args = parse_args()
-    peaks: Dict[str, Dict[int, float]] = {name: {} for name in args.variants}
+    peaks: dict[str, dict[int, float]] = {name: {} for name in args.variants}
     with tempfile.TemporaryDirectory() as folder:
         teacher = str(Path(folder, 'random.pth'))
         cfg = config(args.student, teacher, args.queue_len)

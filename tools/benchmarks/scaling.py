@@ -13,7 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Dict
 
 import torch
 import torch.distributed as dist
@@ -22,17 +21,11 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from train_step import build, fast
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.curves import draw_curves
-from mmdisco.analysis.step_models import (
-    DEVICE,
-    STUDENTS,
-    config,
-    fast_model,
-    two_views,
-)
-from mmdisco.analysis.turns import take_turns
 from mmdisco.errors import InputError
+from mmdisco.experiments import provenance
+from mmdisco.experiments.figures import draw_curves
+from mmdisco.experiments.steps import DEVICE, STUDENTS, config, fast_model, two_views
+from mmdisco.experiments.timing import take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.utils import available_cores
@@ -111,7 +104,7 @@ def main() -> None:
         raise InputError(
             f'--processes {args.processes} do not divide the batch of {batch}'
         )
-    rates: Dict[str, Dict[int, float]] = {
+    rates: dict[str, dict[int, float]] = {
         name: {} for name in ('batch size', 'queue length', 'processes')
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -8,9 +8,9 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Callable
 
 import torch
 from mmengine.logging import MMLogger
@@ -18,8 +18,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.rates import draw_rates
+from mmdisco.experiments import provenance
+from mmdisco.experiments.figures import draw_rates
 from mmdisco.launch import one_line_errors, read_config
 from mmdisco.launch.smoke import save_random
 

@@ -16,24 +16,22 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.testbed_figure import draw_testbeds
-from mmdisco.analysis.testbed_runs import (
+from mmdisco.experiments import provenance, run_jobs
+from mmdisco.experiments.figures import draw_testbeds
+from mmdisco.experiments.testbeds import (
+    ARMS,
     SEARCH_SEED,
     TRAINED,
-    config_of,
-    job,
-    scores_of,
-)
-from mmdisco.analysis.testbeds import (
-    ARMS,
     best_rate,
+    config_of,
     csv_text,
+    job,
     markdown,
     replace,
+    scores_of,
     statistics,
 )
-from mmdisco.launch import one_line_errors, run_jobs
+from mmdisco.launch import one_line_errors
 
 METHODS = ('mocov2', 'swav', 'dino', 'byol', 'simclr')
 

@@ -12,9 +12,9 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Callable, Dict, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,21 +22,22 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.step_models import (
+from mmdisco.experiments import provenance
+from mmdisco.experiments.figures import draw_steps
+from mmdisco.experiments.steps import (
     DEVICE,
     STUDENTS,
     config,
     fast_model,
+    print_steps,
     two_views,
 )
-from mmdisco.analysis.steps import draw_steps, print_steps
-from mmdisco.analysis.turns import Variant, peak_memory, take_turns
+from mmdisco.experiments.timing import Variant, peak_memory, take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.models.disco import build as build_part
 
-Step = Callable[[], Optional[float]]  # its loss, if it has one
+Step = Callable[[], float | None]  # its loss, if it has one
 BUDGET = 630  # seconds in all, after which no round is begun
 
 
@@ -151,8 +152,8 @@ GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'), ('auto', 'bare_auto'
 
 
 def measure(
-    variants: Dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
-) -> Dict[str, dict]:
+    variants: dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
+) -> dict[str, dict]:
     """Peak memory of each variant, then its seconds in turns."""
     peaks, begun = {}, time.monotonic()
     for name, variant in variants.items():

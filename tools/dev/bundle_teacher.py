@@ -7,11 +7,11 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.analysis import provenance
-from mmdisco.analysis.quickstart import load_backbone, score
 from mmdisco.converters import read_conversion, sha256_of
 from mmdisco.deploy import save_weights
-from mmdisco.launch import Job, one_line_errors, read_config
+from mmdisco.experiments import Job, provenance
+from mmdisco.experiments.quickstart import load_backbone, score
+from mmdisco.launch import one_line_errors, read_config
 
 CONFIG = 'configs/quickstart/teacher.py'
 

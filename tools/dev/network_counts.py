@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.analysis.flops import multiply_adds
+from mmdisco.deploy.complexity import multiply_adds
 
 
 def _params(module: nn.Module) -> int:

@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -42,7 +40,7 @@ def plain_images(cfg: Config) -> dict:
 
 
 @torch.no_grad()
-def embed_images(cfg: Config, batch_size: int) -> Tuple[Tensor, Tensor]:
+def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
     """Embed each training image of a DisCo config once by its teacher.
 
     Args:

@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -9,9 +9,10 @@ from torch import nn
 from mmdisco.converters import load_strictly, read_conversion, safe_load
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import extract_features, knn_scores, linear_probe
-from mmdisco.launch import Job, read_config
+from mmdisco.launch import read_config
 from mmdisco.launch.smoke import save_random
 from mmdisco.utils import quiet_init
+from .jobs import Job
 
 HELD_OUT = 2000  # training images at most that choose the probe's penalty
 
@@ -31,7 +32,7 @@ def untrained_teacher(config: Path, work_dir: Path) -> Path:
     return path
 
 
-def load_backbone(cfg: dict, checkpoint: Optional[Path], seed: int = 0) -> nn.Module:
+def load_backbone(cfg: dict, checkpoint: Path | None, seed: int = 0) -> nn.Module:
     """Build a backbone, with the weights of a file or random ones.
 
     Args:
@@ -55,7 +56,7 @@ def load_backbone(cfg: dict, checkpoint: Optional[Path], seed: int = 0) -> nn.Mo
 
 def score(
     backbone: nn.Module, preprocessor: nn.Module, train: IDXImages, test: IDXImages
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """kNN and linear-probe top-1 of a frozen backbone.
 
     Args:
@@ -95,7 +96,7 @@ def evaluate(
     train: IDXImages,
     test: IDXImages,
     seconds: float = 0.0,
-) -> Dict[str, List[dict]]:
+) -> dict[str, list[dict]]:
     """Score the students of all jobs, the teacher, and untrained networks.
 
     Args:
@@ -111,7 +112,7 @@ def evaluate(
     """
     preprocessor = MODELS.build(cfg.data_preprocessor)
     student, large = cfg.model.ssl.backbone, cfg.model.teacher.backbone
-    results: Dict[str, List[dict]] = {}
+    results: dict[str, list[dict]] = {}
 
     def add(kind, seed, backbone, seconds):
         print(f'[evaluate] {kind} seed {seed}', flush=True)

@@ -1,12 +1,12 @@
 """Sizes that the paper prints, and what they are counted here."""
 
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.converters import arch_config
-from .complexity import PAPER_M, count, papers_millions
+from mmdisco.deploy.complexity import PAPER_M, count, papers_millions
 
 PRINTED_RATIOS = dict(r101=9.4, r50=16.3)  # EfficientNet-B0 in % of these
 PRINTED = dict(r50w2=55.5, xcitt=26.1, xcits=44.3)  # in millions
@@ -38,7 +38,7 @@ def _size(name: str, **changes) -> tuple:
     return parameters, parameters + 1000 * (arch.neck['in_channels'] + 1)
 
 
-def ratios() -> List[Ratio]:
+def ratios() -> list[Ratio]:
     """The two ratios of the paper, its way and consistently."""
     width = arch_config('effb0').neck['in_channels']
     alone, whole = _size('effb0')
@@ -57,7 +57,7 @@ def ratios() -> List[Ratio]:
     return found
 
 
-def readings(name: str, **changes) -> Dict[str, float]:
+def readings(name: str, **changes) -> dict[str, float]:
     """All ways to state the size of a network, in millions.
 
     Args:
@@ -74,7 +74,7 @@ def readings(name: str, **changes) -> Dict[str, float]:
     }
 
 
-def explanations(printed: float, candidates: Dict[str, Dict[str, float]]) -> List[str]:
+def explanations(printed: float, candidates: dict[str, dict[str, float]]) -> list[str]:
     """Which readings of which networks round to what is printed.
 
     Args:
@@ -89,7 +89,7 @@ def explanations(printed: float, candidates: Dict[str, Dict[str, float]]) -> Lis
     ]
 
 
-def impossible() -> List[str]:
+def impossible() -> list[str]:
     """Lines on each printed size that its network can't have."""
     resnets = {name: readings(name) for name in ('r50w2', 'r152')}
     xcits = {name: readings(arch, **changes) for name, (arch, changes) in XCIT.items()}

@@ -4,7 +4,7 @@ import csv
 import re
 import statistics
 
-from mmdisco.analysis.evaluation_table import write_markdown
+from mmdisco.experiments.stats import write_markdown
 from tests.tools import ROOT
 
 STORED = ROOT / 'benchmarks' / 'evaluation.csv'

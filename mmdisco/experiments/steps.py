@@ -1,8 +1,5 @@
 """Models that the benchmarks of a training step time."""
 
-from pathlib import Path
-from typing import List
-
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -13,9 +10,9 @@ from torch import Tensor, nn
 from mmdisco.launch import apply_speed, read_config
 from mmdisco.launch.hardware import set_up_process
 from mmdisco.models.fast_student import speed_up_student
+from mmdisco.paths import configs_root
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 METHODS = dict(disco='disco/r50_{}.py', seed='comparators/seed_r50_{}.py')
 STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
 
@@ -34,14 +31,14 @@ def config(student: str, teacher: str, queue_len: int, method: str = 'disco') ->
     """
     init_default_scope('mmpretrain')
     MMLogger.get_current_instance().setLevel('WARNING')
-    cfg = read_config(str(CONFIGS / METHODS[method].format(student)))
+    cfg = read_config(str(configs_root() / METHODS[method].format(student)))
     cfg.model.teacher.checkpoint = teacher
     queued = cfg.model.ssl if method == 'disco' else cfg.model.distill
     queued.queue_len = queue_len
     return cfg
 
 
-def two_views(batch_size: int, size: int) -> List[Tensor]:
+def two_views(batch_size: int, size: int) -> list[Tensor]:
     """Two random views, always the same.
 
     Args:
@@ -75,3 +72,24 @@ def fast_model(cfg: Config, level: str) -> nn.Module:
     if level != 'off':
         speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
     return model.to(DEVICE).train()
+
+
+def print_steps(rows: dict, base: str = 'plain') -> None:
+    """Print seconds, ratio to the base and peak memory of timed steps.
+
+    Args:
+        rows (dict): As of ``take_turns``.
+        base (str): The row that ratios refer to. Defaults to 'plain'.
+    """
+    width = max(map(len, rows))
+    for name, row in rows.items():
+        ratio = rows[base]['seconds'] / row['seconds']
+        memory = row['peak_memory_mib'] / rows[base]['peak_memory_mib']
+        print(
+            f'{name:<{width}} {row["seconds"]:7.3f} s  {ratio:5.2f}x  '
+            f'peak {row["peak_memory_mib"]:6.0f} MiB  {memory:5.2f}'
+        )
+    for level in ('exact', 'auto'):
+        if f'bare_{level}' in rows:
+            ratio = rows[level]['seconds'] / rows[f'bare_{level}']['seconds']
+            print(f'{level} takes {ratio:.3f} of its bare passes')

@@ -11,16 +11,16 @@ from mmpretrain.registry import MODELS
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from mmdisco.analysis.activations import (
+from mmdisco.converters import arch_config
+from mmdisco.deploy.complexity import (
     LiveBytes,
+    complexity,
     forward_peak,
+    multiply_adds,
     on_meta,
     saved_per_image,
 )
-from mmdisco.analysis.complexity import complexity
-from mmdisco.analysis.flops import multiply_adds
-from mmdisco.analysis.paper_sizes import impossible, ratios, readings
-from mmdisco.converters import arch_config
+from mmdisco.experiments.paper import impossible, ratios, readings
 from tests.tools import ROOT
 
 TOOL = 'tools/analysis/complexity.py'

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from mmdisco.analysis import (
+from mmdisco.converters import sha256_of
+from mmdisco.experiments import (
+    Job,
     provenance,
     summarise,
     untrained_teacher,
     write_summary,
 )
-from mmdisco.analysis.quickstart import load_backbone, score
-from mmdisco.analysis.summary import LABELS, paired, table
-from mmdisco.converters import sha256_of
-from mmdisco.launch import Job
+from mmdisco.experiments.quickstart import load_backbone, score
+from mmdisco.experiments.stats import LABELS, paired, table
 
 ROW = dict(params=10, seconds=1.0)
 

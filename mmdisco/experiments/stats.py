@@ -1,18 +1,18 @@
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
-from typing import Dict, List, Sequence
 
 import mmengine
 import mmpretrain
 import torch
 
-from mmdisco.launch import Job
 from mmdisco.utils import available_cores
-from .figure import draw_summary
+from .figures import draw_summary
+from .jobs import Job
 
 LABELS = dict(
     teacher='teacher, MoCo-v2',
@@ -79,7 +79,7 @@ def paired(first: Sequence[float], second: Sequence[float]) -> dict:
     return dict(differences=differences, mean=mean(differences), standard_error=error)
 
 
-def summarise(results: Dict[str, List[dict]], seeds: int) -> dict:
+def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
     """Medians over the seeds, every seed, and where the figures come from.
 
     Args:
@@ -163,3 +163,70 @@ def write_summary(summary: dict, jobs: Sequence[Job], work_dir: Path) -> None:
         summary, {job.name: job.log() for job in jobs}, LABELS, work_dir / 'summary.png'
     )
     print(f'\n{table(summary)}\n\n{path}\n{work_dir / "summary.png"}')
+
+
+COLUMNS = (
+    'student',
+    'seed',
+    'protocol',
+    'score',
+    'seconds',
+    'sha256',
+    'command',
+    'commit',
+    'machine',
+)
+
+
+def write_markdown(rows: Sequence[dict], path: Path) -> None:
+    """Write mean and deviation over the seeds, a student a column.
+
+    Args:
+        rows (Sequence[dict]): With :data:`COLUMNS`.
+        path (Path): File to write.
+    """
+    cells: dict[str, dict[str, list[dict]]] = {}
+    students = list(dict.fromkeys(row['student'] for row in rows))
+    for row in rows:
+        cells.setdefault(row['protocol'], {}).setdefault(row['student'], []).append(row)
+    lines = [
+        '# Students of the quickstart under every protocol',
+        '',
+        'Measured here, per cent, mean ± standard deviation over the '
+        'seeds of the students; the seconds are the median of one '
+        "student's, features extracted before. How it was made is in the "
+        'CSV file.',
+        '',
+        f'| protocol | {" | ".join(students)} | seconds |',
+        '|---' * (len(students) + 2) + '|',
+    ]
+    for protocol, found in cells.items():
+        seconds = sorted(float(row['seconds']) for of in found.values() for row in of)
+        lines.append(
+            '| '
+            + ' | '.join(
+                [
+                    protocol,
+                    *(_cell(found.get(student, ())) for student in students),
+                    f'{seconds[len(seconds) // 2]:.1f}',
+                ]
+            )
+            + ' |'
+        )
+    told = sorted({(row['command'], row['commit'], row['machine']) for row in rows})
+    lines += [
+        '',
+        *(
+            f'`{command}`, commit {commit}, {machine}'
+            for command, commit, machine in told
+        ),
+    ]
+    path.write_text('\n'.join(lines) + '\n')
+
+
+def _cell(rows: Sequence[dict]) -> str:
+    scores = [float(row['score']) for row in rows]
+    if not scores:
+        return ''
+    spread = f' ± {stdev(scores):.2f}' if len(scores) > 1 else ''
+    return f'{mean(scores):.2f}{spread}'

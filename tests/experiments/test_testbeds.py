@@ -9,14 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mmdisco.analysis import testbed_runs
-from mmdisco.analysis.testbed_runs import job, scores_of, splits
-from mmdisco.analysis.testbeds import (
+from mmdisco.experiments import testbeds as testbed_runs
+from mmdisco.experiments.testbeds import (
     ARMS,
     COLUMNS,
     best_rate,
     csv_text,
+    job,
     markdown,
+    scores_of,
+    splits,
     statistics,
     without_gain,
 )

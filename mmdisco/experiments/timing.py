@@ -3,19 +3,19 @@
 import re
 import resource
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
-from typing import Callable, Dict, Sequence, Tuple
 
 import torch
 
 from mmdisco.errors import InputError
 
 # What builds a step, importable, and its arguments.
-Variant = Tuple[Callable[..., Callable[[], object]], tuple]
+Variant = tuple[Callable[..., Callable[[], object]], tuple]
 
 
 def _synchronize() -> None:
@@ -33,7 +33,7 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS
 
 
-def _serve(pipe: Connection, variants: Dict[str, Variant]) -> None:
+def _serve(pipe: Connection, variants: dict[str, Variant]) -> None:
     try:
         steps = {name: build(*args) for name, (build, args) in variants.items()}
         for step in steps.values():
@@ -60,7 +60,7 @@ class StepProcess:
         variants (dict): By name.
     """
 
-    def __init__(self, variants: Dict[str, Variant]) -> None:
+    def __init__(self, variants: dict[str, Variant]) -> None:
         self.names = list(variants)
         context = get_context('spawn')
         self._pipe, end = context.Pipe()
@@ -122,8 +122,8 @@ def peak_memory(name: str, variant: Variant, steps: int = 2) -> float:
 
 
 def take_turns(
-    groups: Sequence[Dict[str, Variant]], rounds: int, budget: float = float('inf')
-) -> Dict[str, dict]:
+    groups: Sequence[dict[str, Variant]], rounds: int, budget: float = float('inf')
+) -> dict[str, dict]:
     """Time variants of a step, interleaved, so that all share a slow phase.
 
     Args:

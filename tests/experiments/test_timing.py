@@ -8,8 +8,8 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from mmdisco.analysis import turns
-from mmdisco.analysis.turns import peak_memory, take_turns
+from mmdisco.experiments import timing as turns
+from mmdisco.experiments.timing import peak_memory, take_turns
 from tests.tools import START
 
 MIB = 2**20

@@ -1,7 +1,5 @@
 """How well the features of objects tell their classes, before training."""
 
-from typing import Tuple
-
 import torch
 from mmdet.structures.bbox import bbox2roi
 from mmengine.model import BaseModel
@@ -54,7 +52,7 @@ def region_probe(runner: Runner) -> float:
 @torch.no_grad()
 def region_features(
     model: BaseModel, loader: DataLoader, original: bool = False
-) -> Tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Features of the true boxes of all images.
 
     Args:

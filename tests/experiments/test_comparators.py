@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmdisco.analysis.comparator_report import markdown, split_kd
-from mmdisco.analysis.comparator_table import best, draw, statistics, table
-from mmdisco.analysis.comparators import METHODS, Common
-from mmdisco.analysis.testbed_runs import splits
-from mmdisco.analysis.testbeds import csv_text
+from mmdisco.experiments.comparator_tables import (
+    best,
+    draw,
+    markdown,
+    split_kd,
+    statistics,
+    table,
+)
+from mmdisco.experiments.comparators import METHODS, Common
+from mmdisco.experiments.jobs import keep_peak, read_peak
+from mmdisco.experiments.testbeds import csv_text, splits
 from mmdisco.launch import apply_overrides, read_config
-from mmdisco.launch.peak_memory import keep_peak, read_peak
 from tests.tools import ROOT
 
 SOURCE = dict(command='python x', commit='abc', machine='m')

@@ -6,19 +6,19 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence
 
 from mmengine.config import Config
 
 from mmdisco.converters import sha256_of
 from mmdisco.errors import InputError
+from mmdisco.paths import project_root
 from mmdisco.utils import available_cores
-from .peak_memory import keep_peak, read_peak
 
-TRAIN = Path(__file__).resolve().parents[2] / 'tools' / 'train.py'
+TRAIN = project_root() / 'tools' / 'train.py'
 LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
 
 
@@ -35,7 +35,7 @@ class Job:
     name: str
     config: str
     work_dir: Path
-    options: Dict[str, object] = field(default_factory=dict)
+    options: dict[str, object] = field(default_factory=dict)
     speed: str = 'off'
 
     @property
@@ -75,7 +75,7 @@ class Job:
         logged = [values['memory'] for values in self.log() if 'memory' in values]
         return max(logged, default=read_peak(self.work_dir))
 
-    def log(self) -> List[dict]:
+    def log(self) -> list[dict]:
         """The logged training values of all attempts, one dict an epoch."""
         epochs = {}
         for values in scalars(self.work_dir):
@@ -122,7 +122,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
         return
     cores = available_cores()
     workers = min(cores, len(todo))
-    running: List[subprocess.Popen] = []
+    running: list[subprocess.Popen] = []
     lock, stop = threading.Lock(), threading.Event()
 
     def run(job: Job) -> None:
@@ -171,3 +171,35 @@ def run_jobs(jobs: Sequence[Job]) -> None:
                 for process in running:
                     process.terminate()
             raise
+
+
+NAME = 'peak_memory_mib.txt'
+
+
+def read_peak(folder: Path) -> float:
+    """What :func:`keep_peak` has noted, in MiB; 0 if nothing."""
+    file = folder / NAME
+    return float(file.read_text()) if file.is_file() else 0.0
+
+
+def keep_peak(process: int, folder: Path) -> None:
+    """Note the peak memory of a process that is still running (Linux).
+
+    Args:
+        process (int): Its number.
+        folder (Path): Where; the highest of several processes stays.
+    """
+    try:
+        status = Path(f'/proc/{process}/status').read_text()
+    except OSError:  # not Linux, or it has ended
+        return
+    kib = next(
+        (
+            int(line.split()[1])
+            for line in status.splitlines()
+            if line.startswith('VmHWM')
+        ),
+        0,
+    )
+    peak = max(read_peak(folder), kib / 1024)
+    (folder / NAME).write_text(f'{peak:.0f}')
