@@ -6,7 +6,6 @@ What is there and intact is left alone; what broke off is taken up again.
 import argparse
 import sys
 from pathlib import Path
-from typing import List
 from urllib.parse import urlsplit
 
 from mmdisco.converters import safe_load
@@ -47,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def show(patterns: List[str], dest: Path) -> None:
+def show(patterns: list[str], dest: Path) -> None:
     """Print a line for each model of which a pattern fits the name."""
     rows = [('name', 'file', 'here', 'sha256', 'from')]
     for pattern in patterns:

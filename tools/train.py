@@ -3,7 +3,6 @@
 import argparse
 import os
 from pathlib import Path
-from typing import List, Tuple
 
 import torch
 import torch.distributed as torch_dist
@@ -100,7 +99,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def merge_args(cfg: Config, args: argparse.Namespace) -> List[str]:
+def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
     """Carry the command line over to the config; what the log must say."""
     cfg.launcher = args.launcher
     runs = Path('work_dirs', 'smoke') if args.smoke else Path('work_dirs')
@@ -131,7 +130,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> List[str]:
     return notes
 
 
-def configure(args: argparse.Namespace) -> Tuple[Config, List[str]]:
+def configure(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """Read the config, and make of it what is run.
 
     Args:

@@ -2,14 +2,13 @@
 
 import random
 from pathlib import Path
-from typing import List
 
 from mmdisco.datasets import LabelledPhotos
 from mmdisco.datasets.shares import class_shares, read_share
 from mmdisco.errors import InputError
 
 
-def subset(folder: str, percent: str, seed: int) -> List[str]:
+def subset(folder: str, percent: str, seed: int) -> list[str]:
     """Choose images.
 
     Args:

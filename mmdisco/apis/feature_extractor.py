@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -56,15 +56,15 @@ class FeatureExtractor:
 
     def __init__(
         self,
-        model: Union[str, Path],
-        checkpoint: Union[str, Path, None] = None,
-        arch: Optional[str] = None,
-        device: Union[str, torch.device, None] = None,
+        model: str | Path,
+        checkpoint: str | Path | None = None,
+        arch: str | None = None,
+        device: str | torch.device | None = None,
         resize: int = 256,
         crop: int = 224,
         interpolation: str = 'bilinear',
         batch_size: int = 64,
-        background: Tuple[int, int, int] = WHITE,
+        background: tuple[int, int, int] = WHITE,
     ) -> None:
         for name, value in dict(
             resize=resize, crop=crop, batch_size=batch_size
@@ -94,7 +94,7 @@ class FeatureExtractor:
             reason = str(error).strip().split('\n')[0]
             raise InputError(f"device '{device}' can't be used: {reason}") from error
 
-    def __call__(self, images: Union[ImageInput, Sequence[ImageInput]]) -> np.ndarray:
+    def __call__(self, images: ImageInput | Sequence[ImageInput]) -> np.ndarray:
         """Embed one image or several.
 
         Args:
@@ -114,7 +114,7 @@ class FeatureExtractor:
             images = [images]
         return self._embed(GivenImages(images, self.background))
 
-    def extract_folder(self, path: Union[str, Path]) -> Extracted:
+    def extract_folder(self, path: str | Path) -> Extracted:
         """Embed the photos of a folder, at any depth.
 
         Several processes: ``tools/extract_features.py --launcher``; here each

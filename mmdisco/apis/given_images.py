@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image
@@ -8,7 +8,7 @@ from mmdisco.datasets.decode import WHITE, to_rgb
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.evaluation.sources import Source
 
-ImageInput = Union[str, Path, Image.Image, np.ndarray]
+ImageInput = str | Path | Image.Image | np.ndarray
 
 
 class GivenImages(Source):
@@ -28,7 +28,7 @@ class GivenImages(Source):
     kind = 'given'
 
     def __init__(
-        self, images: Sequence[ImageInput], background: Tuple[int, int, int] = WHITE
+        self, images: Sequence[ImageInput], background: tuple[int, int, int] = WHITE
     ) -> None:
         if not images:
             raise InputError('no images: the list is empty')

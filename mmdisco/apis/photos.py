@@ -1,5 +1,5 @@
 import logging
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,9 +17,9 @@ TOLD = 10  # names in a warning
 class Extracted(NamedTuple):
     """Features of the photos of a folder."""
 
-    names: List[str]  # paths below the folder, sorted
+    names: list[str]  # paths below the folder, sorted
     features: np.ndarray  # [N, D], in that order
-    skipped: List[str]  # names of those that can't be read, sorted
+    skipped: list[str]  # names of those that can't be read, sorted
 
 
 class SkippingPhotos(Source):
@@ -40,7 +40,7 @@ class SkippingPhotos(Source):
 
     kind = 'photos'
 
-    def __init__(self, root: str, background: Tuple[int, int, int] = WHITE) -> None:
+    def __init__(self, root: str, background: tuple[int, int, int] = WHITE) -> None:
         self.photos = open_photos(root)
         self.photos.background = self.background = tuple(background)
         self.tally = self.photos.tally

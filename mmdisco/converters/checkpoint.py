@@ -1,4 +1,4 @@
-from typing import Dict, List, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -46,7 +46,7 @@ def explain(loaded: Mapping, path: str) -> Conversion:
     return conversion
 
 
-def misfits(state_dict: Mapping, own: Mapping) -> List[str]:
+def misfits(state_dict: Mapping, own: Mapping) -> list[str]:
     """Keys of both of which shapes or kinds differ, with both sides.
 
     Args:
@@ -98,7 +98,7 @@ def check_fit(own: Mapping, state_dict: Mapping, name: str) -> None:
         raise InputError(f'{name} does not fit this architecture: {"; ".join(faults)}')
 
 
-def load_strictly(module: nn.Module, state_dict: Dict, name: str) -> None:
+def load_strictly(module: nn.Module, state_dict: dict, name: str) -> None:
     """Load weights or explain what does not fit.
 
     Args:

@@ -2,7 +2,8 @@
 
 import ast
 import math
-from typing import Any, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from mmdisco.errors import InputError
 
@@ -10,9 +11,9 @@ from mmdisco.errors import InputError
 class Parts(NamedTuple):
     """What the text says of the model."""
 
-    algorithm: Optional[str]
+    algorithm: str | None
     backbone: dict
-    neck: Optional[dict]
+    neck: dict | None
 
 
 def read_parts(text: str) -> Parts:
@@ -42,7 +43,7 @@ def read_parts(text: str) -> Parts:
     )
 
 
-def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
+def read_normalisation(text: str) -> tuple[list, list] | None:
     """Read means and deviations of ``data_preprocessor``, 0 to 255.
 
     Args:
@@ -58,7 +59,7 @@ def read_normalisation(text: str) -> Optional[Tuple[list, list]]:
     return (_value(mean), _value(std)) if mean and std else None
 
 
-def normalisation_of(meta: Mapping) -> Optional[Tuple[list, list]]:
+def normalisation_of(meta: Mapping) -> tuple[list, list] | None:
     """Means and deviations of the images that weights were learned from.
 
     Args:
@@ -114,7 +115,7 @@ def kept_normalisation(meta: Mapping) -> dict:
     return {} if found is None else dict(normalisation=[*map(list, found)])
 
 
-def _assigned(text: str, name: str) -> Optional[ast.AST]:
+def _assigned(text: str, name: str) -> ast.AST | None:
     """What a variable of the config is set to last, if anything."""
     try:
         body = ast.parse(text).body
@@ -129,7 +130,7 @@ def _assigned(text: str, name: str) -> Optional[ast.AST]:
     return found
 
 
-def _member(node: Optional[ast.AST], name: str) -> Optional[ast.AST]:
+def _member(node: ast.AST | None, name: str) -> ast.AST | None:
     """What stands at a key of ``dict(...)`` or ``{...}``, if anything."""
     if isinstance(node, ast.Call):
         return next((k.value for k in node.keywords if k.arg == name), None)

@@ -1,5 +1,6 @@
 from collections import defaultdict
-from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,11 +18,11 @@ class Conversion(NamedTuple):
 
     family: str
     library: str  # whose names the backbone had
-    state_dict: Dict[str, Tensor]  # 'backbone.*', and 'neck.*' if there is one
-    left_out: Dict[str, List[str]]  # why -> keys of the file
-    missing: List[str]  # keys that the family should have
-    unexpected: List[str]  # keys of the file that nothing explains
-    neck: Optional[dict]  # config of the head, where its widths are known
+    state_dict: dict[str, Tensor]  # 'backbone.*', and 'neck.*' if there is one
+    left_out: dict[str, list[str]]  # why -> keys of the file
+    missing: list[str]  # keys that the family should have
+    unexpected: list[str]  # keys of the file that nothing explains
+    neck: dict | None  # config of the head, where its widths are known
     overrides: Mapping  # settings that the backbone needs for these weights
     counters: int  # of batches, which were added
     taken: str = ''  # which of its encoders this is
@@ -30,7 +31,7 @@ class Conversion(NamedTuple):
     meta: Mapping = {}  # what the file says of itself
     alike: str = ''  # other networks of the same keys
 
-    def part(self, name: str) -> Dict[str, Tensor]:
+    def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of 'backbone' or 'neck', without that prefix."""
         return {
             key.removeprefix(f'{name}.'): value
@@ -44,8 +45,8 @@ class Found(NamedTuple):
 
     family: Family
     group: str  # entry of the file that has them; '' is the file itself
-    tensors: Dict[str, Tensor]  # by their bare names
-    keys: Dict[str, str]  # of the file, by bare names
+    tensors: dict[str, Tensor]  # by their bare names
+    keys: dict[str, str]  # of the file, by bare names
 
     def key(self, name: str) -> str:
         """How the file names or would name a tensor."""
@@ -56,7 +57,7 @@ class Found(NamedTuple):
         return wrapper + name if wrapper + like == key else name
 
 
-def _tensors(content) -> Dict[str, Tensor]:
+def _tensors(content) -> dict[str, Tensor]:
     return (
         {
             k: v
@@ -95,7 +96,7 @@ def find_family(loaded: Mapping, source: str) -> Found:
     )
 
 
-def _add_counters(state_dict: Dict[str, Tensor]) -> int:
+def _add_counters(state_dict: dict[str, Tensor]) -> int:
     """Files of an older torch have no count of batches beside BN."""
     wanted = {
         k.replace('running_var', 'num_batches_tracked')
@@ -107,7 +108,7 @@ def _add_counters(state_dict: Dict[str, Tensor]) -> int:
     return len(added)
 
 
-def _choose(naming: Naming, family: Family, wanted: str) -> Tuple[Variant, str]:
+def _choose(naming: Naming, family: Family, wanted: str) -> tuple[Variant, str]:
     """The variant of a naming, and what was assumed to choose it.
 
     Raises:
@@ -151,7 +152,7 @@ def _settings(
     renamed: Renamed,
     family: Family,
     variant: str,
-) -> Tuple[Mapping, str]:
+) -> tuple[Mapping, str]:
     """Overrides of the backbone, and what was assumed."""
     if not own:
         chosen, assumed = _choose(naming, family, variant)
@@ -172,7 +173,7 @@ def _settings(
 
 def _sort(
     found: Found, head: Mapping[str, str], longer: Sequence[str]
-) -> Tuple[Dict[str, Tensor], Dict[str, List[str]], List[str]]:
+) -> tuple[dict[str, Tensor], dict[str, list[str]], list[str]]:
     """Tensors of the backbone, keys that are left out, unexpected names."""
     backbone, left_out, unexpected = {}, defaultdict(list), list(longer)
     family = found.family
@@ -199,7 +200,7 @@ def _sort(
 
 
 def _note_the_rest(
-    loaded: Mapping, found: Found, left_out: Dict[str, List[str]]
+    loaded: Mapping, found: Found, left_out: dict[str, list[str]]
 ) -> None:
     """Add what is not a tensor, and what is beside the weights."""
     group, kept = found.group, set(found.keys.values())

@@ -4,7 +4,7 @@ mmpretrain counts the blocks of stages 4 and 5, and of 6 and 7, through;
 lukemelas' EfficientNet-PyTorch, which SEED uses, counts all of them through.
 """
 
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
 from .naming import OURS, Naming, Variant
 
@@ -63,7 +63,7 @@ _LUKEMELAS_FIRST = {
 }
 
 
-def _blocks(depths: Tuple[int, ...]) -> Iterator[Tuple[int, int, int, str]]:
+def _blocks(depths: tuple[int, ...]) -> Iterator[tuple[int, int, int, str]]:
     """Stage, block of it, number of the block in all, and our path."""
     places = dict.fromkeys(_LAYERS, 0)
     number = 0
@@ -75,8 +75,8 @@ def _blocks(depths: Tuple[int, ...]) -> Iterator[Tuple[int, int, int, str]]:
 
 
 def _rows(
-    depths: Tuple[int, ...],
-    ends: Tuple[str, str, str, str],
+    depths: tuple[int, ...],
+    ends: tuple[str, str, str, str],
     where: str,
     first: dict,
     other: dict,
@@ -124,7 +124,7 @@ _OUR_VARIANTS = (
 )
 
 
-def efficientnet(*depths: int) -> Tuple[Naming, ...]:
+def efficientnet(*depths: int) -> tuple[Naming, ...]:
     """Namings of an EfficientNet with so many blocks in its seven stages."""
     timm, torchvision, lukemelas = (
         _rows(

@@ -1,6 +1,6 @@
 """What each family of published checkpoints holds, and where."""
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 from . import heads
 from .heads import Head
@@ -31,13 +31,13 @@ class Family(NamedTuple):
     """
 
     name: str
-    groups: Tuple[str, ...]
-    marks: Tuple[str, ...]
+    groups: tuple[str, ...]
+    marks: tuple[str, ...]
     backbone: str
     head: str = ''
-    heads: Tuple[Head, ...] = ()
-    left_out: Tuple[Tuple[str, str], ...] = ()
-    refused: Tuple[Tuple[str, str], ...] = ()
+    heads: tuple[Head, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
     taken: str = 'the backbone'
     variant: str = ''
 

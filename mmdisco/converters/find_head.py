@@ -1,4 +1,5 @@
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -10,13 +11,13 @@ from .naming import split_key
 class FoundHead(NamedTuple):
     """The projection head of a file."""
 
-    names: Dict[str, str]  # their key -> ours
+    names: dict[str, str]  # their key -> ours
     missing: Sequence[str] = ()
     unexpected: Sequence[str] = ()
-    neck: Optional[dict] = None
+    neck: dict | None = None
 
 
-def find_head(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
+def find_head(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
     """The projection head, if the family has one.
 
     Args:
@@ -50,7 +51,7 @@ def find_head(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
     return FoundHead(names, missing, unexpected, head.neck(_widths(weights)))
 
 
-def _under_our_names(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
+def _under_our_names(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
     names = {
         k: 'neck.' + k[len(family.head) :]
         for k in tensors
@@ -66,7 +67,7 @@ def _under_our_names(family: Family, tensors: Dict[str, Tensor]) -> FoundHead:
     return FoundHead(names)
 
 
-def _widths(weights: Sequence[Optional[Tensor]]) -> Tuple[int, ...]:
+def _widths(weights: Sequence[Tensor | None]) -> tuple[int, ...]:
     """Along the head, in to out, by the weights of its linear layers."""
     layers = [w for w in weights if w is not None and w.dim() == 2]
     return (layers[0].shape[1], *(w.shape[0] for w in layers))

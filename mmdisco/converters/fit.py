@@ -1,4 +1,4 @@
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -13,10 +13,10 @@ class Fit(NamedTuple):
     """How converted weights fit a network."""
 
     backbone: dict  # config that they are for
-    neck: Optional[dict]  # config, None if there is no head
-    missing: List[str]
-    unexpected: List[str]
-    misfit: List[str]  # with both shapes
+    neck: dict | None  # config, None if there is no head
+    missing: list[str]
+    unexpected: list[str]
+    misfit: list[str]  # with both shapes
 
     @property
     def faults(self) -> int:
@@ -28,7 +28,7 @@ def _kind(neck: dict) -> dict:
     return {k: v for k, v in neck.items() if not k.endswith('_channels')}
 
 
-def _neck_of(conversion: Conversion, arch: Arch) -> Optional[dict]:
+def _neck_of(conversion: Conversion, arch: Arch) -> dict | None:
     """Config of the head: the arch's, or the file's where that may differ."""
     if not any(k.startswith('neck.') for k in conversion.state_dict):
         return None

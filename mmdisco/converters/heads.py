@@ -1,18 +1,19 @@
 """Projection heads of the published checkpoints, as tables."""
 
-from typing import Callable, NamedTuple, Tuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 class Head(NamedTuple):
     """A projection head: its layers there and here, and its neck's config."""
 
     name: str
-    rows: Tuple[Tuple[str, str], ...]  # (their path, ours)
-    neck: Callable[[Tuple[int, ...]], dict]  # from the widths, in to out
+    rows: tuple[tuple[str, str], ...]  # (their path, ours)
+    neck: Callable[[tuple[int, ...]], dict]  # from the widths, in to out
     mark: str  # the key that only this head has
 
 
-def _mocov2(widths: Tuple[int, ...]) -> dict:
+def _mocov2(widths: tuple[int, ...]) -> dict:
     return dict(
         type='MoCoV2Neck',
         in_channels=widths[0],
@@ -21,7 +22,7 @@ def _mocov2(widths: Tuple[int, ...]) -> dict:
     )
 
 
-def _linear(widths: Tuple[int, ...]) -> dict:
+def _linear(widths: tuple[int, ...]) -> dict:
     return dict(
         type='LinearNeck',
         in_channels=widths[0],
@@ -31,7 +32,7 @@ def _linear(widths: Tuple[int, ...]) -> dict:
     )
 
 
-def _swav(widths: Tuple[int, ...]) -> dict:
+def _swav(widths: tuple[int, ...]) -> dict:
     return dict(
         type='NonLinearNeck',
         in_channels=widths[0],
@@ -44,7 +45,7 @@ def _swav(widths: Tuple[int, ...]) -> dict:
     )
 
 
-def _mocov3(widths: Tuple[int, ...]) -> dict:
+def _mocov3(widths: tuple[int, ...]) -> dict:
     return dict(
         type='NonLinearNeck',
         in_channels=widths[0],
@@ -55,7 +56,7 @@ def _mocov3(widths: Tuple[int, ...]) -> dict:
     )
 
 
-def _dino(widths: Tuple[int, ...]) -> dict:
+def _dino(widths: tuple[int, ...]) -> dict:
     return dict(
         type='DINONeck',
         in_channels=widths[0],

@@ -1,5 +1,5 @@
 from collections import Counter
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import BaseClassifier, BaseSelfSupervisor
@@ -19,11 +19,11 @@ _NO_WEIGHTS = ('no tensors', 'entries beside the weights')
 class InitialWeights(NamedTuple):
     """The weights that a model begins with, out of a file."""
 
-    tensors: Dict[str, Tensor]  # by the model's names
+    tensors: dict[str, Tensor]  # by the model's names
     report: str  # one line: what was loaded, left out, and is as initialised
 
 
-def read_anywhere(path: str) -> Dict:
+def read_anywhere(path: str) -> dict:
     """Read a local file safely, or what mmengine finds under a URL.
 
     Args:
@@ -44,7 +44,7 @@ def read_anywhere(path: str) -> Dict:
 
 
 def initial_weights(
-    model: nn.Module, path: str, prefix: Optional[str] = None, parts: bool = False
+    model: nn.Module, path: str, prefix: str | None = None, parts: bool = False
 ) -> InitialWeights:
     """Choose from a file what a model begins with; all of it, or raise.
 
@@ -111,7 +111,7 @@ def initial_weights(
     return _of_student(model, student, conversion, path)
 
 
-def _content(loaded: Dict) -> Dict[str, Tensor]:
+def _content(loaded: dict) -> dict[str, Tensor]:
     if not isinstance(loaded, dict):
         return {}
     inner = next(
@@ -130,8 +130,8 @@ def _content(loaded: Dict) -> Dict[str, Tensor]:
 
 
 def _below(
-    content: Dict[str, Tensor], prefix: Optional[str], name: str
-) -> Dict[str, Tensor]:
+    content: dict[str, Tensor], prefix: str | None, name: str
+) -> dict[str, Tensor]:
     if prefix is None:
         return content
     prefix = f'{prefix.rstrip(".")}.'
@@ -150,8 +150,8 @@ def _below(
 
 
 def _parts_of(
-    own: Dict[str, Tensor], weights: Dict[str, Tensor]
-) -> Tuple[Dict[str, Tensor], str]:
+    own: dict[str, Tensor], weights: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], str]:
     """Leave out whole parts that a backbone does not have.
 
     As the last stage of a ResNet, of which a C4 detector's backbone has
@@ -169,7 +169,7 @@ def _of_student(
     name = f"'{path}'"
     own = model.state_dict()
     scope = '' if student is model else 'ssl.'
-    tensors: Dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     taken, left_out = [], dict(conversion.left_out)
     for part in ('backbone', 'neck'):
         weights = conversion.part(part)
@@ -216,7 +216,7 @@ def _loaded(path: str, count: int, what: str) -> str:
     return f"loaded {count}/{count} tensors of {what} from '{path}'{digest}"
 
 
-def _counts(keys: List[str]) -> str:
+def _counts(keys: list[str]) -> str:
     """Tensors by the modules that they are of."""
     modules = Counter(
         '.'.join(key.split('.')[: 2 if key.startswith('ssl.') else 1]) for key in keys

@@ -1,4 +1,4 @@
-from typing import Dict, Mapping, Optional, Tuple
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ from .vit import VIT
 from .xcit import XCIT
 
 # How libraries name the tensors of each network
-NAMINGS_OF: Dict[str, Tuple[Naming, ...]] = {
+NAMINGS_OF: dict[str, tuple[Naming, ...]] = {
     **dict.fromkeys(
         ('r50', 'r101', 'r152', 'r50w2', 'swavr50', 'selar50', 'dcr50', 'r18', 'r34'),
         RESNET,
@@ -28,7 +28,7 @@ VARIANTS = ('auto', 'symmetric', 'tf')
 
 def rename_to(
     library: str, arch: str, state_dict: Mapping[str, Tensor]
-) -> Dict[str, Tensor]:
+) -> dict[str, Tensor]:
     """Rename a backbone to the names of another library.
 
     Args:
@@ -49,7 +49,7 @@ def rename_to(
     raise InputError(f"{library} has no network like '{arch}': {known} has")
 
 
-def known_overrides(meta: Mapping, naming: Optional[Naming]) -> Mapping:
+def known_overrides(meta: Mapping, naming: Naming | None) -> Mapping:
     """What a converted file says that its backbone needs.
 
     Only what the tables have is taken, as a config could run anything.

@@ -1,5 +1,4 @@
 import re
-from typing import Dict, Optional
 
 from torch import Tensor
 
@@ -15,7 +14,7 @@ _KEY = re.compile(
 _PARTS = ('backbone', 'neck')
 
 
-def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def momentum_encoder(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Take the momentum encoder out of an algorithm's weights.
 
     Args:
@@ -40,7 +39,7 @@ def momentum_encoder(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return found
 
 
-def encoder_source(key: str) -> Optional[str]:
+def encoder_source(key: str) -> str | None:
     """Name of the student's tensor that a momentum encoder's is an average of.
 
     Args:

@@ -1,4 +1,5 @@
-from typing import Dict, List, Mapping, NamedTuple, Tuple, Union
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -39,23 +40,23 @@ class Naming(NamedTuple):
     """
 
     library: str
-    rows: Tuple[Tuple[Path, Union[Path, Tuple[Path, ...]]], ...]
+    rows: tuple[tuple[Path, Path | tuple[Path, ...]], ...]
     left_out: Mapping[Path, str] = {}
-    linear: Tuple[Path, ...] = ()
-    variants: Tuple[Variant, ...] = (Variant('', ''),)
+    linear: tuple[Path, ...] = ()
+    variants: tuple[Variant, ...] = (Variant('', ''),)
     alike: str = ''
 
 
 class Renamed(NamedTuple):
     """What became of a state dict."""
 
-    state_dict: Dict[str, Tensor]
-    left_out: Dict[str, str]  # their key -> why
-    unexpected: List[str]  # their keys that no row explains
+    state_dict: dict[str, Tensor]
+    left_out: dict[str, str]  # their key -> why
+    unexpected: list[str]  # their keys that no row explains
     unused: int  # rows that no key needs
 
 
-def split_key(key: str, paths: Mapping) -> Tuple[str, str]:
+def split_key(key: str, paths: Mapping) -> tuple[str, str]:
     """The longest of the paths that a key begins with, and the rest.
 
     Returns:
@@ -97,7 +98,7 @@ def to_ours(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
     return Renamed(renamed, left_out, unexpected, len(rows) - len(used))
 
 
-def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> Dict:
+def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> dict:
     """Rename this project's backbone to a library's names.
 
     Args:

@@ -1,10 +1,8 @@
-from typing import Dict, List
-
 from .convert import Conversion
 from .fit import Fit
 
 
-def widths_of(conversion: Conversion) -> Dict[str, int]:
+def widths_of(conversion: Conversion) -> dict[str, int]:
     """Widths along the projection head, {} without one."""
     layers = [
         v
@@ -20,11 +18,11 @@ def widths_of(conversion: Conversion) -> Dict[str, int]:
     )
 
 
-def _some(keys: List[str]) -> str:
+def _some(keys: list[str]) -> str:
     return f'{", ".join(keys[:3])}{", …" if len(keys) > 3 else ""}'
 
 
-def report(conversion: Conversion, result: Fit, source: Dict[str, str]) -> str:
+def report(conversion: Conversion, result: Fit, source: dict[str, str]) -> str:
     """What became of each tensor of a file, in lines.
 
     Args:

@@ -4,7 +4,6 @@ import re
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Dict
 
 import numpy as np
 import torch
@@ -75,7 +74,7 @@ def _is_safetensors(path: str) -> bool:
         return file.read(9)[8:] == b'{'
 
 
-def _load_safetensors(path: str) -> Dict:
+def _load_safetensors(path: str) -> dict:
     """Tensors by key, or as ``state_dict`` beside what was saved with it."""
     tensors = load_file(path)
     with safe_open(path, framework='pt') as file:
@@ -87,7 +86,7 @@ def _load_safetensors(path: str) -> Dict:
     return tensors if meta is None else dict(state_dict=tensors, meta=meta)
 
 
-def safe_load(path: str, trust: bool = False) -> Dict:
+def safe_load(path: str, trust: bool = False) -> dict:
     """Load a checkpoint without running code that it may hold.
 
     Tensors, plain values and numpy arrays are read; mmengine's histories of

@@ -1,8 +1,8 @@
 """Settings that no tensor shows: a file's against a network's."""
 
 import logging
+from collections.abc import Mapping
 from inspect import signature
-from typing import List, Mapping
 
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmengine.logging import print_log
@@ -40,7 +40,7 @@ def _stated(meta: Mapping) -> Mapping:
     }
 
 
-def _faults(settings: Mapping, backbone: nn.Module, where: str) -> List[str]:
+def _faults(settings: Mapping, backbone: nn.Module, where: str) -> list[str]:
     """Where a network has other settings."""
     faults = []
     norm = settings.get('norm_cfg')

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Dict, Optional
 
 from torch import nn
 
@@ -9,8 +8,8 @@ from .settings import check_settings
 
 
 def read_teacher(
-    path: str, backbone: nn.Module, url: Optional[str] = None, head: bool = True
-) -> Dict:
+    path: str, backbone: nn.Module, url: str | None = None, head: bool = True
+) -> dict:
     """Read a teacher from any known layout.
 
     Args:

@@ -1,6 +1,7 @@
 """Names of tensors without what torch and trainers wrap a network in."""
 
-from typing import Dict, Mapping, Tuple, TypeVar
+from collections.abc import Mapping
+from typing import TypeVar
 
 from mmdisco.errors import InputError
 
@@ -38,7 +39,7 @@ def bare_name(key: str) -> str:
     return '.'.join([*path, leaf])
 
 
-def bare_names(state_dict: Mapping[str, T]) -> Tuple[Dict[str, T], Dict]:
+def bare_names(state_dict: Mapping[str, T]) -> tuple[dict[str, T], dict]:
     """A state dict by its bare names.
 
     Args:
@@ -50,7 +51,7 @@ def bare_names(state_dict: Mapping[str, T]) -> Tuple[Dict[str, T], Dict]:
     Raises:
         InputError: If two of its keys have one bare name.
     """
-    keys: Dict[str, str] = {}
+    keys: dict[str, str] = {}
     for key in state_dict:
         name = bare_name(key)
         if name in keys:

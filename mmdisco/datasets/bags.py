@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from copy import copy
-from typing import Optional, Sequence, Union
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -80,9 +80,9 @@ class Bags(Dataset):
 
     def __init__(
         self,
-        dataset: Union[dict, Dataset],
+        dataset: dict | Dataset,
         neighbours: str,
-        member_pipeline: Optional[Sequence[dict]] = None,
+        member_pipeline: Sequence[dict] | None = None,
     ) -> None:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)

@@ -1,5 +1,4 @@
 import re
-from typing import Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -14,7 +13,7 @@ WHITE_IS_ZERO = 0  # a photometric interpretation
 LEAST = 1 / 16  # of its range that the brightest value of an image must reach
 
 
-def to_rgb(image: Image.Image, background: Tuple[int, int, int] = WHITE) -> Image.Image:
+def to_rgb(image: Image.Image, background: tuple[int, int, int] = WHITE) -> Image.Image:
     """Convert an image of any kind to upright RGB of 8 bits.
 
     Training, fast views, evaluation and detectors all read images through
@@ -80,7 +79,7 @@ def reason_of(error: Exception, name: str) -> str:
     return ' '.join(text.replace(name, '').split()) or type(error).__name__
 
 
-def _transparent_colour(image: Image.Image) -> Union[int, tuple, bytes, None]:
+def _transparent_colour(image: Image.Image) -> int | tuple | bytes | None:
     """The one that a PNG names, in the bits that its pixels will have.
 
     Pillow scales the pixels, but not the colour. What the file has is known

@@ -1,6 +1,5 @@
 import gzip
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import torch
@@ -65,7 +64,7 @@ class IDXImages(Dataset):
         data_root: str,
         split: str = 'train',
         start: int = 0,
-        stop: Optional[int] = None,
+        stop: int | None = None,
     ) -> None:
         stem = Path(data_root) / self.PREFIX[split]
         images = read_idx(Path(f'{stem}-images-idx3-ubyte'))

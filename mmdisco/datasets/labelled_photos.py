@@ -1,8 +1,8 @@
 import logging
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
@@ -53,9 +53,9 @@ class LabelledPhotos(CustomDataset):
         self,
         data_root: str = '',
         data_prefix: str = '',
-        num_classes: Optional[int] = None,
+        num_classes: int | None = None,
         ann_file: str = '',
-        num_images: Optional[int] = None,
+        num_images: int | None = None,
         pipeline: Sequence[dict] = (),
     ) -> None:
         folder = Path(data_root, data_prefix).expanduser()
@@ -75,7 +75,7 @@ class LabelledPhotos(CustomDataset):
         if other_loader(pipeline):
             print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """``img_path`` and ``gt_label`` of each, by the folders or the list."""
         samples = self._listed() if self.ann_file else self._in_folders()
         if not samples:
@@ -109,7 +109,7 @@ class LabelledPhotos(CustomDataset):
                 'replace or remove it'
             ) from error
 
-    def _in_folders(self) -> List[Tuple[str, int]]:
+    def _in_folders(self) -> list[tuple[str, int]]:
         labels = self._labels
         names, tally = list_images(self.img_prefix)
         paths = [name.split('/', 1) for name in names if '/' in name]
@@ -124,7 +124,7 @@ class LabelledPhotos(CustomDataset):
             )
         return [('/'.join(path), labels[path[0]]) for path in sorted(paths)]
 
-    def _listed(self) -> List[Tuple[str, int]]:
+    def _listed(self) -> list[tuple[str, int]]:
         if not Path(self.ann_file).is_file():
             raise MissingFileError(
                 f"list of images '{self.ann_file}' not "
@@ -135,7 +135,7 @@ class LabelledPhotos(CustomDataset):
         lines = filter(None, map(str.strip, text.splitlines()))
         return [self._sample(line) for line in lines]
 
-    def _sample(self, line: str) -> Tuple[str, int]:
+    def _sample(self, line: str) -> tuple[str, int]:
         path, _, label = line.rpartition(' ')
         if path and label.isdecimal():
             if self.num_classes and int(label) >= self.num_classes:
@@ -156,7 +156,7 @@ class LabelledPhotos(CustomDataset):
         return line if below else f'{name}/{line}', self._labels[name]
 
     @cached_property
-    def _labels(self) -> Dict[str, int]:
+    def _labels(self) -> dict[str, int]:
         """Of the class folders, whose number counts only where it is used."""
         found, wanted = len(self.CLASSES), self.num_classes
         if not found or wanted not in (None, found):

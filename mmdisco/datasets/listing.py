@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from typing import List, Optional, Sequence, Set, Tuple
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 from PIL import features
@@ -92,7 +92,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name in HIDDEN
 
 
-def why_left_out(path: str, extensions: Sequence[str] = EXTENSIONS) -> Optional[str]:
+def why_left_out(path: str, extensions: Sequence[str] = EXTENSIONS) -> str | None:
     """Why a file is not taken.
 
     Args:
@@ -129,7 +129,7 @@ class Tally:
         self.extensions = frozenset(each.lower() for each in extensions)
         self.taken = 0
         self.left_out: Counter = Counter()
-        self.unread: List[str] = []
+        self.unread: list[str] = []
 
     @property
     def found(self) -> int:
@@ -178,7 +178,7 @@ class Tally:
 
 def list_images(
     folder: str, extensions: Sequence[str] = EXTENSIONS
-) -> Tuple[List[str], Tally]:
+) -> tuple[list[str], Tally]:
     """Find the images below a folder, at any depth.
 
     Links are followed, but each folder is read once, and none above. No file
@@ -193,9 +193,9 @@ def list_images(
         list[str]: Their paths below the folder, with '/', sorted.
         Tally: Of all files.
     """
-    names: List[str] = []
+    names: list[str] = []
     tally = Tally(extensions)
-    seen: Set[Tuple[int, int]] = set()
+    seen: set[tuple[int, int]] = set()
     folders, links = [''], []  # to be read; each ends with '/' but the first
     while folders or links:
         if folders:
@@ -237,7 +237,7 @@ def list_images(
     return sorted(names), tally
 
 
-def class_folders(folder: str) -> List[str]:
+def class_folders(folder: str) -> list[str]:
     """Names of the folders in a folder that may be classes, sorted.
 
     Hidden ones are not, nor are links to the folder itself or one above.
@@ -259,7 +259,7 @@ def leads_up(folder: str, link: str) -> bool:
     return os.path.commonpath([root, target]) == target
 
 
-def _entries(path: str, tally: Tally) -> List[os.DirEntry]:
+def _entries(path: str, tally: Tally) -> list[os.DirEntry]:
     try:
         with os.scandir(path) as entries:
             return [*entries]

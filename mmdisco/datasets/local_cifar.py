@@ -1,5 +1,3 @@
-from typing import List
-
 from mmpretrain.datasets import CIFAR10, CIFAR100
 from mmpretrain.registry import DATASETS
 
@@ -18,7 +16,7 @@ class _Local(CIFAR10):
     ) -> None:
         super().__init__(data_root, split, download=download, pipeline=pipeline)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """``img``, [32, 32, 3] in RGB, and ``gt_label`` of each."""
         if not self.download and not self._check_integrity():
             raise MissingFileError(

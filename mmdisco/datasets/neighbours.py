@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -7,7 +5,7 @@ from torch import Tensor
 from mmdisco.errors import InputError
 
 
-def largest(scores: Tensor, k: int) -> Tuple[Tensor, Tensor]:
+def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row, of equal ones those of the lowest index.
 
     ``torch.topk`` takes any of equal ones, in any order.

@@ -1,6 +1,6 @@
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import torch
 from mmengine.dist import get_rank
@@ -72,7 +72,7 @@ class Photos(CustomDataset):
         self.tally.log(self.img_prefix)
         return names
 
-    def prepare_data(self, index: int) -> Optional[dict]:
+    def prepare_data(self, index: int) -> dict | None:
         """Load one image; None if it can't be read.
 
         Args:

@@ -2,12 +2,11 @@
 
 import random
 from fractions import Fraction
-from typing import List
 
 from mmdisco.errors import InputError
 
 
-def class_shares(counts: List[int], share: Fraction, rng: random.Random) -> List[int]:
+def class_shares(counts: list[int], share: Fraction, rng: random.Random) -> list[int]:
     """How many images of each class to take.
 
     In sum they are the share of all images, rounded down: of ImageNet as many

@@ -1,6 +1,7 @@
 """Whether a written network is the one that it was made of."""
 
-from typing import Callable, Dict, NamedTuple, Tuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def agree(
-    network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]], images: Tensor
+    network: nn.Module, run: Callable[[Tensor], tuple[Tensor, ...]], images: Tensor
 ) -> Agreement:
     """Compare two networks on a batch.
 
@@ -114,8 +115,8 @@ def agree(
 
 
 def agreements(
-    network: nn.Module, run: Callable[[Tensor], Tuple[Tensor, ...]], size: int
-) -> Dict[str, Agreement]:
+    network: nn.Module, run: Callable[[Tensor], tuple[Tensor, ...]], size: int
+) -> dict[str, Agreement]:
     """Compare on noise and on photographs, in batches of other sizes than
     the traced one; arguments and errors as of :func:`agree`."""
     return {

@@ -1,10 +1,11 @@
 """Graphs of a network for other runtimes, one function for each format."""
 
 import io
+from collections.abc import Callable
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from mmdisco.errors import InputError
 class Reloaded(NamedTuple):
     """A written file, read again as whoever deploys it does."""
 
-    run: Optional[Callable[[Tensor], Tuple[Tensor, ...]]]  # None: no runtime
+    run: Callable[[Tensor], tuple[Tensor, ...]] | None  # None: no runtime
     parameters: int
     note: str  # how to load it, or why it is not run
 
@@ -104,7 +105,7 @@ def to_onnx(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
         path.read_bytes(), options, providers=['CPUExecutionProvider']
     )
 
-    def run(images: Tensor) -> Tuple[Tensor, ...]:
+    def run(images: Tensor) -> tuple[Tensor, ...]:
         outputs = session.run(None, {'images': images.numpy()})
         return tuple(map(torch.from_numpy, outputs))
 

@@ -3,7 +3,6 @@
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Tuple
 
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import nn
@@ -50,7 +49,7 @@ def _pads_as_tensorflow(backbone: nn.Module) -> bool:
     return any(isinstance(m, Conv2dAdaptivePadding) for m in backbone.modules())
 
 
-def _timm(arch: str, backbone: nn.Module) -> Tuple[nn.Module, str]:
+def _timm(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
     import timm
 
     as_tf, eps = _pads_as_tensorflow(backbone), _eps(backbone)
@@ -63,7 +62,7 @@ def _timm(arch: str, backbone: nn.Module) -> Tuple[nn.Module, str]:
     )
 
 
-def _torchvision(arch: str, backbone: nn.Module) -> Tuple[nn.Module, str]:
+def _torchvision(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
     from torchvision import models
 
     if _pads_as_tensorflow(backbone):

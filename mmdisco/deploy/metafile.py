@@ -1,7 +1,6 @@
 """The entry of a published file in a metafile of OpenMMLab's format."""
 
 import re
-from typing import Optional
 
 import torch
 import yaml
@@ -16,7 +15,7 @@ from .publish import Published
 from .student import Student
 
 
-def _config_of(student: Student) -> Optional[str]:
+def _config_of(student: Student) -> str | None:
     """The config that trained it: the one of that name, if it agrees."""
     run = str(student.meta.get('experiment_name', ''))
     name = re.sub(r'_\d{8}_\d{6}$', '', run)

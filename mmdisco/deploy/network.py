@@ -1,7 +1,8 @@
 """Which network a checkpoint holds."""
 
+from collections.abc import Mapping
 from inspect import signature
-from typing import Any, Mapping, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -26,10 +27,10 @@ _TRAINING = (
 class Network(NamedTuple):
     """Configs of a backbone and the neck that it was trained with."""
 
-    arch: Optional[str]  # its name here, if it has one
+    arch: str | None  # its name here, if it has one
     backbone: dict
-    neck: Optional[dict]
-    algorithm: Optional[str] = None  # class that it was trained by
+    neck: dict | None
+    algorithm: str | None = None  # class that it was trained by
 
 
 def deployed(config: Any) -> Any:
@@ -92,7 +93,7 @@ def _full(config: Mapping) -> dict:
     return full
 
 
-def name_of(backbone: Mapping) -> Optional[str]:
+def name_of(backbone: Mapping) -> str | None:
     """Name of the arch that has this backbone; None if there is none.
 
     Archs that share a backbone (R-50's pre-trainings) go by the first.
@@ -103,7 +104,7 @@ def name_of(backbone: Mapping) -> Optional[str]:
     )
 
 
-def find_network(meta: Mapping, arch: Optional[str] = None) -> Network:
+def find_network(meta: Mapping, arch: str | None = None) -> Network:
     """Tell the network of a checkpoint by its own words, or by the user's.
 
     Args:

@@ -1,7 +1,6 @@
 """What is deployed: a backbone with the outputs that its user needs."""
 
 from argparse import ArgumentTypeError
-from typing import Tuple
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +46,7 @@ class Pooled(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, images: Tensor) -> Tuple[Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor]:
         """Embed images.
 
         Args:
@@ -87,7 +86,7 @@ class FeatureMaps(nn.Module):
         backbone.out_indices = stages
         self.backbone = backbone
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps.
 
         Args:
@@ -110,7 +109,7 @@ def image_size(text: str) -> int:
     return int(text)
 
 
-def outputs_of(network: nn.Module, images: Tensor) -> Tuple[Tensor, ...]:
+def outputs_of(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
     """Run a network once, to see that it takes such images.
 
     Args:

@@ -1,6 +1,5 @@
 import hashlib
 from pathlib import Path
-from typing import Optional
 
 from torch import nn
 
@@ -47,7 +46,7 @@ class Published:
         checkpoint: str,
         out: str,
         with_neck: bool = False,
-        arch: Optional[str] = None,
+        arch: str | None = None,
     ) -> None:
         if Path(out).is_dir():
             raise InputError(f"'{out}' is a folder: name the file to write")

@@ -1,6 +1,5 @@
 import warnings
 from pathlib import Path
-from typing import Dict, List, Optional
 
 from torch import nn
 
@@ -44,7 +43,7 @@ def export_student(
     checkpoint: str,
     out: str,
     format: str,
-    arch: Optional[str] = None,
+    arch: str | None = None,
     feature_maps: bool = False,
     size: int = 224,
 ) -> str:
@@ -109,13 +108,13 @@ def _report(
     student: Student,
     out: Path,
     format: str,
-    shapes: Dict[str, list],
+    shapes: dict[str, list],
     size: int,
     plain: int,
     kept: int,
     reloaded: Reloaded,
-    compared: Dict[str, Agreement],
-) -> List[str]:
+    compared: dict[str, Agreement],
+) -> list[str]:
     kind = type(student.backbone).__name__
     arch = student.network.arch
     left = f' ({plain - kept:,} behind the last map are left out)'

@@ -2,8 +2,8 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping, Union
 
 import torch
 from safetensors import SafetensorError
@@ -28,7 +28,7 @@ TORCH = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.th', '.pyth', '.weights', '')
 SAFETENSORS = '.safetensors'
 
 
-def ending_of(path: Union[str, Path]) -> str:
+def ending_of(path: str | Path) -> str:
     """The ending that names the format of a file of weights.
 
     Raises:
@@ -102,9 +102,7 @@ def _sorted_metadata(data: bytes) -> bytes:
     return len(text).to_bytes(8, 'little') + text + data[begin:]
 
 
-def save_weights(
-    path: Union[str, Path], state_dict: Mapping[str, Tensor], **content
-) -> None:
+def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], **content) -> None:
     """Write a checkpoint of :func:`reproducible_bytes`.
 
     Raises:

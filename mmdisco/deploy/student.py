@@ -1,4 +1,5 @@
-from typing import Dict, Mapping, NamedTuple, Optional
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from mmengine.model import revert_sync_batchnorm
 from mmpretrain.registry import MODELS
@@ -15,7 +16,7 @@ class Student(NamedTuple):
 
     network: Network  # configs, and the name here
     backbone: nn.Module  # in eval mode, no gradients
-    neck_weights: Dict[str, Tensor]  # empty if the file has no neck
+    neck_weights: dict[str, Tensor]  # empty if the file has no neck
     meta: Mapping  # what the file says of itself
 
 
@@ -45,7 +46,7 @@ def built(config: dict, weights: Mapping, name: str) -> nn.Module:
     return module
 
 
-def load_student(path: str, arch: Optional[str] = None) -> Student:
+def load_student(path: str, arch: str | None = None) -> Student:
     """Load the student of a checkpoint, whatever made it.
 
     Args:

@@ -4,7 +4,7 @@ mmpretrain's build those always. In a detector they would get no gradient, at
 which DistributedDataParallel stops. What remains has its tensors' names.
 """
 
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmdet.registry import MODELS
 from mmpretrain.models import EfficientNet, MobileNetV3
@@ -34,7 +34,7 @@ class TrimmedEfficientNet(EfficientNet):
         arch: str = 'b0',
         drop_path_rate: float = 0.0,
         out_indices: Sequence[int] = (2, 3, 4, 5),
-        conv_cfg: Optional[dict] = None,
+        conv_cfg: dict | None = None,
         norm_cfg: dict = dict(type='SyncBN', eps=1e-5),
         norm_eval: bool = False,
         with_cp: bool = False,
@@ -75,7 +75,7 @@ class TrimmedMobileNetV3(MobileNetV3):
         norm_cfg: dict = dict(type='SyncBN', eps=1e-5, momentum=0.1),
         norm_eval: bool = False,
         with_cp: bool = False,
-        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ):
         super().__init__(
             'large',

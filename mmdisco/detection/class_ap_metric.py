@@ -1,4 +1,4 @@
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 from mmdet.evaluation import CocoMetric
 from mmdet.registry import METRICS
@@ -13,7 +13,7 @@ class ClassAPMetric(CocoMetric):
     differ, each name has another class's AP.
     """
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the scores, labels being in the order of the file."""
         self.cat_ids = None
         return super().compute_metrics(results)

@@ -2,7 +2,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from typing import Iterator, List, Sequence
+from collections.abc import Iterator, Sequence
 
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.transforms import LoadAnnotations
@@ -199,7 +199,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     )
 
 
-def _names_in_file(part: BaseDataset) -> List[str]:
+def _names_in_file(part: BaseDataset) -> list[str]:
     """Names of all classes in annotation files, whatever the config's."""
     if isinstance(part, CocoDataset):
         return [c.get('name') for c in _content(part)['categories']]

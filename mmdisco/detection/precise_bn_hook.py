@@ -1,5 +1,4 @@
 from itertools import islice
-from typing import List
 
 import torch
 from mmdet.registry import HOOKS
@@ -141,7 +140,7 @@ def _batches(runner) -> DataLoader:
     )
 
 
-def _begin_mean(norms: List[nn.Module]) -> None:
+def _begin_mean(norms: list[nn.Module]) -> None:
     """Have batch norms average all that is to come, with equal weights."""
     for norm in norms:
         norm.reset_running_stats()

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmcv.cnn import build_norm_layer
 from mmdet.registry import MODELS
@@ -37,7 +37,7 @@ class Res5Head(BaseModule):
         extra_norm: bool = True,
         bottleneck: bool = False,
         norm_cfg: dict = dict(type='SyncBN'),
-        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ):
         super().__init__(
             init_cfg

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -48,7 +48,7 @@ class SimpleFeaturePyramid(BaseModule):
         strides: Sequence[int] = STRIDES,
         num_outs: int = 5,
         add_extra_convs: bool = False,
-        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
+        init_cfg: dict | Sequence[dict] | None = None,
     ):
         super().__init__(init_cfg)
         _check(in_channels, tuple(strides), num_outs)
@@ -65,7 +65,7 @@ class SimpleFeaturePyramid(BaseModule):
         )
         self.num_outs = num_outs
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Make the pyramid.
 
         Args:
@@ -92,7 +92,7 @@ class SimpleFeaturePyramid(BaseModule):
         return tuple(outs)
 
 
-def _check(in_channels: int, strides: Tuple[int, ...], num_outs: int) -> None:
+def _check(in_channels: int, strides: tuple[int, ...], num_outs: int) -> None:
     if not strides or strides not in [
         STRIDES[i : i + len(strides)] for i in range(len(STRIDES))
     ]:
@@ -118,7 +118,7 @@ def _width(stride: int, channels: int) -> int:
     return channels * min(stride, 16) // 16
 
 
-def _rescale(stride: int, channels: int) -> List[nn.Module]:
+def _rescale(stride: int, channels: int) -> list[nn.Module]:
     """From stride 16 to another one."""
     half, quarter = channels // 2, channels // 4
     if stride == 4:
@@ -133,7 +133,7 @@ def _rescale(stride: int, channels: int) -> List[nn.Module]:
     return [nn.MaxPool2d(2)] if stride == 32 else []
 
 
-def _project(channels: int, out_channels: int) -> List[nn.Module]:
+def _project(channels: int, out_channels: int) -> list[nn.Module]:
     return [
         nn.Conv2d(channels, out_channels, 1, bias=False),
         LayerNorm2d(out_channels, eps=_EPS),

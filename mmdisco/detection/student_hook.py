@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from fnmatch import fnmatch
-from typing import Dict, List, Optional, Sequence
 
 import torch
 from mmdet.registry import HOOKS
@@ -32,7 +32,7 @@ class DetectionStudentHook(Hook):
 
     def __init__(
         self,
-        checkpoint: Optional[str] = None,
+        checkpoint: str | None = None,
         allow: Sequence[str] = (),
         unused: Sequence[str] = (),
     ) -> None:
@@ -129,9 +129,9 @@ class DetectionStudentHook(Hook):
     def _what_does_not_fit(
         self,
         model: nn.Module,
-        missing: List[str],
-        misfit: List[str],
-        left_over: List[str],
+        missing: list[str],
+        misfit: list[str],
+        left_over: list[str],
     ) -> str:
         faults = [
             f'{len(keys)} {what}, e.g. {keys[0]}'
@@ -152,7 +152,7 @@ class DetectionStudentHook(Hook):
             'DetectionStudentHook'
         )
 
-    def _compare(self, parts: Dict[str, nn.Module], loaded: Dict[str, Tensor]) -> None:
+    def _compare(self, parts: dict[str, nn.Module], loaded: dict[str, Tensor]) -> None:
         """Raise if a tensor of the detector is not that of the file."""
         now = {
             f'{part}.{key}': value

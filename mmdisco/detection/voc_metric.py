@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 import numpy as np
 from mmdet.evaluation import VOCMetric, eval_map
 from mmdet.registry import METRICS
@@ -34,7 +32,7 @@ class VOCAPMetric(VOCMetric):
         self,
         eval_mode: str = '11points',
         collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
+        prefix: str | None = None,
     ) -> None:
         super().__init__(
             iou_thrs=IOUS,
@@ -43,7 +41,7 @@ class VOCAPMetric(VOCMetric):
             prefix=prefix,
         )
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
+    def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the scores of the whole set.
 
         Args:

@@ -1,4 +1,5 @@
-from typing import Any, Iterator, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmdet.registry import DATASETS
 from mmengine.config import Config
@@ -47,7 +48,7 @@ def wanted_of(cfg: Config) -> Wanted:
     return Wanted(found[0][1], masks)
 
 
-def _classes(dataset: dict) -> Tuple[str, ...]:
+def _classes(dataset: dict) -> tuple[str, ...]:
     classes = classes_of(dataset)
     if classes is None:
         classes = DATASETS.get(dataset['type']).METAINFO['classes']

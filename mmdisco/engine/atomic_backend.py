@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Union
 
 from mmengine.fileio import LocalBackend, register_backend
 
@@ -14,7 +13,7 @@ class AtomicBackend(LocalBackend):
     writes beside it and renames.
     """
 
-    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+    def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes to ``filepath``.
 
         Args:

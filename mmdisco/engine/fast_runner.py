@@ -1,5 +1,3 @@
-from typing import Optional
-
 from mmengine.device import get_device
 from mmengine.dist import broadcast
 from mmengine.runner import Runner
@@ -20,9 +18,7 @@ class FastRunner(Runner):
     sets all.
     """
 
-    def wrap_model(
-        self, model_wrapper_cfg: Optional[dict], model: nn.Module
-    ) -> nn.Module:
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Rewrite the model, then wrap it for several processes.
 
         Args:

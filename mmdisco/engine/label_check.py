@@ -1,5 +1,3 @@
-from typing import List, Tuple
-
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -28,7 +26,7 @@ def check_labels(runner: Runner) -> None:
     classes = getattr(head, 'num_classes', None)
     if not classes:
         return
-    found: List[Tuple[Dataset, Tensor]] = []
+    found: list[tuple[Dataset, Tensor]] = []
     for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         labels = None if dataset is None else labels_of(innermost(dataset))

@@ -1,4 +1,4 @@
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import torch
 from mmpretrain.registry import OPTIMIZERS
@@ -37,7 +37,7 @@ class LARC(SGD):
         self.trust_coefficient, self.eps = trust_coefficient, eps
 
     @torch.no_grad()
-    def step(self, closure: Optional[Callable] = None):
+    def step(self, closure: Callable | None = None):
         """Scale the gradients, then make SGD's step without weight decay."""
         loss = None
         if closure is not None:  # it makes the gradients

@@ -1,4 +1,5 @@
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from mmengine.dist import is_main_process

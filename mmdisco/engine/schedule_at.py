@@ -1,7 +1,5 @@
 """Schedules of a config at any step, without the steps before."""
 
-from typing import Dict, List, Tuple
-
 import torch
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import Runner
@@ -14,7 +12,7 @@ COUNTED = ('last_step', '_global_step', '_last_value', 'verbose')
 
 def schedule_at(
     runner: Runner, epoch: int, iteration: int
-) -> Tuple[List[dict], List[dict]]:
+) -> tuple[list[dict], list[dict]]:
     """Derive parameter groups and schedulers as they are at a step.
 
     The schedulers of ``runner.cfg`` are built anew and stepped in the order of
@@ -63,7 +61,7 @@ def schedule_at(
     )
 
 
-def _begin(group: dict) -> Dict:
+def _begin(group: dict) -> dict:
     """Settings of a group as of the config, before the first warm-up step."""
     settings = {key: value for key, value in group.items() if key != 'params'}
     for key in [key for key in settings if key.startswith('initial_')]:
@@ -75,7 +73,7 @@ def _begin(group: dict) -> Dict:
     return settings
 
 
-def _step(schedulers: List[_ParamScheduler], epoch: int, iteration: int) -> None:
+def _step(schedulers: list[_ParamScheduler], epoch: int, iteration: int) -> None:
     for scheduler in schedulers:
         if getattr(scheduler, 'need_val_args', False):
             raise InputError(
@@ -95,7 +93,7 @@ def _step(schedulers: List[_ParamScheduler], epoch: int, iteration: int) -> None
         scheduler.step()
 
 
-def _of_all(state: dict, index: List[int]) -> dict:
+def _of_all(state: dict, index: list[int]) -> dict:
     """A scheduler's state, with a value for each group."""
     return {
         key: (

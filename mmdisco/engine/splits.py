@@ -3,7 +3,6 @@
 import filecmp
 import os
 from collections import Counter
-from typing import Dict, Optional, Set
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -78,7 +77,7 @@ def check_list(dataset: Dataset, repeats: bool = False) -> None:
             f"'{min(twice)}': list each once"
         )
     # a look at each file would take minutes on a network drive
-    there: Dict[str, Set[str]] = {}
+    there: dict[str, set[str]] = {}
     missing = []
     for path in paths:
         folder, file = os.path.split(path)
@@ -125,7 +124,7 @@ def _root(dataset: Dataset) -> str:
     )
 
 
-def _classes(dataset: Dataset) -> Optional[list]:
+def _classes(dataset: Dataset) -> list | None:
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if isinstance(dataset, LabelledPhotos) and dataset.ann_file:
         # named by its folders, which a list need not take for classes
@@ -135,13 +134,13 @@ def _classes(dataset: Dataset) -> Optional[list]:
     return [*map(str, classes)] if classes else None
 
 
-def _labels_by_folder(dataset: Dataset) -> Dict[str, int]:
+def _labels_by_folder(dataset: Dataset) -> dict[str, int]:
     """The label of each folder, if the images of each have but one."""
     if not getattr(dataset, 'img_prefix', ''):
         return {}
     if not dataset.ann_file:
         return {name: i for i, name in enumerate(_classes(dataset) or ())}
-    found: Dict[str, Set[int]] = {}
+    found: dict[str, set[int]] = {}
     for i in range(0, len(dataset), max(1, -(-len(dataset) // LOOKED_AT))):
         info = dataset.get_data_info(i)
         path = os.path.relpath(info['img_path'], dataset.img_prefix)

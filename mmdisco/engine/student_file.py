@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Dict, Optional
 
 from torch import Tensor, nn
 
@@ -18,9 +17,9 @@ class StudentFile:
             error when it is read.
     """
 
-    def __init__(self, path: Optional[str] = None) -> None:
+    def __init__(self, path: str | None = None) -> None:
         self.path = path
-        self.sha256: Optional[str] = None
+        self.sha256: str | None = None
         self.resumed = False  # is the student in a checkpoint of the run?
 
     @property
@@ -28,7 +27,7 @@ class StudentFile:
         """What messages call it."""
         return f"student file '{self.path}'"
 
-    def read(self, backbone: nn.Module) -> Dict[str, Tensor]:
+    def read(self, backbone: nn.Module) -> dict[str, Tensor]:
         """Read the tensors of the student's backbone.
 
         Args:
@@ -80,7 +79,7 @@ class StudentFile:
             )
         self.sha256 = before['sha256']
 
-    def _digest(self) -> Optional[str]:
+    def _digest(self) -> str | None:
         return None if self.path == RANDOM else sha256_of(_existing(self.path))
 
 

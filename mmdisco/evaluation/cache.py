@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ class Features(NamedTuple):
     """Of one split."""
 
     views: Tensor  # [V, N, D], memory-mapped; one view is the middle
-    labels: Optional[Tensor]  # [N]
-    classes: List[str]
+    labels: Tensor | None  # [N]
+    classes: list[str]
     header: dict
 
     @property

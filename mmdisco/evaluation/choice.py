@@ -1,8 +1,9 @@
 """Which setting of a classifier is taken: by images that are held out."""
 
 import random
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Dict, Iterator, NamedTuple, Tuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +46,7 @@ def held_out_score(logits: Tensor, labels: Tensor) -> HeldOutScore:
     )
 
 
-def best_setting(scores: Dict[float, HeldOutScore]) -> float:
+def best_setting(scores: dict[float, HeldOutScore]) -> float:
     """The setting that classifies most held-out images rightly.
 
     Of those that are equal, the one with the lowest cross-entropy: few images
@@ -60,7 +61,7 @@ def best_setting(scores: Dict[float, HeldOutScore]) -> float:
     )
 
 
-def held_out_rows(labels: Tensor, held_out: int, seed: int) -> Tuple[Tensor, Tensor]:
+def held_out_rows(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
     """Split images at random, as evenly over the classes as can be.
 
     One image of each class always trains.
@@ -92,7 +93,7 @@ def held_out_rows(labels: Tensor, held_out: int, seed: int) -> Tuple[Tensor, Ten
     return fit.nonzero().flatten(), val
 
 
-def last_rows(labels: Tensor, held_out: int) -> Tuple[Tensor, Tensor]:
+def last_rows(labels: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
     """Hold out the last images.
 
     Args:
@@ -118,7 +119,7 @@ def last_rows(labels: Tensor, held_out: int) -> Tuple[Tensor, Tensor]:
 
 def folds_of(
     labels: Tensor, rows: Tensor, folds: int, seed: int
-) -> Iterator[Tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Rows for cross-validation, each fold as even over the classes as can be.
 
     The only image of a class trains in all folds, and is in none.

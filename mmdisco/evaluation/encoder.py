@@ -1,6 +1,6 @@
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -20,7 +20,7 @@ from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import read_config
 from mmdisco.zoo import find, get_model, list_models
 
-Normalisation = Tuple[list, list]
+Normalisation = tuple[list, list]
 IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
 
@@ -70,9 +70,9 @@ class Encoder(nn.Module):
 
 def open_encoder(
     model: str,
-    checkpoint: Optional[str] = None,
-    arch: Optional[str] = None,
-    normalisation: Optional[Normalisation] = None,
+    checkpoint: str | None = None,
+    arch: str | None = None,
+    normalisation: Normalisation | None = None,
 ) -> Encoder:
     """Load whatever has features.
 
@@ -125,8 +125,8 @@ def open_encoder(
 
 
 def _of_mmpretrain(
-    name: str, checkpoint: Optional[str]
-) -> Tuple[nn.Module, Optional[Normalisation]]:
+    name: str, checkpoint: str | None
+) -> tuple[nn.Module, Normalisation | None]:
     """Backbone and normalisation of a model of mmpretrain's zoo."""
     # imports transformers and more, for seconds
     from mmpretrain.apis import get_model as get_other
@@ -156,8 +156,8 @@ def _of_mmpretrain(
 
 
 def _of_config(
-    config: str, checkpoint: Optional[str]
-) -> Tuple[nn.Module, Optional[Normalisation]]:
+    config: str, checkpoint: str | None
+) -> tuple[nn.Module, Normalisation | None]:
     """Backbone and normalisation of a config."""
     cfg = read_config(config)
     if not checkpoint:
@@ -195,7 +195,7 @@ def _digest(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _normalisation_of(cfg: Config) -> Optional[Normalisation]:
+def _normalisation_of(cfg: Config) -> Normalisation | None:
     """Means and deviations of a config, if it tells."""
     processor = (
         cfg.get('data_preprocessor')

@@ -1,8 +1,8 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
 from uuid import uuid4
 
 import numpy as np
@@ -53,7 +53,7 @@ def embed(
     batches: Sequence[Tensor],
     num_workers: int = 0,
     told: str = '',
-) -> Iterator[Tuple[Tensor, np.ndarray]]:
+) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Features of batches of images, one batch after the other.
 
     Args:
@@ -89,7 +89,7 @@ def extract_split(
     seed: int = 0,
     dtype: str = 'float32',
     batch_size: int = 256,
-    num_workers: Optional[int] = None,
+    num_workers: int | None = None,
 ) -> Features:
     """Features of a split on disk, extracted unless they are there already.
 
@@ -147,11 +147,11 @@ def extract_split(
 def _extract(
     encoder: Encoder,
     source: Source,
-    images: List[ImageViews],
+    images: list[ImageViews],
     folder: Path,
     dtype: str,
     batch_size: int,
-    num_workers: Optional[int],
+    num_workers: int | None,
 ) -> None:
     """Write the features of all views and the labels, by all processes."""
     rank, world = get_dist_info()

@@ -1,7 +1,7 @@
 """Which training images keep their label."""
 
 import random
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor

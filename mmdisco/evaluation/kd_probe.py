@@ -1,4 +1,4 @@
-from typing import Callable, Dict, Optional, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ def kd_probe(
     held_out: int,
     loss: Callable,
     grid: Sequence[float] = GRID,
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """A linear probe that learns from labels and from a teacher's logits.
 
     Otherwise as :func:`linear_probe`: standardised features, the penalty
@@ -45,7 +45,7 @@ def kd_probe(
         return loss(logits, teacher_logits[part].to(logits), train_labels[part])
 
     def score(
-        fit: Optional[Tensor], strength: float, features: Tensor, labels: Tensor
+        fit: Tensor | None, strength: float, features: Tensor, labels: Tensor
     ) -> HeldOutScore:
         probe = fit_classifier(train_features, num_classes, objective, strength, fit)
         return held_out_score(probe.logits(features), labels)

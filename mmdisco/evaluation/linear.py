@@ -1,4 +1,4 @@
-from typing import Dict, Sequence, Tuple
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ def strength_scores(
     val: Tensor,
     grid: Sequence[float],
     device: str = 'cpu',
-) -> Dict[float, HeldOutScore]:
+) -> dict[float, HeldOutScore]:
     """Held-out score for each L2 penalty.
 
     Args:
@@ -47,7 +47,7 @@ def linear_probe(
     test_labels: Tensor,
     held_out: int,
     grid: Sequence[float] = GRID,
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """Logistic regression on fixed features, by L-BFGS to convergence.
 
     Features are standardised by the training split. The penalty is chosen on
@@ -106,7 +106,7 @@ def _fit(features: Tensor, labels: Tensor, strength: float) -> LinearClassifier:
 
 def _choose(
     features: Tensor, labels: Tensor, held_out: int, grid: Sequence[float]
-) -> Tuple[float, float]:
+) -> tuple[float, float]:
     """The best penalty on the last features, and its per cent there."""
     scores = strength_scores(
         features, labels, int(labels.max()) + 1, *last_rows(labels, held_out), grid

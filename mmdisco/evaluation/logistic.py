@@ -1,4 +1,5 @@
-from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ def fit_classifier(
     num_classes: int,
     loss: Loss,
     strength: float,
-    rows: Optional[Tensor] = None,
+    rows: Tensor | None = None,
     device: str = 'cpu',
     standardise: bool = True,
     chunk: int = 65536,
@@ -93,7 +94,7 @@ def fit_classifier(
         x = (features[part].double() - mean) / std  # [n, D]
         return x.to(device)
 
-    parts: List[Tensor] = list(rows.split(chunk))
+    parts: list[Tensor] = list(rows.split(chunk))
     kept = [prepared(part) for part in parts] if 8 * num * dim <= KEEP else None
 
     def chunks() -> Iterable[Tensor]:
@@ -103,7 +104,7 @@ def fit_classifier(
     # their difference
     penalty = (2 if num_classes == 2 else 1) / (strength * num)
 
-    def objective(flat: np.ndarray) -> Tuple[float, np.ndarray]:
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         found = torch.from_numpy(flat).to(device).view(dim + 1, -1)
         found.requires_grad_()
         total = 0.0

@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,7 +12,7 @@ def nearest(
     k: int,
     rows: int = 1024,
     columns: int = 16384,
-) -> Tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Find the most similar training features by cosine, exactly.
 
     The training features are read once, chunk by chunk, so they may be
@@ -89,7 +87,7 @@ def check_neighbours(k: int, num: int) -> None:
 
 def _merge(
     cosine: Tensor, index: Tensor, best: Tensor, place: Tensor
-) -> Tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """The k best of those found so far and of a chunk's, [n, k].
 
     The former are of lower indices, so a stable sort keeps them first.

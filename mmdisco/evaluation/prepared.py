@@ -4,8 +4,9 @@ import argparse
 import hashlib
 import json
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator, List, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.dist import is_main_process, master_only
@@ -128,7 +129,7 @@ def prepare(
     return Prepared(*found, device, about)
 
 
-def _doubts(sources: List[Source], found: List[Features]) -> Iterator[str]:
+def _doubts(sources: list[Source], found: list[Features]) -> Iterator[str]:
     """What makes scores of these images doubtful."""
     number = copies(*sources)
     if number:
@@ -149,7 +150,7 @@ def _doubts(sources: List[Source], found: List[Features]) -> Iterator[str]:
             )
 
 
-def _folder(args: argparse.Namespace, headers: List[dict]) -> Path:
+def _folder(args: argparse.Namespace, headers: list[dict]) -> Path:
     """Of both splits: named by all that their features depend on."""
     if args.features:
         return Path(args.features)

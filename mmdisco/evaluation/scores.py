@@ -1,5 +1,3 @@
-from typing import Dict
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,7 +40,7 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
     return 100 * float(sums.abs().sum()) / len(labels)
 
 
-def classifier_scores(logits: Tensor, labels: Tensor) -> Dict:
+def classifier_scores(logits: Tensor, labels: Tensor) -> dict:
     """What a classifier's logits are worth.
 
     Args:

@@ -1,4 +1,5 @@
-from typing import List, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from .knn import check_labels
 class SGDProbes(NamedTuple):
     """Linear classifiers that were trained side by side."""
 
-    rates: List[float]
+    rates: list[float]
     weight: Tensor  # [R, D, C]
     bias: Tensor  # [R, C]
 
@@ -32,7 +33,7 @@ def sgd_probe(
     gamma: float = 0.1,
     weight_decay: float = 0.0,
     seed: int = 0,
-    rows: Optional[Tensor] = None,
+    rows: Tensor | None = None,
     device: str = 'cpu',
 ) -> SGDProbes:
     """Linear evaluation's own training, on features that are kept.

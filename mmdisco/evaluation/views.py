@@ -1,4 +1,4 @@
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ class Crop(NamedTuple):
         scale (float): Least share of the image's area in a random view.
     """
 
-    resize: Optional[int] = 256
-    crop: Optional[int] = 224
+    resize: int | None = 256
+    crop: int | None = 224
     interpolation: str = 'bilinear'
     scale: float = 0.08
 
@@ -55,7 +55,7 @@ class ImageViews(Dataset):
     """
 
     def __init__(
-        self, source: Source, crop: Crop, view: Optional[int] = None, seed: int = 0
+        self, source: Source, crop: Crop, view: int | None = None, seed: int = 0
     ) -> None:
         if crop.resize and crop.crop > crop.resize:
             raise InputError(

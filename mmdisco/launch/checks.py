@@ -2,11 +2,12 @@
 
 import math
 import os
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from numbers import Integral, Number
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Tuple, Union
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -171,7 +172,7 @@ _PACKAGES = dict(
 )
 
 
-def check_config(cfg: Config, parts: Tuple[str, ...], split: str = 'val') -> None:
+def check_config(cfg: Config, parts: tuple[str, ...], split: str = 'val') -> None:
     """Refuse what would stop a run later, or make it a run in vain.
 
     Args:
@@ -205,7 +206,7 @@ def check_config(cfg: Config, parts: Tuple[str, ...], split: str = 'val') -> Non
         _check_best(cfg)
 
 
-def range_of(name: str) -> Union[_Range, _OneOf, None]:
+def range_of(name: str) -> _Range | _OneOf | None:
     """What a setting may be.
 
     Args:
@@ -226,7 +227,7 @@ def range_of(name: str) -> Union[_Range, _OneOf, None]:
     )
 
 
-def _leaves(node: Any, name: str = '') -> Iterator[Tuple[str, Any]]:
+def _leaves(node: Any, name: str = '') -> Iterator[tuple[str, Any]]:
     """Dotted names and values of all that is neither dict nor list."""
     if isinstance(node, dict):
         children = list(node.items())
@@ -239,7 +240,7 @@ def _leaves(node: Any, name: str = '') -> Iterator[Tuple[str, Any]]:
         yield from _leaves(child, f'{name}.{key}' if name else str(key))
 
 
-def several(value: Any) -> List[Any]:
+def several(value: Any) -> list[Any]:
     """A list of what may be one, several or none."""
     if value is None:
         return []

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.fileio import list_from_file
@@ -40,7 +39,7 @@ def _check(file, root: str, name: str) -> None:
         )
 
 
-def classes_of(dataset: dict) -> Optional[Tuple[str, ...]]:
+def classes_of(dataset: dict) -> tuple[str, ...] | None:
     """Names of classes that the config of a data set gives; None if none.
 
     Args:

@@ -2,7 +2,6 @@
 
 import ctypes
 import platform
-from typing import Optional
 
 import torch
 
@@ -25,7 +24,7 @@ def bf16_pays() -> bool:
     )
 
 
-def why_no_compiler() -> Optional[str]:
+def why_no_compiler() -> str | None:
     """Try ``torch.compile`` on a line of code.
 
     Returns:

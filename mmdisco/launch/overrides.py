@@ -1,9 +1,10 @@
 import inspect
 import sys
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import Registry
@@ -102,7 +103,7 @@ def read_config(path: str) -> Config:
         ) from error
 
 
-def apply_overrides(cfg: Config, options: Optional[dict]) -> None:
+def apply_overrides(cfg: Config, options: dict | None) -> None:
     """Apply ``--cfg-options``, or say which key was meant.
 
     Args:
@@ -188,7 +189,7 @@ def _leave_out(cfg: Config, options: dict) -> None:
         cfg.hooks_left_out = sorted({*cfg.get('hooks_left_out', ()), *without})
 
 
-def _node(cfg: Config, path: List[str]) -> Any:
+def _node(cfg: Config, path: list[str]) -> Any:
     """What is at a dotted name, or None."""
     node: Any = cfg
     for part in path:
@@ -265,12 +266,12 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
         raise InputError(f"--cfg-options {key}: wants a number, got '{value}'")
 
 
-def _arguments(node: dict) -> List[str]:
+def _arguments(node: dict) -> list[str]:
     """Arguments of the class that a config dict is for.
 
     Those of its bases count where it hands ``**kwargs`` on to them.
     """
-    names: List[str] = []
+    names: list[str] = []
     kind = node.get('type')
     if not isinstance(kind, str):
         return names
@@ -308,6 +309,6 @@ def datasets_of(node: Any) -> Iterator[dict]:
         yield from datasets_of(child)
 
 
-def _nearest(word: str, known: List[str]) -> str:
+def _nearest(word: str, known: list[str]) -> str:
     match = get_close_matches(word, known, 1, 0.5)
     return f": did you mean '{match[0]}'?" if match else ''

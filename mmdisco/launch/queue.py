@@ -1,5 +1,3 @@
-from typing import List
-
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
@@ -8,7 +6,7 @@ from mmdisco.errors import InputError
 LONGEST = 65536  # the paper's, for 1.28 million images
 
 
-def fit_queue(cfg: Config, world_size: int) -> List[str]:
+def fit_queue(cfg: Config, world_size: int) -> list[str]:
     """Replace ``queue_len='auto'`` by a length that fits the data set.
 
     Half of the images at most, so that a query rarely meets a key of its own

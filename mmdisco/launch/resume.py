@@ -1,6 +1,5 @@
 import re
 from pathlib import Path
-from typing import List, Optional, Union
 
 from mmengine.config import Config
 
@@ -9,7 +8,7 @@ from mmdisco.converters import safe_load
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 
 
-def set_start(cfg: Config, resume: Optional[str]) -> List[str]:
+def set_start(cfg: Config, resume: str | None) -> list[str]:
     """Set what a training begins with: a checkpoint, weights, or neither.
 
     A run that can't be resumed yet begins with the config's ``load_from``, so
@@ -64,9 +63,7 @@ def checkpoints_of(cfg: Config) -> tuple:
     return folder, (template,) if template else TEMPLATES
 
 
-def newest_checkpoint(
-    folder: Union[str, Path], templates: tuple = TEMPLATES
-) -> Optional[str]:
+def newest_checkpoint(folder: str | Path, templates: tuple = TEMPLATES) -> str | None:
     """The checkpoint of a run with most iterations.
 
     mmengine goes by the file ``last_checkpoint``, which names a missing one

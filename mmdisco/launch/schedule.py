@@ -1,4 +1,5 @@
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
@@ -59,17 +60,17 @@ WAITS = [
 ]
 
 
-def schedulers_of(cfg: Config) -> List[dict]:
+def schedulers_of(cfg: Config) -> list[dict]:
     """Schedulers of a config, of which mmengine takes one or several."""
     return several(cfg.get('param_scheduler'))
 
 
-def losses_of(cfg: Config) -> List[dict]:
+def losses_of(cfg: Config) -> list[dict]:
     """Distillation losses of a config, one or several."""
     return several(cfg.model.get('distill'))
 
 
-def check_schedule(cfg: Config) -> List[str]:
+def check_schedule(cfg: Config) -> list[str]:
     """Compare the schedule with the length of the training.
 
     Args:
@@ -102,7 +103,7 @@ def check_schedule(cfg: Config) -> List[str]:
     ]
 
 
-def _check_warm_up(i: int, scheduler: dict, epochs: Optional[int]) -> None:
+def _check_warm_up(i: int, scheduler: dict, epochs: int | None) -> None:
     """Refuse a warm-up that keeps the rate low for the whole run.
 
     mmengine's LinearLR and ConstantLR set the first factor at ``begin`` and
@@ -144,7 +145,7 @@ def _check_warm_up(i: int, scheduler: dict, epochs: Optional[int]) -> None:
         )
 
 
-def _factors(scheduler: dict) -> Tuple[float, float, str]:
+def _factors(scheduler: dict) -> tuple[float, float, str]:
     """First and last factor of a warm-up, and the first one's name."""
     kind = str(scheduler.get('type'))
     if kind.startswith('Linear'):
@@ -158,7 +159,7 @@ def _factors(scheduler: dict) -> Tuple[float, float, str]:
     return 1.0, 1.0, ''
 
 
-def unreached(cfg: Config, epoch_length: int) -> List[str]:
+def unreached(cfg: Config, epoch_length: int) -> list[str]:
     """Find what a training is too short for.
 
     Args:
@@ -182,7 +183,7 @@ def unreached(cfg: Config, epoch_length: int) -> List[str]:
 
 # Name and value of a setting, how long the training must be, in which unit,
 # and what does not happen in a shorter one.
-_Need = Tuple[str, Any, int, str, str]
+_Need = tuple[str, Any, int, str, str]
 
 
 def _of_hooks(cfg: Config) -> Iterator[_Need]:

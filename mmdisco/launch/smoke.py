@@ -1,6 +1,5 @@
 from pathlib import Path
 from shutil import rmtree
-from typing import List
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -14,7 +13,7 @@ from .schedule import losses_of, schedulers_of
 BATCHES, EPOCHS = 2, 2
 
 
-def shrink(cfg: Config, world_size: int, main: bool) -> List[str]:
+def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
     """Shrink a config to a few iterations on any machine.
 
     The networks stay as they are; the teacher's weights are random. Tiny

@@ -1,6 +1,6 @@
 from pathlib import Path
 from shutil import rmtree
-from typing import Any, List
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -20,7 +20,7 @@ _SIZES = ('scale', 'scales', 'img_scale', 'crop_size', 'size')
 _FEW = dict(nms_pre=100, max_per_img=20, num=16)
 
 
-def shrink_detection(cfg: Config, world_size: int, main: bool) -> List[str]:
+def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
     """Shrink a detector's config to a few iterations on any machine.
 
     The network stays as it is, with random weights as the student's; a few

@@ -1,5 +1,3 @@
-from typing import List
-
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
@@ -19,7 +17,7 @@ LEVELS = ('auto', 'exact', 'off')
 _FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
 
 
-def apply_speed(cfg: Config, level: str) -> List[str]:
+def apply_speed(cfg: Config, level: str) -> list[str]:
     """Set whatever makes training faster.
 
     'exact' changes no result beyond rounding: the frozen teacher rewritten,

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import List
 
 from mmengine.config import Config
 
@@ -53,7 +52,7 @@ def check_student(cfg: Config) -> None:
         _check_file(hook, hook.checkpoint)
 
 
-def _hooks(cfg: Config) -> List[dict]:
+def _hooks(cfg: Config) -> list[dict]:
     return [
         hook
         for hook in cfg.get('custom_hooks') or ()

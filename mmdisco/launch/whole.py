@@ -1,5 +1,3 @@
-from typing import Dict
-
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -43,7 +41,7 @@ def check_whole(runner: Runner, path: str) -> None:
         runner.logger.info(f"Loaded '{path}', by names without wrappers")
 
 
-def _by_names_of(model: nn.Module, saved: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _by_names_of(model: nn.Module, saved: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a file by the model's names; either may have wrappers."""
     own = model.state_dict()
     if saved.keys() == own.keys():

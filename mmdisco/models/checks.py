@@ -1,6 +1,6 @@
 """What a distillation loss asks of the student, before anything is trained."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 from torch import nn

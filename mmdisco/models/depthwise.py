@@ -1,5 +1,3 @@
-from typing import List, Tuple
-
 import torch
 from torch import Tensor, nn
 
@@ -17,9 +15,9 @@ class HalfDepthwise(torch.autograd.Function):
     def forward(
         images: Tensor,
         weight: Tensor,
-        stride: List[int],
-        padding: List[int],
-        dilation: List[int],
+        stride: list[int],
+        padding: list[int],
+        dilation: list[int],
         groups: int,
     ) -> Tensor:
         """Convolve bf16 images [N, C, H, W] with fp32 weights [C, 1, h, w]."""
@@ -42,7 +40,7 @@ class HalfDepthwise(torch.autograd.Function):
         ctx.save_for_backward(images, weight)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tuple:
+    def backward(ctx, grad: Tensor) -> tuple:
         """Gradients of images, in bf16, and weights, in fp32."""
         images, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry

@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -57,12 +57,12 @@ class DisCo(SSLHost):
         self,
         ssl: Part,
         teacher: Part,
-        distill: Union[Part, Sequence[Part]],
+        distill: Part | Sequence[Part],
         extra_views: Sequence[int] = (),
         distill_crops: str = 'all',
         ssl_weight: float = 1.0,
-        data_preprocessor: Optional[Part] = None,
-        init_cfg: Optional[Union[dict, List[dict]]] = None,
+        data_preprocessor: Part | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(ssl, data_preprocessor, init_cfg)
         # In a tuple, the frozen teacher is no submodule: not in state_dict,
@@ -93,8 +93,8 @@ class DisCo(SSLHost):
         return self._teacher[0]
 
     def loss(
-        self, inputs: List[Tensor], data_samples: Optional[list] = None
-    ) -> Dict[str, Tensor]:
+        self, inputs: list[Tensor], data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Forward in training.
 
         Args:

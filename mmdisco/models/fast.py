@@ -1,6 +1,6 @@
 import logging
+from collections.abc import Callable
 from copy import deepcopy
-from typing import Callable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,7 @@ def speed_up(
     dtype: str,
     channels_last: bool,
     compile: bool,
-) -> Optional[Tuple[Encoder, Callable]]:
+) -> tuple[Encoder, Callable] | None:
     """Rewrite a frozen network for speed, and compare it with the plain one.
 
     Args:

@@ -1,5 +1,3 @@
-from typing import List
-
 import torch
 from mmengine.model import BaseAveragedModel
 from torch import nn
@@ -7,7 +5,7 @@ from torch import nn
 from .depthwise import fast_depthwise
 
 
-def encoders(model: nn.Module) -> List[nn.Module]:
+def encoders(model: nn.Module) -> list[nn.Module]:
     """Find backbone and neck of what learns, and their momentum copies.
 
     Args:

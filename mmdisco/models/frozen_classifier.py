@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Optional
 
 from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
@@ -85,8 +84,8 @@ class FrozenClassifier(FrozenTeacher):
         self,
         backbone: Part,
         head: Part,
-        neck: Optional[Part] = None,
-        checkpoint: Optional[str] = None,
+        neck: Part | None = None,
+        checkpoint: str | None = None,
         fuse: bool = False,
         dtype: str = 'fp32',
         channels_last: bool = False,

@@ -1,15 +1,14 @@
 from copy import deepcopy
-from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-Pair = Tuple[str, str]
+Pair = tuple[str, str]
 
 
-def norm_pairs(network: nn.Module, images: Tensor) -> List[Pair]:
+def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
     """Find each layer whose output goes straight into a BN.
 
     They are found by running the network and comparing tensors by identity,
@@ -23,9 +22,9 @@ def norm_pairs(network: nn.Module, images: Tensor) -> List[Pair]:
     Returns:
         list[tuple]: Names of layer and BN.
     """
-    calls: Dict[str, int] = {}
-    outputs: List[Tuple[Tensor, str]] = []  # holds tensors: ids stay unique
-    pairs: List[Pair] = []
+    calls: dict[str, int] = {}
+    outputs: list[tuple[Tensor, str]] = []  # holds tensors: ids stay unique
+    pairs: list[Pair] = []
 
     def after_layer(name):
 

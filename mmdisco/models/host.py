@@ -1,10 +1,8 @@
-from typing import List, Optional, Union
-
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-Part = Union[dict, nn.Module]
+Part = dict | nn.Module
 
 
 def build(part: Part, name: str) -> nn.Module:
@@ -35,8 +33,8 @@ class SSLHost(BaseModel):
     def __init__(
         self,
         ssl: Part,
-        data_preprocessor: Optional[Part] = None,
-        init_cfg: Optional[Union[dict, List[dict]]] = None,
+        data_preprocessor: Part | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         ssl = build(ssl, 'ssl')
         if data_preprocessor is not None:
@@ -88,8 +86,8 @@ class SSLHost(BaseModel):
 
     def forward(
         self,
-        inputs: Union[Tensor, List[Tensor]],
-        data_samples: Optional[list] = None,
+        inputs: Tensor | list[Tensor],
+        data_samples: list | None = None,
         mode: str = 'tensor',
     ):
         """Losses (``mode='loss'``) or backbone features (``'tensor'``)."""

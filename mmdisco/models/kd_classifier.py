@@ -1,5 +1,3 @@
-from typing import Dict, List, Optional, Union
-
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -47,12 +45,12 @@ class KDClassifier(LinearClassifier):
     def __init__(
         self,
         backbone: Part,
-        neck: Optional[Part] = None,
-        head: Optional[Part] = None,
-        teacher: Optional[Part] = None,
+        neck: Part | None = None,
+        head: Part | None = None,
+        teacher: Part | None = None,
         distill: Part = dict(type='KDLoss'),
-        data_preprocessor: Optional[Part] = None,
-        init_cfg: Optional[Union[dict, List[dict]]] = None,
+        data_preprocessor: Part | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         for part, name in (
             (head, 'classifier: set model.head'),
@@ -90,7 +88,7 @@ class KDClassifier(LinearClassifier):
         """The frozen teacher."""
         return self._teacher[0]
 
-    def loss(self, inputs: Tensor, data_samples: list) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Forward in training.
 
         Args:

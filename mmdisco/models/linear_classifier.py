@@ -1,5 +1,3 @@
-from typing import List, Optional, Union
-
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 
@@ -32,11 +30,11 @@ class LinearClassifier(ImageClassifier):
     def __init__(
         self,
         backbone: Part,
-        neck: Optional[Part] = None,
-        head: Optional[Part] = None,
+        neck: Part | None = None,
+        head: Part | None = None,
         finetune: bool = False,
-        data_preprocessor: Optional[Part] = None,
-        init_cfg: Optional[Union[dict, List[dict]]] = None,
+        data_preprocessor: Part | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
             backbone, neck, head, init_cfg=init_cfg, data_preprocessor=data_preprocessor

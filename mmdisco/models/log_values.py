@@ -4,14 +4,14 @@
 called plainly 'loss' would overwrite the logged total.
 """
 
-from typing import Dict, Iterable, List, Optional
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def ssl_losses(losses: Dict[str, Tensor], weight: float) -> Dict[str, Tensor]:
+def ssl_losses(losses: dict[str, Tensor], weight: float) -> dict[str, Tensor]:
     """Weight the losses of an algorithm and give them names of their own.
 
     Args:
@@ -32,7 +32,7 @@ def ssl_losses(losses: Dict[str, Tensor], weight: float) -> Dict[str, Tensor]:
     return named
 
 
-def distill_names(losses: Iterable[nn.Module]) -> List[str]:
+def distill_names(losses: Iterable[nn.Module]) -> list[str]:
     """'loss_distill' for one distillation loss, with a suffix for several."""
     kinds = [type(loss).__name__.removesuffix('Loss') for loss in losses]
     if len(kinds) == 1:
@@ -42,8 +42,8 @@ def distill_names(losses: Iterable[nn.Module]) -> List[str]:
 
 @torch.no_grad()
 def monitor(
-    student: Tensor, teacher: Optional[Tensor], adapter: Optional[nn.Module] = None
-) -> Dict[str, Tensor]:
+    student: Tensor, teacher: Tensor | None, adapter: nn.Module | None = None
+) -> dict[str, Tensor]:
     """How close two embeddings are, and how far the student's spread.
 
     Args:

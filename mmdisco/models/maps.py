@@ -1,9 +1,7 @@
-from typing import Dict, List, Tuple
-
 from torch import Tensor, nn
 
 
-def _stages(backbone: nn.Module) -> List[nn.Module]:
+def _stages(backbone: nn.Module) -> list[nn.Module]:
     """Children of a backbone, and those of its lists of layers."""
     found = []
     for child in backbone.children():
@@ -32,7 +30,7 @@ class MapRecorder:
         self.num = num
 
     def __enter__(self) -> 'MapRecorder':
-        self._maps: Dict[Tuple[int, int], Tensor] = {}
+        self._maps: dict[tuple[int, int], Tensor] = {}
         self._hooks = [
             stage.register_forward_hook(self._saw) for stage in _stages(self.backbone)
         ]
@@ -49,7 +47,7 @@ class MapRecorder:
                 self._maps.pop(size, None)
                 self._maps[size] = output
 
-    def take(self) -> Tuple[Tensor, ...]:
+    def take(self) -> tuple[Tensor, ...]:
         """The maps since the last call, [N, C, H, W] each, large to small."""
         maps = tuple(self._maps.values())[-self.num :]
         self._maps = {}

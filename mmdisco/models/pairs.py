@@ -1,4 +1,5 @@
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,13 @@ class Seen(NamedTuple):
     """What a network makes of one view."""
 
     embeds: Tensor  # [N, D], of the student with gradient
-    maps: Tuple[Tensor, ...]  # [N, C, h, w] each, if they were recorded
+    maps: tuple[Tensor, ...]  # [N, C, h, w] each, if they were recorded
 
 
-Views = Dict[int, Seen]  # by index of the view
+Views = dict[int, Seen]  # by index of the view
 
 
-def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: List[Tensor]) -> Views:
+def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: list[Tensor]) -> Views:
     """Sort what a network computed by views.
 
     Args:
@@ -28,7 +29,7 @@ def by_view(tap: StudentTap, passes: Sequence[Pass], inputs: List[Tensor]) -> Vi
     Returns:
         dict[int, Seen]: By index of the view.
     """
-    parts: Dict[int, List[Seen]] = {}
+    parts: dict[int, list[Seen]] = {}
     for batch in passes:
         for view, rows in tap.rows_of(batch.images, inputs):
             parts.setdefault(view, []).append(
@@ -47,8 +48,8 @@ def images_for(
     tap: StudentTap,
     losses: Sequence[nn.Module],
     passes: Sequence[Pass],
-    inputs: List[Tensor],
-) -> List[Tensor]:
+    inputs: list[Tensor],
+) -> list[Tensor]:
     """What the teacher has to see: the views that some loss is for.
 
     Args:
@@ -86,7 +87,7 @@ def of_bags(loss: nn.Module) -> bool:
     return getattr(loss, 'wants_member', False)
 
 
-def matched(student: Views, teacher: Views) -> Tuple[Tensor, Tensor]:
+def matched(student: Views, teacher: Views) -> tuple[Tensor, Tensor]:
     """Embeddings to compare in the log, of the teacher's views.
 
     The student's are of the same view, or of its first where it has not
@@ -106,7 +107,7 @@ def distill_views(
     loss: nn.Module,
     student: Views,
     teacher: Views,
-    keys: Optional[Dict[int, Tensor]] = None,
+    keys: dict[int, Tensor] | None = None,
 ) -> Tensor:
     """Sum a distillation loss over the views that it is for.
 

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +17,15 @@ class Renormalize(nn.Module):
 
     def __init__(
         self,
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.mean, self.std = mean, std
         for name in ('scale', 'shift'):
             self.register_buffer(name, None, persistent=False)
 
-    def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
+    def take_images_of(self, preprocessor: nn.Module | None) -> None:
         """Note how images are normalised that will come.
 
         Args:

@@ -1,6 +1,7 @@
+from collections.abc import Sequence
 from inspect import signature
 from itertools import islice
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +10,17 @@ from mmdisco.errors import InputError
 from .maps import MapRecorder
 
 # A student pass may be part of a batch of several views: rows are slices.
-Rows = Tuple[int, slice]
+Rows = tuple[int, slice]
 
 
-def unwrap(output: Union[Tensor, Sequence]) -> Tensor:
+def unwrap(output: Tensor | Sequence) -> Tensor:
     """First tensor of what a neck returns: ``(x, )``, ``[x, …]`` or ``x``."""
     while not isinstance(output, Tensor):
         output = output[0]
     return output
 
 
-def embed_dim(neck: nn.Module) -> Optional[int]:
+def embed_dim(neck: nn.Module) -> int | None:
     """Width of a neck's embeddings: that of its last linear layer."""
     widths = [m.out_features for m in neck.modules() if isinstance(m, nn.Linear)]
     return widths[-1] if widths else None
@@ -29,7 +30,7 @@ class Pass(NamedTuple):
     """One batch on its way through a network."""
 
     images: Tensor  # [M, 3, H, W]
-    maps: Tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
+    maps: tuple[Tensor, ...]  # of its stages, [M, C, h, w]; none unless asked
     embeds: Tensor  # [M, D], of the student with gradient
 
 
@@ -66,10 +67,10 @@ class StudentTap:
             )
         self.ssl = ssl
         self._recorder = MapRecorder(ssl.backbone) if maps else None
-        self._rows: Dict[int, List[Rows]] = {}  # by id of a batch
+        self._rows: dict[int, list[Rows]] = {}  # by id of a batch
 
     def __enter__(self) -> 'StudentTap':
-        self.passes: List[Pass] = []
+        self.passes: list[Pass] = []
         self._pending = []
         self._rows.clear()
         if self._recorder:
@@ -109,11 +110,11 @@ class StudentTap:
         self._pending.clear()
 
     @property
-    def images(self) -> List[Tensor]:
+    def images(self) -> list[Tensor]:
         """The batches that the student saw, in order."""
         return [p.images for p in self.passes]
 
-    def rows_of(self, images: Tensor, views: Sequence[Tensor]) -> List[Rows]:
+    def rows_of(self, images: Tensor, views: Sequence[Tensor]) -> list[Rows]:
         """Tell which rows of a student batch belong to which view.
 
         A batch is a view itself, or holds several of one size, one after the
@@ -133,7 +134,7 @@ class StudentTap:
             self._rows[id(images)] = self._find_rows(images, views)
         return self._rows[id(images)]
 
-    def _find_rows(self, images: Tensor, views: Sequence[Tensor]) -> List[Rows]:
+    def _find_rows(self, images: Tensor, views: Sequence[Tensor]) -> list[Rows]:
         for index, view in enumerate(views):
             if images is view:
                 return [(index, slice(None))]

@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -60,13 +60,13 @@ class FrozenTeacher(nn.Module):
 
     def __init__(
         self,
-        backbone: Union[dict, nn.Module],
-        neck: Union[dict, nn.Module],
-        checkpoint: Optional[str] = None,
-        url: Optional[str] = None,
+        backbone: dict | nn.Module,
+        neck: dict | nn.Module,
+        checkpoint: str | None = None,
+        url: str | None = None,
         norm_mode: str = 'eval',
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         fuse: bool = False,
         dtype: str = 'fp32',
         channels_last: bool = False,
@@ -121,9 +121,7 @@ class FrozenTeacher(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(
-        self, x: Union[Tensor, Sequence[Tensor]]
-    ) -> Union[Tensor, List[Tensor]]:
+    def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
         """Embed one view, or each of several.
 
         Args:
@@ -140,7 +138,7 @@ class FrozenTeacher(nn.Module):
         return [self._embed(view) for view in x]
 
     @torch.no_grad()
-    def passes(self, batches: Sequence[Tensor], maps: bool = False) -> List[Pass]:
+    def passes(self, batches: Sequence[Tensor], maps: bool = False) -> list[Pass]:
         """Embed batches of images.
 
         Args:
@@ -167,7 +165,7 @@ class FrozenTeacher(nn.Module):
                 )
         return found
 
-    def take_images_of(self, preprocessor: Optional[nn.Module]) -> None:
+    def take_images_of(self, preprocessor: nn.Module | None) -> None:
         """Expect images as a data preprocessor normalises them."""
         self.renormalize.take_images_of(preprocessor)
 

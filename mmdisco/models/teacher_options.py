@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmdisco.errors import InputError
 from .fast import DTYPES
@@ -8,8 +8,8 @@ def check_options(
     norm_mode: str,
     dtype: str,
     fuse: bool,
-    mean: Optional[Sequence[float]],
-    std: Optional[Sequence[float]],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
 ) -> None:
     """Check what does not depend on a teacher's networks.
 

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ _QUEUES = dict(
 )
 
 
-def width_of(network: nn.Module) -> Optional[int]:
+def width_of(network: nn.Module) -> int | None:
     """Width of a network's embeddings; None if it can't be told.
 
     Args:

@@ -1,4 +1,4 @@
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def pooled(output: Union[Tensor, Sequence[Tensor]]) -> Tensor:
+def pooled(output: Tensor | Sequence[Tensor]) -> Tensor:
     """Make one vector of an image of what a backbone gives.
 
     Args:

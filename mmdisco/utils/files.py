@@ -1,14 +1,14 @@
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
 from uuid import uuid4
 
 from mmdisco.errors import InputError
 
 
 @contextmanager
-def atomic_write(path: Union[str, Path]) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file completely or not at all.
 
     Yields the name of a file beside ``path``, which replaces ``path`` when the

@@ -1,7 +1,7 @@
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Optional, Sequence
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -22,7 +22,7 @@ from .transport import (
 PAUSE = 1.0  # seconds before the second attempt, then twice as many
 
 
-def check_file(path: str, sha256: Optional[str] = None) -> str:
+def check_file(path: str, sha256: str | None = None) -> str:
     """Compare a file that is already there with what it should be.
 
     Args:
@@ -66,7 +66,7 @@ def is_text(path: str) -> bool:
 def fetch(
     urls: Sequence[str],
     path: str,
-    sha256: Optional[str] = None,
+    sha256: str | None = None,
     retries: int = 4,
     progress: bool = True,
 ) -> str:
@@ -103,7 +103,7 @@ def fetch(
     )
     task = bar.add_task(path.name, total=None)
 
-    def tell(done: int, total: Optional[int]) -> None:
+    def tell(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
 
     try:
@@ -127,7 +127,7 @@ def fetch(
 
 
 def _from_mirror(
-    url: str, part: Path, sha256: Optional[str], retries: int, tell: Callable
+    url: str, part: Path, sha256: str | None, retries: int, tell: Callable
 ) -> str:
     """Complete the part from this mirror; gives its sha256."""
     get = receive if urlsplit(url).scheme in ('http', 'https') else copy

@@ -1,9 +1,9 @@
 import copy
 from difflib import get_close_matches
 from fnmatch import filter as matching
-from functools import lru_cache
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from modelindex.load_model_index import load
@@ -29,21 +29,21 @@ class Entry(NamedTuple):
 
     name: str
     config: str
-    urls: Tuple[str, ...]
-    sha256: Optional[str]
-    file: Optional[str]
+    urls: tuple[str, ...]
+    sha256: str | None
+    file: str | None
     metadata: dict
 
 
-@lru_cache(maxsize=None)
-def _models() -> Dict[str, Model]:
+@cache
+def _models() -> dict[str, Model]:
     """Models of ``model-index.yml`` by name, with what their collection has."""
     index = load(str(project_root() / 'model-index.yml'))
     index.build_models_with_collections()
     return {model.name: model.full_model for model in index.models}
 
 
-def list_models(pattern: str = '*') -> List[str]:
+def list_models(pattern: str = '*') -> list[str]:
     """Names of the index, sorted.
 
     Args:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Union
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -18,7 +17,7 @@ from .index import Entry, find
 
 
 def get_model(
-    name: str, pretrained: Union[bool, str, Path] = False, dest: str = 'checkpoints'
+    name: str, pretrained: bool | str | Path = False, dest: str = 'checkpoints'
 ) -> nn.Module:
     """Build a model of the zoo.
 
@@ -67,7 +66,7 @@ def get_model(
     return model
 
 
-def _file_of(entry: Entry, pretrained: Union[bool, str, Path], dest: str) -> str:
+def _file_of(entry: Entry, pretrained: bool | str | Path, dest: str) -> str:
     """The file of the weights, downloaded if need be."""
     if not isinstance(pretrained, bool):
         return str(pretrained)

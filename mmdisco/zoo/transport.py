@@ -2,11 +2,11 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.client import HTTPException
 from itertools import chain
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Optional
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, url2pathname, urlopen
@@ -81,7 +81,7 @@ def copy(url: str, part: Path, sure: bool, tell: Callable) -> bool:
     return True
 
 
-def _ask(url: str, headers: Dict[str, str]):
+def _ask(url: str, headers: dict[str, str]):
     """Send a request, say why it failed."""
     headers = {'User-Agent': f'mmdisco/{__version__}', **headers}
     try:
@@ -129,7 +129,7 @@ def _stored(url: str) -> Iterator[bytes]:
 
 
 def _store(
-    chunks: Iterator[bytes], part: Path, start: int, note: Dict, tell: Callable
+    chunks: Iterator[bytes], part: Path, start: int, note: dict, tell: Callable
 ) -> None:
     """Append to the part, or begin it anew if start is 0."""
     first = next(chunks, b'')  # before anything is lost: this may fail
@@ -141,7 +141,7 @@ def _store(
             tell(file.tell(), note.get('size'))
 
 
-def _mark(response) -> Optional[str]:
+def _mark(response) -> str | None:
     """What changes whenever the file on the server does."""
     tag = response.headers.get('ETag', 'W/')
     # weak ones stay the same for files that are not the same bytes

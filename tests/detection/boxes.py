@@ -1,6 +1,6 @@
 """A fixed set of boxes, and what detection metrics make of such."""
 
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 import mmdet.evaluation  # noqa: F401  registers the metrics
 import numpy as np
@@ -19,15 +19,15 @@ SIDE = 200
 class Image(NamedTuple):
     """Boxes are x1, y1, x2, y2."""
 
-    boxes: List[List[int]]
-    labels: List[int]
-    difficult: List[int]
-    found: List[List[float]]
-    found_labels: List[int]
-    scores: List[float]
+    boxes: list[list[int]]
+    labels: list[int]
+    difficult: list[int]
+    found: list[list[float]]
+    found_labels: list[int]
+    scores: list[float]
 
 
-def images(difficult: bool = True, seed: int = 0) -> List[Image]:
+def images(difficult: bool = True, seed: int = 0) -> list[Image]:
     """Objects that are found well, badly, twice, as another class, not."""
     rng = np.random.RandomState(seed)
     made = []
@@ -84,7 +84,7 @@ def sample(number: int, image: Image) -> DetDataSample:
     return result
 
 
-def evaluate(metrics: List[dict], found: List[Image]) -> Dict[str, float]:
+def evaluate(metrics: list[dict], found: list[Image]) -> dict[str, float]:
     """By mmengine's Evaluator, as in a test."""
     init_default_scope('mmdet')
     evaluator = Evaluator(metrics)

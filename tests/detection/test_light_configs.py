@@ -1,7 +1,7 @@
 """The six students in RetinaNet, Faster R-CNN and RTMDet."""
 
 import ast
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -65,12 +65,12 @@ def path_of(data, detector, student):
     return f'configs/detection/{data}/{stem}.py'
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(data, detector, student):
     return Config.fromfile(ROOT / path_of(data, detector, student))
 
 
-@lru_cache(maxsize=None)
+@cache
 def template(student):
     return Config.fromfile(CONFIGS / f'_base_/students/{student}.py').student
 

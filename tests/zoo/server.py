@@ -6,7 +6,6 @@ import struct
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Optional
 
 
 @dataclass
@@ -14,7 +13,7 @@ class Reply:
     """How one request is answered."""
 
     status: int = 200  # anything else is sent as it is, with a web page
-    stop: Optional[int] = None  # bytes of the body after which it ends
+    stop: int | None = None  # bytes of the body after which it ends
     reset: bool = False  # whether it ends with an error instead of quietly
     ranges: bool = True
     if_range: bool = True
@@ -23,7 +22,7 @@ class Reply:
     back: int = 0  # bytes by which it begins earlier than asked
     length: bool = True
     kind: str = 'application/octet-stream'
-    content: Optional[bytes] = None  # the file's from now on
+    content: bytes | None = None  # the file's from now on
 
 
 class Handler(BaseHTTPRequestHandler):

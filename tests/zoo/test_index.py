@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ def params(module):
     return sum(p.numel() for p in module.parameters())
 
 
-@lru_cache(maxsize=None)
+@cache
 def plain_backbone(config, size):
     """Multiply-adds by hand: a network without data computes nothing."""
     init_default_scope('mmpretrain')

@@ -5,7 +5,6 @@ import argparse
 import ast
 import json
 from pathlib import Path
-from typing import Optional
 
 import torch
 import yaml
@@ -98,7 +97,7 @@ ROWS = dict(  # of RESULTS, by name
 )
 
 
-def reported(paper: dict, tables, student: str, wanted: dict) -> Optional[dict]:
+def reported(paper: dict, tables, student: str, wanted: dict) -> dict | None:
     """What is reported for a config, None if nothing.
 
     Args:

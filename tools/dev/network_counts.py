@@ -1,7 +1,7 @@
 """Sizes of networks, as OpenMMLab's metafiles count them."""
 
 import json
-from functools import lru_cache
+from functools import cache
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
@@ -14,12 +14,12 @@ def _params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@lru_cache(maxsize=None)
+@cache
 def _head(neck: str) -> int:
     return _params(MODELS.build(json.loads(neck)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _backbone(config: str, size: int) -> tuple:
     backbone = MODELS.build(json.loads(config))
     return _params(backbone), multiply_adds(backbone, size)

@@ -2,8 +2,9 @@ import shutil
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Callable, List, NamedTuple, Optional, Sequence
+from typing import BinaryIO, NamedTuple
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.utils import atomic_write
@@ -26,7 +27,7 @@ class Unpacked(NamedTuple):
     """
 
     written: int
-    left_out: List[str]
+    left_out: list[str]
 
 
 class Member(NamedTuple):
@@ -34,11 +35,11 @@ class Member(NamedTuple):
 
     name: str
     size: int
-    open: Callable[[], Optional[BinaryIO]]
+    open: Callable[[], BinaryIO | None]
 
 
 def unpack(
-    archive: Path, root: Path, inside: Optional[str] = None, tops: Sequence[str] = ()
+    archive: Path, root: Path, inside: str | None = None, tops: Sequence[str] = ()
 ) -> Unpacked:
     """Unpack a tar or zip file, whose files go nowhere else.
 
@@ -103,7 +104,7 @@ def _opened(archive: Path):
     return tarfile.open(archive)
 
 
-def _members(file) -> List[Member]:
+def _members(file) -> list[Member]:
     """The files in an archive; links and devices are refused."""
     if isinstance(file, zipfile.ZipFile):
         return [
@@ -134,8 +135,8 @@ def _check_end(file: tarfile.TarFile, members: list) -> None:
 
 
 def _place(
-    archive: Path, name: str, inside: Optional[str], tops: Sequence[str]
-) -> Optional[Path]:
+    archive: Path, name: str, inside: str | None, tops: Sequence[str]
+) -> Path | None:
     """Where a file goes, below the root; None if it is left out."""
     parts = PurePosixPath(name.replace('\\', '/')).parts
     if not parts or parts[0] == '/' or '..' in parts or ':' in parts[0]:

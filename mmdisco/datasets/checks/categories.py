@@ -1,4 +1,4 @@
-from typing import Iterator, List, Optional, Sequence
+from collections.abc import Iterator, Sequence
 
 from .report import Report
 
@@ -7,7 +7,7 @@ def check_categories(
     report: Report,
     path: str,
     categories: Sequence[dict],
-    classes: Optional[Sequence[str]],
+    classes: Sequence[str] | None,
     others: str = 'notes',
 ) -> None:
     """Check that mmdet gives a file's objects the labels that are meant.
@@ -50,7 +50,7 @@ def check_categories(
         )
 
 
-def _unlike(path: str, names: List[str], classes: Sequence[str]) -> Iterator[str]:
+def _unlike(path: str, names: list[str], classes: Sequence[str]) -> Iterator[str]:
     missing = [name for name in classes if name not in names]
     for name in missing:
         alike = similar(name, names)
@@ -70,7 +70,7 @@ def _unlike(path: str, names: List[str], classes: Sequence[str]) -> Iterator[str
         )
 
 
-def similar(name: str, names: Sequence[str]) -> Optional[str]:
+def similar(name: str, names: Sequence[str]) -> str | None:
     """One of the names that differs by case, spaces or hyphens only."""
     return next(
         (other for other in names if other != name and _plain(other) == _plain(name)),

@@ -1,6 +1,7 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 from mmdisco.errors import MissingFileError
 from .categories import check_categories
@@ -21,8 +22,8 @@ class Wanted(NamedTuple):
         masks: Whether of masks; None means if any object has one.
     """
 
-    classes: Optional[Sequence[str]] = None
-    masks: Optional[bool] = None
+    classes: Sequence[str] | None = None
+    masks: bool | None = None
 
 
 def check_coco(
@@ -50,7 +51,7 @@ def check_coco(
             'or unpack its archives with --archives'
         )
     report = Report()
-    before: Optional[List[dict]] = None  # the categories of train
+    before: list[dict] | None = None  # the categories of train
     for split, official in COCO_COUNTS.items():
         before = (
             _check_split(
@@ -71,11 +72,11 @@ def _check_split(
     report: Report,
     root: Path,
     split: str,
-    official: Optional[int],
+    official: int | None,
     images: bool,
     wanted: Wanted,
-    trained: Optional[List[dict]],
-) -> Optional[List[dict]]:
+    trained: list[dict] | None,
+) -> list[dict] | None:
     """Check a split; its categories, or None if they have a fault."""
     before = len(report.faults)
     folder = root / split
@@ -118,9 +119,9 @@ def _check_split(
 def _check_classes(
     report: Report,
     path: str,
-    categories: List[dict],
+    categories: list[dict],
     wanted: Wanted,
-    trained: Optional[List[dict]],
+    trained: list[dict] | None,
 ) -> None:
     if wanted.classes is not None or trained is None:
         check_categories(report, path, categories, wanted.classes)
@@ -134,7 +135,7 @@ def _check_classes(
         )
 
 
-def _content(path: Path, faults: List[str]) -> Optional[dict]:
+def _content(path: Path, faults: list[str]) -> dict | None:
     """What the file holds, None if it is no annotation file."""
     if not path.is_file():
         faults.append(f"no annotations '{path}'")

@@ -1,6 +1,7 @@
 import math
 from collections import Counter
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 from .masks import left_out_polygons, mask_fault
 from .report import Report
@@ -16,7 +17,7 @@ def check_content(
     path: str,
     content: dict,
     evaluated: bool,
-    masks: Optional[bool] = None,
+    masks: bool | None = None,
 ) -> None:
     """Check the images and objects of an annotation file of COCO's format.
 
@@ -118,7 +119,7 @@ def _ids(content: dict, evaluated: bool) -> Iterator[str]:
 
 def _object(
     entry: dict, sizes: dict, kept: dict, evaluated: bool, masks: bool, odd: Counter
-) -> Optional[str]:
+) -> str | None:
     """The first fault of an object.
 
     One that mmdet learns from is counted in ``kept``, by category; what is no

@@ -1,6 +1,6 @@
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Iterable, Optional, Sequence, Set
 
 from rich.console import Console
 from rich.progress import track
@@ -12,7 +12,7 @@ def with_bar(items: Sequence, told: str) -> Iterable:
     return track(items, told, console=err, transient=True, disable=not err.is_terminal)
 
 
-def names_in(folder: Path) -> Optional[Set[str]]:
+def names_in(folder: Path) -> set[str] | None:
     """Names of the files in a folder, None if there is no such folder.
 
     One call for all of them: to ask for each takes minutes on a network

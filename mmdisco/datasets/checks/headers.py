@@ -1,8 +1,8 @@
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
 
 import cv2
 from PIL import Image, UnidentifiedImageError
@@ -16,7 +16,7 @@ SAMPLE = 200  # images of a split whose headers are read, unless all are opened
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
-Size = Tuple[Optional[float], Optional[float]]
+Size = tuple[float | None, float | None]
 
 
 def check_images(
@@ -48,7 +48,7 @@ def check_images(
         warnings.simplefilter('ignore')  # of Pillow, of odd metadata
         with ThreadPoolExecutor(2 * available_cores()) as pool:
             found = pool.map(read, *zip(*pairs)) if pairs else []
-            faults: List[str] = [
+            faults: list[str] = [
                 line
                 for line, _ in zip(found, with_bar(pairs, f'{split}: images'))
                 if line
@@ -56,7 +56,7 @@ def check_images(
     report.faults += faults
 
 
-def _fault(path: Path, size: Size, whole: bool) -> Optional[str]:
+def _fault(path: Path, size: Size, whole: bool) -> str | None:
     try:
         with Image.open(path) as image:
             turned = image.getexif().get(_ORIENTATION, 1)

@@ -1,8 +1,9 @@
 import math
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 
-def mask_fault(mask: Any, width: int, height: int) -> Optional[str]:
+def mask_fault(mask: Any, width: int, height: int) -> str | None:
     """What is wrong with the mask of an object, None if nothing is.
 
     Args:
@@ -24,7 +25,7 @@ def left_out_polygons(mask: Any) -> int:
     return sum(len(polygon) < 6 or len(polygon) % 2 for polygon in mask)
 
 
-def _polygons(mask: list) -> Optional[str]:
+def _polygons(mask: list) -> str | None:
     try:
         lengths = [len(polygon) for polygon in mask]
         finite = all(math.isfinite(sum(polygon)) for polygon in mask)
@@ -40,7 +41,7 @@ def _polygons(mask: list) -> Optional[str]:
     return None
 
 
-def _run_lengths(mask: dict, width: int, height: int) -> Optional[str]:
+def _run_lengths(mask: dict, width: int, height: int) -> str | None:
     size, counts = mask.get('size'), mask.get('counts')
     if size != [height, width]:
         return (
@@ -58,7 +59,7 @@ def _run_lengths(mask: dict, width: int, height: int) -> Optional[str]:
     return None
 
 
-def _decoded(counts: str) -> Optional[list]:
+def _decoded(counts: str) -> list | None:
     """Run lengths of COCO's compressed form, None if it is another text."""
     runs = []
     try:

@@ -1,5 +1,4 @@
 from dataclasses import dataclass, field
-from typing import List
 
 MOST = 20  # faults that are told one by one
 
@@ -15,12 +14,12 @@ class Report:
         faults (list[str]): What training or evaluation would fail of.
     """
 
-    good: List[str] = field(default_factory=list)
-    notes: List[str] = field(default_factory=list)
-    warnings: List[str] = field(default_factory=list)
-    faults: List[str] = field(default_factory=list)
+    good: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
-    def lines(self) -> List[str]:
+    def lines(self) -> list[str]:
         """All of it, with the first faults only."""
         found = [
             *self.good,

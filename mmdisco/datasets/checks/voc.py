@@ -1,8 +1,8 @@
 import math
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence
 
 from mmdisco.errors import MissingFileError
 from .categories import similar
@@ -89,10 +89,10 @@ def _check_split(
     report: Report,
     folder: Path,
     split: str,
-    official: Optional[int],
+    official: int | None,
     classes: Sequence[str],
     images: bool,
-) -> List[str]:
+) -> list[str]:
     """Check a split; the names of its images."""
     before = len(report.faults)
     here = {part: names_in(folder / part) for part in ('JPEGImages', 'Annotations')}
@@ -121,7 +121,7 @@ def _check_split(
         report.count(what, len(ids), official)
     if None in here.values():
         return ids
-    found: List[str] = []  # the class of each object
+    found: list[str] = []  # the class of each object
     odd = Counter()
     files, sizes = [], []
     for line, name in enumerate(with_bar(ids, what), 1):
@@ -171,7 +171,7 @@ class _Annotation:
         self.size: Size = (None, None)
 
     def faults(
-        self, classes: Sequence[str], found: List[str], odd: Counter
+        self, classes: Sequence[str], found: list[str], odd: Counter
     ) -> Iterator[str]:
         """What mmdet stops at or leaves out.
 

@@ -1,6 +1,6 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -10,8 +10,8 @@ from .voc import QUALITY
 
 
 def write_coco(
-    folder: Path, scenes: Dict[str, Tuple[Scenes, int]], names: Sequence[str]
-) -> Dict[str, list]:
+    folder: Path, scenes: dict[str, tuple[Scenes, int]], names: Sequence[str]
+) -> dict[str, list]:
     """Write images and annotations as COCO 2017 has them.
 
     Args:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Tuple
 
 import numpy as np
 from PIL import Image
@@ -42,7 +41,7 @@ class Garments:
 
     def upscaled(
         self, index: int, side: int, flip: bool
-    ) -> Tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """A garment, cut out and enlarged.
 
         Args:
@@ -64,7 +63,7 @@ class Garments:
         return _tight(grey, grey > THRESHOLD)
 
 
-def _tight(image: np.ndarray, mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _tight(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Image and mask without the margin around the mask."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))

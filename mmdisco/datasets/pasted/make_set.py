@@ -1,9 +1,10 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import List, NamedTuple, Sequence
+from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -25,7 +26,7 @@ class Made(NamedTuple):
 
     split: str
     images: int
-    objects: List[int]
+    objects: list[int]
 
 
 def make_set(
@@ -38,7 +39,7 @@ def make_set(
     seed: int = 0,
     names: Sequence[str] = FASHION_NAMES,
     photos: str = 'skimage',
-) -> List[Made]:
+) -> list[Made]:
     """Make a small detection set: garments pasted into real photographs.
 
     Neither a garment nor a photograph of the training images is in a test

@@ -1,6 +1,5 @@
 from importlib.util import find_spec
 from pathlib import Path
-from typing import List
 
 from mmdisco.errors import MissingFileError
 
@@ -19,7 +18,7 @@ SKIMAGE = dict(
 SKLEARN = dict(train=('china.jpg',), test=('flower.jpg',))
 
 
-def photographs(split: str, source: str = 'skimage') -> List[Path]:
+def photographs(split: str, source: str = 'skimage') -> list[Path]:
     """Files of real photographs, others for training than for the test.
 
     Args:
@@ -37,7 +36,7 @@ def photographs(split: str, source: str = 'skimage') -> List[Path]:
     return found
 
 
-def _inside(package: str, module: str, folder: str, names: tuple) -> List[Path]:
+def _inside(package: str, module: str, folder: str, names: tuple) -> list[Path]:
     spec = find_spec(module)
     if spec is None:
         raise MissingFileError(

@@ -1,5 +1,6 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,12 +26,12 @@ class Scene(NamedTuple):
     """
 
     image: np.ndarray
-    labels: List[int]
-    masks: List[np.ndarray]
-    garments: List[int]
+    labels: list[int]
+    masks: list[np.ndarray]
+    garments: list[int]
     photograph: str
 
-    def boxes(self) -> List[Tuple[int, int, int, int]]:
+    def boxes(self) -> list[tuple[int, int, int, int]]:
         """First and last column and row of each object's pixels, as
         (left, top, right, bottom), from 0."""
         found = []
@@ -104,8 +105,8 @@ class Scenes:
         return np.array(crop)[:, :: -1 if rng.random() < 0.5 else 1].copy()
 
     def _room(
-        self, rng: np.random.Generator, shape: Tuple[int, int], taken: List[tuple]
-    ) -> Tuple[int, int, int, int]:
+        self, rng: np.random.Generator, shape: tuple[int, int], taken: list[tuple]
+    ) -> tuple[int, int, int, int]:
         """A box of this shape, clear of the others, or None."""
         height, width = shape
         for _ in range(TRIES):

@@ -1,6 +1,6 @@
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
 
 from PIL import Image
 
@@ -10,8 +10,8 @@ QUALITY = 90  # of JPEG
 
 
 def write_voc(
-    folder: Path, scenes: Dict[str, Tuple[Scenes, int]], names: Sequence[str]
-) -> Dict[str, list]:
+    folder: Path, scenes: dict[str, tuple[Scenes, int]], names: Sequence[str]
+) -> dict[str, list]:
     """Write images in the folders of VOC's devkit.
 
     The training images take turns between 2007's and 2012's trainval. Their

@@ -1,5 +1,5 @@
 import io
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -50,11 +50,11 @@ class LoadCrops(BaseTransform):
         self,
         size: int = 224,
         num_views: int = 2,
-        scale: Tuple[float, float] = (0.2, 1.0),
-        ratio: Tuple[float, float] = (3 / 4, 4 / 3),
+        scale: tuple[float, float] = (0.2, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
         scaled_decoding: bool = True,
-        background: Tuple[int, int, int] = WHITE,
-        backend_args: Optional[dict] = None,
+        background: tuple[int, int, int] = WHITE,
+        backend_args: dict | None = None,
     ) -> None:
         if size < 1 or num_views < 1:
             raise InputError(
@@ -112,7 +112,7 @@ class LoadCrops(BaseTransform):
         results['ori_shape'] = (height, width)
         return results
 
-    def _divisor(self, boxes: Sequence[Tuple[int, int, int, int]]) -> int:
+    def _divisor(self, boxes: Sequence[tuple[int, int, int, int]]) -> int:
         """The largest of JPEG's divisors that no crop suffers from."""
         smallest = min(min(height, width) for _, _, height, width in boxes)
         return max(

@@ -1,5 +1,5 @@
 import io
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import TRANSFORMS, BaseTransform
@@ -31,8 +31,8 @@ class LoadPhoto(BaseTransform):
 
     def __init__(
         self,
-        background: Tuple[int, int, int] = WHITE,
-        backend_args: Optional[dict] = None,
+        background: tuple[int, int, int] = WHITE,
+        backend_args: dict | None = None,
     ) -> None:
         self.background = tuple(background)
         self.backend_args = backend_args

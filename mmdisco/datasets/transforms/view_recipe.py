@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import List, Optional, Sequence, Tuple
 
 import torch
 
@@ -65,7 +65,7 @@ class ViewRecipe:
     jitter_prob: float = 0.8
     gray_prob: float = 0.2
     blur_prob: float = 0.5
-    sigma: Tuple[float, float] = (0.1, 2.0)
+    sigma: tuple[float, float] = (0.1, 2.0)
     solarize_prob: float = 0.0
     flip_prob: float = 0.5
 
@@ -89,7 +89,7 @@ class ViewRecipe:
                     f'{name}={getattr(self, name)}: a number from 0 to {top} expected'
                 )
 
-    def draw(self, num: int, generator: Optional[torch.Generator] = None) -> ViewParams:
+    def draw(self, num: int, generator: torch.Generator | None = None) -> ViewParams:
         """Draw the parameters of some views.
 
         Args:
@@ -137,7 +137,7 @@ class ViewRecipe:
         )
 
 
-def build_recipes(views: Sequence[dict], num_views: int) -> List[ViewRecipe]:
+def build_recipes(views: Sequence[dict], num_views: int) -> list[ViewRecipe]:
     """A recipe for each view.
 
     Args:

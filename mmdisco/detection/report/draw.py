@@ -1,6 +1,6 @@
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
-from typing import Optional, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -83,9 +83,9 @@ def _draw(
     boxes: np.ndarray,
     labels: np.ndarray,
     classes: Sequence[str],
-    masks: Optional[np.ndarray] = None,
-    scores: Optional[np.ndarray] = None,
-    ignored: Optional[np.ndarray] = None,
+    masks: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
+    ignored: np.ndarray | None = None,
 ) -> None:
     """Boxes of [N, 4], masks of [N, H, W]."""
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-from typing import Container, Dict, Optional, Sequence
+from collections.abc import Container, Sequence
 
 from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
@@ -13,14 +13,14 @@ class KeepDetections(Hook):
 
     def __init__(self, img_ids: Container) -> None:
         self.img_ids = img_ids
-        self.samples: Dict[object, DetDataSample] = {}
+        self.samples: dict[object, DetDataSample] = {}
 
     def after_test_iter(
         self,
         runner,
         batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[Sequence] = None,
+        data_batch: dict | None = None,
+        outputs: Sequence | None = None,
     ) -> None:
         """Take from a batch's outputs those that are wanted."""
         self.samples.update(

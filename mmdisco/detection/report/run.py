@@ -1,4 +1,4 @@
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from mmdet.structures import DetDataSample
@@ -15,10 +15,10 @@ from .keep import KeepDetections
 class Tested(NamedTuple):
     """What a test gave."""
 
-    metrics: Dict[str, float]
+    metrics: dict[str, float]
     dataset: BaseDataset
-    chosen: List[int]  # indices of images, evenly spaced over the set
-    samples: List[DetDataSample]  # of these, in the original image's pixels
+    chosen: list[int]  # indices of images, evenly spaced over the set
+    samples: list[DetDataSample]  # of these, in the original image's pixels
 
 
 def run_test(cfg: Config, checkpoint: str, num: int) -> Tested:

@@ -1,11 +1,11 @@
 import math
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 from mmdisco.errors import InputError
 from .settings import ITEMS
 
 
-def scores_of(metrics: Dict[str, float], classes: Sequence[str]) -> dict:
+def scores_of(metrics: dict[str, float], classes: Sequence[str]) -> dict:
     """Put in order what the metrics of :func:`measure_by_coco` gave.
 
     Args:
@@ -47,6 +47,6 @@ def scores_of(metrics: Dict[str, float], classes: Sequence[str]) -> dict:
     return report
 
 
-def _number(value: float) -> Optional[float]:
+def _number(value: float) -> float | None:
     """pycocotools' -1, and mmdet's nan, say that there is no such object."""
     return None if math.isnan(value) or value < 0 else float(value)

@@ -1,4 +1,4 @@
-from typing import Any, List
+from typing import Any
 
 from mmdet.datasets.transforms import PackDetInputs
 from mmengine.config import Config
@@ -76,7 +76,7 @@ def measure_by_coco(cfg: Config) -> None:
     ]
 
 
-def _list(value: Any) -> List[Any]:
+def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]

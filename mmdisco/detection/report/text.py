@@ -1,4 +1,4 @@
-from typing import Iterable, List, Optional, Sequence
+from collections.abc import Iterable, Sequence
 
 TITLES = dict(bbox='Boxes', segm='Masks')
 SIZES = ('small', 'medium', 'large')
@@ -60,11 +60,11 @@ def markdown(report: dict) -> str:
     return '\n'.join(lines)
 
 
-def _cell(value: Optional[float]) -> str:
+def _cell(value: float | None) -> str:
     return '-' if value is None else f'{value:.3f}'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> List[str]:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines of a table, its columns as wide as their widest cell."""
     rows = [head, *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]

@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import CheckpointHook, Hook
@@ -25,9 +23,9 @@ class AccumulationHook(Hook):
     priority = 'LOW'
 
     def __init__(self) -> None:
-        self._count: Optional[int] = None  # of batches, when it was gathered
-        self._gathered: Dict[str, Tensor] = {}
-        self._saved: Optional[dict] = None
+        self._count: int | None = None  # of batches, when it was gathered
+        self._gathered: dict[str, Tensor] = {}
+        self._saved: dict | None = None
 
     def after_train_epoch(self, runner) -> None:
         """Gather while all ranks are here."""

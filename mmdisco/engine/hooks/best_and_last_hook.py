@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Dict, Optional
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -26,7 +25,7 @@ class BestAndLastHook(Hook):
 
     def __init__(self, metric: str = 'accuracy/top1') -> None:
         self.metric = metric
-        self.scores: Dict[int, float] = {}
+        self.scores: dict[int, float] = {}
 
     def before_train(self, runner) -> None:
         """Begin anew, or with the epochs before a resume."""
@@ -40,9 +39,7 @@ class BestAndLastHook(Hook):
                 if int(epoch) <= runner.epoch
             }
 
-    def after_val_epoch(
-        self, runner, metrics: Optional[Dict[str, float]] = None
-    ) -> None:
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Note the epoch's score."""
         if self.metric in (metrics or {}):
             self.scores[runner.epoch] = float(metrics[self.metric])

@@ -1,7 +1,7 @@
 import random
 import struct
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ class EpochSeedHook(Hook):
 
     def __init__(self, without_workers: bool = True) -> None:
         self.without_workers = without_workers
-        self._batches: Optional[SeededBatches] = None
+        self._batches: SeededBatches | None = None
         self._by_epoch = True
 
     def before_train(self, runner) -> None:
@@ -106,12 +106,12 @@ class SeededBatches:
         in_main (bool): Whether the main process is seeded for each image, too.
     """
 
-    def __init__(self, batches: Iterable[List[int]], in_main: bool) -> None:
+    def __init__(self, batches: Iterable[list[int]], in_main: bool) -> None:
         self.batches = batches
         self.in_main = in_main
         self.begin((), 0)
 
-    def begin(self, key: Tuple[int, ...], place: int) -> None:
+    def begin(self, key: tuple[int, ...], place: int) -> None:
         """Say what seeds are made of, and how many images were before."""
         self._key, self._place = key, place
 
@@ -142,7 +142,7 @@ class SeededBatch:
     """
 
     def __init__(
-        self, indices: List[int], key: Tuple[int, ...], place: int, in_main: bool
+        self, indices: list[int], key: tuple[int, ...], place: int, in_main: bool
     ) -> None:
         self.indices, self.key = indices, key
         self.place, self.in_main = place, in_main
@@ -169,7 +169,7 @@ class SeededBatch:
             yield index
 
 
-def _seeds(*key: int) -> Tuple[int, int, int]:
+def _seeds(*key: int) -> tuple[int, int, int]:
     """Three independent seeds; numpy's and torch's have 32 bits."""
     return struct.unpack('<QII', blake2b(repr(key).encode(), digest_size=16).digest())
 

@@ -1,5 +1,3 @@
-from typing import Dict, List, Optional
-
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -31,7 +29,7 @@ class FeatureQualityHook(Hook):
 
     def __init__(self, num: int = 2000, num_pairs: int = 128) -> None:
         self.num, self.num_pairs = num, num_pairs
-        self._batch: Optional[dict] = None
+        self._batch: dict | None = None
 
     def before_train(self, runner) -> None:
         """Wait for the features."""
@@ -51,7 +49,7 @@ class FeatureQualityHook(Hook):
         ):
             self._batch = data_batch
 
-    def score(self, features: SampleFeatures) -> Dict[str, float]:
+    def score(self, features: SampleFeatures) -> dict[str, float]:
         """Score them.
 
         Args:
@@ -71,7 +69,7 @@ class FeatureQualityHook(Hook):
             scores['alignment'] = float(apart)
         return scores
 
-    def _pair(self, batch: dict) -> List[Tensor]:
+    def _pair(self, batch: dict) -> list[Tensor]:
         """Features of two new views of a batch; none if it has not two."""
         model = unwrapped(self._runner.model)
         with undisturbed(model.backbone):

@@ -1,5 +1,3 @@
-from typing import List
-
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
@@ -38,7 +36,7 @@ class FreezeGradHook(Hook):
                 'training counts iterations: set iters'
             )
         model = unwrapped(runner.model)
-        found: List[nn.Parameter] = [
+        found: list[nn.Parameter] = [
             p for name, p in model.named_parameters() if self.name in name
         ]
         if not found:

@@ -1,5 +1,3 @@
-from typing import List, Optional
-
 import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmpretrain.registry import HOOKS
@@ -19,10 +17,10 @@ class LateLogHook(RuntimeInfoHook):
         self._intervals = [
             hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
         ]
-        self._unread: List[dict] = []
+        self._unread: list[dict] = []
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs: Optional[dict] = None
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
         """Keep the outputs; read them before the log is written."""
         self._unread.append(

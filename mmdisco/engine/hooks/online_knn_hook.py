@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.utils import calc_dynamic_intervals
@@ -46,8 +44,8 @@ class OnlineKNNHook(Hook):
 
     def __init__(
         self,
-        train: Optional[dict] = None,
-        test: Optional[dict] = None,
+        train: dict | None = None,
+        test: dict | None = None,
         num_train: int = 4000,
         num_test: int = 1000,
         interval: int = 1,
@@ -111,9 +109,7 @@ class OnlineKNNHook(Hook):
         )
         runner._val_loop = OnlineLoop(runner, *samples, self.k, self.temperature)
 
-    def after_val_epoch(
-        self, runner, metrics: Optional[Dict[str, float]] = None
-    ) -> None:
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Say the score and what it took."""
         loop = runner.val_loop
         if isinstance(loop, OnlineLoop) and 'knn_top1' in (metrics or {}):

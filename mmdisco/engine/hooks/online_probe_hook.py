@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 from mmengine.hooks import Hook, LoggerHook
 from mmpretrain.registry import HOOKS
 from torch import Tensor
@@ -38,14 +36,14 @@ class OnlineProbeHook(Hook):
         lr (float): Learning rate. Defaults to 0.1.
     """
 
-    def __init__(self, num_classes: Optional[int] = None, lr: float = 0.1) -> None:
+    def __init__(self, num_classes: int | None = None, lr: float = 0.1) -> None:
         self.num_classes, self.lr = num_classes, lr
-        self._saved: Optional[dict] = None
+        self._saved: dict | None = None
 
     def before_train(self, runner) -> None:
         """Watch the student, if there are labels."""
-        self._probe: Optional[Probe] = None
-        self._watch: Optional[FirstView] = None
+        self._probe: Probe | None = None
+        self._watch: FirstView | None = None
         classes = self.num_classes
         if classes is None:
             labels = labels_of(innermost(runner.train_dataloader.dataset))
@@ -99,7 +97,7 @@ class OnlineProbeHook(Hook):
                 'train/probe_top1', 100 * float(self._hits) / self._seen
             )
 
-    def score(self, features: SampleFeatures) -> Dict[str, float]:
+    def score(self, features: SampleFeatures) -> dict[str, float]:
         """Score the test sample.
 
         Args:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import List, Optional
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -111,7 +110,7 @@ def _check_length(meta: dict, now: dict) -> None:
         )
 
 
-def _seed(runner, meta: dict) -> List[str]:
+def _seed(runner, meta: dict) -> list[str]:
     """The config's seed, where it has one: mmengine takes the old one for
     all but the order of the images."""
     seed, before = runner._randomness_cfg.get('seed'), meta.get('seed')
@@ -121,7 +120,7 @@ def _seed(runner, meta: dict) -> List[str]:
     return [f'seed {before} -> {seed}']
 
 
-def _move(runner, checkpoint: dict, before: dict) -> List[str]:
+def _move(runner, checkpoint: dict, before: dict) -> list[str]:
     """Have the iteration be that of the epoch's begin, as epochs are now."""
     meta, length = checkpoint['meta'], len(runner.train_dataloader)
     epoch, done = meta['epoch'], meta['iter']
@@ -153,7 +152,7 @@ def _move(runner, checkpoint: dict, before: dict) -> List[str]:
     return [text]
 
 
-def _differences(runner, checkpoint: dict) -> List[str]:
+def _differences(runner, checkpoint: dict) -> list[str]:
     """What optimizer and schedules have of another config, old and new."""
     saved = checkpoint['optimizer']['param_groups']
     groups = runner.optim_wrapper.optimizer.param_groups
@@ -182,7 +181,7 @@ def _differences(runner, checkpoint: dict) -> List[str]:
     )
 
 
-def _other_schedules(saved: Optional[list], schedulers: list) -> List[str]:
+def _other_schedules(saved: list | None, schedulers: list) -> list[str]:
     states = [
         {
             key: value
@@ -204,7 +203,7 @@ def _other_schedules(saved: Optional[list], schedulers: list) -> List[str]:
     ]
 
 
-def _settle(checkpoint: dict, groups: List[dict], states: List[dict]) -> None:
+def _settle(checkpoint: dict, groups: list[dict], states: list[dict]) -> None:
     optimizer = checkpoint['optimizer']
     saved = [
         *optimizer['param_groups'],

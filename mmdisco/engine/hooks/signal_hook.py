@@ -1,5 +1,6 @@
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ class Step(NamedTuple):
     """What a step gave."""
 
     iter: int
-    losses: Dict[str, Any]  # tensors on the device, or numbers
+    losses: dict[str, Any]  # tensors on the device, or numbers
 
 
 @HOOKS.register_module()
@@ -57,10 +58,10 @@ class SignalHook(Hook):
     ) -> None:
         self.interval, self.look_interval = interval, look_interval
         self.spread = spread
-        self._steps: List[Step] = []
+        self._steps: list[Step] = []
         self._clean = False  # are the weights known to be finite?
         self._warned: set = set()
-        self._embeds: List[Tensor] = []
+        self._embeds: list[Tensor] = []
         self._handle = None
         self._first = self._done = 0
 
@@ -91,7 +92,7 @@ class SignalHook(Hook):
             self._handle = teacher.register_forward_hook(self._see)
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs: Optional[dict] = None
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
         """Note the losses; read them, and look at the images, if it is time.
 
@@ -129,9 +130,7 @@ class SignalHook(Hook):
         if not self._clean and (fault := self._fault(runner)):
             raise InputError(fault)
 
-    def after_val_epoch(
-        self, runner, metrics: Optional[Dict[str, float]] = None
-    ) -> None:
+    def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Warn of scores that are not finite."""
         for name, value in (metrics or {}).items():
             if isinstance(value, float) and not abs(value) < float('inf'):
@@ -149,11 +148,11 @@ class SignalHook(Hook):
         self._stop(self._fault(runner))
         self._clean = True
 
-    def _fault(self, runner) -> Optional[str]:
+    def _fault(self, runner) -> str | None:
         return self._bad_loss(runner) or _bad_weight(runner, self._done)
 
     @staticmethod
-    def _stop(fault: Optional[str]) -> None:
+    def _stop(fault: str | None) -> None:
         """Stop all ranks together if one has a fault: none waits for it."""
         found = torch.tensor(float(fault is not None))
         all_reduce(found, 'max')
@@ -167,7 +166,7 @@ class SignalHook(Hook):
         where = f'rank {rank}, ' if get_world_size() > 1 else ''
         raise InputError(where + fault)
 
-    def _bad_loss(self, runner) -> Optional[str]:
+    def _bad_loss(self, runner) -> str | None:
         """What to say of the first step with a loss that is not finite."""
         steps, self._steps = self._steps, []
         values = [
@@ -267,7 +266,7 @@ def _step(runner, outputs: dict) -> Step:
     return Step(runner.iter, losses)
 
 
-def _weights(network: nn.Module) -> Iterator[Tuple[str, Tensor]]:
+def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Parameters and the statistics of BN: other buffers may be infinite."""
     yield from network.named_parameters()
     for name, value in network.named_buffers():
@@ -275,7 +274,7 @@ def _weights(network: nn.Module) -> Iterator[Tuple[str, Tensor]]:
             yield name, value
 
 
-def _bad_weight(runner, done: int) -> Optional[str]:
+def _bad_weight(runner, done: int) -> str | None:
     """What to say of the first weight that is not finite."""
     names, flags = [], []
     for name, value in _weights(unwrapped(runner.model)):
@@ -292,7 +291,7 @@ def _bad_weight(runner, done: int) -> Optional[str]:
     )
 
 
-def _explain(runner, step: Step, parts: Dict[str, bool], first: bool) -> str:
+def _explain(runner, step: Step, parts: dict[str, bool], first: bool) -> str:
     """Name the iteration, the parts of the loss, and what to look at."""
     bad = [name for name, finite in parts.items() if not finite]
     good = [name for name, finite in parts.items() if finite]
@@ -333,7 +332,7 @@ def _remedy(runner) -> str:
     )
 
 
-def _check_preprocessor(preprocessor: Optional[nn.Module]) -> None:
+def _check_preprocessor(preprocessor: nn.Module | None) -> None:
     for name in ('mean', 'std'):
         value = getattr(preprocessor, name, None)
         if torch.is_tensor(value) and not (

@@ -1,6 +1,6 @@
 import time
 from collections import Counter, deque
-from typing import Dict, Union
+from typing import Union
 
 import torch
 from mmengine.hooks import Hook
@@ -73,7 +73,7 @@ class StepShareHook(Hook):
         self.advise_above = advise_above
         self._totals: Counter = Counter()
         self._steps: deque = deque()  # of which the GPU is not done, perhaps
-        self._marks: Dict[str, Mark] = {}
+        self._marks: dict[str, Mark] = {}
         self._warm = False
 
     def before_train(self, runner) -> None:
@@ -122,7 +122,7 @@ class StepShareHook(Hook):
         return isinstance(step['end'], float) or step['end'].query()
 
     @staticmethod
-    def _shares(step: dict) -> Dict[str, float]:
+    def _shares(step: dict) -> dict[str, float]:
         waiting = seconds(step['left'], step['came'])
         teacher = student = 0.0
         if 'taught' in step:

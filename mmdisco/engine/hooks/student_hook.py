@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 import torch
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
@@ -25,9 +23,9 @@ class StudentHook(Hook):
             error when training begins.
     """
 
-    def __init__(self, checkpoint: Optional[str] = None) -> None:
+    def __init__(self, checkpoint: str | None = None) -> None:
         self.file = StudentFile(checkpoint)
-        self._loaded: Optional[Dict[str, Tensor]] = None
+        self._loaded: dict[str, Tensor] | None = None
 
     def before_train(self, runner) -> None:
         """Load the student, but into a resumed run, which has it.

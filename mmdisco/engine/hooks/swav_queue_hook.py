@@ -1,5 +1,3 @@
-from typing import Dict
-
 import torch
 from mmengine.dist import all_gather, get_rank, get_world_size
 from mmengine.hooks import Hook
@@ -54,12 +52,12 @@ class SwAVQueueHook(Hook):
             queues = torch.stack(all_gather(loss.queue)).cpu()
             self._all = dict(queues=queues, filled=loss.filled)
 
-    def before_save_checkpoint(self, runner, checkpoint: Dict) -> None:
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Put them in; only the rank that writes comes here."""
         if self._all is not None:
             checkpoint[_KEY] = self._all
 
-    def after_load_checkpoint(self, runner, checkpoint: Dict) -> None:
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Take this rank's queue out, if this run is a resumed one."""
         if not runner._resume or _KEY not in checkpoint:
             return

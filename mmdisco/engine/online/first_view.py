@@ -1,5 +1,3 @@
-from typing import List, Optional
-
 import torch
 from torch import Tensor, nn
 
@@ -19,15 +17,15 @@ class FirstView:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._view: Optional[Tensor] = None
-        self._features: Optional[Tensor] = None
-        self._rows: Optional[slice] = None
+        self._view: Tensor | None = None
+        self._features: Tensor | None = None
+        self._rows: slice | None = None
         self._handles = [
             model.register_forward_pre_hook(self._step, with_kwargs=True),
             model.backbone.register_forward_hook(self._pass),
         ]
 
-    def take(self) -> Optional[Tensor]:
+    def take(self) -> Tensor | None:
         """Features since the last call, [N, D]; None if not seen."""
         features, self._features, self._view = self._features, None, None
         return features
@@ -54,10 +52,10 @@ class FirstView:
             self._features = pooled(output)[self._rows]
 
 
-def rows_of(view: Tensor, images: Tensor) -> Optional[slice]:
+def rows_of(view: Tensor, images: Tensor) -> slice | None:
     """Rows of a batch that are a view, or None."""
     num = len(view)
-    parts: List[slice] = [slice(0, num), slice(0, None, max(len(images) // num, 1))]
+    parts: list[slice] = [slice(0, num), slice(0, None, max(len(images) // num, 1))]
     for rows in parts:
         found = images[rows]
         if found.shape == view.shape and torch.equal(found, view):

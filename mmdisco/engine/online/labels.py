@@ -1,7 +1,5 @@
 """Labels of data sets and of batches, if they have any."""
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,7 +12,7 @@ def innermost(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def labels_of(dataset: Dataset) -> Optional[Tensor]:
+def labels_of(dataset: Dataset) -> Tensor | None:
     """Class indices of all images of a data set, [N], or None."""
     labels = getattr(dataset, 'labels', None)
     if labels is None and hasattr(dataset, 'get_gt_labels'):
@@ -25,7 +23,7 @@ def labels_of(dataset: Dataset) -> Optional[Tensor]:
     return None if labels is None else torch.as_tensor(labels).long()
 
 
-def labels_of_batch(batch: dict) -> Optional[Tensor]:
+def labels_of_batch(batch: dict) -> Tensor | None:
     """Class indices in a batch, [N], or None.
 
     They are its ``label``, or ``gt_label`` of its ``data_samples``.

@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from time import perf_counter
-from typing import Callable, Dict, List, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.runner import BaseLoop
@@ -44,7 +45,7 @@ class OnlineLoop(BaseLoop):
         self.temperature = temperature
         self.num_classes = 1 + int(max(sample.labels.max() for sample in (train, test)))
         # others that score the same features: hooks append theirs
-        self.scorers: List[Callable[[SampleFeatures], Dict[str, float]]] = []
+        self.scorers: list[Callable[[SampleFeatures], dict[str, float]]] = []
         self.seconds = self.share = 0.0
         self.restart_clock()
 
@@ -52,7 +53,7 @@ class OnlineLoop(BaseLoop):
         """What was until now is no time of the training."""
         self._began = perf_counter()
 
-    def run(self) -> Dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Score, and tell all hooks."""
         start = perf_counter()
         self.runner.call_hook('before_val')

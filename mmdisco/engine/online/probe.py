@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
@@ -72,6 +70,6 @@ class Probe:
         self.optimizer.load_state_dict(state['optimizer'])
 
     @staticmethod
-    def shape_of(state: dict) -> Tuple[int, int]:
+    def shape_of(state: dict) -> tuple[int, int]:
         """Classes and width of a probe's state."""
         return tuple(state['network']['1.weight'].shape)

@@ -1,4 +1,4 @@
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -34,7 +34,7 @@ def balanced_indices(labels: Tensor, num: int, seed: int) -> Tensor:
     return order[turn.argsort(stable=True)[:num]]
 
 
-def _collate(items: List[dict]) -> dict:
+def _collate(items: list[dict]) -> dict:
     inputs = default_collate([item['inputs'] for item in items])
     return dict(inputs=inputs, data_samples=None)
 
@@ -98,13 +98,13 @@ class Sample:
 
 def draw_samples(
     own: Dataset,
-    train: Optional[dict],
-    test: Optional[dict],
-    sizes: Tuple[int, int],
+    train: dict | None,
+    test: dict | None,
+    sizes: tuple[int, int],
     seed: int,
     batch_size: int,
     num_workers: int,
-) -> Optional[Tuple[Sample, Sample]]:
+) -> tuple[Sample, Sample] | None:
     """Draw two samples without a common image.
 
     Args:

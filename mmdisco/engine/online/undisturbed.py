@@ -1,7 +1,7 @@
 import random
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Iterator
 
 import numpy as np
 import torch

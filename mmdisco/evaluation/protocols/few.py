@@ -1,4 +1,4 @@
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ def by_share(
     repeats: int = 5,
     seed: int = 0,
     device: str = 'cpu',
-) -> Dict:
+) -> dict:
     """A linear probe that sees a share of the labels.
 
     Logistic regression to convergence; its penalty is chosen by stratified
@@ -76,7 +76,7 @@ def by_few_shots(
     repeats: int = 20,
     seed: int = 0,
     device: str = 'cpu',
-) -> Dict:
+) -> dict:
     """A classifier that sees k images of each class.
 
     Logistic regression (C = 1) on features of unit length, as `Tian et al.
@@ -111,7 +111,7 @@ def by_few_shots(
     return dict(images=k * classes, **mean_and_interval(scores))
 
 
-def mean_and_interval(scores: List[float]) -> Dict:
+def mean_and_interval(scores: list[float]) -> dict:
     """Mean of repeats, and how well it is known.
 
     Args:
@@ -129,7 +129,7 @@ def mean_and_interval(scores: List[float]) -> Dict:
     return dict(top1=float(values.mean()), interval=interval, repeats=scores)
 
 
-def plus_minus(found: Dict) -> str:
+def plus_minus(found: dict) -> str:
     """What :func:`mean_and_interval` found, in print."""
     spread = '' if found['interval'] is None else f' ± {found["interval"]:.2f}'
     return f'{found["top1"]:.2f}{spread}'

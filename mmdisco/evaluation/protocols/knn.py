@@ -1,4 +1,4 @@
-from typing import Dict, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
@@ -18,7 +18,7 @@ def by_knn(
     ks: Sequence[int] = KS,
     temperatures: Sequence[float] = TEMPERATURES,
     device: str = 'cpu',
-) -> Dict[Tuple[int, float], Dict]:
+) -> dict[tuple[int, float], dict]:
     """Weighted kNN at several k and temperatures, of one search.
 
     All processes of a group take part, each with its share of the test

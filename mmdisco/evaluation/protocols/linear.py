@@ -1,4 +1,4 @@
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -21,7 +21,7 @@ def by_lbfgs(
     grid: Sequence[float] = GRID,
     seed: int = 0,
     device: str = 'cpu',
-) -> Dict:
+) -> dict:
     """Logistic regression to convergence, on features that do not change.
 
     The penalty is chosen by :func:`best_setting` on a part of the training
@@ -71,7 +71,7 @@ def by_sgd(
     weight_decay: float = 0.0,
     seed: int = 0,
     device: str = 'cpu',
-) -> Dict:
+) -> dict:
     """The schedule of linear evaluation, on features that do not change.
 
     Of several rates one is chosen on held-out training images, as by

@@ -1,12 +1,10 @@
-from typing import Dict
-
 import torch
 
 from ..cache import Features
 from ..retrieval import average_precisions
 
 
-def by_retrieval(train: Features, test: Features, device: str = 'cpu') -> Dict:
+def by_retrieval(train: Features, test: Features, device: str = 'cpu') -> dict:
     """mAP of test images as queries among the training images.
 
     Args:

@@ -1,4 +1,5 @@
-from typing import Collection, Iterable, List, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from mmdisco.datasets.listing import EXTENSIONS
 from mmdisco.errors import InputError
@@ -7,9 +8,9 @@ from mmdisco.errors import InputError
 class Labelled(NamedTuple):
     """Paths by class and name, with their labels."""
 
-    names: List[str]
-    labels: List[int]
-    classes: List[str]
+    names: list[str]
+    labels: list[int]
+    classes: list[str]
 
 
 def by_class(

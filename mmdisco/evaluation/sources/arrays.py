@@ -1,5 +1,4 @@
 import zlib
-from typing import List
 
 from PIL import Image
 from torch import Tensor
@@ -26,7 +25,7 @@ class ArraySource(Source):
         split: str,
         images: Tensor,
         labels: Tensor,
-        classes: List[str],
+        classes: list[str],
     ) -> None:
         names = [f'{split}/{i:06d}' for i in range(len(images))]
         super().__init__(root, split, names, labels, classes)

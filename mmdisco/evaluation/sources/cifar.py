@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Dict
 
 import numpy as np
 import torch
@@ -8,7 +7,7 @@ from mmdisco.datasets import LocalCIFAR10, LocalCIFAR100
 from mmdisco.errors import MissingFileError
 from .arrays import ArraySource
 
-CIFAR: Dict[str, type] = dict(cifar10=LocalCIFAR10, cifar100=LocalCIFAR100)
+CIFAR: dict[str, type] = dict(cifar10=LocalCIFAR10, cifar100=LocalCIFAR100)
 
 
 def open_cifar(root: str, split: str, folder: Path, kind: str) -> ArraySource:

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from mmdisco.datasets.listing import class_folders, is_hidden
 from .cifar import CIFAR
@@ -14,10 +14,10 @@ class Found(NamedTuple):
 
     kind: str
     told: str  # what a message calls them
-    paths: List[Path]
+    paths: list[Path]
 
 
-def detect(folder: Path, split: str) -> List[Found]:
+def detect(folder: Path, split: str) -> list[Found]:
     """Images of a split by the names of what is in a folder.
 
     Args:
@@ -42,7 +42,7 @@ def looked_for(split: str) -> str:
     )
 
 
-def _in_arrays(folder: Path) -> List[Found]:
+def _in_arrays(folder: Path) -> list[Found]:
     found = []
     if any(
         (folder / f'{name}{packed}').is_file() for name in IDX for packed in ('', '.gz')
@@ -58,7 +58,7 @@ def _in_arrays(folder: Path) -> List[Found]:
     return found
 
 
-def _in_folders(folder: Path, name: str) -> List[Found]:
+def _in_folders(folder: Path, name: str) -> list[Found]:
     found = []
     for path in (folder / f'{name}.lmdb', folder / name):
         # CIFAR-100 has files 'train' and 'test'

@@ -1,6 +1,5 @@
 import os
 from pathlib import Path
-from typing import List, Optional
 
 from PIL import Image
 
@@ -30,10 +29,10 @@ class FolderSource(Source):
         root: str,
         split: str,
         folder: str,
-        names: List[str],
-        labels: Optional[List[int]],
-        classes: List[str] = (),
-        tally: Optional[Tally] = None,
+        names: list[str],
+        labels: list[int] | None,
+        classes: list[str] = (),
+        tally: Tally | None = None,
     ) -> None:
         super().__init__(root, split, names, labels, classes)
         self.folder = folder
@@ -99,7 +98,7 @@ def open_photos(root: str) -> FolderSource:
     )
 
 
-def _below(folder: Path, infos: List[dict]) -> List[str]:
+def _below(folder: Path, infos: list[dict]) -> list[str]:
     """Paths below the folder, which each image's path begins with."""
     start = len(os.path.join(str(folder), ''))
     return [info['img_path'][start:] for info in infos]

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Optional
 
 from mmdisco.datasets import IDXImages
 from mmdisco.errors import InputError
@@ -8,7 +7,7 @@ from .numbered import numbered_classes
 
 
 def open_idx(
-    root: str, split: str, folder: Path, num_classes: Optional[int]
+    root: str, split: str, folder: Path, num_classes: int | None
 ) -> ArraySource:
     """The IDX files of MNIST and Fashion-MNIST.
 

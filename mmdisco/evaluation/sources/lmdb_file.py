@@ -1,8 +1,7 @@
 import os
-from functools import lru_cache
+from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import List
 
 from PIL import Image
 
@@ -12,7 +11,7 @@ from .archived import by_class
 from .source import Source, spread
 
 
-@lru_cache(maxsize=None)
+@cache
 def _environment(path: str):
     """The database, opened no more than once in a process as LMDB asks."""
     import lmdb
@@ -47,9 +46,9 @@ class LMDBSource(Source):
         root: str,
         split: str,
         path: str,
-        names: List[str],
-        labels: List[int],
-        classes: List[str],
+        names: list[str],
+        labels: list[int],
+        classes: list[str],
     ) -> None:
         super().__init__(root, split, names, labels, classes)
         self.path = path

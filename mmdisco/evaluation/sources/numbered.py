@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -6,8 +6,8 @@ from mmdisco.errors import InputError
 
 
 def numbered_classes(
-    labels: Sequence[int], num_classes: Optional[int], where: str
-) -> List[str]:
+    labels: Sequence[int], num_classes: int | None, where: str
+) -> list[str]:
     """Names of classes that have numbers only.
 
     Args:

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Optional
 
 from mmdisco.errors import InputError, MissingFileError
 from .cifar import open_cifar
@@ -12,7 +11,7 @@ from .tar import open_tar
 
 
 def open_source(
-    root: str, split: str = 'train', num_classes: Optional[int] = None
+    root: str, split: str = 'train', num_classes: int | None = None
 ) -> Source:
     """Labelled images, of the kind that is found at the root.
 
@@ -61,7 +60,7 @@ def open_source(
     return source
 
 
-def _open(root: str, split: str, found: Found, num_classes: Optional[int]) -> Source:
+def _open(root: str, split: str, found: Found, num_classes: int | None) -> Source:
     path = found.paths[0]
     if found.kind == 'tar':
         return open_tar(root, split, found.paths, num_classes)

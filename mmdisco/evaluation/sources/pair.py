@@ -1,7 +1,8 @@
 """Whether scores of one split by another mean anything."""
 
 import unicodedata
-from typing import List, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +15,7 @@ class Split(NamedTuple):
     """Labels of a split."""
 
     name: str  # what a message calls its images
-    classes: Optional[Sequence[str]]  # None if they have numbers only
+    classes: Sequence[str] | None  # None if they have numbers only
     labels: Tensor  # [N]
 
 
@@ -112,7 +113,7 @@ def copies(train: Source, test: Source) -> int:
     )
 
 
-def _compare(train: Split, test: Split, numbers: List[str]) -> None:
+def _compare(train: Split, test: Split, numbers: list[str]) -> None:
     only_test = sorted({*test.classes} - {*train.classes})
     only_train = sorted({*train.classes} - {*test.classes})
     if train.classes == numbers and not only_test:
@@ -137,7 +138,7 @@ def _compare(train: Split, test: Split, numbers: List[str]) -> None:
             )
 
 
-def _alike(names: List[str], others: List[str]) -> str:
+def _alike(names: list[str], others: list[str]) -> str:
     """What differs in two names that look the same."""
 
     def key(name: str) -> str:

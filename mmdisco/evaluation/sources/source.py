@@ -1,5 +1,5 @@
 import hashlib
-from typing import List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from PIL import Image
@@ -42,21 +42,21 @@ class Source(Dataset):
     """
 
     kind = ''
-    background: Tuple[int, int, int] = WHITE
+    background: tuple[int, int, int] = WHITE
     sizes: Sequence[int] = ()
 
     def __init__(
         self,
         root: str,
         split: str,
-        names: List[str],
-        labels: Optional[Sequence[int]],
+        names: list[str],
+        labels: Sequence[int] | None,
         classes: Sequence[str] = (),
     ) -> None:
         self.root = str(root)
         self.split = split
         self.names = names
-        self.labels: Optional[Tensor] = None
+        self.labels: Tensor | None = None
         if labels is not None:
             self.labels = torch.as_tensor(labels, dtype=torch.int64)  # [N]
         self.classes = list(classes)

@@ -1,8 +1,9 @@
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Dict, List, Optional, Sequence
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -42,9 +43,9 @@ class TarSource(Source):
         self,
         root: str,
         split: str,
-        members: Dict[str, Member],
-        labels: List[int],
-        classes: List[str],
+        members: dict[str, Member],
+        labels: list[int],
+        classes: list[str],
     ) -> None:
         super().__init__(root, split, list(members), labels, classes)
         self.members = list(members.values())
@@ -58,7 +59,7 @@ class TarSource(Source):
 
 
 def open_tar(
-    root: str, split: str, shards: Sequence[Path], num_classes: Optional[int]
+    root: str, split: str, shards: Sequence[Path], num_classes: int | None
 ) -> TarSource:
     """Shards of a tarred image folder, or WebDataset's pairs.
 
@@ -98,7 +99,7 @@ def open_tar(
         return TarSource(
             root, split, images, numbers, numbered_classes(numbers, num_classes, where)
         )
-    members: Dict[str, Member] = {}
+    members: dict[str, Member] = {}
     for path, member in images.items():
         name = path.split('/', 1)[1]
         if name in members:
@@ -123,7 +124,7 @@ def _label(name: str, member: Member) -> int:
     return int(text)
 
 
-def _paired(images: Dict[str, Member], labels: Dict[str, int], where: str) -> List[int]:
+def _paired(images: dict[str, Member], labels: dict[str, int], where: str) -> list[int]:
     """The label of each image, by its path without the extension."""
     keys = [os.path.splitext(name)[0] for name in images]
     alone = sorted({*keys} ^ {*labels})

@@ -1,6 +1,7 @@
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, NamedTuple, Tuple
+from typing import NamedTuple
 
 from mmdisco.errors import InputError
 
@@ -14,7 +15,7 @@ class Member(NamedTuple):
     size: int
 
 
-def read_index(path: Path) -> Iterator[Tuple[tarfile.TarInfo, Member]]:
+def read_index(path: Path) -> Iterator[tuple[tarfile.TarInfo, Member]]:
     """Files and folders of a tar shard, without their content.
 
     Args:

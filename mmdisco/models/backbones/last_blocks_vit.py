@@ -1,5 +1,3 @@
-from typing import Tuple
-
 import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS
@@ -17,7 +15,7 @@ class LastBlocksViT(VisionTransformer):
     and ``out_type`` is 'cls_token'.
     """
 
-    def forward(self, x: Tensor) -> Tuple[Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor]:
         """Of images [N, 3, H, W]: one tensor, [N, blocks x D]."""
         *earlier, last = super().forward(x)  # each [N, D], the last is normed
         return (torch.cat([*map(self.ln1, earlier), last], dim=-1),)

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmpretrain.models import MobileNetV3
 from mmpretrain.registry import MODELS
@@ -37,8 +37,8 @@ class MobileNetV3Pooled(MobileNetV3):
         norm_cfg: dict = dict(type='BN', eps=1e-5, momentum=0.1),
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        init_cfg: Optional[Union[dict, Sequence[dict]]] = None,
-        conv_cfg: Optional[dict] = None,
+        init_cfg: dict | Sequence[dict] | None = None,
+        conv_cfg: dict | None = None,
     ):
         if init_cfg is None:
             init_cfg = [

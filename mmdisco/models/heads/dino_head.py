@@ -1,4 +1,4 @@
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_reduce
@@ -36,7 +36,7 @@ class DINOHead(BaseModule):
         momentum_temp: float = 0.04,
         center_momentum: float = 0.9,
         norm_last_layer: bool = True,
-        init_cfg: Optional[Union[dict, list]] = None,
+        init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.last_layer = weight_norm(nn.Linear(in_channels, out_channels, bias=False))

@@ -1,11 +1,9 @@
-from typing import Optional
-
 from torch import nn
 
 from mmdisco.errors import InputError
 
 
-def linear(adapter: Optional[dict]) -> Optional[nn.Linear]:
+def linear(adapter: dict | None) -> nn.Linear | None:
     """Build the adapter of a loss, from one embedding's width to another's.
 
     Args:

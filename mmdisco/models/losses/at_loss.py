@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class ATLoss(nn.Module):
     any_width = True
 
     def __init__(
-        self, loss_weight: float = 1.0, views: Optional[Sequence[int]] = None
+        self, loss_weight: float = 1.0, views: Sequence[int] | None = None
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -47,12 +47,12 @@ class CompRessLoss(nn.Module):
     def __init__(
         self,
         teacher_dim: int,
-        student_dim: Optional[int] = None,
+        student_dim: int | None = None,
         queue_len: int = 128000,
         temperature: float = 0.04,
-        adapter: Optional[dict] = None,
+        adapter: dict | None = None,
         loss_weight: float = 1.0,
-        views: Optional[Sequence[int]] = (0,),
+        views: Sequence[int] | None = (0,),
     ) -> None:
         super().__init__()
         if student_dim is not None and adapter is not None:
@@ -71,7 +71,7 @@ class CompRessLoss(nn.Module):
         )
 
     def forward(
-        self, student: Tensor, teacher: Tensor, key: Optional[Tensor] = None
+        self, student: Tensor, teacher: Tensor, key: Tensor | None = None
     ) -> Tensor:
         """Compute the loss of one view, and update the memories.
 

@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
@@ -32,7 +30,7 @@ class DisCoLoss(nn.Module):
         self,
         loss_weight: float = 1.0,
         norm_teacher: bool = True,
-        adapter: Optional[dict] = None,
+        adapter: dict | None = None,
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,7 @@ class RKDLoss(nn.Module):
         normalize: bool = True,
         loss_weight: float = 1.0,
         chunk_size: int = 16,
-        views: Optional[Sequence[int]] = (0,),
+        views: Sequence[int] | None = (0,),
     ) -> None:
         super().__init__()
         self.distance_weight = distance_weight

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -54,8 +54,8 @@ class SEEDLoss(nn.Module):
         student_temp: float = 0.2,
         teacher_temp: float = 0.01,
         loss_weight: float = 1.0,
-        views: Optional[Sequence[int]] = (0,),
-        enqueue_views: Optional[Sequence[int]] = None,
+        views: Sequence[int] | None = (0,),
+        enqueue_views: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if views is not None and not set(enqueue_views or ()) <= set(views):
@@ -71,7 +71,7 @@ class SEEDLoss(nn.Module):
         self.queue = FeatureQueue(queue_len, embed_dim)
 
     def forward(
-        self, student: Tensor, teacher: Tensor, view: Optional[int] = None
+        self, student: Tensor, teacher: Tensor, view: int | None = None
     ) -> Tensor:
         """Compute the loss of one view, and update the queue.
 

@@ -1,5 +1,3 @@
-from typing import Tuple
-
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -41,7 +39,7 @@ class DINONeck(BaseModule):
             nn.Linear(hid_channels, out_channels),
         )
 
-    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
+    def forward(self, x: tuple[Tensor]) -> tuple[Tensor]:
         """Embed the features of the backbone.
 
         Args:

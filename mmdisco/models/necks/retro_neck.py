@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 from mmengine.model import BaseModule, Sequential
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -33,9 +31,9 @@ class RetroNeck(BaseModule):
         self,
         in_channels: int,
         head: dict,
-        checkpoint: Optional[str],
-        url: Optional[str] = None,
-        init_cfg: Optional[dict] = None,
+        checkpoint: str | None,
+        url: str | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__()
         width = head['in_channels']
@@ -68,7 +66,7 @@ class RetroNeck(BaseModule):
         self.head.train(False)
         return self
 
-    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
+    def forward(self, x: tuple[Tensor]) -> tuple[Tensor]:
         """Embed the features of the backbone.
 
         Args:

@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
@@ -22,7 +20,7 @@ class SimRegNeck(BaseModule):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, init_cfg: Optional[dict] = None
+        self, in_channels: int, out_channels: int, init_cfg: dict | None = None
     ) -> None:
         super().__init__(init_cfg)
         wide = 2 * in_channels
@@ -37,7 +35,7 @@ class SimRegNeck(BaseModule):
             nn.Linear(wide, out_channels),
         )
 
-    def forward(self, x: Tuple[Tensor]) -> Tuple[Tensor]:
+    def forward(self, x: tuple[Tensor]) -> tuple[Tensor]:
         """Predict from the features of the backbone.
 
         Args:

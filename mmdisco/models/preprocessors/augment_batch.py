@@ -1,4 +1,4 @@
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 
@@ -6,7 +6,7 @@ from mmdisco.datasets.transforms import ViewParams, pil_gaussian_kernel
 from . import batch_ops as ops
 
 # a function of images, or of images and values; whom it is for; the values
-Step = Tuple[Callable, torch.Tensor, Optional[torch.Tensor]]
+Step = tuple[Callable, torch.Tensor, torch.Tensor | None]
 
 
 def augment_(images: torch.Tensor, params: ViewParams) -> torch.Tensor:
@@ -26,7 +26,7 @@ def augment_(images: torch.Tensor, params: ViewParams) -> torch.Tensor:
     return images
 
 
-def _steps(params: ViewParams) -> List[Step]:
+def _steps(params: ViewParams) -> list[Step]:
     """What to do to whom, in order."""
     steps = []
     for place in range(4):
@@ -48,7 +48,7 @@ def _steps(params: ViewParams) -> List[Step]:
     return [step for step in steps if len(step[1])]
 
 
-def _upload(steps: List[Step], device: torch.device) -> List[Step]:
+def _upload(steps: list[Step], device: torch.device) -> list[Step]:
     """The same on the device, by two copies that the host doesn't await."""
     indices = [index for _, index, _ in steps]
     values = [value for _, _, value in steps if value is not None]

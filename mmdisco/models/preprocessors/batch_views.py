@@ -1,4 +1,4 @@
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.models import SelfSupDataPreprocessor
@@ -7,7 +7,7 @@ from torch import nn
 
 from mmdisco.errors import InputError
 
-Images = Union[torch.Tensor, List[torch.Tensor]]
+Images = torch.Tensor | list[torch.Tensor]
 
 
 @MODELS.register_module()
@@ -39,10 +39,10 @@ class BatchViews(SelfSupDataPreprocessor):
 
     def __init__(
         self,
-        transforms: Sequence[Union[dict, Sequence[dict]]],
-        num_views: Union[int, Sequence[int]] = 2,
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        transforms: Sequence[dict | Sequence[dict]],
+        num_views: int | Sequence[int] = 2,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         channels: int = 3,
     ) -> None:
         super().__init__(mean=mean, std=std)
@@ -100,7 +100,7 @@ class BatchViews(SelfSupDataPreprocessor):
             ]
         return dict(inputs=inputs, data_samples=data.get('data_samples'))
 
-    def _of_groups(self, images: Images) -> List[torch.Tensor]:
+    def _of_groups(self, images: Images) -> list[torch.Tensor]:
         """The images of each group, in [0, 1]."""
         if not isinstance(images, list):
             images = [images] * len(self.transforms)

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.dist import get_rank
@@ -35,8 +35,8 @@ class DeviceViews(SelfSupDataPreprocessor):
         self,
         num_views: int = 2,
         views: Sequence[dict] = (dict(),),
-        mean: Optional[Sequence[float]] = None,
-        std: Optional[Sequence[float]] = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__(mean=mean, std=std, non_blocking=True)
         self.recipes = build_recipes(views, num_views)

@@ -1,5 +1,4 @@
 from itertools import groupby
-from typing import Dict, List, Optional, Union
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -45,9 +44,9 @@ class DINO(BaseSelfSupervisor):
         head: dict,
         global_crops: int = 2,
         base_momentum: float = 0.004,
-        pretrained: Optional[str] = None,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[Union[List[dict], dict]] = None,
+        pretrained: str | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: list[dict] | dict | None = None,
     ) -> None:
         super().__init__(
             backbone=backbone,
@@ -71,8 +70,8 @@ class DINO(BaseSelfSupervisor):
                 module.drop_prob = 0.0
 
     def loss(
-        self, inputs: List[Tensor], data_samples: Optional[list] = None
-    ) -> Dict[str, Tensor]:
+        self, inputs: list[Tensor], data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Forward in training.
 
         Args:
@@ -100,7 +99,7 @@ class DINO(BaseSelfSupervisor):
         return dict(loss=self.head.loss(logits, targets))
 
     @torch.no_grad()
-    def _encode(self, views: List[Tensor]) -> List[Tensor]:
+    def _encode(self, views: list[Tensor]) -> list[Tensor]:
         self.momentum_encoder.update_parameters(self._network())
         backbone, neck, last_layer = self.momentum_encoder.module
         embeds = neck(backbone(torch.cat(views)))[0]

@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 from mmengine.model import ExponentialMovingAverage
 from mmpretrain.registry import MODELS
@@ -14,7 +12,7 @@ class ForeachEMA(ExponentialMovingAverage):
     counter from the device once and not at each step.
     """
 
-    _count: Optional[int] = None  # ``steps`` on the host
+    _count: int | None = None  # ``steps`` on the host
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:

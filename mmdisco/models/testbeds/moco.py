@@ -1,5 +1,3 @@
-from typing import Dict, List, Optional, Union
-
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather, get_world_size
@@ -40,7 +38,7 @@ class LeanMoCo(MoCo):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
-    _pointer: Optional[int] = None  # ``queue_ptr`` on the host
+    _pointer: int | None = None  # ``queue_ptr`` on the host
 
     def __init__(
         self,
@@ -50,9 +48,9 @@ class LeanMoCo(MoCo):
         queue_len: int = 65536,
         feat_dim: int = 128,
         momentum: float = 0.001,
-        pretrained: Optional[str] = None,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[Union[List[dict], dict]] = None,
+        pretrained: str | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: list[dict] | dict | None = None,
     ) -> None:
         super().__init__(
             backbone,
@@ -68,8 +66,8 @@ class LeanMoCo(MoCo):
         self.encoder_k = ForeachEMA(nn.Sequential(self.backbone, self.neck), momentum)
 
     def loss(
-        self, inputs: List[Tensor], data_samples: Optional[list] = None
-    ) -> Dict[str, Tensor]:
+        self, inputs: list[Tensor], data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Forward in training.
 
         Args:

@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.registry import MODELS
@@ -38,16 +38,16 @@ class MomentumStudent(PlainStudent):
         neck: dict,
         views: Sequence[int] = (0,),
         momentum: float = 0.001,
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[Union[List[dict], dict]] = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: list[dict] | dict | None = None,
     ) -> None:
         super().__init__(backbone, neck, views, data_preprocessor, init_cfg)
         self.momentum_encoder = ForeachEMA(self._network(), momentum)
-        self.keys: Dict[int, Tensor] = {}
+        self.keys: dict[int, Tensor] = {}
 
     def loss(
-        self, inputs: List[Tensor], data_samples: Optional[list] = None
-    ) -> Dict[str, Tensor]:
+        self, inputs: list[Tensor], data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Embed the views, with the student and with its moving average.
 
         Args:

@@ -1,4 +1,4 @@
-from typing import Dict, List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.registry import MODELS
@@ -28,8 +28,8 @@ class PlainStudent(BaseSelfSupervisor):
         backbone: dict,
         neck: dict,
         views: Sequence[int] = (0,),
-        data_preprocessor: Optional[dict] = None,
-        init_cfg: Optional[Union[List[dict], dict]] = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: list[dict] | dict | None = None,
     ) -> None:
         super().__init__(
             backbone=backbone,
@@ -40,8 +40,8 @@ class PlainStudent(BaseSelfSupervisor):
         self.views = tuple(views)
 
     def loss(
-        self, inputs: List[Tensor], data_samples: Optional[list] = None
-    ) -> Dict[str, Tensor]:
+        self, inputs: list[Tensor], data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Embed the views.
 
         Args:

@@ -1,5 +1,3 @@
-from typing import Dict, List, Optional
-
 from mmengine.dist import get_world_size
 from mmpretrain.models import SimCLR
 from mmpretrain.registry import MODELS
@@ -17,8 +15,8 @@ class GlobalSimCLR(SimCLR):
     """
 
     def loss(
-        self, inputs: List[Tensor], data_samples: Optional[list] = None
-    ) -> Dict[str, Tensor]:
+        self, inputs: list[Tensor], data_samples: list | None = None
+    ) -> dict[str, Tensor]:
         """Forward in training.
 
         Args:

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -77,7 +77,7 @@ class QueueSwAVLoss(BaseModule):
         num_crops: Sequence[int] = (2,),
         num_prototypes: int = 3000,
         queue_len: int = 0,
-        init_cfg: Optional[Union[dict, list]] = None,
+        init_cfg: dict | list | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.crops = sum(num_crops)
@@ -98,7 +98,7 @@ class QueueSwAVLoss(BaseModule):
         self.crops_for_assign = tuple(crops_for_assign)
         self.queue_len = queue_len
         self.use_queue = False  # from some epoch on, by the hook
-        self.queue: Optional[Tensor] = None  # [assigned crops, L, D]
+        self.queue: Tensor | None = None  # [assigned crops, L, D]
         self.filled = 0  # rows of it
 
     def forward(self, x: Tensor) -> Tensor:
