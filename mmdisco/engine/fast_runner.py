@@ -5,7 +5,7 @@ from mmpretrain.registry import RUNNERS
 from torch import nn
 
 from mmdisco.launch.hardware import set_up_process
-from mmdisco.models.fast_student import speed_up_student
+from mmdisco.models.fast.student import speed_up_student
 
 
 @RUNNERS.register_module()

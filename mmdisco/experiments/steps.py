@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmdisco.launch import apply_speed, read_config
 from mmdisco.launch.hardware import set_up_process
-from mmdisco.models.fast_student import speed_up_student
+from mmdisco.models.fast.student import speed_up_student
 from mmdisco.paths import configs_root
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'

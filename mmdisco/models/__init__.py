@@ -1,9 +1,7 @@
 from .backbones import LastBlocksViT, MobileNetV3Pooled
+from .classifiers import FrozenClassifier, KDClassifier, LinearClassifier
 from .disco import DisCo
-from .frozen_classifier import FrozenClassifier
 from .heads import DINOHead, InfoNCEHead
-from .kd_classifier import KDClassifier
-from .linear_classifier import LinearClassifier
 from .losses import (
     ATLoss,
     BINGOLoss,
@@ -11,6 +9,7 @@ from .losses import (
     DINOOutputLoss,
     DisCoLoss,
     KDLoss,
+    QueueSwAVLoss,
     RKDLoss,
     SEEDLoss,
     SimRegLoss,
@@ -18,17 +17,16 @@ from .losses import (
 from .necks import DINONeck, RetroNeck, SimRegNeck
 from .preprocessors import BatchViews, DeviceViews
 from .pretrained_init import StrictPretrainedInit
-from .tap import StudentTap
-from .teacher import FrozenTeacher
-from .testbeds import (
+from .selfsup import (
     DINO,
     ForeachEMA,
     GlobalSimCLR,
     LeanMoCo,
     MomentumStudent,
     PlainStudent,
-    QueueSwAVLoss,
 )
+from .tap import StudentTap
+from .teacher import FrozenTeacher
 
 __all__ = [
     'ATLoss',

@@ -6,9 +6,9 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmdisco.errors import InputError
-from .pairs import of_bags
-from .testbeds.momentum_student import MomentumStudent
-from .testbeds.plain_student import PlainStudent
+from .selfsup.momentum_student import MomentumStudent
+from .selfsup.plain_student import PlainStudent
+from .tap import of_bags
 
 
 def check_losses(

@@ -9,11 +9,107 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdisco.converters import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
-from .fast import Encoder, speed_up
-from .maps import MapRecorder
-from .renormalize import Renormalize
-from .tap import Pass
-from .teacher_options import check_options
+from .fast.teacher import DTYPES, Encoder, speed_up
+from .tap import MapRecorder, Pass
+
+
+class Renormalize(nn.Module):
+    """Turns images normalised for one network into those another learned of.
+
+    Args:
+        mean (Sequence[float], optional): Channel means that the other network
+            wants, 0 to 255. None leaves images as they are.
+        std (Sequence[float], optional): Its channel deviations, 0 to 255.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.mean, self.std = mean, std
+        for name in ('scale', 'shift'):
+            self.register_buffer(name, None, persistent=False)
+
+    def take_images_of(self, preprocessor: nn.Module | None) -> None:
+        """Note how images are normalised that will come.
+
+        Args:
+            preprocessor (nn.Module, optional): Its ``mean`` and ``std`` are
+                meant.
+
+        Raises:
+            ValueError: If this wants other images, and it has none.
+        """
+        if self.mean is None:
+            return
+        if not hasattr(preprocessor, 'mean'):
+            raise InputError(
+                f'the teacher wants images of mean {list(self.mean)}, but the '
+                "student's data preprocessor normalises none: set "
+                'data_preprocessor.mean and .std'
+            )
+        own_mean, own_std = (
+            torch.tensor(v, dtype=torch.float32).view(-1, 1, 1)
+            for v in (self.mean, self.std)
+        )  # [3, 1, 1]
+        mean, std = preprocessor.mean.cpu(), preprocessor.std.cpu()
+        scale, shift = std / own_std, (mean - own_mean) / own_std
+        alike = torch.allclose(scale, torch.ones(1)) and torch.allclose(
+            shift, torch.zeros(1)
+        )
+        self.scale, self.shift = (None, None) if alike else (scale, shift)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Turn normalised images, [N, 3, H, W]."""
+        if self.scale is None:
+            return images
+        return torch.addcmul(self.shift, images.float(), self.scale)
+
+
+def check_options(
+    norm_mode: str,
+    dtype: str,
+    fuse: bool,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> None:
+    """Check what does not depend on a teacher's networks.
+
+    Args:
+        norm_mode (str): 'eval' or 'batch'.
+        dtype (str): 'fp32', 'bf16' or 'fp16'.
+        fuse (bool): Whether BN is to be folded.
+        mean (Sequence[float], optional): Channel means.
+        std (Sequence[float], optional): Channel deviations.
+
+    Raises:
+        ValueError: If an option is unknown, or two contradict each other.
+    """
+    if norm_mode not in ('eval', 'batch'):
+        raise InputError(
+            f"norm_mode of the teacher is 'eval' or 'batch', got {norm_mode!r}"
+        )
+    if dtype not in DTYPES:
+        raise InputError(
+            f'dtype of the teacher is one of {", ".join(DTYPES)}, got {dtype!r}'
+        )
+    if fuse and norm_mode == 'batch':
+        raise InputError(
+            'fuse=True folds the running statistics of BN, norm_mode='
+            "'batch' does not use them: set one or the other"
+        )
+    if (mean is None) != (std is None):
+        raise InputError(
+            f'the teacher has mean={mean}, std={std}: give both, or none of them'
+        )
+    if mean is not None and not (len(mean) == len(std) in (1, 3) and min(std) > 0):
+        raise InputError(
+            f'the teacher has mean={list(mean)}, '
+            f'std={list(std)}: both want one value for each of '
+            'three channels, and std values above 0'
+        )
 
 
 @MODELS.register_module()

@@ -9,8 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.models import FrozenTeacher
-from mmdisco.models.fast import Encoder
-from mmdisco.models.fuse import fuse_norms, norm_pairs
+from mmdisco.models.fast.teacher import Encoder, fuse_norms, norm_pairs
 from tests.models.toy import ToyBackbone
 
 BACKBONES = dict(
@@ -51,7 +50,7 @@ def said(monkeypatch):
     """The lines that are logged."""
     lines = []
     monkeypatch.setattr(
-        'mmdisco.models.fast.print_log',
+        'mmdisco.models.fast.teacher.print_log',
         lambda line, logger=None, level=logging.INFO: lines.append(line),
     )
     return lines

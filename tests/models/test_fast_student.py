@@ -8,8 +8,11 @@ from mmpretrain.models import MoCoV2Neck
 from torch import nn
 
 from mmdisco.models import InfoNCEHead, LeanMoCo, StudentTap
-from mmdisco.models.depthwise import fast_depthwise
-from mmdisco.models.fast_student import encoders, speed_up_student
+from mmdisco.models.fast.student import (
+    encoders,
+    fast_depthwise,
+    speed_up_student,
+)
 from tests.models.toy import ToyBackbone
 
 

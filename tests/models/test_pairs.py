@@ -17,7 +17,7 @@ from mmdisco.models import (
     KDLoss,
     RKDLoss,
 )
-from mmdisco.models.maps import MapRecorder
+from mmdisco.models.tap import MapRecorder
 from tests.models.test_disco import EVAL
 from tests.models.test_tap import MLP, TESTBEDS
 

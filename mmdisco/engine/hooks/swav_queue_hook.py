@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
 from mmdisco.errors import InputError
-from mmdisco.models.testbeds.swav import QueueSwAVLoss
+from mmdisco.models.losses.swav_loss import QueueSwAVLoss
 
 _KEY = 'swav_queue'
 

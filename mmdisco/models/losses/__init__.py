@@ -7,6 +7,7 @@ from .kd_loss import KDLoss
 from .rkd_loss import RKDLoss
 from .seed_loss import SEEDLoss
 from .simreg_loss import SimRegLoss
+from .swav_loss import QueueSwAVLoss
 
 __all__ = [
     'ATLoss',
@@ -15,6 +16,7 @@ __all__ = [
     'DINOOutputLoss',
     'DisCoLoss',
     'KDLoss',
+    'QueueSwAVLoss',
     'RKDLoss',
     'SEEDLoss',
     'SimRegLoss',

@@ -6,7 +6,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
-from .adapter import linear
+from .base import linear
 from .feature_queue import FeatureQueue
 
 

@@ -3,7 +3,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from .adapter import linear
+from .base import linear
 
 
 @MODELS.register_module()

@@ -4,7 +4,6 @@ from .moco import LeanMoCo
 from .momentum_student import MomentumStudent
 from .plain_student import PlainStudent
 from .simclr import GlobalSimCLR
-from .swav import QueueSwAVLoss, sinkhorn
 
 __all__ = [
     'DINO',
@@ -13,6 +12,4 @@ __all__ = [
     'LeanMoCo',
     'MomentumStudent',
     'PlainStudent',
-    'QueueSwAVLoss',
-    'sinkhorn',
 ]

@@ -3,8 +3,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from mmdisco.errors import InputError
+from ..host import Part, build
 from .frozen_classifier import FrozenClassifier
-from .host import Part, build
 from .linear_classifier import LinearClassifier
 
 

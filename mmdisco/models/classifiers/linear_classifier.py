@@ -1,7 +1,7 @@
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 
-from .host import Part
+from ..host import Part
 
 
 @MODELS.register_module()

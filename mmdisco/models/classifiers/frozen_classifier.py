@@ -12,8 +12,8 @@ from mmdisco.converters import (
     sha256_of,
 )
 from mmdisco.errors import InputError, MissingFileError
-from .host import Part, build
-from .teacher import FrozenTeacher
+from ..host import Part, build
+from ..teacher import FrozenTeacher
 
 
 def read_classifier(path: str) -> dict:
