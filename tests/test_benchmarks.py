@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import knn_scores
 from mmdisco.utils import quiet_init

@@ -7,7 +7,7 @@ init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.').
 
 import argparse
 
-from mmdisco.converters import (
+from mmdisco.checkpoints import (
     ARCHS,
     arch_config,
     check_finite,
@@ -15,13 +15,13 @@ from mmdisco.converters import (
     fit,
     safe_load,
 )
-from mmdisco.converters.archs import STUDENTS
-from mmdisco.converters.config_text import kept_normalisation
-from mmdisco.converters.families import SOURCES
-from mmdisco.converters.libraries import VARIANTS
-from mmdisco.converters.report import report, widths_of
-from mmdisco.deploy.network import find_network
-from mmdisco.deploy.save import ending_of, origin, save_weights
+from mmdisco.checkpoints.archs import STUDENTS
+from mmdisco.checkpoints.config_text import kept_normalisation
+from mmdisco.checkpoints.families import SOURCES
+from mmdisco.checkpoints.fit import report, widths_of
+from mmdisco.checkpoints.libraries import VARIANTS
+from mmdisco.checkpoints.network import find_network
+from mmdisco.checkpoints.save import ending_of, origin, save_weights
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 

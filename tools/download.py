@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from mmdisco.converters import safe_load
+from mmdisco.checkpoints import safe_load
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 from mmdisco.zoo.download import check_file, fetch

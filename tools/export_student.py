@@ -7,7 +7,7 @@ number of images can be in a batch, of one size.
 
 import argparse
 
-from mmdisco.converters import ARCHS
+from mmdisco.checkpoints import ARCHS
 from mmdisco.deploy import FORMATS, export_student, image_size
 from mmdisco.launch import one_line_errors
 

@@ -6,17 +6,18 @@ init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 
 import argparse
 
-from mmdisco.converters import (
+from mmdisco.checkpoints import (
     check_finite,
     momentum_encoder,
+    origin,
     read_conversion,
     safe_load,
+    save_weights,
     warn_assumed,
 )
-from mmdisco.converters.config_text import kept_normalisation
-from mmdisco.deploy import origin, save_weights
-from mmdisco.deploy.network import find_network
-from mmdisco.deploy.save import ending_of
+from mmdisco.checkpoints.config_text import kept_normalisation
+from mmdisco.checkpoints.network import find_network
+from mmdisco.checkpoints.save import ending_of
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 

@@ -10,6 +10,7 @@ from mmengine.evaluator import DumpResults
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmdisco.checkpoints import check_complete
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
     ConfigOptions,
@@ -17,7 +18,6 @@ from mmdisco.launch import (
     check_config,
     check_detection_files,
     check_folder,
-    check_whole,
     is_detector,
     leave_group,
     one_line_errors,
@@ -107,7 +107,7 @@ def main() -> None:
     if is_detector(cfg):
         check_detection_files(cfg, 'test')
     runner = Runner.from_cfg(cfg)
-    check_whole(runner, args.checkpoint)
+    check_complete(runner, args.checkpoint)
     if args.out and args.out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(args.out))
     metrics = runner.test()

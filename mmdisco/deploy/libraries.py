@@ -7,11 +7,11 @@ from pathlib import Path
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import nn
 
-from mmdisco.converters import load_strictly, rename_to, safe_load
+from mmdisco.checkpoints import load_strictly, rename_to, safe_load
+from mmdisco.checkpoints.save import reproducible_bytes
+from mmdisco.checkpoints.student import Student
 from mmdisco.errors import InputError
 from .export import Reloaded
-from .save import reproducible_bytes
-from .student import Student
 
 _R50 = ('r50', 'swavr50', 'selar50', 'dcr50')
 _TIMM = {

@@ -6,13 +6,13 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmdisco.converters.config_text import read_parts
+from mmdisco.checkpoints.config_text import read_parts
+from mmdisco.checkpoints.network import deployed
+from mmdisco.checkpoints.student import Student
 from mmdisco.paths import configs_root
 from .complexity import multiply_adds
-from .network import deployed
 from .outputs import outputs_of
 from .publish import Published
-from .student import Student
 
 
 def _config_of(student: Student) -> str | None:

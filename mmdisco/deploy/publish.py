@@ -3,11 +3,11 @@ from pathlib import Path
 
 from torch import nn
 
-from mmdisco.converters.config_text import kept_normalisation
+from mmdisco.checkpoints.config_text import kept_normalisation
+from mmdisco.checkpoints.save import ending_of, origin, reproducible_bytes
+from mmdisco.checkpoints.student import Student, built, load_student
 from mmdisco.errors import InputError
 from mmdisco.utils import atomic_write
-from .save import ending_of, origin, reproducible_bytes
-from .student import Student, built, load_student
 
 
 def _neck(student: Student, checkpoint: str) -> nn.Module:

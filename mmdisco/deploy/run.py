@@ -3,14 +3,14 @@ from pathlib import Path
 
 from torch import nn
 
+from mmdisco.checkpoints.save import ending_of
+from mmdisco.checkpoints.student import Student, load_student
 from mmdisco.errors import InputError
 from mmdisco.utils import atomic_write
 from .check import TRACED, Agreement, agreements, random_images
 from .export import GRAPHS, Reloaded
 from .libraries import LIBRARIES, to_library
 from .outputs import FeatureMaps, Pooled, outputs_of
-from .save import ending_of
-from .student import Student, load_student
 
 FORMATS = (*GRAPHS, *LIBRARIES)
 _ENDINGS = {

@@ -6,8 +6,8 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from mmdisco.converters.checkpoint import misfits
-from mmdisco.engine.student_file import RANDOM, StudentFile
+from mmdisco.checkpoints.checkpoint import misfits
+from mmdisco.checkpoints.student import RANDOM, StudentFile
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
 

@@ -7,15 +7,15 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
-from mmdisco.converters import (
+from mmdisco.checkpoints import (
     check_settings,
     load_strictly,
     read_conversion,
     sha256_of,
 )
-from mmdisco.converters.config_text import normalisation_of
+from mmdisco.checkpoints.config_text import normalisation_of
+from mmdisco.checkpoints.student import built, load_student
 from mmdisco.deploy.outputs import Pooled
-from mmdisco.deploy.student import built, load_student
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import read_config
 from mmdisco.zoo import find, get_model, list_models

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmdisco.converters import ARCHS
+from mmdisco.checkpoints import ARCHS
 from mmdisco.datasets.decode import WHITE
 
 

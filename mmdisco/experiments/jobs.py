@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import InputError
 from mmdisco.paths import project_root
 from mmdisco.utils import available_cores

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from mmdisco.converters import arch_config
+from mmdisco.checkpoints import arch_config
 from mmdisco.deploy.complexity import PAPER_M, count, papers_millions
 
 PRINTED_RATIOS = dict(r101=9.4, r50=16.3)  # EfficientNet-B0 in % of these

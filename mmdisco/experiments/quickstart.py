@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import load_strictly, read_conversion, safe_load
+from mmdisco.checkpoints import load_strictly, read_conversion, safe_load
 from mmdisco.datasets import IDXImages
 from mmdisco.evaluation import extract_features, knn_scores, linear_probe
 from mmdisco.launch import read_config

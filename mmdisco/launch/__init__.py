@@ -14,7 +14,6 @@ from .scope import is_detector, ours
 from .smoke import shrink
 from .smoke_detection import shrink_detection
 from .speed import LEVELS, apply_speed
-from .whole import check_whole
 
 __all__ = [
     'ConfigOptions',
@@ -26,7 +25,6 @@ __all__ = [
     'check_detection_files',
     'check_folder',
     'check_schedule',
-    'check_whole',
     'fit_queue',
     'init_processes',
     'is_detector',

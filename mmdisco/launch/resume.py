@@ -3,7 +3,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmdisco.converters import safe_load
+from mmdisco.checkpoints import safe_load
 
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 

@@ -2,9 +2,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmdisco.checkpoints.student import RANDOM
 from mmdisco.errors import InputError, MissingFileError
-
-RANDOM = 'random'  # a detector's baseline without pre-training
 
 
 def set_student(cfg: Config, checkpoint: str) -> None:

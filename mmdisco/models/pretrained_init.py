@@ -3,7 +3,7 @@ from mmengine.model import PretrainedInit, update_init_info
 from mmpretrain.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
-from mmdisco.converters import initial_weights, load_strictly
+from mmdisco.checkpoints import initial_weights, load_strictly
 
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')
@@ -13,7 +13,7 @@ class StrictPretrainedInit(PretrainedInit):
     It takes the name of mmengine's initialiser in mmpretrain's scope and, by
     :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name
     and shape and leaves the rest random. Here every tensor is loaded, or the
-    run stops (:func:`mmdisco.converters.initial_weights`). Only whole parts
+    run stops (:func:`mmdisco.checkpoints.initial_weights`). Only whole parts
     of the file that the module does not have, as the last stage of a ResNet
     in a C4 detector, are left out, and the log names them.
 

@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdisco.converters import load_strictly, read_teacher, sha256_of
+from mmdisco.checkpoints import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
 from .fast.teacher import DTYPES, Encoder, speed_up
 from .tap import MapRecorder, Pass

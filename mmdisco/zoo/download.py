@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import InputError, MissingFileError
 from .transport import (
     Broken,

@@ -5,11 +5,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import (
-    check_settings,
-    load_strictly,
-    read_conversion,
-)
+from mmdisco.checkpoints import check_settings, load_strictly, read_conversion
 from mmdisco.errors import InputError
 from mmdisco.utils import quiet_init
 from .download import check_file, fetch

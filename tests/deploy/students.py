@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import arch_config
+from mmdisco.checkpoints import arch_config
 from mmdisco.utils import quiet_init
 from tests.tools import ROOT
 

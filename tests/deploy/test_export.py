@@ -12,15 +12,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from mmdisco.deploy import (
-    FeatureMaps,
-    Pooled,
-    check,
-    export,
-    export_student,
-    libraries,
-    load_student,
-)
+from mmdisco.checkpoints import load_student
+from mmdisco.deploy import FeatureMaps, Pooled, check, export, export_student, libraries
 from mmdisco.deploy.check import photographs
 from mmdisco.errors import InputError
 from tests.deploy.students import call, pooled, tensors, trained

@@ -8,8 +8,7 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmdisco.converters import sha256_of
-from mmdisco.deploy import load_student
+from mmdisco.checkpoints import load_student, sha256_of
 from mmdisco.errors import InputError
 from mmdisco.models import FrozenTeacher
 from mmdisco.version import __version__

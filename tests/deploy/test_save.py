@@ -8,8 +8,7 @@ from mmengine.config import Config
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from mmdisco.converters import read_conversion, safe_load
-from mmdisco.deploy import load_student, save_weights
+from mmdisco.checkpoints import load_student, read_conversion, safe_load, save_weights
 from mmdisco.errors import InputError
 from tests.deploy.students import call, pooled, tensors, trained
 from tests.tools import ROOT

@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS as BACKBONES
 from torch import nn
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.detection import DetectionStudentHook, Res5Head
 from mmdisco.errors import InputError
 from tests.tools import ROOT

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.engine import StudentHook
 from mmdisco.launch.student import check_student
 from tests.tools import ROOT, losses, run

@@ -7,7 +7,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.apis import get_model
 from mmpretrain.registry import MODELS
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.evaluation.encoder import IMAGENET, open_encoder
 from mmdisco.zoo import get_model as get_ours

@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from mmdisco.converters import arch_config
+from mmdisco.checkpoints import arch_config
 from mmdisco.deploy.complexity import (
     LiveBytes,
     complexity,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.experiments import (
     Job,
     provenance,

@@ -19,8 +19,8 @@ from mmpretrain.registry import MODELS
 from modelindex.load_model_index import load
 from torch import nn
 
-from mmdisco.converters import sha256_of
-from mmdisco.converters.archs import arch_config
+from mmdisco.checkpoints import sha256_of
+from mmdisco.checkpoints.archs import arch_config
 from mmdisco.errors import InputError
 from mmdisco.zoo import list_models
 from mmdisco.zoo.index import find

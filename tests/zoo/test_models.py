@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import mmdisco
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.models import FrozenTeacher
 from mmdisco.zoo import find
 from tests.tools import ROOT

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from mmdisco.converters import ARCHS
+from mmdisco.checkpoints import ARCHS
 from mmdisco.deploy import image_size
 from mmdisco.deploy.complexity import HEAD, complexity, table
 from mmdisco.experiments import provenance

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmdisco.converters import sha256_of
+from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import MissingFileError
 from mmdisco.evaluation.cache import Features
 from mmdisco.evaluation.encoder import open_encoder

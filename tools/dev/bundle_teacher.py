@@ -7,8 +7,7 @@ from pathlib import Path
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.converters import read_conversion, sha256_of
-from mmdisco.deploy import save_weights
+from mmdisco.checkpoints import read_conversion, save_weights, sha256_of
 from mmdisco.experiments import Job, provenance
 from mmdisco.experiments.quickstart import load_backbone, score
 from mmdisco.launch import one_line_errors, read_config

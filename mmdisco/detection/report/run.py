@@ -6,8 +6,8 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.runner import Runner
 
+from mmdisco.checkpoints import check_complete
 from mmdisco.errors import InputError, MissingFileError
-from mmdisco.launch import check_whole
 from ..data_check_hook import DetectionDataCheckHook
 from .keep import KeepDetections
 
@@ -53,7 +53,7 @@ def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
     dataset = runner.test_loop.dataloader.dataset
     if not len(dataset):
         raise InputError('the test set has no images')
-    check_whole(runner, checkpoint)
+    check_complete(runner, checkpoint)
     chosen = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
     chosen = [int(index) for index in chosen.round()]
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]

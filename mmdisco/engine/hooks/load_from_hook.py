@@ -1,7 +1,7 @@
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
-from mmdisco.converters import initial_weights, load_strictly
+from mmdisco.checkpoints import initial_weights, load_strictly
 from mmdisco.utils import unwrapped
 
 
@@ -12,7 +12,7 @@ class LoadFromHook(Hook):
     mmengine loads what fits by name and shape, prints the rest, and trains on,
     with random weights if nothing fits. Here every tensor of the file is
     loaded or explained, whatever its layout
-    (:func:`mmdisco.converters.initial_weights`); one line of the log counts
+    (:func:`mmdisco.checkpoints.initial_weights`); one line of the log counts
     them. ``tools/train.py`` registers it for every config.
     """
 

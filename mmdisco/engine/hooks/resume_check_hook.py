@@ -1,7 +1,7 @@
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
-from mmdisco.converters.checkpoint import misfits
+from mmdisco.checkpoints.checkpoint import misfits
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
 

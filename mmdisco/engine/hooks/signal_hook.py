@@ -10,7 +10,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmdisco.converters import check_finite
+from mmdisco.checkpoints import check_finite
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
 from .late_log_hook import LateLogHook

@@ -3,8 +3,8 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from mmdisco.converters import load_strictly
-from mmdisco.engine.student_file import StudentFile
+from mmdisco.checkpoints import load_strictly
+from mmdisco.checkpoints.student import StudentFile
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
 

@@ -4,7 +4,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import (
+from mmdisco.checkpoints import (
     bare_names,
     check_finite,
     load_strictly,

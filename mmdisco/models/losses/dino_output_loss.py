@@ -3,7 +3,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmdisco.converters import read_prototypes, sha256_of
+from mmdisco.checkpoints import read_prototypes, sha256_of
 
 
 @MODELS.register_module()

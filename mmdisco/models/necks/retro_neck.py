@@ -2,7 +2,7 @@ from mmengine.model import BaseModule, Sequential
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from mmdisco.converters import load_strictly, read_teacher, sha256_of
+from mmdisco.checkpoints import load_strictly, read_teacher, sha256_of
 
 
 @MODELS.register_module()

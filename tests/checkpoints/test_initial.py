@@ -6,7 +6,7 @@ from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
 from torch import nn
 
-from mmdisco.converters import initial_weights, sha256_of
+from mmdisco.checkpoints import initial_weights, sha256_of
 from mmdisco.errors import InputError
 from mmdisco.models import DisCo, FrozenTeacher
 from tests.models.test_tap import BACKBONE, BN_MLP, MLP, TESTBEDS

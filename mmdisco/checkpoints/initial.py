@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from mmdisco.errors import InputError
 from .checkpoint import check_finite, check_fit, explain, misfits
 from .convert import Conversion
-from .momentum import encoder_source
 from .safe_load import safe_load, sha256_of
 from .settings import check_settings
+from .wrappers import encoder_source
 
 # of what a file holds beside weights
 _NO_WEIGHTS = ('no tensors', 'entries beside the weights')

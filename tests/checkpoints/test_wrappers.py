@@ -11,7 +11,7 @@ from torch import nn
 from torch.distributed.algorithms._checkpoint import checkpoint_wrapper
 from torch.optim.swa_utils import AveragedModel
 
-from mmdisco.converters import (
+from mmdisco.checkpoints import (
     arch_config,
     bare_name,
     convert,

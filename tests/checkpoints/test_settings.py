@@ -6,22 +6,22 @@ import torch
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from mmdisco.converters import (
+from mmdisco.checkpoints import (
     arch_config,
     check_settings,
     convert,
     fit,
+    load_student,
     read_conversion,
     read_teacher,
     rename_to,
     settings,
 )
-from mmdisco.deploy import load_student
-from mmdisco.engine.student_file import StudentFile
+from mmdisco.checkpoints.student import StudentFile
 from mmdisco.errors import InputError
 from mmdisco.evaluation.encoder import open_encoder
 from mmdisco.zoo import get_model
-from tests.converters.test_libraries import feature
+from tests.checkpoints.test_libraries import feature
 from tests.layouts import filled, public_content
 
 TF = dict(

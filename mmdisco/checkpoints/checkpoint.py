@@ -1,10 +1,16 @@
 from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from mmdisco.errors import InputError
+from mmdisco.errors import InputError, MissingFileError
 from .convert import Conversion, convert
 from .safe_load import safe_load
+from .settings import check_settings
+from .wrappers import bare_names
 
 
 def read_conversion(path: str) -> Conversion:
@@ -141,3 +147,96 @@ def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
                 f'({float(value.min()):.3g}), and BN takes its '
                 'root: the file is damaged, take another'
             )
+
+
+def read_teacher(
+    path: str, backbone: nn.Module, url: str | None = None, head: bool = True
+) -> dict:
+    """Read a teacher from any known layout.
+
+    Args:
+        path (str): The file.
+        backbone (nn.Module): What the weights are for.
+        url (str, optional): Where it is published, to be told if there is no
+            such file. Defaults to None.
+        head (bool): Whether its projection head is wanted, or its backbone
+            alone. Defaults to True.
+
+    Returns:
+        dict: Tensors by key, ``backbone.*`` and ``neck.*``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, has no projection head, is not
+            finite, or was learned with other settings than the backbone has.
+    """
+    if not Path(path).is_file():
+        where = f' (it is published at {url})' if url else ''
+        raise MissingFileError(
+            f"teacher file '{path}' not found: put it there{where}, or set "
+            'model.teacher.checkpoint'
+        )
+    conversion = read_conversion(path)
+    state_dict = conversion.state_dict
+    if not head:
+        state_dict = {k: v for k, v in state_dict.items() if not k.startswith('neck.')}
+    elif not any(key.startswith('neck.') for key in state_dict):
+        raise InputError(
+            f"teacher file '{path}' ({conversion.family}) has no projection "
+            'head: it holds a backbone alone, and DisCo distils the final '
+            'embedding. Use the file of the pre-training itself'
+        )
+    check_settings(
+        conversion, backbone, f"teacher file '{path}'", 'model.teacher.backbone'
+    )
+    return state_dict
+
+
+# Where a file keeps norms and directions of DINO's last layer: the entry of
+# the file, the ends of both keys. First as DINO publishes it, then ours.
+_PLACES = (
+    ('teacher', 'head.last_layer.weight_g', 'head.last_layer.weight_v'),
+    *(
+        (
+            'state_dict',
+            f'{ssl}head.last_layer.parametrizations.weight.original0',
+            f'{ssl}head.last_layer.parametrizations.weight.original1',
+        )
+        for ssl in ('', 'ssl.')
+    ),
+)
+
+
+class Prototypes(NamedTuple):
+    """The last layer of DINO, and the centre of its outputs."""
+
+    prototypes: Tensor  # [K, D]
+    center: Tensor  # [1, K]
+
+
+def read_prototypes(path: str) -> Prototypes:
+    """Read DINO's last layer from a checkpoint of its pre-training.
+
+    Args:
+        path (str): DINO's full checkpoint, or one of :class:`DINO`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no last layer.
+    """
+    loaded = safe_load(path)
+    for group, norms, directions in _PLACES:
+        content = loaded.get(group) if isinstance(loaded, dict) else None
+        tensors, _ = bare_names(content or {})
+        if directions in tensors and norms in tensors:
+            rows = normalize(tensors[directions].float(), dim=1)
+            center = tensors.get(norms.split('last_layer')[0] + 'center')
+            if center is None:
+                center = (loaded.get('dino_loss') or {}).get('center')
+            if center is None:
+                center = torch.zeros(1, len(rows))
+            return Prototypes(rows * tensors[norms].float(), center.float())
+    raise InputError(
+        f"'{path}' has no last layer of DINO: use the full "
+        'checkpoint of the pre-training'
+    )

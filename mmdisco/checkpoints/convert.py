@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from mmdisco.errors import InputError
-from .families import FAMILIES, Family
-from .find_head import find_head
+from .families import FAMILIES, Family, find_head
 from .libraries import NAMINGS, known_overrides
 from .naming import OURS, Naming, Renamed, Variant, to_ours
 from .wrappers import COUNTER, bare_names

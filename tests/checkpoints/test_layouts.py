@@ -6,7 +6,7 @@ import torch
 from mmpretrain.registry import MODELS
 
 import mmdisco  # noqa: F401
-from mmdisco.converters import arch_config, convert, fit, load_strictly
+from mmdisco.checkpoints import arch_config, convert, fit, load_strictly
 from tests.layouts import DATA, public_content
 
 GOLDEN = np.load(DATA / 'layouts_outputs.npz')

@@ -7,13 +7,7 @@ import torchvision
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import (
-    arch_config,
-    convert,
-    fit,
-    load_strictly,
-    rename_to,
-)
+from mmdisco.checkpoints import arch_config, convert, fit, load_strictly, rename_to
 
 TIMM = dict(
     effb0='efficientnet_b0',

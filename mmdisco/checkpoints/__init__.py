@@ -1,36 +1,47 @@
 from .archs import ARCHS, arch_config
-from .checkpoint import check_finite, load_strictly, read_conversion
+from .checkpoint import (
+    check_finite,
+    load_strictly,
+    read_conversion,
+    read_prototypes,
+    read_teacher,
+)
+from .complete import check_complete
 from .convert import Conversion, convert
 from .fit import Fit, fit
 from .initial import InitialWeights, initial_weights
 from .libraries import rename_to
-from .momentum import momentum_encoder
-from .prototypes import read_prototypes
 from .safe_load import safe_load, sha256_of
+from .save import origin, save_weights
 from .settings import check_settings, warn_assumed
-from .teacher import read_teacher
-from .wrappers import bare_name, bare_names
+from .student import Student, load_student
+from .wrappers import bare_name, bare_names, momentum_encoder
 
 __all__ = [
     'ARCHS',
     'Conversion',
     'Fit',
     'InitialWeights',
+    'Student',
     'arch_config',
     'bare_name',
     'bare_names',
     'check_finite',
     'check_settings',
+    'check_complete',
     'convert',
     'fit',
     'initial_weights',
     'load_strictly',
+    'load_student',
     'momentum_encoder',
+    'origin',
     'read_conversion',
     'read_prototypes',
     'read_teacher',
     'rename_to',
     'safe_load',
+    'save_weights',
     'sha256_of',
     'warn_assumed',
 ]

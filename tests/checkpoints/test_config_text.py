@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from mmdisco.converters.config_text import read_parts
-from mmdisco.deploy.network import find_network, name_of
+from mmdisco.checkpoints.config_text import read_parts
+from mmdisco.checkpoints.network import find_network, name_of
 from mmdisco.errors import InputError
 from tests.tools import ROOT
 

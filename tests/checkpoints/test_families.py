@@ -8,14 +8,8 @@ import torchvision
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.converters import (
-    arch_config,
-    convert,
-    fit,
-    load_strictly,
-    rename_to,
-)
-from tests.converters.test_libraries import close, images_for, randomize
+from mmdisco.checkpoints import arch_config, convert, fit, load_strictly, rename_to
+from tests.checkpoints.test_libraries import close, images_for, randomize
 from tests.layouts import DATA, public_content
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmpretrain.registry import MODELS
 
-from mmdisco.converters import momentum_encoder
+from mmdisco.checkpoints import momentum_encoder
 from mmdisco.models import DisCo, DisCoLoss
 from tests.models.test_dino import DINO
 from tests.models.test_disco import build

@@ -11,9 +11,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mmdisco import __version__
-from mmdisco.converters import sha256_of
 from mmdisco.errors import InputError
 from mmdisco.utils import atomic_write
+from .safe_load import sha256_of
 
 
 def origin(path: str) -> dict:
@@ -51,7 +51,7 @@ def reproducible_bytes(
     ``torch.save`` writes the name of a file into it, and of a view the whole
     tensor that it is a part of. safetensors holds tensors and strings: what
     is beside the tensors becomes one JSON text, ``meta``, which
-    :func:`~mmdisco.converters.safe_load` reads again; tuples become lists.
+    :func:`~mmdisco.checkpoints.safe_load` reads again; tuples become lists.
 
     Args:
         ending (str): Of :func:`ending_of`, by which the format is chosen.

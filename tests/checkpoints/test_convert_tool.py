@@ -12,9 +12,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
 
-from mmdisco.converters import arch_config, sha256_of
+from mmdisco.checkpoints import arch_config, sha256_of
 from mmdisco.models import FrozenTeacher
-from tests.converters.test_layouts import GOLDEN, LAYOUTS, check
+from tests.checkpoints.test_layouts import GOLDEN, LAYOUTS, check
 from tests.layouts import public_content, write_public_file
 
 TOOL = 'tools/convert_checkpoint.py'

@@ -1,17 +1,19 @@
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmdisco.converters import bare_names, load_strictly, safe_load
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
+from .checkpoint import load_strictly
+from .safe_load import safe_load
+from .wrappers import bare_names
 
 
-def check_whole(runner: Runner, path: str) -> None:
+def check_complete(runner: Runner, path: str) -> None:
     """Load a checkpoint for a test; refuse one of other weights.
 
     mmengine would test what the file does not hold with random weights, after
     a warning. Names of the file may have wrappers
-    (:mod:`mmdisco.converters.wrappers`), which mmengine would not load.
+    (:mod:`mmdisco.checkpoints.wrappers`), which mmengine would not load.
 
     Args:
         runner (Runner): Of the whole model, before its ``test``.

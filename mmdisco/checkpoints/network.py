@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
-from mmdisco.converters import ARCHS, arch_config
-from mmdisco.converters.config_text import read_parts
 from mmdisco.errors import InputError
+from .archs import ARCHS, arch_config
+from .config_text import read_parts
 
 # Settings of the training, or of the weights before it.
 _TRAINING = (

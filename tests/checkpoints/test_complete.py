@@ -8,8 +8,8 @@ import torch
 from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
+from mmdisco.checkpoints import check_complete
 from mmdisco.errors import InputError
-from mmdisco.launch import check_whole
 
 
 def network():
@@ -34,10 +34,10 @@ def test_wrapped_names_are_loaded(tmp_path, prefix):
     runner = SimpleNamespace(
         model=model, logger=logging.getLogger('whole'), _has_loaded=False
     )
-    check_whole(runner, path)
+    check_complete(runner, path)
     for key, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[key]), key
     assert runner._has_loaded == bool(prefix)  # else mmengine loads it
     model.more = nn.Linear(1, 1)
     with pytest.raises(InputError, match='take one of the whole model'):
-        check_whole(runner, path)
+        check_complete(runner, path)

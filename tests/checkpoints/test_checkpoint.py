@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmdisco.converters import read_conversion, safe_load
+from mmdisco.checkpoints import read_conversion, safe_load
 
 
 def save_history(path):
