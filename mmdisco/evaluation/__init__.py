@@ -1,5 +1,5 @@
 from .alignment_uniformity import alignment, uniformity
-from .features import extract_features
+from .extract import extract_features
 from .kd_probe import kd_probe
 from .knn import check_labels, knn_scores, knn_votes
 from .linear import linear_logits, linear_probe

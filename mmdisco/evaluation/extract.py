@@ -1,7 +1,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from mmengine.dist import (
     is_main_process,
 )
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmdisco.errors import InputError
@@ -205,3 +205,31 @@ def _extract(
         file.flush()
         os.fsync(file.fileno())
     barrier()
+
+
+@torch.no_grad()
+def extract_features(
+    backbone: nn.Module,
+    images: Tensor,
+    prepare: Callable[[Tensor], Tensor],
+    batch_size: int = 500,
+) -> Tensor:
+    """Pooled features of a frozen backbone, in eval mode.
+
+    Args:
+        backbone (nn.Module): Gives a tuple of maps, the last one is taken.
+        images (Tensor): uint8 images, [N, C, H, W].
+        prepare (Callable): Normalises a batch of them.
+        batch_size (int): Images at once. Defaults to 500.
+
+    Returns:
+        Tensor: Means over positions, fp32, [N, D].
+    """
+    training = backbone.training
+    backbone.eval()
+    feats = [
+        backbone(prepare(batch))[-1].float().mean((2, 3))  # [B, D]
+        for batch in images.split(batch_size)
+    ]
+    backbone.train(training)
+    return torch.cat(feats)
