@@ -12,9 +12,9 @@ from mmengine.dist import barrier, is_main_process
 
 from mmdisco.apis.feature_file import check_out, write_features
 from mmdisco.apis.photos import SkippingPhotos
-from mmdisco.evaluation.extract import extract_split
+from mmdisco.evaluation.features.extract import extract_split
 from mmdisco.evaluation.options import add_images, add_model
-from mmdisco.evaluation.prepared import crop_of, encoder_of, say
+from mmdisco.evaluation.session import crop_of, encoder_of, say
 from mmdisco.launch import leave_group, one_line_errors
 
 

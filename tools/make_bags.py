@@ -13,7 +13,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmdisco.errors import InputError
-from mmdisco.evaluation.bags import make_bags
+from mmdisco.evaluation.features.bags import make_bags
 from mmdisco.launch import apply_overrides, one_line_errors, read_config
 from mmdisco.utils import atomic_write
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
-from mmdisco.evaluation.encoder import open_encoder
-from mmdisco.evaluation.extract import embed
+from mmdisco.evaluation.features.encoder import open_encoder
+from mmdisco.evaluation.features.extract import embed
+from mmdisco.evaluation.features.views import Crop, ImageViews
 from mmdisco.evaluation.sources import Source
-from mmdisco.evaluation.views import Crop, ImageViews
 from mmdisco.utils import available_cores
 from .given_images import GivenImages, ImageInput
 from .photos import Extracted, SkippingPhotos

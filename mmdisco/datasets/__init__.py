@@ -2,9 +2,10 @@ from .bags import Bags
 from .idx_images import IDXImages
 from .labelled_photos import LabelledPhotos
 from .local_cifar import LocalCIFAR10, LocalCIFAR100
-from .neighbours import nearest_neighbours
 from .photos import Photos
-from .transforms import LoadCrops, LoadPhoto, PhotometricViews
+from .transforms.load_crops import LoadCrops
+from .transforms.load_photo import LoadPhoto
+from .transforms.photometric_views import PhotometricViews
 
 __all__ = [
     'Bags',
@@ -16,5 +17,4 @@ __all__ = [
     'LocalCIFAR100',
     'PhotometricViews',
     'Photos',
-    'nearest_neighbours',
 ]

@@ -1,12 +1,10 @@
-from .alignment_uniformity import alignment, uniformity
-from .extract import extract_features
-from .kd_probe import kd_probe
-from .knn import check_labels, knn_scores, knn_votes
-from .linear import linear_logits, linear_probe
-from .logistic import LinearClassifier, cross_entropy_of, fit_classifier
-from .nearest import nearest
-from .rank_me import rank_me
-from .sgd_probe import SGDProbes, sgd_probe
+from .features.extract import extract_features
+from .features.neighbours import nearest, nearest_neighbours
+from .features.quality import alignment, rank_me, uniformity
+from .probes.linear_probe import kd_probe, linear_logits, linear_probe
+from .probes.logistic import LinearClassifier, cross_entropy_of, fit_classifier
+from .probes.sgd_probe import SGDProbes, sgd_probe
+from .probes.votes import check_labels, knn_scores, knn_votes
 
 __all__ = [
     'LinearClassifier',
@@ -22,6 +20,7 @@ __all__ = [
     'linear_logits',
     'linear_probe',
     'nearest',
+    'nearest_neighbours',
     'rank_me',
     'sgd_probe',
     'uniformity',

@@ -19,7 +19,7 @@ from mmdisco.checkpoints import (
 )
 from mmdisco.checkpoints.student import StudentFile
 from mmdisco.errors import InputError
-from mmdisco.evaluation.encoder import open_encoder
+from mmdisco.evaluation.features.encoder import open_encoder
 from mmdisco.zoo import get_model
 from tests.checkpoints.test_libraries import feature
 from tests.layouts import filled, public_content

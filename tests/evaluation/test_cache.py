@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mmdisco.errors import InputError, MissingFileError
-from mmdisco.evaluation.cache import read_features
-from mmdisco.evaluation.views import Crop
+from mmdisco.evaluation.features.cache import read_features
+from mmdisco.evaluation.features.views import Crop
 from tests.evaluation.tiny import (
     by_hand,
     checkpoint,

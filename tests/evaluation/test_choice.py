@@ -8,8 +8,8 @@ from sklearn.metrics import log_loss
 
 from mmdisco.errors import InputError
 from mmdisco.evaluation import linear_probe
-from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.choice import (
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.probes.choice import (
     HeldOutScore,
     best_setting,
     folds_of,

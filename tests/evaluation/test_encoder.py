@@ -9,7 +9,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import InputError, MissingFileError
-from mmdisco.evaluation.encoder import IMAGENET, open_encoder
+from mmdisco.evaluation.features.encoder import IMAGENET, open_encoder
 from mmdisco.zoo import get_model as get_ours
 from tests.evaluation.tiny import CONFIG, MEAN, STD, checkpoint
 from tests.tools import ROOT, run

@@ -19,9 +19,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler, normalize
 
 from mmdisco.evaluation import sgd_probe
-from mmdisco.evaluation.cache import read_features
-from mmdisco.evaluation.choice import held_out_rows
-from mmdisco.evaluation.few_labels import rows_of_share, rows_per_class
+from mmdisco.evaluation.features.cache import read_features
+from mmdisco.evaluation.probes.choice import (
+    held_out_rows,
+    rows_of_share,
+    rows_per_class,
+)
 from mmdisco.evaluation.protocols.few import _cross_validated
 from tests.evaluation.tiny import (
     MEAN,

@@ -9,8 +9,8 @@ from PIL import Image
 from torchvision.transforms import functional as F
 
 from mmdisco.errors import InputError
+from mmdisco.evaluation.features.views import Crop, ImageViews, batch_of
 from mmdisco.evaluation.sources import open_source
-from mmdisco.evaluation.views import Crop, ImageViews, batch_of
 from tests.evaluation.tiny import (
     by_hand,
     checkpoint,

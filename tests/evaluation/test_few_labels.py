@@ -11,8 +11,8 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler, normalize
 
 from mmdisco.errors import InputError
-from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.few_labels import rows_of_share, rows_per_class
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.probes.choice import rows_of_share, rows_per_class
 from mmdisco.evaluation.protocols import by_few_shots, by_share, few
 from tests.evaluation.test_linear import blobs
 

@@ -8,9 +8,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from mmdisco.errors import InputError
-from mmdisco.evaluation import cross_entropy_of, fit_classifier, logistic
-from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.choice import held_out_rows
+from mmdisco.evaluation import cross_entropy_of, fit_classifier
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.probes import logistic
+from mmdisco.evaluation.probes.choice import held_out_rows
 from mmdisco.evaluation.protocols import by_lbfgs
 from tests.evaluation.test_linear import blobs
 

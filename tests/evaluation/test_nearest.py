@@ -5,10 +5,10 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from mmdisco.datasets.neighbours import nearest_neighbours
 from mmdisco.errors import InputError
 from mmdisco.evaluation import check_labels, knn_scores, nearest
-from mmdisco.evaluation.cache import Features
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.features.neighbours import nearest_neighbours
 from mmdisco.evaluation.protocols import by_knn
 
 CHUNKS = [(1, 1), (7, 5), (1024, 13), (4, 16384), (1024, 16384)]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from mmdisco.evaluation.cache import Features
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.probes.scores import average_precisions
 from mmdisco.evaluation.protocols import by_retrieval
-from mmdisco.evaluation.retrieval import average_precisions
 from tests.evaluation.test_nearest import random_features
 
 

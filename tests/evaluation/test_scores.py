@@ -15,14 +15,14 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from mmdisco.evaluation.confusion import draw_confusion
-from mmdisco.evaluation.protocols import plus_minus
-from mmdisco.evaluation.protocols.few import mean_and_interval
-from mmdisco.evaluation.scores import (
+from mmdisco.evaluation.probes.scores import (
     calibration_error,
     classifier_scores,
+    draw_confusion,
     top_k,
 )
+from mmdisco.evaluation.protocols import plus_minus
+from mmdisco.evaluation.protocols.few import mean_and_interval
 
 
 def logits_of(num, classes, seed):

@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 
 from mmdisco.errors import InputError
 from mmdisco.evaluation import sgd_probe
-from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.choice import held_out_rows
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.probes.choice import held_out_rows
 from mmdisco.evaluation.protocols import by_sgd
 from mmdisco.models import LinearClassifier
 from tests.evaluation.test_nearest import random_features

@@ -11,10 +11,10 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.datasets import IDXImages
-from mmdisco.evaluation.encoder import open_encoder
-from mmdisco.evaluation.extract import extract_split
+from mmdisco.evaluation.features.encoder import open_encoder
+from mmdisco.evaluation.features.extract import extract_split
+from mmdisco.evaluation.features.views import Crop
 from mmdisco.evaluation.sources import open_source
-from mmdisco.evaluation.views import Crop
 from tests.tools import ROOT
 
 CONFIG = ROOT / 'configs/quickstart/mocov2.py'

@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.registry import init_default_scope
 
 from mmdisco.errors import InputError
-from mmdisco.evaluation.bags import make_bags
+from mmdisco.evaluation.features.bags import make_bags
 from mmdisco.experiments import provenance, run_jobs
 from mmdisco.experiments.comparator_tables import COLUMNS, draw, markdown, split_kd
 from mmdisco.experiments.comparators import (

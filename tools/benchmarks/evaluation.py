@@ -14,9 +14,10 @@ from pathlib import Path
 
 from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import MissingFileError
-from mmdisco.evaluation.cache import Features
-from mmdisco.evaluation.encoder import open_encoder
-from mmdisco.evaluation.extract import extract_split
+from mmdisco.evaluation.features.cache import Features
+from mmdisco.evaluation.features.encoder import open_encoder
+from mmdisco.evaluation.features.extract import extract_split
+from mmdisco.evaluation.features.views import DEFAULTS
 from mmdisco.evaluation.protocols import (
     by_few_shots,
     by_knn,
@@ -26,7 +27,6 @@ from mmdisco.evaluation.protocols import (
     by_share,
 )
 from mmdisco.evaluation.sources import check_pair, open_source
-from mmdisco.evaluation.views import DEFAULTS
 from mmdisco.experiments import provenance
 from mmdisco.experiments.stats import COLUMNS, write_markdown
 from mmdisco.launch import one_line_errors

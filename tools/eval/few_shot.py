@@ -2,10 +2,10 @@
 
 from mmengine.dist import is_main_process
 
-from mmdisco.evaluation.few_labels import rows_per_class
 from mmdisco.evaluation.options import eval_parser, whole
-from mmdisco.evaluation.prepared import prepare, report, say
+from mmdisco.evaluation.probes.choice import rows_per_class
 from mmdisco.evaluation.protocols import by_few_shots, plus_minus
+from mmdisco.evaluation.session import prepare, report, say
 from mmdisco.launch import leave_group, one_line_errors
 
 

@@ -1,9 +1,9 @@
 """kNN accuracy of a frozen backbone, at several k and temperatures at once."""
 
-from mmdisco.evaluation.nearest import check_neighbours
+from mmdisco.evaluation.features.neighbours import check_neighbours
 from mmdisco.evaluation.options import eval_parser, positive, whole
-from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import KS, TEMPERATURES, by_knn
+from mmdisco.evaluation.session import prepare, report, say
 from mmdisco.launch import leave_group, one_line_errors
 
 

@@ -11,9 +11,6 @@ import time
 from mmengine.dist import is_main_process
 from torch import Tensor
 
-from mmdisco.evaluation.choice import held_out_rows
-from mmdisco.evaluation.confusion import draw_confusion
-from mmdisco.evaluation.linear import GRID
 from mmdisco.evaluation.options import (
     count,
     eval_parser,
@@ -22,8 +19,11 @@ from mmdisco.evaluation.options import (
     share,
     whole,
 )
-from mmdisco.evaluation.prepared import prepare, report, report_path, say
+from mmdisco.evaluation.probes.choice import held_out_rows
+from mmdisco.evaluation.probes.linear_probe import GRID
+from mmdisco.evaluation.probes.scores import draw_confusion
 from mmdisco.evaluation.protocols import RATES, by_lbfgs, by_sgd
+from mmdisco.evaluation.session import prepare, report, report_path, say
 from mmdisco.launch import leave_group, one_line_errors
 
 

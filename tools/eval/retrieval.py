@@ -3,8 +3,8 @@
 from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.options import eval_parser
-from mmdisco.evaluation.prepared import prepare, report
 from mmdisco.evaluation.protocols import by_retrieval
+from mmdisco.evaluation.session import prepare, report
 from mmdisco.launch import leave_group, one_line_errors
 
 

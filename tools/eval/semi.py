@@ -3,8 +3,8 @@
 from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.options import eval_parser, whole
-from mmdisco.evaluation.prepared import prepare, report, say
 from mmdisco.evaluation.protocols import by_share, check_shares, plus_minus
+from mmdisco.evaluation.session import prepare, report, say
 from mmdisco.launch import leave_group, one_line_errors
 
 

@@ -5,12 +5,17 @@ import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor
 
-from ..cache import Features
-from ..choice import HeldOutScore, best_setting, folds_of
-from ..few_labels import rows_of_share, rows_per_class
-from ..linear import GRID, strength_scores
-from ..logistic import cross_entropy_of, fit_classifier
-from ..scores import top_k
+from ..features.cache import Features
+from ..probes.choice import (
+    HeldOutScore,
+    best_setting,
+    folds_of,
+    rows_of_share,
+    rows_per_class,
+)
+from ..probes.linear_probe import GRID, strength_scores
+from ..probes.logistic import cross_entropy_of, fit_classifier
+from ..probes.scores import top_k
 
 FOLDS = 5
 

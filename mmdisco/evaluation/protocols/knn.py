@@ -3,10 +3,10 @@ from collections.abc import Sequence
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
 
-from ..cache import Features
-from ..knn import check_labels, knn_votes
-from ..nearest import nearest
-from ..scores import top_k
+from ..features.cache import Features
+from ..features.neighbours import nearest
+from ..probes.scores import top_k
+from ..probes.votes import check_labels, knn_votes
 
 KS = (1, 5, 10, 20, 50, 100, 200)
 TEMPERATURES = (0.04, 0.07, 0.1, 0.2)

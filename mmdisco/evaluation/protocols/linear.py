@@ -3,12 +3,12 @@ from collections.abc import Sequence
 import torch
 
 from mmdisco.errors import InputError
-from ..cache import Features
-from ..choice import best_setting, held_out_rows, held_out_score
-from ..linear import GRID, strength_scores
-from ..logistic import cross_entropy_of, fit_classifier
-from ..scores import classifier_scores
-from ..sgd_probe import sgd_probe
+from ..features.cache import Features
+from ..probes.choice import best_setting, held_out_rows, held_out_score
+from ..probes.linear_probe import GRID, strength_scores
+from ..probes.logistic import cross_entropy_of, fit_classifier
+from ..probes.scores import classifier_scores
+from ..probes.sgd_probe import sgd_probe
 
 # Of SGD, around the paper's 3 and 30.
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)

@@ -1,7 +1,7 @@
 import torch
 
-from ..cache import Features
-from ..retrieval import average_precisions
+from ..features.cache import Features
+from ..probes.scores import average_precisions
 
 
 def by_retrieval(train: Features, test: Features, device: str = 'cpu') -> dict:

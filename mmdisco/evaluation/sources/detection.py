@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmdisco.datasets.listing import class_folders, is_hidden
-from .cifar import CIFAR
+from .arrays import CIFAR
 
 # 'val' first: ImageNet's 'test' has no labels
 FOLDERS = dict(train=['train'], test=['val', 'validation', 'test'])

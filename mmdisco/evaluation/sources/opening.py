@@ -1,10 +1,9 @@
 from pathlib import Path
 
 from mmdisco.errors import InputError, MissingFileError
-from .cifar import open_cifar
+from .arrays import open_cifar, open_idx
 from .detection import FOLDERS, Found, detect, looked_for
 from .folder import open_folder
-from .idx import open_idx
 from .lmdb_file import open_lmdb
 from .source import Source
 from .tar import open_tar

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from mmdisco.utils import threads_for
-from .knn import check_labels
+from .votes import check_labels
 
 # Standardised features up to this size are kept, of larger ones a chunk.
 KEEP = 2**31

@@ -5,10 +5,10 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor
 
-from mmdisco.datasets import nearest_neighbours
 from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
 from mmdisco.models.tap import unwrap
+from .neighbours import nearest_neighbours
 
 
 def plain_images(cfg: Config) -> dict:

@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
 
 from mmdisco.errors import InputError
-from .sources import Source
+from ..sources import Source
 
 
 class Crop(NamedTuple):

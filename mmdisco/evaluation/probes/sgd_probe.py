@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from mmdisco.utils import threads_for
-from .knn import check_labels
+from .votes import check_labels
 
 
 class SGDProbes(NamedTuple):

@@ -1,7 +1,7 @@
 from torch import Tensor
 
 from mmdisco.errors import InputError
-from .nearest import nearest
+from ..features.neighbours import nearest
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:

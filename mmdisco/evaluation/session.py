@@ -14,12 +14,12 @@ from mmengine.dist import is_main_process, master_only
 from mmdisco.errors import InputError
 from mmdisco.launch import init_processes
 from mmdisco.utils import atomic_write
-from .cache import Features
-from .encoder import open_encoder
-from .extract import extract_split, header_of
+from .features.cache import Features
+from .features.encoder import open_encoder
+from .features.extract import extract_split, header_of
+from .features.views import DEFAULTS, Crop
 from .sources import Source, check_pair, copies, open_source
 from .sources.source import spread
-from .views import DEFAULTS, Crop
 
 
 class Prepared(NamedTuple):

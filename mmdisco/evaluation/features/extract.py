@@ -3,6 +3,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import numpy as np
@@ -19,14 +20,16 @@ from torch.utils.data import DataLoader
 
 from mmdisco.errors import InputError
 from mmdisco.utils import available_cores
+from ..sources import Source
 from .cache import Features, matching, read_features
-from .encoder import Encoder
-from .sources import Source
 from .views import Crop, ImageViews, batch_of
+
+if TYPE_CHECKING:  # models to open, which a training does not need
+    from .encoder import Encoder
 
 
 def header_of(
-    encoder: Encoder, source: Source, crop: Crop, views: int, seed: int, dtype: str
+    encoder: 'Encoder', source: Source, crop: Crop, views: int, seed: int, dtype: str
 ) -> dict:
     """What tells features from all others, in JSON's types."""
     drawn = list(crop) if views else list(crop[:-1])
@@ -48,7 +51,7 @@ def header_of(
 
 
 def embed(
-    encoder: Encoder,
+    encoder: 'Encoder',
     images: ImageViews,
     batches: Sequence[Tensor],
     num_workers: int = 0,
@@ -81,7 +84,7 @@ def embed(
 
 
 def extract_split(
-    encoder: Encoder,
+    encoder: 'Encoder',
     source: Source,
     crop: Crop,
     folder: Path,
@@ -145,7 +148,7 @@ def extract_split(
 
 
 def _extract(
-    encoder: Encoder,
+    encoder: 'Encoder',
     source: Source,
     images: list[ImageViews],
     folder: Path,
