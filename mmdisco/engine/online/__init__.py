@@ -1,8 +1,13 @@
-from .first_view import FirstView, rows_of
-from .labels import innermost, labels_of, labels_of_batch
 from .loop import OnlineLoop, SampleFeatures, top1
-from .probe import Probe
-from .sample import Sample, balanced_indices, draw_samples
+from .probe import FirstView, Probe, rows_of
+from .sample import (
+    Sample,
+    balanced_indices,
+    draw_samples,
+    innermost,
+    labels_of,
+    labels_of_batch,
+)
 from .undisturbed import same_random_states, undisturbed
 
 __all__ = [

@@ -1,7 +1,73 @@
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
+from mmengine.hooks import Hook, LoggerHook
+from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+from mmdisco.utils import pooled, unwrapped
+from .loop import OnlineLoop, SampleFeatures, top1
+from .sample import innermost, labels_of, labels_of_batch
+
+
+class FirstView:
+    """Catches the student's features of the first view, in each step.
+
+    No pass is added: a forward hook on the backbone sees the algorithm's own.
+    What it keeps is detached. Some algorithms send several views as one
+    batch, one after the other (SwAV) or interleaved (SimCLR); how they do is
+    found out in the first step.
+
+    Args:
+        model (nn.Module): With ``backbone``; gets the views as ``inputs``.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._view: Tensor | None = None
+        self._features: Tensor | None = None
+        self._rows: slice | None = None
+        self._handles = [
+            model.register_forward_pre_hook(self._step, with_kwargs=True),
+            model.backbone.register_forward_hook(self._pass),
+        ]
+
+    def take(self) -> Tensor | None:
+        """Features since the last call, [N, D]; None if not seen."""
+        features, self._features, self._view = self._features, None, None
+        return features
+
+    def remove(self) -> None:
+        """Let go of the model."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _step(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+        inputs = args[0] if args else kwargs['inputs']
+        self._view = inputs if torch.is_tensor(inputs) else inputs[0]
+
+    def _pass(self, _, args: tuple, output) -> None:
+        view, images = self._view, args[0]
+        if view is None or self._features is not None:
+            return
+        if images is view:
+            self._features = pooled(output)  # [N, D]
+            return
+        if self._rows is None:  # each comparison waits for the device
+            self._rows = rows_of(view, images)
+        if self._rows is not None:
+            self._features = pooled(output)[self._rows]
+
+
+def rows_of(view: Tensor, images: Tensor) -> slice | None:
+    """Rows of a batch that are a view, or None."""
+    num = len(view)
+    parts: list[slice] = [slice(0, num), slice(0, None, max(len(images) // num, 1))]
+    for rows in parts:
+        found = images[rows]
+        if found.shape == view.shape and torch.equal(found, view):
+            return rows
+    return None
 
 
 class Probe:
@@ -73,3 +139,139 @@ class Probe:
     def shape_of(state: dict) -> tuple[int, int]:
         """Classes and width of a probe's state."""
         return tuple(state['network']['1.weight'].shape)
+
+
+_KEY = 'online_probe'
+
+
+@HOOKS.register_module()
+class OnlineProbeHook(Hook):
+    """Teaches a linear classifier the student's features as they come.
+
+    Features of the first view, detached: the student never learns of it, and
+    has the same weights as without. Logged are ``train/probe_top1``, of what
+    this rank has seen in the epoch, and, if there is
+    :class:`OnlineKNNHook`, ``val/probe_top1`` of its test sample.
+
+    It needs labels of the training images: ``label`` or ``gt_label`` of
+    ``data_samples`` in a batch. Without, it says so and stays off.
+
+    Args:
+        num_classes (int, optional): Defaults to None: as many as the data
+            set's labels.
+        lr (float): Learning rate. Defaults to 0.1.
+    """
+
+    def __init__(self, num_classes: int | None = None, lr: float = 0.1) -> None:
+        self.num_classes, self.lr = num_classes, lr
+        self._saved: dict | None = None
+
+    def before_train(self, runner) -> None:
+        """Watch the student, if there are labels."""
+        self._probe: Probe | None = None
+        self._watch: FirstView | None = None
+        classes = self.num_classes
+        if classes is None:
+            labels = labels_of(innermost(runner.train_dataloader.dataset))
+            classes = 0 if labels is None else int(labels.max()) + 1
+        if not classes:
+            self._off(runner, 'the training images have no labels')
+            return
+        self._classes = classes
+        self._intervals = [
+            hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
+        ]
+        self._watch = FirstView(unwrapped(runner.model))
+        if isinstance(runner.val_loop, OnlineLoop):
+            runner.val_loop.scorers.append(self.score)
+        self.before_train_epoch(runner)
+
+    def before_train_epoch(self, runner) -> None:
+        """Count anew."""
+        self._hits, self._seen = 0, 0
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
+        """Learn of the batch."""
+        if self._watch is None:
+            return
+        features = self._watch.take()
+        labels = labels_of_batch(data_batch)
+        if features is None or labels is None:
+            self._off(
+                runner,
+                'no batch has labels'
+                if labels is None
+                else 'the student sees no whole first view',
+            )
+            return
+        self._hits = self._hits + self._probe_of(features).learn(
+            features, labels.to(features.device)
+        )
+        self._seen += len(labels)
+        if (
+            any(
+                self.every_n_inner_iters(batch_idx, n)
+                or self.every_n_train_iters(runner, n)
+                for n in self._intervals
+            )
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+            or self.is_last_train_iter(runner)
+        ):  # the log is written
+            runner.message_hub.update_scalar(
+                'train/probe_top1', 100 * float(self._hits) / self._seen
+            )
+
+    def score(self, features: SampleFeatures) -> dict[str, float]:
+        """Score the test sample.
+
+        Args:
+            features (SampleFeatures): Of the samples.
+
+        Returns:
+            dict[str, float]: ``probe_top1`` in per cent.
+        """
+        if self._probe is None:
+            return {}
+        return dict(
+            probe_top1=top1(self._probe.logits(features.test), features.test_labels)
+        )
+
+    def after_train(self, runner) -> None:
+        """Let go of the student."""
+        if self._watch is not None:
+            self._watch.remove()
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Put the classifier in."""
+        if self._probe is not None:
+            checkpoint[_KEY] = self._probe.state_dict()
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Take it out, if this run is a resumed one."""
+        if runner._resume:
+            self._saved = checkpoint.get(_KEY)
+
+    def _probe_of(self, features: Tensor) -> Probe:
+        if self._probe is None:
+            width = features.size(1)
+            self._probe = Probe(width, self._classes, self.lr, features.device)
+            if self._saved is not None:
+                shape = Probe.shape_of(self._saved)
+                if shape != (self._classes, width):
+                    raise InputError(
+                        f'OnlineProbeHook: the checkpoint has a classifier of '
+                        f'{shape[1]} features and {shape[0]} classes, here '
+                        f'are {width} and {self._classes}: resume with the '
+                        'same data set'
+                    )
+                self._probe.load_state_dict(self._saved)
+                self._saved = None
+        return self._probe
+
+    def _off(self, runner, reason: str) -> None:
+        runner.logger.info(f'OnlineProbeHook is off: {reason}')
+        if self._watch is not None:
+            self._watch.remove()
+            self._watch = None
