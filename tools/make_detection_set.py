@@ -8,7 +8,7 @@ are in no training image. The same arguments make the same files.
 import argparse
 from pathlib import Path
 
-from mmdisco.datasets.pasted import FASHION_NAMES, make_set
+from mmdisco.datasets.detection.synthetic import FASHION_NAMES, make_set
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.few_images import DEMO
 

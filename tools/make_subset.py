@@ -6,7 +6,7 @@ is of this tool: a score by it does not compare with one by SimCLR's list.
 
 import argparse
 
-from mmdisco.analysis.subset import subset
+from mmdisco.datasets.subsets import subset
 from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 

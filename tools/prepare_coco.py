@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from mmdisco.datasets.checks import COCO_FOLDERS, Wanted, check_coco, unpack
+from mmdisco.datasets.detection.verify import COCO_FOLDERS, Wanted, check_coco, unpack
 from mmdisco.launch import one_line_errors, read_config
 
 

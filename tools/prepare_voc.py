@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from mmdisco.datasets.checks import VOC_CLASSES, check_voc, unpack
+from mmdisco.datasets.detection.verify import VOC_CLASSES, check_voc, unpack
 from mmdisco.launch import one_line_errors, read_config
 
 

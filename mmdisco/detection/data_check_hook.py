@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 
-from mmdisco.datasets.checks import (
+from mmdisco.datasets.detection.verify import (
     Report,
     check_categories,
     check_content,

@@ -4,7 +4,7 @@ from typing import Any
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
-from mmdisco.datasets.checks import Wanted
+from mmdisco.datasets.detection.verify import Wanted
 from mmdisco.errors import InputError
 from mmdisco.launch.detection_files import classes_of
 from mmdisco.launch.overrides import datasets_of

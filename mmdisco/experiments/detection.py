@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from mmdisco.datasets.pasted import make_set
+from mmdisco.datasets.detection.synthetic import make_set
 from mmdisco.errors import InputError, MissingFileError
 from .figures import INK, panels
 from .jobs import Job, scalars

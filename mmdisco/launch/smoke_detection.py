@@ -67,7 +67,7 @@ def _make_images(cfg: Config, folder: Path, images: int) -> None:
     """A set of the kind of the config's, with its first ten classes."""
     from mmdet.registry import DATASETS
 
-    from mmdisco.datasets.pasted import make_set
+    from mmdisco.datasets.detection.synthetic import make_set
 
     dataset = next(datasets_of(cfg.train_dataloader))
     classes = (

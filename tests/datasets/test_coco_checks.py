@@ -16,12 +16,11 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mmdisco.datasets.checks import Wanted, check_coco
-from mmdisco.datasets.checks.coco_file import check_content
-from mmdisco.datasets.checks.headers import SAMPLE
-from mmdisco.datasets.checks.masks import mask_fault
-from mmdisco.datasets.checks.report import Report
-from mmdisco.datasets.pasted import make_set
+from mmdisco.datasets.detection.synthetic import make_set
+from mmdisco.datasets.detection.verify import Wanted, check_coco
+from mmdisco.datasets.detection.verify.coco_file import check_content, mask_fault
+from mmdisco.datasets.detection.verify.headers import SAMPLE
+from mmdisco.datasets.detection.verify.report import Report
 from tests.tools import ROOT
 
 TRAIN = 'annotations/instances_train2017.json'

@@ -8,14 +8,14 @@ import zipfile
 
 import pytest
 
-from mmdisco.datasets.checks import (
+from mmdisco.datasets.detection.synthetic import make_set
+from mmdisco.datasets.detection.verify import (
     COCO_FOLDERS,
     VOC_CLASSES,
     check_coco,
     check_voc,
     unpack,
 )
-from mmdisco.datasets.pasted import make_set
 from mmdisco.errors import InputError, MissingFileError
 from tests.tools import ROOT, run
 

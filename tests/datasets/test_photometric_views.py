@@ -4,12 +4,8 @@ import torch
 from mmpretrain.registry import TRANSFORMS
 from PIL import ImageFilter
 
-from mmdisco.datasets.transforms import (
-    ViewParams,
-    ViewRecipe,
-    pil_gaussian_kernel,
-    uint8_ops,
-)
+from mmdisco.datasets.transforms import ViewParams, ViewRecipe, pil_gaussian_kernel
+from mmdisco.datasets.transforms import photometric_views as uint8_ops
 from mmdisco.datasets.transforms.photometric_views import PARTS, augment
 from tests import mocov2_views as released
 

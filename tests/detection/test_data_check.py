@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmdisco.datasets.pasted import FASHION_NAMES, make_set
+from mmdisco.datasets.detection.synthetic import FASHION_NAMES, make_set
 from mmdisco.detection import (
     ConcatPipelineSwitchHook,
     DetectionDataCheckHook,

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import roi_align
 
-from mmdisco.datasets.pasted import make_set
+from mmdisco.datasets.detection.synthetic import make_set
 from mmdisco.experiments.region_probe import region_features, region_probe
 from mmdisco.launch import apply_overrides, read_config
 from mmdisco.launch.student import set_student

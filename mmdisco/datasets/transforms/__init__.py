@@ -1,7 +1,6 @@
-from .blur_kernel import pil_gaussian_kernel
 from .load_crops import LoadCrops
 from .load_photo import LoadPhoto
-from .photometric_views import PhotometricViews
+from .photometric_views import PhotometricViews, pil_gaussian_kernel
 from .view_recipe import ViewParams, ViewRecipe, build_recipes
 
 __all__ = [

@@ -1,13 +1,103 @@
+import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
 from mmdisco.errors import InputError
-from . import uint8_ops as ops
-from .blur_kernel import pil_gaussian_kernel
+from ..transforms import photometric_views as ops
 from .view_recipe import ViewParams, build_recipes
+
+
+def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
+    """Kernels of PIL's Gaussian blur, one a sample.
+
+    PIL runs an extended box filter three times
+    (https://www.mia.uni-saarland.de/Publications/gwosdek-ssvm11.pdf), whose
+    variance is ``sigma ** 2`` however small ``sigma`` is. A Gaussian sampled
+    at the pixels is another kernel below 0.7.
+
+    Args:
+        sigma (np.ndarray): Deviations in pixels, [N].
+        max_sigma (float): Which no deviation exceeds; fixes the length.
+
+    Returns:
+        np.ndarray: Kernels [N, K], K odd, each of sum 1, float32.
+    """
+    variance = np.asarray(sigma, np.float64)[:, None] ** 2 / 3  # of one box
+    whole = np.floor(np.sqrt(12 * variance + 1) / 2 - 0.5)  # [N, 1]
+    # the outermost two weights are less than 1, as the variance demands
+    rest = (
+        (2 * whole + 1)
+        * (variance - whole * (whole + 1) / 3)
+        / (2 * ((whole + 1) ** 2 - variance))
+    )
+    reach = math.floor(math.sqrt(4 * max_sigma**2 + 1) / 2 - 0.5) + 1
+    offset = np.abs(np.arange(-reach, reach + 1))
+    box = np.clip(whole + 1 + rest - offset, 0, 1) / (2 * (whole + rest) + 1)
+    kernel = [np.convolve(np.convolve(row, row), row) for row in box]
+    return np.asarray(kernel, np.float32).reshape(len(box), 6 * reach + 1)
+
+
+LEVELS = np.arange(256, dtype=np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def _blend(image: np.ndarray, other: float, factor: float) -> np.ndarray:
+    """Image * factor + other * (1 - factor), cut off as PIL does."""
+    table = other + (LEVELS - other) * np.float32(factor)
+    return cv2.LUT(image, table.clip(0, 255).astype(np.uint8))
+
+
+def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with black."""
+    return _blend(image, 0.0, factor)
+
+
+def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with the mean of the grey image."""
+    mean = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
+    return _blend(image, np.floor(mean + 0.5), factor)
+
+
+def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with the grey image."""
+    matrix = np.empty((3, 4), np.float32)
+    matrix[:, :3] = (1 - factor) * LUMA + factor * np.eye(3)
+    matrix[:, 3] = -0.499  # PIL cuts off where OpenCV rounds
+    return cv2.transform(image, matrix)
+
+
+def adjust_hue(image: np.ndarray, factor: float) -> np.ndarray:
+    """Turn the hue; a whole turn is 256 steps."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    hsv[..., 0] += np.uint8(int(factor * 255) % 256)  # wraps, as a hue should
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
+
+
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """Three equal channels."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def gaussian_blur(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Blur with a kernel [K] in both directions; the border is repeated."""
+    return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+
+
+def solarize(image: np.ndarray, threshold: int = 128) -> np.ndarray:
+    """Invert values from the threshold on."""
+    return cv2.LUT(
+        image, np.where(LEVELS < threshold, LEVELS, 255 - LEVELS).astype(np.uint8)
+    )
+
+
+def mirror(image: np.ndarray) -> np.ndarray:
+    """Swap left and right."""
+    return cv2.flip(image, 1)
+
 
 PARTS = (
     ops.adjust_brightness,

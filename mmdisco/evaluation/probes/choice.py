@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmdisco.datasets.shares import class_shares, read_share
+from mmdisco.datasets.subsets import class_shares, read_share
 from mmdisco.errors import InputError
 
 

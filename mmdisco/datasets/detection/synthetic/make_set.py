@@ -11,11 +11,9 @@ import numpy as np
 
 from mmdisco.errors import InputError
 from mmdisco.version import __version__
-from .coco import write_coco
-from .garments import FASHION_NAMES, Garments
-from .photographs import photographs
+from .annotations import write_coco, write_voc
+from .images import FASHION_NAMES, Garments, photographs
 from .scene import Scenes
-from .voc import write_voc
 
 WRITERS = dict(voc=write_voc, coco=write_coco)
 

@@ -8,12 +8,11 @@ from mmdet.datasets import CocoDataset, VOCDataset
 from PIL import Image
 from pycocotools.coco import COCO
 
+from mmdisco.datasets.detection.synthetic import FASHION_NAMES, Scenes, make_set
+from mmdisco.datasets.detection.synthetic import images as module
+from mmdisco.datasets.detection.synthetic.annotations import run_lengths
+from mmdisco.datasets.detection.synthetic.images import Garments, photographs
 from mmdisco.datasets.idx_images import read_idx
-from mmdisco.datasets.pasted import FASHION_NAMES, Scenes, make_set
-from mmdisco.datasets.pasted import photographs as module
-from mmdisco.datasets.pasted.coco import run_lengths
-from mmdisco.datasets.pasted.garments import Garments
-from mmdisco.datasets.pasted.photographs import photographs
 from mmdisco.errors import InputError, MissingFileError
 from tests.tools import ROOT, run
 

@@ -1,15 +1,17 @@
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import cv2
 from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 
 from mmdisco.datasets.decode import reason_of
 from mmdisco.utils import available_cores
-from .files import with_bar
 from .report import Report
 
 SAMPLE = 200  # images of a split whose headers are read, unless all are opened
@@ -98,3 +100,22 @@ def size_of(path: Path) -> Size:
 def _unreadable(path: Path, error: Exception) -> str:
     name = f"'{path}'"
     return f'{name} is not a readable image: {reason_of(error, name)}'
+
+
+def with_bar(items: Sequence, told: str) -> Iterable:
+    """The items; on a terminal a bar tells how many have been taken."""
+    err = Console(stderr=True)
+    return track(items, told, console=err, transient=True, disable=not err.is_terminal)
+
+
+def names_in(folder: Path) -> set[str] | None:
+    """Names of the files in a folder, None if there is no such folder.
+
+    One call for all of them: to ask for each takes minutes on a network
+    drive.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except OSError:
+        return None

@@ -1,8 +1,7 @@
 from .archives import COCO_FOLDERS, unpack
-from .categories import check_categories, similar
 from .coco import COCO_COUNTS, Wanted, check_coco
 from .coco_file import check_content
-from .report import Report
+from .report import Report, check_categories, similar
 from .voc import VOC_CLASSES, VOC_COUNTS, check_voc
 
 __all__ = [

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from mmdisco.datasets.decode import to_rgb
-from .garments import Garments
+from .images import Garments
 
 MOST = 4  # objects in an image
 SIDES = (24 / 128, 64 / 128)  # of an object's longer side, in image sides

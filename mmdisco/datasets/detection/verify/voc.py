@@ -5,10 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmdisco.errors import MissingFileError
-from .categories import similar
-from .files import names_in, with_bar
-from .headers import Size, check_images, size_of
-from .report import Report
+from .headers import Size, check_images, names_in, size_of, with_bar
+from .report import Report, similar
 
 VOC_COUNTS = {
     ('VOC2007', 'trainval'): 5011,

@@ -8,7 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.utils import atomic_write
-from .files import with_bar
+from .headers import with_bar
 
 COCO_FOLDERS = ('train2017', 'val2017', 'annotations')
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from mmdisco.datasets import LabelledPhotos
-from mmdisco.datasets.shares import class_shares
+from mmdisco.datasets.subsets import class_shares
 from tests.tools import run
 
 

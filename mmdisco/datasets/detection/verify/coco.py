@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmdisco.errors import MissingFileError
-from .categories import check_categories
 from .coco_file import check_content
-from .files import names_in
-from .headers import check_images
-from .report import Report
+from .headers import check_images, names_in
+from .report import Report, check_categories
 
 COCO_COUNTS = dict(train2017=118287, val2017=5000)
 
