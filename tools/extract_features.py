@@ -1,7 +1,7 @@
-"""Write features of a folder of photos, at any depth, with their names.
+"""Extract the features of a folder of photos, at any depth, with their names.
 
-Photos that can't be read are skipped, and listed in OUT.skipped.txt. The last
-line counts all files of the folder.
+Unreadable photos are skipped and listed in OUT.skipped.txt. The last line counts
+all files of the folder.
 """
 
 import argparse
@@ -13,22 +13,23 @@ from mmengine.dist import barrier, is_main_process
 from mmdisco.apis.feature_file import check_out, write_features
 from mmdisco.apis.photos import SkippingPhotos
 from mmdisco.evaluation.features.extract import extract_split
-from mmdisco.evaluation.options import add_images, add_model
-from mmdisco.evaluation.session import crop_of, encoder_of, say
+from mmdisco.evaluation.options import add_images, add_model, settings_of
+from mmdisco.evaluation.session import load_encoder, say
 from mmdisco.launch import leave_group, one_line_errors
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_model(parser)
-    parser.add_argument('photos', help='folder of images; class folders are just depth')
+    parser.add_argument(
+        'photos', help='folder of images; class folders are searched like any other'
+    )
     parser.add_argument(
         '--out',
         required=True,
         type=Path,
-        help='file to '
-        'write: .npz with names, features and header; .npy, '
-        'with OUT.names.txt; or .parquet',
+        help='file to write: .npz with names, features and header; .npy with '
+        'OUT.names.txt; or .parquet',
     )
     add_images(parser)
     return parser.parse_args()
@@ -36,13 +37,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    settings = settings_of(args)
     check_out(args.out)
-    photos = SkippingPhotos(args.photos, args.background)
-    crop = crop_of(args, photos.kind)
-    encoder, _ = encoder_of(args)
+    photos = SkippingPhotos(args.photos, settings.background)
+    crop = settings.crop_of(photos.kind)
+    encoder, _ = load_encoder(settings)
     scratch = args.out.with_name(f'half.{args.out.name}.features')
     try:
-        if is_main_process():  # of a run that was killed
+        if is_main_process():  # left by a killed run
             shutil.rmtree(scratch, ignore_errors=True)
         barrier()
         views = extract_split(
@@ -50,16 +52,16 @@ def main() -> None:
             photos,
             crop,
             scratch / 'all',
-            dtype=args.dtype,
-            batch_size=args.batch_size,
-            num_workers=args.workers,
+            dtype=settings.dtype,
+            batch_size=settings.batch_size,
+            num_workers=settings.workers,
         ).views
         photos.share()
         if is_main_process():
-            found = photos.extracted(views[0].numpy())
+            extracted = photos.extracted(views[0].numpy())
             write_features(
                 args.out,
-                found,
+                extracted,
                 dict(
                     model=encoder.name,
                     sha256=encoder.sha256,
@@ -71,11 +73,11 @@ def main() -> None:
                     ),
                     background=args.background,
                     photos=args.photos,
-                    skipped=len(found.skipped),
+                    skipped=len(extracted.skipped),
                 ),
             )
             say(
-                f'{len(found.names)} images, {found.features.shape[1]}-d, of '
+                f'{len(extracted.names)} images, {extracted.features.shape[1]}-d, of '
                 f'{photos.counts()}: {args.out}'
             )
     finally:

@@ -1,108 +1,108 @@
-"""Options that the tools of tools/eval share."""
+"""Command-line options of the tools in tools/eval, and the settings they give."""
 
 import argparse
+from pathlib import Path
 
 from mmdisco.checkpoints import ARCHS
 from mmdisco.datasets.decode import WHITE
+from mmdisco.errors import InputError
+from .session import Settings
 
 
-def whole(text: str) -> int:
-    """A number from 1, of an option."""
+def positive_int(text: str) -> int:
+    """Parse an integer option >= 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 1")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer >= 1")
     return int(text)
 
 
-def count(text: str) -> int:
-    """A number from 0, of an option."""
+def non_negative_int(text: str) -> int:
+    """Parse an integer option >= 0."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer >= 0")
     return int(text)
 
 
-def colour(text: str) -> int:
-    """A channel of 8 bits, of an option."""
+def uint8(text: str) -> int:
+    """Parse an integer option from 0 to 255."""
     if not text.isdecimal() or int(text) > 255:
-        raise argparse.ArgumentTypeError(f"'{text}' is not from 0 to 255")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer from 0 to 255")
     return int(text)
 
 
-def not_negative(text: str) -> float:
-    """A number from 0 that need not be whole, of an option."""
-    return 0.0 if text.strip('0') in ('', '.') else positive(text)
-
-
-def share(text: str) -> float:
-    """A number between 0 and 1, of an option."""
-    number = positive(text)
-    if number >= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not below 1")
-    return number
-
-
-def positive(text: str) -> float:
-    """A number above 0, of an option."""
+def positive_float(text: str) -> float:
+    """Parse a finite option > 0."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
     if not 0 < number < float('inf'):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number > 0")
+    return number
+
+
+def non_negative_float(text: str) -> float:
+    """Parse a finite option >= 0."""
+    return 0.0 if text.strip('0') in ('', '.') else positive_float(text)
+
+
+def fraction(text: str) -> float:
+    """Parse an option > 0 and < 1."""
+    number = positive_float(text)
+    if number >= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not below 1")
     return number
 
 
 def eval_parser(description: str) -> argparse.ArgumentParser:
-    """A parser with the options that all tools share."""
+    """Return a parser with the options that all tools share."""
     parser = argparse.ArgumentParser(description=description)
     add_model(parser)
     parser.add_argument(
         '--data',
         required=True,
-        help='folder of train and val images: class '
-        "folders, LMDB or tar files; CIFAR's; or IDX files",
+        help='folder of train and val images: class folders, LMDB, tar shards, '
+        'CIFAR or IDX files',
     )
     add_images(parser)
     parser.add_argument(
         '--features',
-        help='folder of the kept features. '
-        'Default: by what they are, in work_dirs/features',
+        help='folder of the cached features; default: by content, in '
+        'work_dirs/features',
     )
-    parser.add_argument('--seed', type=count, default=0, help='default: 0')
+    parser.add_argument('--seed', type=non_negative_int, default=0, help='default: 0')
     parser.add_argument(
-        '--out', help='report to write, JSON. Default: by the model, in work_dirs/eval'
+        '--out', help='JSON report to write; default: by model, in work_dirs/eval'
     )
     return parser
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Options of :func:`open_encoder` and the launcher's."""
+    """Add the options of the model, and those of the launcher."""
     parser.add_argument(
         'model',
-        help='checkpoint of any layout that is known, name of a '
-        'model, or config of mmpretrain or of a pre-training',
+        help='checkpoint in any supported layout, name of a model, or config of '
+        'mmpretrain or of a pre-training',
     )
-    parser.add_argument(
-        '--checkpoint', help='weights of a config, or of a model that is named'
-    )
+    parser.add_argument('--checkpoint', help='weights of a config or of a named model')
     parser.add_argument(
         '--arch',
         metavar='ARCH',
-        help=f'network of a checkpoint that does not tell: {", ".join(ARCHS)}',
+        help=f'network of a checkpoint that does not name it: {", ".join(ARCHS)}',
     )
     parser.add_argument(
         '--mean',
         type=float,
         nargs=3,
         metavar=('R', 'G', 'B'),
-        help='of the channels, 0 to 255. Default: of the '
-        "checkpoint's config, else ImageNet's",
+        help="means of the channels, 0 to 255; default: the model's, else ImageNet's",
     )
     parser.add_argument(
         '--std',
-        type=positive,
+        type=positive_float,
         nargs=3,
         metavar=('R', 'G', 'B'),
-        help='their deviations',
+        help='standard deviations of the channels',
     )
     parser.add_argument(
         '--launcher', default='none', choices=['none', 'pytorch', 'slurm']
@@ -114,42 +114,69 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """Options of :class:`Crop` and of the extraction."""
+    """Add the options of :class:`Crop` and of feature extraction."""
     parser.add_argument(
         '--resize',
-        type=whole,
-        help='pixels of the shorter '
-        'edge. Default: 256, of CIFAR 224, of IDX files none',
+        type=positive_int,
+        help='shorter edge in pixels; default: 256, CIFAR 224, IDX files unchanged',
     )
     parser.add_argument(
         '--crop',
-        type=whole,
-        help='pixels of the square in the middle. Default: 224, of IDX files none',
+        type=positive_int,
+        help='central crop in pixels; default: 224, IDX files none',
     )
     parser.add_argument(
         '--interpolation',
         choices=['bilinear', 'bicubic'],
-        help='default: bilinear, of CIFAR bicubic',
+        help='default: bilinear, CIFAR bicubic',
     )
     parser.add_argument(
         '--background',
-        type=colour,
+        type=uint8,
         nargs=3,
         default=WHITE,
         metavar=('R', 'G', 'B'),
-        help='below what is transparent, 0 to 255. Default: white',
+        help='colour below transparent pixels, 0 to 255; default: white',
     )
     parser.add_argument(
         '--dtype',
         choices=['float32', 'float16'],
         default='float32',
-        help='of kept features',
+        help='precision of cached features; default: float32',
     )
     parser.add_argument(
-        '--batch-size', type=whole, default=256, help='images at once; default: 256'
+        '--batch-size',
+        type=positive_int,
+        default=256,
+        help='images per forward pass; default: 256',
     )
     parser.add_argument(
         '--workers',
-        type=count,
-        help='processes that read images. Default: as many as cores',
+        type=non_negative_int,
+        help='processes that load images; default: as many as cores',
     )
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Resolve the settings of an evaluation from parsed options.
+
+    Args:
+        args (argparse.Namespace): Of a parser with :func:`add_model` and
+            :func:`add_images`; the options of :func:`eval_parser`, ``views``
+            and ``scale`` are optional.
+
+    Returns:
+        Settings: Of the evaluation.
+
+    Raises:
+        InputError: If only one of mean and standard deviation is given.
+    """
+    if bool(args.mean) != bool(args.std):
+        raise InputError('--mean and --std go together: give both')
+    options = dict(vars(args))
+    options['normalisation'] = (args.mean, args.std) if args.mean else None
+    options['background'] = tuple(args.background)
+    for key in ('features', 'out'):
+        options[key] = Path(options[key]) if options.get(key) else None
+    known = Settings.__dataclass_fields__
+    return Settings(**{key: value for key, value in options.items() if key in known})

@@ -1,187 +1,262 @@
-"""What the tools of tools/eval do alike, before and after a protocol."""
+"""Settings, features and report of an evaluation on cached features."""
 
-import argparse
 import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from mmengine.dist import is_main_process, master_only
 
+from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
 from mmdisco.launch import init_processes
 from mmdisco.utils import atomic_write
 from .features.cache import Features
-from .features.encoder import open_encoder
+from .features.encoder import Encoder, Normalisation, open_encoder
 from .features.extract import extract_split, header_of
 from .features.views import DEFAULTS, Crop
 from .sources import Source, check_pair, copies, open_source
 from .sources.source import spread
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Settings of an evaluation, resolved once from the arguments of a tool.
+
+    Args:
+        model (str): Checkpoint, name of a model, or config, as
+            :func:`open_encoder` takes it.
+        checkpoint (str, optional): Weights of a config or of a named model.
+        arch (str, optional): Network of a checkpoint that does not name it.
+        normalisation (tuple[list, list], optional): Means and standard
+            deviations of RGB, 0 to 255. Defaults to None: those of the model.
+        launcher (str): 'none', 'pytorch' or 'slurm'. Defaults to 'none'.
+        resize (int, optional): Shorter edge of the resized image in pixels.
+            Defaults to None: by the kind of images, see :meth:`crop_of`.
+        crop (int, optional): Side of the central crop in pixels. Defaults to
+            None: by the kind of images.
+        interpolation (str, optional): 'bilinear' or 'bicubic'. Defaults to
+            None: by the kind of images.
+        scale (float): Minimum share of the image's area in a random view,
+            0 to 1. Defaults to 0.08.
+        background (tuple[int, int, int]): RGB colour, 0 to 255, below
+            transparent pixels. Defaults to white.
+        dtype (str): Precision of cached features, 'float32' or 'float16'.
+            Defaults to 'float32'.
+        batch_size (int): Images per forward pass. Defaults to 256.
+        workers (int, optional): Processes that load images, on each rank.
+            Defaults to None: as many as cores, for files.
+        data (str): Folder of the train and test images. Defaults to '', for
+            tools that take images without labels.
+        features (Path, optional): Folder of the cached features. Defaults to
+            None: named by their content, in ``work_dirs/features``.
+        views (int): Random views of each training image; 0 is the central
+            crop only. Defaults to 0.
+        seed (int): Seed of random views, held-out images and optimisers.
+            Defaults to 0.
+        out (Path, optional): JSON report. Defaults to None: named by the
+            model, in ``work_dirs/eval``.
+    """
+
+    model: str
+    checkpoint: str | None = None
+    arch: str | None = None
+    normalisation: Normalisation | None = None
+    launcher: str = 'none'
+    resize: int | None = None
+    crop: int | None = None
+    interpolation: str | None = None
+    scale: float = Crop().scale
+    background: tuple[int, int, int] = WHITE
+    dtype: str = 'float32'
+    batch_size: int = 256
+    workers: int | None = None
+    data: str = ''
+    features: Path | None = None
+    views: int = 0
+    seed: int = 0
+    out: Path | None = None
+
+    @property
+    def stem(self) -> str:
+        """Name of the model in default folders, e.g. ``r50_r18_epoch_200``."""
+        path = Path(self.model)
+        return f'{path.parent.name}_{path.stem}' if path.parent.name else path.stem
+
+    def crop_of(self, kind: str) -> Crop:
+        """Crop of images, by default that of their kind.
+
+        Args:
+            kind (str): Kind of :class:`Source`.
+        """
+        crop = DEFAULTS.get(kind, Crop())
+        resize, side = self.resize, self.crop
+        if crop.resize is None and (resize or side):
+            crop = crop._replace(resize=side or resize, crop=side or resize)
+        if resize is None:
+            resize = max(crop.resize, side) if crop.resize and side else crop.resize
+        if side is None:
+            side = min(crop.crop, resize) if crop.crop and resize else crop.crop
+        return Crop(resize, side, self.interpolation or crop.interpolation, self.scale)
+
+    def report_path(self, tool: str) -> Path:
+        """Path of the JSON report.
+
+        Args:
+            tool (str): Name of the tool, without extension.
+        """
+        return self.out or Path('work_dirs', 'eval', self.stem, f'{tool}.json')
+
+    def features_folder(self, headers: list[dict]) -> Path:
+        """Folder of the cached features of both splits.
+
+        Args:
+            headers (list[dict]): One of :func:`header_of` for each split.
+        """
+        if self.features:
+            return self.features
+        keys = [
+            {key: header[key] for key in header if key not in ('model', 'root')}
+            for header in headers
+        ]
+        name = hashlib.sha256(json.dumps(keys).encode()).hexdigest()[:12]
+        return Path('work_dirs', 'features', f'{self.stem}-{name}')
+
+
 class Prepared(NamedTuple):
-    """What a protocol works on."""
+    """Input of a protocol."""
 
     train: Features
     test: Features
     device: str
-    about: dict  # of model and data, for the report
+    about: dict  # model and data, for the report
 
 
-def crop_of(args: argparse.Namespace, kind: str) -> Crop:
-    """How images of this kind are cut, with what the user says."""
-    told = {
-        key: getattr(args, key)
-        for key in ('resize', 'crop', 'interpolation')
-        if getattr(args, key) is not None
-    }
-    told.setdefault('scale', getattr(args, 'scale', Crop().scale))
-    crop = DEFAULTS.get(kind, Crop())
-    if crop.resize is None and {'resize', 'crop'} & told.keys():
-        size = told.get('crop', told.get('resize'))
-        crop = crop._replace(resize=size, crop=size)
-    if 'resize' not in told and crop.resize and told.get('crop'):
-        told['resize'] = max(crop.resize, told['crop'])
-    if 'crop' not in told and crop.crop and told.get('resize'):
-        told['crop'] = min(crop.crop, told['resize'])
-    return crop._replace(**told)
+def load_encoder(settings: Settings) -> tuple[Encoder, str]:
+    """Initialise the processes and load the network on their devices.
 
+    Args:
+        settings (Settings): Of the evaluation.
 
-def encoder_of(args: argparse.Namespace):
-    """The network on the device of this process."""
-    if bool(args.mean) != bool(args.std):
-        raise InputError('--mean and --std go together: give both')
-    init_processes(args.launcher)
-    normalisation = (args.mean, args.std) if args.mean else None
-    encoder = open_encoder(args.model, args.checkpoint, args.arch, normalisation)
+    Returns:
+        tuple[Encoder, str]: The network and its device.
+    """
+    init_processes(settings.launcher)
+    encoder = open_encoder(
+        settings.model, settings.checkpoint, settings.arch, settings.normalisation
+    )
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     return encoder.to(device), device
 
 
-def prepare(
-    args: argparse.Namespace, check: Callable[[Source], object], views: int = 0
-) -> Prepared:
-    """Features of both splits, extracted or found.
+def prepare(settings: Settings, check: Callable[[Source], object]) -> Prepared:
+    """Extract the features of both splits, or read them from the cache.
 
     Args:
-        args (Namespace): Of :func:`eval_parser`.
-        check (Callable): Raises an :class:`InputError` if a protocol can't do
-            with these training images, before any is embedded.
-        views (int): Random views of the training images. Defaults to 0.
+        settings (Settings): Of the evaluation.
+        check (Callable): Takes the training images; raises an
+            :class:`InputError` if the protocol can't use them, before any is
+            embedded.
+
+    Returns:
+        Prepared: Features of both splits.
 
     Raises:
-        InputError: If data, model or what is kept can't be used.
+        InputError: If data, model or cached features can't be used.
     """
-    sources = [open_source(args.data, split) for split in ('train', 'test')]
+    sources = [open_source(settings.data, split) for split in ('train', 'test')]
     for source in sources:
-        source.background = tuple(args.background)
+        source.background = settings.background
     check_pair(*sources)
     check(sources[0])
-    if args.out and Path(args.out).is_dir():
-        raise InputError(f"'{args.out}' is a folder: name the report to write")
-    encoder, device = encoder_of(args)
-    found = []
+    if settings.out and settings.out.is_dir():
+        raise InputError(f"'{settings.out}' is a folder: name the report to write")
+    encoder, device = load_encoder(settings)
     start = time.perf_counter()
+    crops = [settings.crop_of(source.kind) for source in sources]
+    views = settings.views, 0
     headers = [
-        header_of(
-            encoder, source, crop_of(args, source.kind), number, args.seed, args.dtype
-        )
-        for source, number in zip(sources, (views, 0))
+        header_of(encoder, source, crop, number, settings.seed, settings.dtype)
+        for source, crop, number in zip(sources, crops, views)
     ]
-    for source, number in zip(sources, (views, 0)):
-        crop = crop_of(args, source.kind)
-        folder = _folder(args, headers) / source.split
-        before = (folder / 'header.json').is_file()
+    folder = settings.features_folder(headers)
+    splits = []
+    for source, crop, number in zip(sources, crops, views):
+        cached = (folder / source.split / 'header.json').is_file()
         features = extract_split(
             encoder,
             source,
             crop,
-            folder,
+            folder / source.split,
             number,
-            args.seed,
-            args.dtype,
-            args.batch_size,
-            args.workers,
+            settings.seed,
+            settings.dtype,
+            settings.batch_size,
+            settings.workers,
         )
-        found.append(features)
+        splits.append(features)
         say(
             f'{source.split}: {len(source)} images of {len(source.classes)} '
             f'classes, {features.plain.shape[1]}-d features '
-            f'{"found in" if before else "written to"} {folder}'
+            f'{"found in" if cached else "written to"} {folder / source.split}'
         )
-    for note in _doubts(sources, found):
-        say(f'warning: {note}')
+    for warning in _warnings(sources, splits):
+        say(f'warning: {warning}')
     about = dict(
-        model=args.model,
+        model=settings.model,
         sha256=encoder.sha256,
-        data=args.data,
+        data=settings.data,
         images=[len(source) for source in sources],
         classes=sources[0].classes,
-        transform=list(crop_of(args, sources[0].kind)),
+        transform=list(crops[0]),
         normalisation=list(encoder.normalisation),
-        views=views,
-        seed=args.seed,
+        views=settings.views,
+        seed=settings.seed,
         seconds_of_features=time.perf_counter() - start,
     )
-    return Prepared(*found, device, about)
+    return Prepared(*splits, device, about)
 
 
-def _doubts(sources: list[Source], found: list[Features]) -> Iterator[str]:
-    """What makes scores of these images doubtful."""
+def _warnings(sources: list[Source], splits: list[Features]) -> Iterator[str]:
+    """Reasons to doubt a score on these images."""
     number = copies(*sources)
     if number:
         yield (
-            f'{number} of the test images (at most 64 were looked at) are '
-            'training images, too: a score by them says little of other '
-            'images'
+            f'{number} of the test images (at most 64 were compared) are also '
+            'training images: their score says little about other images'
         )
     num = len(sources[1])
     if num < 100:
-        yield (f'there are {num} test images: each is {100 / num:.2g} % of a score')
-    for source, features in zip(sources, found):
+        yield f'there are {num} test images: each is {100 / num:.2g} % of a score'
+    for source, features in zip(sources, splits):
         some = features.plain[[*spread(len(source))]].float()  # [n, D]
         if len(some) > 1 and bool((some == some[0]).all()):
             yield (
-                f'the features of the {source.split} images are all the '
-                'same: check the checkpoint and --mean and --std'
+                f'the features of all {source.split} images are the same: '
+                'check the checkpoint and --mean and --std'
             )
-
-
-def _folder(args: argparse.Namespace, headers: list[dict]) -> Path:
-    """Of both splits: named by all that their features depend on."""
-    if args.features:
-        return Path(args.features)
-    told = [
-        {key: header[key] for key in header if key not in ('model', 'root')}
-        for header in headers
-    ]
-    name = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
-    return Path('work_dirs', 'features', f'{stem(args)}-{name}')
-
-
-def stem(args: argparse.Namespace) -> str:
-    """What the model is called in the names of folders."""
-    path = Path(args.model)
-    return f'{path.parent.name}_{path.stem}' if path.parent.name else path.stem
 
 
 @master_only
 def say(line: str) -> None:
-    """Print in one process."""
+    """Print a line, on the main process only."""
     print(line, flush=True)
 
 
-def report_path(args: argparse.Namespace, tool: str) -> Path:
-    """Where the report of a tool goes."""
-    return Path(args.out or Path('work_dirs', 'eval', stem(args), f'{tool}.json'))
+def report(settings: Settings, tool: str, result: dict, summary: str) -> None:
+    """Write the report, then print the summary as the last line.
 
-
-def report(args: argparse.Namespace, tool: str, result: dict, summary: str) -> None:
-    """Write a report, then print the summary, the last line."""
-    path = report_path(args, tool)
+    Args:
+        settings (Settings): Of the evaluation.
+        tool (str): Name of the tool, without extension.
+        result (dict): Content of the report.
+        summary (str): One line.
+    """
+    path = settings.report_path(tool)
     if is_main_process():
         with atomic_write(path) as half:
             half.write_text(

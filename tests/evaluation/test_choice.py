@@ -17,7 +17,7 @@ from mmdisco.evaluation.probes.choice import (
     held_out_score,
     last_rows,
 )
-from mmdisco.evaluation.protocols import by_lbfgs, by_sgd, by_share
+from mmdisco.evaluation.protocols import label_fraction, linear_lbfgs, linear_sgd
 
 COUNTS = [20, 6, 1, 2]  # images of each class, as of a small album
 
@@ -94,7 +94,7 @@ def test_no_fold_without_a_class_of_two():
     with pytest.raises(InputError, match='no class has two of the 3 labelled'):
         next(folds_of(labels, torch.arange(3), 5, 0))
     with pytest.raises(InputError, match='tools/eval/few_shot.py'):
-        by_share(split([10, 10], 0), split([5, 5], 1), '10', repeats=1)
+        label_fraction(split([10, 10], 0), split([5, 5], 1), '10', repeats=1)
 
 
 def test_a_score_is_hits_and_cross_entropy():
@@ -133,9 +133,9 @@ def test_probes_of_a_few_unevenly_spread_images_are_right(seed):
     """Under all penalties the two held-out images are classified alike."""
     train, test = split(COUNTS, 0), split([5, 5, 5, 5], 1)
     for found in (
-        by_lbfgs(train, test, seed=seed),
-        by_sgd(train, test, seed=seed),
-        by_share(train, test, '100', repeats=1, seed=seed),
+        linear_lbfgs(train, test, seed=seed),
+        linear_sgd(train, test, seed=seed),
+        label_fraction(train, test, '100', repeats=1, seed=seed),
     ):
         assert found['top1'] == 100
 

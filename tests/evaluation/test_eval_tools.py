@@ -22,7 +22,7 @@ from mmdisco.evaluation import sgd_probe
 from mmdisco.evaluation.features.cache import read_features
 from mmdisco.evaluation.probes.choice import (
     held_out_rows,
-    rows_of_share,
+    rows_of_fraction,
     rows_per_class,
 )
 from mmdisco.evaluation.protocols.few import _cross_validated
@@ -164,7 +164,7 @@ def test_semi(tiny):
     kept = read_features(root / 'features/train')
     scores = []
     for seed in range(2):
-        rows = rows_of_share(kept.labels, 3, '20', seed)
+        rows = rows_of_fraction(kept.labels, 3, '20', seed)
         model, scaled = of_logistic_regression(
             x[rows], y[rows], test_x, _cross_validated(kept, rows, 'cpu')
         )

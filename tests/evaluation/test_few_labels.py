@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from mmdisco.errors import InputError
 from mmdisco.evaluation.features.cache import Features
-from mmdisco.evaluation.probes.choice import rows_of_share, rows_per_class
-from mmdisco.evaluation.protocols import by_few_shots, by_share, few
+from mmdisco.evaluation.probes.choice import rows_of_fraction, rows_per_class
+from mmdisco.evaluation.protocols import few, few_shot_accuracy, label_fraction
 from tests.evaluation.test_linear import blobs
 
 LABELS = torch.tensor([0] * 30 + [1] * 50 + [2] * 20)[
@@ -45,22 +45,22 @@ def test_more_than_a_class_has_is_an_error():
 
 @pytest.mark.parametrize('percent', ['3', '10', '12.5', '50', '100'])
 def test_a_share_of_each_class(percent):
-    rows = rows_of_share(LABELS, 3, percent, 0)
+    rows = rows_of_fraction(LABELS, 3, percent, 0)
     share = Fraction(percent) / 100
     found = counts(rows)
     assert len(rows) == int(100 * share)
     for label, num in enumerate((30, 50, 20)):
         assert abs(found[label] - num * share) < 1
-    assert torch.equal(rows, rows_of_share(LABELS, 3, percent, 0))
+    assert torch.equal(rows, rows_of_fraction(LABELS, 3, percent, 0))
     if percent != '100':
-        assert not torch.equal(rows, rows_of_share(LABELS, 3, percent, 1))
+        assert not torch.equal(rows, rows_of_fraction(LABELS, 3, percent, 1))
 
 
 def test_every_row_is_chosen_by_some_seed():
     chosen = {
         row
         for seed in range(60)
-        for row in rows_of_share(LABELS, 3, '10', seed).tolist()
+        for row in rows_of_fraction(LABELS, 3, '10', seed).tolist()
     }
     assert chosen == {*range(100)}
 
@@ -68,12 +68,12 @@ def test_every_row_is_chosen_by_some_seed():
 @pytest.mark.parametrize('percent', ['0', '-1', '101', 'ten', '1/0'])
 def test_what_is_no_share(percent):
     with pytest.raises(InputError, match=f"'{percent}' % of the images"):
-        rows_of_share(LABELS, 3, percent, 0)
+        rows_of_fraction(LABELS, 3, percent, 0)
 
 
 def test_a_share_that_leaves_a_class_out_is_an_error():
     with pytest.raises(InputError, match='1 % of 100 images leaves class'):
-        rows_of_share(LABELS, 3, '1', 0)
+        rows_of_fraction(LABELS, 3, '1', 0)
 
 
 def splits():
@@ -90,7 +90,7 @@ def splits():
 
 def test_few_shots_are_scikit_learns_on_unit_features():
     x, y, test_x, test_y, train, test = splits()
-    found = by_few_shots(train, test, 4, repeats=3, seed=5)
+    found = few_shot_accuracy(train, test, 4, repeats=3, seed=5)
     scores = []
     for seed in (5, 6, 7):
         rows = rows_per_class(y, 3, 4, seed)
@@ -107,10 +107,10 @@ def test_a_share_of_labels_is_scikit_learns(monkeypatch):
     """With one penalty: what cross-validation chooses is tested below."""
     monkeypatch.setattr(few, 'GRID', (0.1,))
     x, y, test_x, test_y, train, test = splits()
-    found = by_share(train, test, '20', repeats=2, seed=3)
+    found = label_fraction(train, test, '20', repeats=2, seed=3)
     scores = []
     for seed in (3, 4):
-        rows = rows_of_share(y, 3, '20', seed)
+        rows = rows_of_fraction(y, 3, '20', seed)
         scaler = StandardScaler().fit(x[rows].double())
         model = LogisticRegression(C=0.1, tol=1e-10).fit(
             scaler.transform(x[rows].double()), y[rows]
@@ -122,18 +122,21 @@ def test_a_share_of_labels_is_scikit_learns(monkeypatch):
 
 def test_the_penalty_is_chosen_among_the_labelled_alone():
     x, y, _, _, train, test = splits()
-    honest = by_share(train, test, '20', repeats=2)
-    rows = torch.cat([rows_of_share(y, 3, '20', s) for s in (0, 1)]).unique()
+    honest = label_fraction(train, test, '20', repeats=2)
+    rows = torch.cat([rows_of_fraction(y, 3, '20', s) for s in (0, 1)]).unique()
     spoilt = torch.full_like(x, 1e4)
     spoilt[rows] = x[rows]
-    assert by_share(train._replace(views=spoilt[None]), test, '20', repeats=2) == honest
+    assert (
+        label_fraction(train._replace(views=spoilt[None]), test, '20', repeats=2)
+        == honest
+    )
     flipped = test._replace(labels=(test.labels + 1) % 3)
-    assert by_share(train, flipped, '20', repeats=2) != honest
+    assert label_fraction(train, flipped, '20', repeats=2) != honest
 
 
 def test_cross_validation_takes_the_best_penalty_of_a_plain_loop():
     x, y, _, _, train, _ = splits()
-    rows = rows_of_share(y, 3, '50', 0)
+    rows = rows_of_fraction(y, 3, '50', 0)
     best = few._cross_validated(train, rows, 'cpu')
     order = rows[
         torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))

@@ -12,7 +12,7 @@ from mmdisco.evaluation import cross_entropy_of, fit_classifier
 from mmdisco.evaluation.features.cache import Features
 from mmdisco.evaluation.probes import logistic
 from mmdisco.evaluation.probes.choice import held_out_rows
-from mmdisco.evaluation.protocols import by_lbfgs
+from mmdisco.evaluation.protocols import linear_lbfgs
 from tests.evaluation.test_linear import blobs
 
 STRENGTHS = [1e-3, 1e-1, 10.0]
@@ -104,7 +104,7 @@ def test_the_protocol_chooses_the_penalty_on_what_is_held_out():
         [x, x + 20 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))]
     )
     names = [*'abc']
-    found = by_lbfgs(
+    found = linear_lbfgs(
         Features(views, y, names, {}),
         Features(test_x[None], test_y, names, {}),
         held_out=0.2,

@@ -9,7 +9,7 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation import check_labels, knn_scores, nearest
 from mmdisco.evaluation.features.cache import Features
 from mmdisco.evaluation.features.neighbours import nearest_neighbours
-from mmdisco.evaluation.protocols import by_knn
+from mmdisco.evaluation.protocols import knn_accuracy
 
 CHUNKS = [(1, 1), (7, 5), (1024, 13), (4, 16384), (1024, 16384)]
 
@@ -63,7 +63,7 @@ def test_each_k_of_a_sweep_votes_as_if_alone():
     train, test = random_features(50, 4, 6), random_features(23, 4, 7)
     labels = torch.arange(50) % 7
     truth = torch.arange(23) % 7
-    found = by_knn(
+    found = knn_accuracy(
         kept(train, labels, 7), kept(test, truth, 7), (1, 3, 20, 50), (0.07, 0.5)
     )
     assert [*found] == [(k, t) for k in (1, 3, 20, 50) for t in (0.07, 0.5)]
@@ -96,7 +96,7 @@ def test_votes_are_sums_of_exponentials():
 def test_what_can_not_be_searched():
     train, labels = random_features(9, 4, 0), torch.arange(9) % 3
     with pytest.raises(InputError, match='k=10 neighbours of 9 training'):
-        by_knn(kept(train, labels), kept(train, labels), (1, 10))
+        knn_accuracy(kept(train, labels), kept(train, labels), (1, 10))
     with pytest.raises(InputError, match='are 4-d, test features 5-d'):
         nearest(train, random_features(9, 5, 0), 2)
     for bad in (3, -1):
@@ -107,7 +107,7 @@ def test_what_can_not_be_searched():
             check_labels(wrong, 3)
         for train_labels, test_labels in ((wrong, labels), (labels, wrong)):
             with pytest.raises(InputError, match=expected):
-                by_knn(kept(train, train_labels), kept(train, test_labels), (1,))
+                knn_accuracy(kept(train, train_labels), kept(train, test_labels), (1,))
 
 
 def tied_features(num, dim, seed):

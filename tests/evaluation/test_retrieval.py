@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score
 
 from mmdisco.evaluation.features.cache import Features
 from mmdisco.evaluation.probes.scores import average_precisions
-from mmdisco.evaluation.protocols import by_retrieval
+from mmdisco.evaluation.protocols import retrieval_map
 from tests.evaluation.test_nearest import random_features
 
 
@@ -35,7 +35,7 @@ def test_average_precisions_are_scikit_learns(rows):
 def test_the_protocol_is_their_mean_and_that_of_each_class():
     train, train_labels, test, test_labels = data()
     classes = [*'abc']
-    found = by_retrieval(
+    found = retrieval_map(
         Features((3 * train)[None], train_labels, classes, {}),
         Features(test[None], test_labels, classes, {}),
     )

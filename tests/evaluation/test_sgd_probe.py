@@ -15,7 +15,7 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation import sgd_probe
 from mmdisco.evaluation.features.cache import Features
 from mmdisco.evaluation.probes.choice import held_out_rows
-from mmdisco.evaluation.protocols import by_sgd
+from mmdisco.evaluation.protocols import linear_sgd
 from mmdisco.models import LinearClassifier
 from tests.evaluation.test_nearest import random_features
 
@@ -199,7 +199,7 @@ def test_the_protocol_chooses_the_rate_on_what_is_held_out():
     train = Features(pixels[None], data.labels, [*'abc'], {})
     test = Features(pixels[None] + 0.1, data.labels.flip(0), [*'abc'], {})
     rates = (1e-4, 1.0, 3.0)
-    found = by_sgd(train, test, rates, 0.3, **OPTIONS)
+    found = linear_sgd(train, test, rates, 0.3, **OPTIONS)
     fit, val = held_out_rows(data.labels, 15, SEED)
     scores, losses = {}, {}
     for rate in rates:
@@ -213,7 +213,7 @@ def test_the_protocol_chooses_the_rate_on_what_is_held_out():
     weight, bias = by_torch(train.views, data.labels, best)
     guess = (test.plain @ weight.T + bias).argmax(1)
     assert found['top1'] == pytest.approx(100 * accuracy_score(test.labels, guess))
-    alone = by_sgd(train, test, (best,), **OPTIONS)
+    alone = linear_sgd(train, test, (best,), **OPTIONS)
     assert alone['validation'] == {} and not alone['at_edge']
     assert alone['confusion'] == found['confusion']
 
@@ -225,4 +225,4 @@ def test_what_can_not_be_trained():
     train = Features(views, torch.arange(9) % 3, [*'abc'], {})
     for rates, epochs in (((), 1), ((0.1,), 0)):
         with pytest.raises(InputError, match='set --rates and --epochs'):
-            by_sgd(train, train, rates, epochs=epochs)
+            linear_sgd(train, train, rates, epochs=epochs)

@@ -19,12 +19,12 @@ from mmdisco.evaluation.features.encoder import open_encoder
 from mmdisco.evaluation.features.extract import extract_split
 from mmdisco.evaluation.features.views import DEFAULTS
 from mmdisco.evaluation.protocols import (
-    by_few_shots,
-    by_knn,
-    by_lbfgs,
-    by_retrieval,
-    by_sgd,
-    by_share,
+    few_shot_accuracy,
+    knn_accuracy,
+    label_fraction,
+    linear_lbfgs,
+    linear_sgd,
+    retrieval_map,
 )
 from mmdisco.evaluation.sources import check_pair, open_source
 from mmdisco.experiments import provenance
@@ -33,15 +33,15 @@ from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 
 PROTOCOLS = {
-    'kNN, k = 20': lambda a, b: by_knn(a, b, [20], [0.07])[20, 0.07]['top1'],
-    'linear probe, L-BFGS': lambda a, b: by_lbfgs(a, b)['top1'],
-    'linear probe, SGD': lambda a, b: by_sgd(a, b)['top1'],
-    'linear probe, 1 % of labels': lambda a, b: by_share(a, b, '1')['top1'],
-    'linear probe, 10 % of labels': lambda a, b: by_share(a, b, '10')['top1'],
-    'few-shot, 1 a class': lambda a, b: by_few_shots(a, b, 1)['top1'],
-    'few-shot, 5 a class': lambda a, b: by_few_shots(a, b, 5)['top1'],
-    'few-shot, 10 a class': lambda a, b: by_few_shots(a, b, 10)['top1'],
-    'retrieval, mAP': lambda a, b: by_retrieval(a, b)['mean'],
+    'kNN, k = 20': lambda a, b: knn_accuracy(a, b, [20], [0.07])[20, 0.07]['top1'],
+    'linear probe, L-BFGS': lambda a, b: linear_lbfgs(a, b)['top1'],
+    'linear probe, SGD': lambda a, b: linear_sgd(a, b)['top1'],
+    'linear probe, 1 % of labels': lambda a, b: label_fraction(a, b, '1')['top1'],
+    'linear probe, 10 % of labels': lambda a, b: label_fraction(a, b, '10')['top1'],
+    'few-shot, 1 a class': lambda a, b: few_shot_accuracy(a, b, 1)['top1'],
+    'few-shot, 5 a class': lambda a, b: few_shot_accuracy(a, b, 5)['top1'],
+    'few-shot, 10 a class': lambda a, b: few_shot_accuracy(a, b, 10)['top1'],
+    'retrieval, mAP': lambda a, b: retrieval_map(a, b)['mean'],
 }
 
 

@@ -1,53 +1,57 @@
-"""Linear probe that sees a share of the labels, on kept features."""
+"""Linear probe on a fraction of the labels, on cached features."""
+
+import argparse
 
 from mmengine.dist import is_main_process
 
-from mmdisco.evaluation.options import eval_parser, whole
-from mmdisco.evaluation.protocols import by_share, check_shares, plus_minus
+from mmdisco.evaluation.options import eval_parser, positive_int, settings_of
+from mmdisco.evaluation.protocols import check_fractions, label_fraction, plus_minus
 from mmdisco.evaluation.session import prepare, report, say
 from mmdisco.launch import leave_group, one_line_errors
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = eval_parser(__doc__)
     parser.add_argument(
-        '--percent', nargs='+', default=['1', '10'], help='of the labels; default: 1 10'
+        '--percent',
+        nargs='+',
+        default=['1', '10'],
+        help='percentages of the labels; default: 1 10',
     )
     parser.add_argument(
-        '--repeats', type=whole, default=5, help='choices of images; default: 5'
+        '--repeats', type=positive_int, default=5, help='draws of images; default: 5'
     )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
+    settings = settings_of(args)
     ready = prepare(
-        args,
-        check=lambda train: check_shares(
-            train.labels, len(train.classes), args.percent
-        ),
+        settings,
+        lambda train: check_fractions(train.labels, len(train.classes), args.percent),
     )
     main_process = is_main_process()
-    leave_group()  # nobody waits for the rest
+    leave_group()  # the rest runs on one process
     if not main_process:
         return
-    found = {}
+    scores = {}
     for percent in args.percent:
-        found[percent] = by_share(
+        scores[percent] = label_fraction(
             ready.train, ready.test, percent, args.repeats, args.seed, ready.device
         )
         say(
-            f'{percent} % of the labels, {found[percent]["images"]} images: '
-            f'{plus_minus(found[percent])}'
+            f'{percent} % of the labels, {scores[percent]["images"]} images: '
+            f'{plus_minus(scores[percent])}'
         )
     report(
-        args,
+        settings,
         'semi',
-        dict(ready.about, percent=found),
-        f'{args.model}: linear probe '
+        dict(ready.about, percent=scores),
+        f'{settings.model}: linear probe '
         + ', '.join(
             f'{plus_minus(score)} % with {percent} % of the labels'
-            for percent, score in found.items()
+            for percent, score in scores.items()
         ),
     )
 

@@ -177,7 +177,9 @@ def rows_per_class(labels: Tensor, num_classes: int, k: int, seed: int) -> Tenso
     return choose_rows(labels, [k] * num_classes, random.Random(seed))
 
 
-def rows_of_share(labels: Tensor, num_classes: int, percent: str, seed: int) -> Tensor:
+def rows_of_fraction(
+    labels: Tensor, num_classes: int, percent: str, seed: int
+) -> Tensor:
     """Choose a share of the images, as evenly over the classes as can be.
 
     Args:

@@ -1,18 +1,18 @@
-from .few import by_few_shots, by_share, check_shares, plus_minus
-from .knn import KS, TEMPERATURES, by_knn
-from .linear import RATES, by_lbfgs, by_sgd
-from .retrieval import by_retrieval
+from .few import check_fractions, few_shot_accuracy, label_fraction, plus_minus
+from .knn import KS, TEMPERATURES, knn_accuracy
+from .linear import RATES, linear_lbfgs, linear_sgd
+from .retrieval import retrieval_map
 
 __all__ = [
     'KS',
     'RATES',
     'TEMPERATURES',
-    'by_few_shots',
-    'by_knn',
-    'by_lbfgs',
-    'by_retrieval',
-    'by_sgd',
-    'by_share',
-    'check_shares',
+    'few_shot_accuracy',
+    'knn_accuracy',
+    'linear_lbfgs',
+    'retrieval_map',
+    'linear_sgd',
+    'label_fraction',
+    'check_fractions',
     'plus_minus',
 ]

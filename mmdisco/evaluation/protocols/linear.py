@@ -1,3 +1,27 @@
+"""Linear probe on cached features, by L-BFGS or by SGD.
+
+L-BFGS:
+
+- Features standardised by the training split; all views are training images.
+- Multinomial logistic regression with an L2 penalty, to convergence.
+- Penalty: best top-1 on held-out training images, ties by cross-entropy.
+- Then trained on all training images with that penalty.
+
+SGD, the schedule of linear evaluation:
+
+- Features as they are; epoch e trains on view e mod V.
+- 100 epochs of 256 images, momentum 0.9, rate times 0.1 after 60 and 80.
+- Rate: as the penalty above; with a single rate nothing is held out.
+
+Both:
+
+- Held-out images: 10 % of the training images, stratified by class.
+- Score: on all test images, which are read once.
+
+This is not the linear evaluation of papers, which draws new crops of each image
+in each epoch.
+"""
+
 from collections.abc import Sequence
 
 import torch
@@ -10,11 +34,11 @@ from ..probes.logistic import cross_entropy_of, fit_classifier
 from ..probes.scores import classifier_scores
 from ..probes.sgd_probe import sgd_probe
 
-# Of SGD, around the paper's 3 and 30.
+# Learning rates of SGD, around the paper's 3 and 30.
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
-def by_lbfgs(
+def linear_lbfgs(
     train: Features,
     test: Features,
     held_out: float = 0.1,
@@ -22,23 +46,21 @@ def by_lbfgs(
     seed: int = 0,
     device: str = 'cpu',
 ) -> dict:
-    """Logistic regression to convergence, on features that do not change.
-
-    The penalty is chosen by :func:`best_setting` on a part of the training
-    images that is held out, as evenly over the classes as can be; then all of
-    them train, and the test images are read once.
+    """Logistic regression to convergence.
 
     Args:
-        train (Features): All of its views are training images.
-        test (Features): What is scored.
-        held_out (float): Share of the training images. Defaults to .1.
+        train (Features): Training images, all views.
+        test (Features): Test images, first view.
+        held_out (float): Share of the training images that choose the
+            penalty. Defaults to 0.1.
         grid (Sequence[float]): Inverse penalties to choose from.
-        seed (int): Of what is held out. Defaults to 0.
-        device (str): Where it is computed. Defaults to 'cpu'.
+        seed (int): Seed of the held-out images. Defaults to 0.
+        device (str): Device of the computation. Defaults to 'cpu'.
 
     Returns:
-        dict: Of :func:`classifier_scores`, with ``validation``, top-1 on the
-        held-out images by ``strength``, and the ``strength`` chosen.
+        dict: Scores of :func:`classifier_scores`; ``validation``, held-out
+        top-1 in per cent by ``strength``; the chosen ``strength``; and
+        ``at_edge``, whether it is the smallest or largest one tried.
     """
     views, num, _ = train.views.shape
     features = train.views.flatten(0, 1)  # [V * M, D]
@@ -59,7 +81,7 @@ def by_lbfgs(
     )
 
 
-def by_sgd(
+def linear_sgd(
     train: Features,
     test: Features,
     rates: Sequence[float] = RATES,
@@ -72,37 +94,38 @@ def by_sgd(
     seed: int = 0,
     device: str = 'cpu',
 ) -> dict:
-    """The schedule of linear evaluation, on features that do not change.
+    """SGD with the schedule of linear evaluation.
 
-    Of several rates one is chosen on held-out training images, as by
-    :func:`by_lbfgs`, then all images train. All rates cost one pass each
-    time. With one rate nothing is held out: it is the paper's protocol, but
-    for the crops.
+    All rates train in one pass. A single rate is used as it is: the paper's
+    protocol, except for the crops.
 
     Args:
-        train (Features): Epoch e trains on view e mod V.
-        test (Features): What is scored.
-        rates (Sequence[float]): Learning rates.
-        held_out (float): Share of the training images. Defaults to .1.
-        epochs (int): Defaults to 100.
-        batch_size (int): Defaults to 256.
-        milestones (Sequence[int]): Epochs after which the rate falls.
-        gamma (float): By which factor. Defaults to .1.
-        weight_decay (float): Defaults to 0.
-        seed (int): Of first weights, order, and what is held out.
-        device (str): Where it is computed. Defaults to 'cpu'.
+        train (Features): Training images; epoch e trains on view e mod V.
+        test (Features): Test images, first view.
+        rates (Sequence[float]): Learning rates to choose from, for
+            ``batch_size`` images.
+        held_out (float): Share of the training images that choose the rate.
+            Defaults to 0.1.
+        epochs (int): Passes over the training images. Defaults to 100.
+        batch_size (int): Images per step. Defaults to 256.
+        milestones (Sequence[int]): Epochs after which the rate decays.
+        gamma (float): Factor of the decay. Defaults to 0.1.
+        weight_decay (float): L2 penalty. Defaults to 0.
+        seed (int): Seed of initial weights, order and held-out images.
+        device (str): Device of the computation. Defaults to 'cpu'.
 
     Returns:
-        dict: Of :func:`classifier_scores`, with ``validation``, top-1 on the
-        held-out images by rate, and the ``rate`` chosen.
+        dict: Scores of :func:`classifier_scores`; ``validation``, held-out
+        top-1 in per cent by rate; the chosen ``rate``; and ``at_edge``,
+        whether it is the smallest or largest one tried.
 
     Raises:
-        InputError: If there is no rate, or no epoch; or too few images to
+        InputError: If there is no rate or no epoch, or too few images to
             hold some out.
     """
     if not rates or epochs < 1:
         raise InputError(
-            'SGD wants a rate and an epoch at least: set --rates and --epochs'
+            'SGD needs at least one rate and one epoch: set --rates and --epochs'
         )
     classes = len(train.classes)
     options = dict(
@@ -137,5 +160,5 @@ def by_sgd(
 
 
 def _at_edge(chosen: float, tried: Sequence[float]) -> bool:
-    """Whether something beyond what was tried might be better."""
+    """Whether a value beyond those tried might be better."""
     return len(tried) > 1 and chosen in (min(tried), max(tried))
