@@ -12,7 +12,7 @@ from mmdisco.checkpoints import safe_load
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 from mmdisco.zoo.download import check_file, fetch
-from mmdisco.zoo.index import find, list_models
+from mmdisco.zoo.models import find, list_models
 
 UNKNOWN = 'none known to compare with'
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmdisco.datasets.detection.synthetic import FASHION_NAMES, make_set
 from mmdisco.launch import one_line_errors
-from mmdisco.launch.few_images import DEMO
+from mmdisco.launch.smoke import DEMO
 
 
 def parse_args() -> argparse.Namespace:

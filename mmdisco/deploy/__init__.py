@@ -1,6 +1,5 @@
-from .metafile import entry_of
 from .outputs import FeatureMaps, Pooled, image_size
-from .publish import Published
+from .publish import Published, entry_of
 from .run import FORMATS, export_student
 
 __all__ = [

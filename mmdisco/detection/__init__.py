@@ -15,15 +15,13 @@ from .backbones import (  # noqa: E402
     TrimmedEfficientNet,
     TrimmedMobileNetV3,
 )
-from .class_ap_metric import ClassAPMetric  # noqa: E402
 from .data_check_hook import DetectionDataCheckHook  # noqa: E402
-from .difficult import LearnDifficult  # noqa: E402
+from .metrics import ClassAPMetric, VOCAPMetric  # noqa: E402
 from .precise_bn_hook import DetectionPreciseBNHook  # noqa: E402
 from .res5_head import Res5Head  # noqa: E402
 from .simple_feature_pyramid import SimpleFeaturePyramid  # noqa: E402
 from .student_hook import DetectionStudentHook  # noqa: E402
-from .switch_hook import ConcatPipelineSwitchHook  # noqa: E402
-from .voc_metric import VOCAPMetric  # noqa: E402
+from .switch_hook import ConcatPipelineSwitchHook, LearnDifficult  # noqa: E402
 from .wanted import wanted_of  # noqa: E402
 
 WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=StrictPretrainedInit)

@@ -6,8 +6,8 @@ from mmengine.config import Config
 
 from mmdisco.datasets.detection.verify import Wanted
 from mmdisco.errors import InputError
-from mmdisco.launch.detection_files import classes_of
 from mmdisco.launch.overrides import datasets_of
+from mmdisco.launch.student import classes_of
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 

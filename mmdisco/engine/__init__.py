@@ -1,8 +1,3 @@
-from .atomic_backend import AtomicBackend
-from .bf16_optim_wrapper import BF16OptimWrapper
-from .fast_runner import FastRunner
-from .gloo_ddp import GlooDistributedDataParallel
-from .guard import guard_weights
 from .hooks import (
     AccumulationHook,
     BestAndLastHook,
@@ -27,10 +22,11 @@ from .hooks import (
 )
 from .hooks.resume import guard_weights
 from .label_check import check_labels
-from .larc import LARC
 from .online.probe import OnlineProbeHook
 from .online.scorers import FeatureQualityHook, OnlineKNNHook, TeacherKNNHook
+from .optim import LARC, BF16OptimWrapper
 from .prefetch import CudaPrefetcher, PrefetchHook
+from .runner import AtomicBackend, FastRunner, GlooDistributedDataParallel
 
 __all__ = [
     'AccumulationHook',

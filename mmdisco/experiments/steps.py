@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.launch import apply_speed, read_config
-from mmdisco.launch.hardware import set_up_process
+from mmdisco.launch.speed import set_up_process
 from mmdisco.models.fast.student import speed_up_student
 from mmdisco.paths import configs_root
 

@@ -1,19 +1,16 @@
 from .checks import check_config, check_folder
-from .detection_files import check_detection_files
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
-from .hooks import add_hooks
-from .loaders import set_up_loader
+from .loaders import fit_queue, set_up_loader
 from .options import ConfigOptions
 from .overrides import apply_overrides, read_config
-from .queue import fit_queue
 from .resume import newest_checkpoint, set_start
-from .scale_lr import scale_lr
-from .schedule import check_schedule, unreached
-from .scope import is_detector, ours
+from .schedule import check_schedule, scale_lr, unreached
+from .scope import add_hooks, is_detector, ours
 from .smoke import shrink
 from .smoke_detection import shrink_detection
 from .speed import LEVELS, apply_speed
+from .student import check_detection_files
 
 __all__ = [
     'ConfigOptions',

@@ -17,3 +17,29 @@ def ours(cfg: Config, name: str) -> str:
     """
     own = cfg.get('default_scope', 'mmpretrain') == 'mmpretrain'
     return name if own else f'mmpretrain.{name}'
+
+
+# Of every training, by their names in default_hooks.
+HOOKS = dict(epoch_seed='EpochSeedHook', signals='SignalHook')
+
+
+def add_hooks(cfg: Config) -> None:
+    """Give a config the hooks that every training has, where it names none.
+
+    This project's configs name them. A config that an older version has
+    dumped does not, and one's own may not. ``default_hooks.NAME=None`` on the
+    command line leaves one out (``hooks_left_out`` of the config).
+
+    Args:
+        cfg (Config): The config, changed in place.
+    """
+    if not cfg.get('default_hooks'):
+        cfg.default_hooks = {}
+    hooks = cfg.default_hooks
+    named = {
+        str(hook.type).rsplit('.', 1)[-1]
+        for hook in (*filter(None, hooks.values()), *(cfg.get('custom_hooks') or ()))
+    }
+    for name, kind in HOOKS.items():
+        if kind not in named and name not in cfg.get('hooks_left_out', ()):
+            hooks.setdefault(name, dict(type=ours(cfg, kind)))

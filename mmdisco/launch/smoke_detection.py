@@ -7,10 +7,9 @@ from mmengine.config import Config
 
 from mmdisco.checkpoints.student import RANDOM
 from mmdisco.utils import quiet_init
-from .few_images import DEMO
 from .overrides import datasets_of, move_data
 from .schedule import schedulers_of
-from .smoke import save_whole
+from .smoke import DEMO, save_whole
 
 BATCH, ITERS, EPOCHS, TEST_IMAGES = 2, 2, 2, 4
 SHRINK = 5  # of images, in the pipelines

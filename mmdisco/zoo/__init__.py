@@ -1,4 +1,7 @@
-from .index import find, list_models
-from .models import get_model
+from .models import find, get_model, list_models
 
-__all__ = ['find', 'get_model', 'list_models']
+__all__ = [
+    'find',
+    'get_model',
+    'list_models',
+]

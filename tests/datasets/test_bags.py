@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 from mmdisco.datasets import Bags, IDXImages, Photos
 from mmdisco.evaluation import nearest_neighbours
 from mmdisco.evaluation.features.bags import embed_images, make_bags, plain_images
-from mmdisco.launch.smoke_bags import write_bags
+from mmdisco.launch.smoke import write_bags
 from tests.tools import ROOT, one_line, run
 
 QUICKSTART = ROOT / 'configs' / 'quickstart'

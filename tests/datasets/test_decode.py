@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
-from mmdisco.apis.given_images import GivenImages
+from mmdisco.apis.feature_extractor import GivenImages
 from mmdisco.apis.photos import SkippingPhotos
 from mmdisco.datasets import LabelledPhotos, Photos
 from mmdisco.errors import InputError

@@ -11,7 +11,7 @@ from torch._utils import ExceptionWrapper
 from torchvision.datasets import ImageFolder
 
 from mmdisco.datasets import LabelledPhotos
-from mmdisco.launch.few_images import few_images, photo_tiles
+from mmdisco.launch.smoke import few_images, photo_tiles
 from tests.tools import ROOT
 
 PIPELINE = [dict(type='LoadPhoto'), dict(type='PackInputs')]

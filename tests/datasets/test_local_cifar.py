@@ -11,7 +11,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 
 from mmdisco.datasets import LocalCIFAR10, LocalCIFAR100
-from mmdisco.launch.few_images import few_images, photo_tiles
+from mmdisco.launch.smoke import few_images, photo_tiles
 from tests.tools import ROOT
 
 CLASSES = {10: LocalCIFAR10, 100: LocalCIFAR100}

@@ -13,8 +13,10 @@ from torch import nn
 from torchvision import models
 
 from mmdisco.checkpoints import load_student
-from mmdisco.deploy import FeatureMaps, Pooled, check, export, export_student, libraries
-from mmdisco.deploy.check import photographs
+from mmdisco.deploy import FeatureMaps, Pooled, export, export_student
+from mmdisco.deploy import export as libraries
+from mmdisco.deploy import run as check
+from mmdisco.deploy.run import photographs
 from mmdisco.errors import InputError
 from tests.deploy.students import call, pooled, tensors, trained
 

@@ -10,7 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
-import mmdisco.detection.voc_metric  # noqa: F401
+import mmdisco.detection.metrics  # noqa: F401
 
 CLASSES = ('dog', 'person', 'sofa', 'bus')  # no bus is in any image
 SIDE = 200

@@ -16,9 +16,9 @@ from mmpretrain.registry import DATASETS
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmdisco.engine.hooks import epoch_seed_hook
-from mmdisco.engine.hooks.epoch_seed_hook import SeededBatches
-from mmdisco.launch.few_images import photo_tiles
+from mmdisco.engine.hooks import epoch_seed as epoch_seed_hook
+from mmdisco.engine.hooks.epoch_seed import SeededBatches
+from mmdisco.launch.smoke import photo_tiles
 from tests.tools import ROOT
 
 NUM, BATCH = 12, 4

@@ -9,7 +9,7 @@ from mmengine.logging import MessageHub
 from torch import nn
 
 from mmdisco.engine import StepShareHook
-from mmdisco.engine.hooks import step_share_hook
+from mmdisco.engine.hooks import timing as step_share_hook
 
 
 class Model(nn.Module):

@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import check_detection_files
-from mmdisco.launch.detection_files import classes_of
+from mmdisco.launch.student import classes_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmdisco.launch import add_hooks, apply_overrides, read_config
-from mmdisco.launch.hooks import HOOKS
+from mmdisco.launch.scope import HOOKS
 from tests.tools import ROOT
 
 CONFIGS = (

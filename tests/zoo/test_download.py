@@ -345,9 +345,9 @@ def zoo(monkeypatch):
             raise InputError(f"no model '{name}'")
         return entries[name]
 
-    monkeypatch.setattr('mmdisco.zoo.index.find', find)
+    monkeypatch.setattr('mmdisco.zoo.models.find', find)
     monkeypatch.setattr(
-        'mmdisco.zoo.index.list_models',
+        'mmdisco.zoo.models.list_models',
         lambda pattern='*': sorted(
             n for n in entries if pattern == '*' or n.startswith(pattern[:-1])
         ),

@@ -23,7 +23,7 @@ from mmdisco.checkpoints import sha256_of
 from mmdisco.checkpoints.archs import arch_config
 from mmdisco.errors import InputError
 from mmdisco.zoo import list_models
-from mmdisco.zoo.index import find
+from mmdisco.zoo.models import find
 from tests.tools import ROOT
 
 TEACHERS = {path.stem: path for path in (ROOT / 'configs/_base_/teachers').glob('*.py')}

@@ -1,8 +1,5 @@
-from .draw import draw_detections
-from .run import Tested, run_test
-from .scores import scores_of
-from .settings import measure_by_coco
-from .text import markdown
+from .page import draw_detections, markdown
+from .run import Tested, measure_by_coco, run_test, scores_of
 
 __all__ = [
     'Tested',

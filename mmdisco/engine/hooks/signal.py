@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmdisco.checkpoints import check_finite
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
-from .late_log_hook import LateLogHook
+from .timing import LateLogHook
 
 STATISTICS = ('running_mean', 'running_var')
 

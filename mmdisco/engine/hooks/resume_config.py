@@ -5,10 +5,10 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmpretrain.models.utils import CosineEMA
 from mmpretrain.registry import HOOKS
 
-from mmdisco.engine.schedule_at import COUNTED, schedule_at
 from mmdisco.errors import InputError
 from mmdisco.launch.loaders import batch_size_of
 from mmdisco.utils import unwrapped
+from .schedule_at import COUNTED, schedule_at
 
 _KEY = 'settings'
 # of optimizers: how they compute, not what

@@ -1,5 +1,7 @@
+from collections.abc import Sequence
+
 import numpy as np
-from mmdet.evaluation import VOCMetric, eval_map
+from mmdet.evaluation import CocoMetric, VOCMetric, eval_map
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 
@@ -69,3 +71,24 @@ class VOCAPMetric(VOCMetric):
             AP50=means[IOUS.index(0.5)],
             AP75=means[IOUS.index(0.75)],
         )
+
+
+@METRICS.register_module()
+class ClassAPMetric(CocoMetric):
+    """``CocoMetric`` whose AP of each class stands beside its own name.
+
+    pycocotools evaluates categories by ascending id; mmdet's table of classes
+    names them in the order of the annotation file. Where the two orders
+    differ, each name has another class's AP.
+    """
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Compute the scores, labels being in the order of the file."""
+        self.cat_ids = None
+        return super().compute_metrics(results)
+
+    def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:
+        """Write detections, after which categories are only looked up."""
+        files = super().results2json(results, outfile_prefix)
+        self.cat_ids = sorted(self.cat_ids)
+        return files

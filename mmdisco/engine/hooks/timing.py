@@ -3,9 +3,10 @@ from collections import Counter, deque
 from typing import Union
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
 from mmpretrain.registry import HOOKS
 
+from mmdisco.launch.loaders import batch_size_of
 from mmdisco.utils import unwrapped
 
 Mark = Union[float, 'torch.cuda.Event']
@@ -149,3 +150,77 @@ class StepShareHook(Hook):
             'images on a faster disk, or try tools/train.py --speed auto'
         )
         self.advise_above = float('inf')
+
+
+@HOOKS.register_module()
+class ThroughputHook(Hook):
+    """Logs ``images_per_s``, images per second of all ranks.
+
+    It comes from the time that mmengine's ``IterTimerHook`` measures, over
+    the iterations since the last multiple of ``window``; without that hook
+    there is none.
+
+    Args:
+        window (int): Iterations. Defaults to 100.
+    """
+
+    priority = 'NORMAL'  # after the timer, before the logger
+
+    def __init__(self, window: int = 100) -> None:
+        self.window = window
+        self.images = 0
+        self.seconds = 0.0
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
+        """Update the value of the log."""
+        hub = runner.message_hub
+        if 'train/time' not in hub.log_scalars:
+            return
+        self.seconds += hub.get_scalar('train/time').current()
+        self.images += batch_size_of(runner.train_dataloader) * runner.world_size
+        hub.update_scalar('train/images_per_s', self.images / max(self.seconds, 1e-9))
+        if self.every_n_train_iters(runner, self.window):
+            self.images, self.seconds = 0, 0.0
+
+
+@HOOKS.register_module()
+class LateLogHook(RuntimeInfoHook):
+    """mmengine's ``RuntimeInfoHook``, which reads losses when they are logged.
+
+    The other reads them at each iteration, and so waits for the GPU each time.
+    What is logged stays the same.
+    """
+
+    def before_train(self, runner) -> None:
+        """Find out how often the log is written."""
+        super().before_train(runner)
+        self._intervals = [
+            hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
+        ]
+        self._unread: list[dict] = []
+
+    def after_train_iter(
+        self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
+    ) -> None:
+        """Keep the outputs; read them before the log is written."""
+        self._unread.append(
+            {  # else each would hold on to its graph
+                key: value.detach() if torch.is_tensor(value) else value
+                for key, value in (outputs or {}).items()
+            }
+        )
+        if not (
+            any(
+                self.every_n_inner_iters(batch_idx, n)
+                or self.every_n_train_iters(runner, n)
+                for n in self._intervals
+            )
+            or self.end_of_epoch(runner.train_dataloader, batch_idx)
+            or self.is_last_train_iter(runner)
+        ):
+            return
+        for values in self._unread:
+            super().after_train_iter(runner, batch_idx, data_batch, values)
+        self._unread.clear()
