@@ -37,7 +37,7 @@ def bare_teacher(path):
         ),
         (
             ['model.ssl.neck.out_channels=64', 'model.ssl.feat_dim=64'],
-            'teacher gives 128-d embeddings, student 64-d',
+            'teacher gives 128-d embeddings, the student 64-d',
         ),
         (['train_dataloader.dataset.stop=100'], 'too few for one batch of 256'),
         (['model.ssl.queue_len=12800'], 'longer than the data set'),

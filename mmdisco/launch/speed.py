@@ -9,6 +9,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.datasets.transforms.load_photo import is_mmcvs_loader
 from mmdisco.errors import InputError
+from mmdisco.models import DistillLoss
 from mmdisco.paths import configs_root
 from .dist import local_rank
 from .schedule import losses_of
@@ -131,9 +132,7 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
     half = level == 'auto' and bf16_pays()
     # in fp32, GPUs gain nothing from channels-last
-    if any(
-        getattr(MODELS.get(loss.type), 'on', '') == 'feat' for loss in losses_of(cfg)
-    ):
+    if any(_compares_maps(loss) for loss in losses_of(cfg)):
         no_compiler = no_compiler or 'feature maps are recorded'
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'
@@ -181,6 +180,13 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
             'compiled for later runs'
         )
     return notes
+
+
+def _compares_maps(loss: dict) -> bool:
+    kind = MODELS.get(loss.type)
+    return (
+        isinstance(kind, type) and issubclass(kind, DistillLoss) and kind.on == 'feat'
+    )
 
 
 def _lean(ssl: dict) -> None:

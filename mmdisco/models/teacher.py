@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from mmengine.logging import print_log
@@ -10,17 +10,21 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdisco.checkpoints import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
 from .fast.teacher import DTYPES, Encoder, speed_up
-from .tap import MapRecorder, Pass
+from .tap import Batch, ForwardRecord, MapRecorder, Views, by_view
 
 
 class Renormalize(nn.Module):
-    """Turns images normalised for one network into those another learned of.
+    """Re-normalises images from the student's statistics to the teacher's.
 
     Args:
-        mean (Sequence[float], optional): Channel means that the other network
-            wants, 0 to 255. None leaves images as they are.
-        std (Sequence[float], optional): Its channel deviations, 0 to 255.
+        mean (Sequence[float], optional): The teacher's channel means, 0 to
+            255. Defaults to None: images stay as they are.
+        std (Sequence[float], optional): The teacher's channel deviations, 0 to
+            255. Defaults to None.
     """
+
+    scale: Tensor | None
+    shift: Tensor | None
 
     def __init__(
         self,
@@ -32,21 +36,21 @@ class Renormalize(nn.Module):
         for name in ('scale', 'shift'):
             self.register_buffer(name, None, persistent=False)
 
-    def take_images_of(self, preprocessor: nn.Module | None) -> None:
-        """Note how images are normalised that will come.
+    def match(self, preprocessor: nn.Module | None) -> None:
+        """Set the statistics of the images to come.
 
         Args:
-            preprocessor (nn.Module, optional): Its ``mean`` and ``std`` are
-                meant.
+            preprocessor (nn.Module, optional): The student's data preprocessor,
+                with ``mean`` and ``std``.
 
         Raises:
-            ValueError: If this wants other images, and it has none.
+            InputError: If this has statistics and the preprocessor has none.
         """
-        if self.mean is None:
+        if self.mean is None or self.std is None:
             return
         if not hasattr(preprocessor, 'mean'):
             raise InputError(
-                f'the teacher wants images of mean {list(self.mean)}, but the '
+                f'the teacher needs images of mean {list(self.mean)}, but the '
                 "student's data preprocessor normalises none: set "
                 'data_preprocessor.mean and .std'
             )
@@ -62,8 +66,8 @@ class Renormalize(nn.Module):
         self.scale, self.shift = (None, None) if alike else (scale, shift)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Turn normalised images, [N, 3, H, W]."""
-        if self.scale is None:
+        """Re-normalise images, [N, 3, H, W]."""
+        if self.scale is None or self.shift is None:
             return images
         return torch.addcmul(self.shift, images.float(), self.scale)
 
@@ -75,17 +79,17 @@ def check_options(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> None:
-    """Check what does not depend on a teacher's networks.
+    """Check the options of a teacher that do not depend on its networks.
 
     Args:
         norm_mode (str): 'eval' or 'batch'.
         dtype (str): 'fp32', 'bf16' or 'fp16'.
-        fuse (bool): Whether BN is to be folded.
+        fuse (bool): Whether to fold BN.
         mean (Sequence[float], optional): Channel means.
         std (Sequence[float], optional): Channel deviations.
 
     Raises:
-        ValueError: If an option is unknown, or two contradict each other.
+        InputError: If an option is unknown, or two contradict each other.
     """
     if norm_mode not in ('eval', 'batch'):
         raise InputError(
@@ -102,56 +106,58 @@ def check_options(
         )
     if (mean is None) != (std is None):
         raise InputError(
-            f'the teacher has mean={mean}, std={std}: give both, or none of them'
+            f'the teacher has mean={mean}, std={std}: set both, or none of them'
         )
-    if mean is not None and not (len(mean) == len(std) in (1, 3) and min(std) > 0):
+    if mean is None or std is None:
+        return
+    if not (len(mean) == len(std) in (1, 3) and min(std) > 0):
         raise InputError(
-            f'the teacher has mean={list(mean)}, '
-            f'std={list(std)}: both want one value for each of '
-            'three channels, and std values above 0'
+            f'the teacher has mean={list(mean)}, std={list(std)}: set one value '
+            'for each of three channels, and std above 0'
         )
 
 
 @MODELS.register_module()
 class FrozenTeacher(nn.Module):
-    """A self-supervised network with its projection head, frozen.
+    """A frozen self-supervised network with its projection head.
 
-    Weights are loaded here and strictly: there is no teacher with random
-    weights by accident.
+    Every tensor must load, so a teacher never has random weights by accident.
+
+    ``fuse``, ``dtype``, ``channels_last`` and ``compile`` are for speed. The
+    rewritten network is compared with the plain one on the first batch and
+    not used if it differs. With any of them, ``dtype`` overrides autocast.
 
     Args:
         backbone (dict or nn.Module): The backbone.
         neck (dict or nn.Module): The projection head, since DisCo distils
-            the final embedding. Methods that distil the backbone's feature
-            give one without parameters, ``GlobalAveragePooling``.
-        checkpoint (str, optional): A local file that holds both. It may be
-            None only if both are built modules. Defaults to None.
-        url (str, optional): Where that file is published. Nothing is
-            downloaded: it is told if the file is not there. Defaults to None.
+            the final embedding. For methods that distil the backbone's
+            feature, a neck without parameters: ``GlobalAveragePooling``.
+        checkpoint (str, optional): A local file with both. It may be None only
+            if both are built modules. Defaults to None.
+        url (str, optional): Address of that file. Never downloaded; shown in
+            the error if the file is missing. Defaults to None.
         norm_mode (str): 'eval' uses the running statistics of BN. 'batch'
-            uses those of the batch in every BN, the head's included, and
-            leaves the running ones alone: that is what the released code of
-            `DisCo <https://arxiv.org/abs/2104.09124>`_ does. Defaults to
-            'eval'.
-        mean (Sequence[float], optional): Channel means of the images that it
-            learned of, 0 to 255. Defaults to None: those of the student.
-        std (Sequence[float], optional): Their channel deviations.
-        fuse (bool): Fold BN into convolutions and linear layers, which
-            needs ``norm_mode='eval'``. Defaults to False.
-        dtype (str): 'fp32', 'bf16' or 'fp16', in which it computes.
+            uses the statistics of the batch in every BN, also in the head, and
+            leaves the running statistics unchanged, as the released code of
+            `DisCo <https://arxiv.org/abs/2104.09124>`_. Defaults to 'eval'.
+        mean (Sequence[float], optional): Channel means of the teacher's
+            images, 0 to 255. Defaults to None: as the student's.
+        std (Sequence[float], optional): Channel deviations of the teacher's
+            images, 0 to 255. Defaults to None.
+        fuse (bool): Whether to fold BN into convolutions and linear layers.
+            Needs ``norm_mode='eval'``. Defaults to False.
+        dtype (str): Precision of the network: 'fp32', 'bf16' or 'fp16'.
             Embeddings are fp32. Defaults to 'fp32'.
-        channels_last (bool): Lay out weights and images so. Defaults to
+        channels_last (bool): Whether weights and images have the memory format
+            channels-last. Defaults to False.
+        compile (bool): Whether to ``torch.compile`` the network. Defaults to
             False.
-        compile (bool): ``torch.compile`` it. Defaults to False.
-
-    The last four are for speed. The network so rewritten is compared with the
-    plain one on the first batch, and is not used if it differs. With any of
-    them ``dtype`` holds under autocast, too.
 
     Raises:
         FileNotFoundError: If ``checkpoint`` does not exist.
-        ValueError: If it is None or no checkpoint, has no projection head,
-            or does not fit the networks; or an option is unknown.
+        InputError: If ``checkpoint`` is None or not a checkpoint, has no
+            projection head or does not fit the networks; or if an option is
+            unknown.
     """
 
     def __init__(
@@ -177,12 +183,12 @@ class FrozenTeacher(nn.Module):
             part if ready else MODELS.build(part)
             for part, ready in zip((backbone, neck), built)
         ]
-        # mmengine reverts SyncBN of a model that is not distributed, but the
-        # teacher is invisible to it.
+        # mmengine reverts SyncBN of a model that is not distributed, but it
+        # does not see the teacher
         self.backbone, self.neck = map(revert_sync_batchnorm, parts)
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
-        self._wishes = dict(
+        self._options = dict(
             fuse=fuse, dtype=dtype, channels_last=channels_last, compile=compile
         )
         self._plain = dtype == 'fp32' and not (fuse or channels_last or compile)
@@ -207,12 +213,12 @@ class FrozenTeacher(nn.Module):
         )
 
     def train(self, mode: bool = True) -> 'FrozenTeacher':
-        """Stay in eval mode for ever, but for BN if ``norm_mode='batch'``."""
+        """Stay in eval mode, except BN if ``norm_mode='batch'``."""
         super().train(False)
         if self.norm_mode == 'batch':
             for module in self.modules():
                 if isinstance(module, _BatchNorm):
-                    # So it neither reads nor writes running statistics.
+                    # neither reads nor writes running statistics
                     module.training, module.track_running_stats = True, False
         return self
 
@@ -229,57 +235,91 @@ class FrozenTeacher(nn.Module):
         if isinstance(x, Tensor):
             return self._embed(x)
         joint = self.norm_mode == 'eval' and len({v.shape for v in x}) == 1
-        if joint:  # rows don't see each other
+        if joint:  # rows are independent
             return list(self._embed(torch.cat(list(x))).split(len(x[0])))
         return [self._embed(view) for view in x]
 
     @torch.no_grad()
-    def passes(self, batches: Sequence[Tensor], maps: bool = False) -> list[Pass]:
-        """Embed batches of images.
+    def views(self, batches: Sequence[Batch], maps: bool = False) -> Views:
+        """Embed views.
 
         Args:
-            batches (Sequence[Tensor]): Normalised images, [M, 3, H, W].
+            batches (Sequence[Batch]): Normalised images and the rows of each
+                view.
             maps (bool): Whether to record feature maps, too. Defaults to
                 False.
 
         Returns:
-            list[Pass]: Of each batch.
+            dict[int, ViewOutputs]: Outputs by index of the view.
         """
-        if not maps:
-            return [
-                Pass(images, (), embeds)
-                for images, embeds in zip(batches, self(batches))
-            ]
-        if self._wishes is not None and not self._plain:
-            self._embed(batches[0])  # by which the backbone is rewritten
+        images = [batch.images for batch in batches]
+        records = (
+            self._with_maps(images)
+            if maps
+            else [ForwardRecord(i, (), e) for i, e in zip(images, self(images))]
+        )
+        return by_view(batches, records)
+
+    def _with_maps(self, batches: Sequence[Tensor]) -> list[ForwardRecord]:
+        if self._options is not None and not self._plain:
+            self._embed(batches[0])  # rewrites the backbone
         with MapRecorder(self.backbone) as recorder:
-            found = []
+            records = []
             for images in batches:
                 embeds = self._embed(images, compiled=False)
-                found.append(
-                    Pass(images, tuple(m.float() for m in recorder.take()), embeds)
-                )
-        return found
+                maps = tuple(m.float() for m in recorder.take())
+                records.append(ForwardRecord(images, maps, embeds))
+        return records
 
-    def take_images_of(self, preprocessor: nn.Module | None) -> None:
-        """Expect images as a data preprocessor normalises them."""
-        self.renormalize.take_images_of(preprocessor)
+    def match_normalisation(self, preprocessor: nn.Module | None) -> None:
+        """Adapt to the student's input normalisation.
+
+        Args:
+            preprocessor (nn.Module, optional): The student's data preprocessor.
+
+        Raises:
+            InputError: If the teacher needs normalised images and there are
+                none.
+        """
+        self.renormalize.match(preprocessor)
 
     def _embed(self, images: Tensor, compiled: bool = True) -> Tensor:
         images = self.renormalize(images)
         if self._plain:
             return self._run[0](images)
         with torch.autocast(images.device.type, enabled=False):
-            if self._wishes is not None:
+            if self._options is not None:
                 self._speed_up(images)
             run = self._run[0]
             # hooks don't reach into what is compiled
             return (run if compiled else getattr(run, '_orig_mod', run))(images)
 
     def _speed_up(self, images: Tensor) -> None:
-        wishes, self._wishes = self._wishes, None
-        faster = speed_up(self._run[0], images, **wishes)
+        options, self._options = self._options, None
+        faster = speed_up(self._run[0], images, **options)
         if faster is not None:
             encoder, run = faster
             self.backbone, self.neck = encoder.backbone, encoder.neck
             self._run = (run,)
+
+
+class TeacherMixin:
+    """Holds a frozen teacher that is invisible to the model.
+
+    In a tuple, the teacher is not a submodule: it is not in the state dict,
+    the optimizer, DDP or ``init_weights``. It follows the model to its device
+    and dtype all the same.
+    """
+
+    def hold_teacher(self, teacher: FrozenTeacher) -> None:
+        """Set the teacher."""
+        self._teacher = (teacher,)
+
+    @property
+    def teacher(self) -> FrozenTeacher:
+        """The frozen teacher."""
+        return self._teacher[0]
+
+    def _apply(self, fn: Callable, *args, **kwargs) -> nn.Module:
+        self.teacher._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)  # type: ignore[misc]

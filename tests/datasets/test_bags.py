@@ -284,7 +284,7 @@ class Colour(torch.nn.Module):
         super().__init__()
         assert norm_mode == 'eval'
 
-    def take_images_of(self, preprocessor):
+    def match_normalisation(self, preprocessor):
         self.mean, self.std = preprocessor.mean, preprocessor.std
 
     def renormalize(self, images):

@@ -17,7 +17,7 @@ from mmdisco.models import (
     SEEDLoss,
     SimRegLoss,
 )
-from mmdisco.models.widths import width_of
+from mmdisco.models.tap import width_of
 from tests.models.test_disco import EVAL
 from tests.models.test_tap import MLP
 
@@ -59,24 +59,23 @@ def build(losses, neck=MLP, kind='PlainStudent', narrow=False, **options):
         (
             DisCoLoss(),
             dict(neck=POOL, narrow=True),
-            'teacher gives 64-d embeddings, student 32-d',
+            'teacher gives 64-d embeddings, the student 32-d',
         ),
         (
             SimRegLoss(),
             dict(neck=dict(type='SimRegNeck', in_channels=64, out_channels=50)),
-            'teacher gives 64-d embeddings, student 50-d',
+            'teacher gives 64-d embeddings, the student 50-d',
         ),
         (
             BINGOLoss(8, 16),
             dict(views=(0, 1)),
-            'the views 0 and 2, it embeds '
+            'BINGOLoss needs the views 0 and 2 of the student, which embeds '
             r'\[0, 1\]: set model.ssl.views',
         ),
         (
             RKDLoss(views=(3,)),
             {},
-            r'for the views \[3\], the student embeds '
-            r'\[0\]',
+            r'for the views \[3\], the student embeds \[0\]: set its views',
         ),
         (
             CompRessLoss(64, adapter=dict(in_features=64, out_features=64)),

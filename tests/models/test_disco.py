@@ -114,7 +114,7 @@ def test_faults_are_named_at_construction(views):
     teacher = build().teacher
     with pytest.raises(
         ValueError,
-        match='8-d embeddings, student 16-d: set model.ssl.neck.out_channels to 8',
+        match='8-d embeddings, the student 16-d: set model.ssl.neck.out_channels to 8',
     ):
         DisCo(wide, teacher, DisCoLoss())
     with pytest.raises(TypeError, match='ssl must be a config dict .* str'):
@@ -168,7 +168,7 @@ def test_another_width_wants_an_adapter(views):
         'student gives 16-d embeddings and the teacher 8-d',
     ):
         DisCo(wide, model.teacher, DisCoLoss(adapter=dict(adapter, in_features=4)))
-    with pytest.raises(ValueError, match='wants in_features and out_features'):
+    with pytest.raises(ValueError, match='takes in_features and out_features'):
         DisCoLoss(adapter=[16, 8])
     hint = (
         'model.distill.1.adapter.in_features=16 and '
@@ -231,9 +231,9 @@ def test_a_teacher_of_other_images_gets_its_own():
     with pytest.raises(ValueError, match='preprocessor normalises none'):
         DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict())
     for mean, std, words in (
-        ([1.0] * 3, None, 'give both, or none'),
+        ([1.0] * 3, None, 'set both, or none'),
         ([1.0] * 2, [1.0] * 2, 'three channels'),
-        ([1.0] * 3, [1.0, 0.0, 1.0], 'values above 0'),
+        ([1.0] * 3, [1.0, 0.0, 1.0], 'std above 0'),
     ):
         with pytest.raises(ValueError, match=words):
             FrozenTeacher(plain.backbone, plain.neck, mean=mean, std=std)

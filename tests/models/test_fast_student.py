@@ -48,9 +48,9 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
         with StudentTap(model) as tap:
             loss = model.loss(views)['loss']
         loss.backward()
-        assert tap.images[0] is views[0]
+        assert tap.records[0].images is views[0]
         seen.append(
-            [loss, tap.passes[0].embeds, model.queue, model.backbone.conv1.weight.grad]
+            [loss, tap.records[0].embeds, model.queue, model.backbone.conv1.weight.grad]
         )
     for first, second in zip(*seen):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)

@@ -5,7 +5,6 @@ from copy import deepcopy
 import pytest
 import torch
 from mmpretrain.registry import MODELS
-from torch import nn
 
 from mmdisco.models import (
     ATLoss,
@@ -13,6 +12,7 @@ from mmdisco.models import (
     CompRessLoss,
     DisCo,
     DisCoLoss,
+    DistillLoss,
     FrozenTeacher,
     KDLoss,
     RKDLoss,
@@ -22,14 +22,14 @@ from tests.models.test_disco import EVAL
 from tests.models.test_tap import MLP, TESTBEDS
 
 
-class Maps(nn.Module):
+class Maps(DistillLoss):
     """A loss that keeps what it is given."""
 
     on = 'feat'
 
     def __init__(self, views=None):
-        super().__init__()
-        self.seen, self.views = [], views
+        super().__init__(views=views)
+        self.seen = []
 
     def forward(self, student, teacher):
         self.seen.append((student, teacher))
@@ -151,8 +151,8 @@ def test_a_bag_takes_two_views_of_the_student_and_one_of_the_teacher():
     model.ssl.views = (0, 1)
     with pytest.raises(
         ValueError,
-        match='BINGOLoss wants the student to embed'
-        r' the views 0 and 2, it has embedded \[0, 1\]',
+        match='BINGOLoss needs the views 0 and 2 of the student, which embeds '
+        r'\[0, 1\]',
     ):
         model.loss(list(views))
 
@@ -214,7 +214,6 @@ def test_a_loss_of_some_views_sees_these_alone():
     maps.views = (2,)
     with pytest.raises(
         ValueError,
-        match=r'Maps is for the views \[2\], the '
-        r'student has embedded \[0, 1\]',
+        match=r'Maps is for the views \[2\], the student embeds \[0, 1\]',
     ):
         model.loss(list(views))

@@ -91,7 +91,7 @@ def step(model, views, size):
 
     def record(tap, *args):
         seen['embeds'] = [
-            torch.nn.functional.normalize(p.embeds, dim=1) for p in tap.passes
+            torch.nn.functional.normalize(p.embeds, dim=1) for p in tap.records
         ]
         return exit_tap(tap, *args)
 

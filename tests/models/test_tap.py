@@ -61,9 +61,9 @@ def test_rows_equal_a_recomputed_embedding(name):
     with StudentTap(ssl) as tap:
         ssl.loss(list(views), None)
     rows = {}
-    for seen in tap.passes:
-        for view, where in tap.rows_of(seen.images, views):
-            rows[view] = seen.embeds[where]
+    for record in tap.records:
+        for view, where in tap.rows_of(record.images, views).items():
+            rows[view] = record.embeds[where]
     assert sorted(rows) == SEEN[name]
     for view, embeds in rows.items():
         expected = ssl.neck(ssl.backbone(views[view]))[0]
@@ -83,7 +83,7 @@ def test_hooks_live_inside_the_block_only():
     assert not ssl.backbone._forward_hooks and not ssl.neck._forward_hooks
     assert not deepcopy(ssl).backbone._forward_hooks
     ssl.loss(views, None)
-    assert len(tap.passes) == 1  # the pass after the block is not recorded
+    assert len(tap.records) == 1  # the pass after the block is not recorded
     with pytest.raises(RuntimeError, match='inside'), StudentTap(ssl):
         raise RuntimeError('inside')
     assert not ssl.neck._forward_hooks
@@ -115,7 +115,7 @@ def test_what_can_not_be_paired_is_refused_by_name():
         ssl.neck(ssl.backbone(images)[:1])
     with StudentTap(ssl) as tap:
         ssl.neck(ssl.backbone(images))
-    with pytest.raises(ValueError, match="Odd: can't tell to which"):
+    with pytest.raises(ValueError, match="Odd: can't find the 2 views in a batch"):
         tap.rows_of(images, [images + 1, images + 2])
 
 
@@ -171,9 +171,9 @@ def test_masked_images_are_no_views(name):
 def test_views_are_found_one_after_the_other_and_interleaved():
     tap = StudentTap(Odd())
     views = [torch.randn(3, 3, 2, 2) for _ in range(3)] + [torch.randn(3, 3, 4, 4)]
-    found = tap.rows_of(torch.cat(views[1:3]), views)
-    assert found == [(1, slice(0, 3)), (2, slice(3, 6))]
+    rows = tap.rows_of(torch.cat(views[1:3]), views)
+    assert rows == {1: slice(0, 3), 2: slice(3, 6)}
     images = torch.stack(views[:3], 1).flatten(0, 1)
-    for view, rows in tap.rows_of(images, views):
+    for view, rows in tap.rows_of(images, views).items():
         assert torch.equal(images[rows], views[view])
-    assert tap.rows_of(views[3], views) == [(3, slice(None))]
+    assert tap.rows_of(views[3], views) == {3: slice(None)}

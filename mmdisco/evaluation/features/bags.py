@@ -70,7 +70,7 @@ def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
     teacher = MODELS.build(dict(cfg.model.teacher, neck=pooled, norm_mode='eval')).to(
         device
     )
-    teacher.take_images_of(preprocessor)
+    teacher.match_normalisation(preprocessor)
     loader = Runner.build_dataloader(
         dict(
             dataset=DATASETS.build(plain_images(cfg)),

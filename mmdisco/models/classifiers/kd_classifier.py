@@ -4,7 +4,8 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from ..host import Part, build
-from .frozen_classifier import FrozenClassifier
+from ..losses.base import DistillLoss
+from ..teacher import TeacherMixin
 from .linear_classifier import LinearClassifier
 
 
@@ -14,7 +15,7 @@ def percent_right(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class KDClassifier(LinearClassifier):
+class KDClassifier(TeacherMixin, LinearClassifier):
     """A linear classifier that learns from labels and from a teacher's logits.
 
     The KD rows of `DisCo <https://arxiv.org/abs/2104.09124>`_ (Table 2) are
@@ -67,14 +68,12 @@ class KDClassifier(LinearClassifier):
                 'out of the data_preprocessor'
             )
         self.distill = build(distill, 'distill')
-        if not getattr(self.distill, 'wants_labels', False):
+        if not (isinstance(self.distill, DistillLoss) and self.distill.needs_labels):
             raise InputError(
                 f'{type(self.distill).__name__} takes no labels: '
                 'set model.distill to a KDLoss'
             )
-        # In a tuple, the frozen teacher is no submodule: not in state_dict,
-        # optimizer, DDP or init_weights. _apply below moves it along.
-        self._teacher = (build(teacher, 'teacher'),)
+        self.hold_teacher(build(teacher, 'teacher'))
         own = getattr(self.head, 'num_classes', None)
         theirs = getattr(self.teacher, 'num_classes', None)
         if own != theirs:
@@ -82,11 +81,6 @@ class KDClassifier(LinearClassifier):
                 f'the student has {own} classes, the teacher {theirs}: set '
                 'num_classes of model.head and model.teacher.head alike'
             )
-
-    @property
-    def teacher(self) -> FrozenClassifier:
-        """The frozen teacher."""
-        return self._teacher[0]
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Forward in training.
@@ -107,7 +101,3 @@ class KDClassifier(LinearClassifier):
             student_acc=percent_right(student, labels),
             teacher_acc=percent_right(teacher, labels),
         )
-
-    def _apply(self, fn, *args, **kwargs):
-        self.teacher._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)

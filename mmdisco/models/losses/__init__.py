@@ -1,4 +1,5 @@
 from .at_loss import ATLoss
+from .base import DistillLoss
 from .bingo_loss import BINGOLoss
 from .compress_loss import CompRessLoss
 from .dino_output_loss import DINOOutputLoss
@@ -15,6 +16,7 @@ __all__ = [
     'CompRessLoss',
     'DINOOutputLoss',
     'DisCoLoss',
+    'DistillLoss',
     'KDLoss',
     'QueueSwAVLoss',
     'RKDLoss',

@@ -3,13 +3,14 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisco.errors import InputError
+from .base import DistillLoss
 
 
 @MODELS.register_module()
-class ATLoss(nn.Module):
+class ATLoss(DistillLoss):
     """Attention transfer: where feature maps are active.
 
     `Paying More Attention to Attention <https://arxiv.org/abs/1612.03928>`_,
@@ -24,7 +25,13 @@ class ATLoss(nn.Module):
     Args:
         loss_weight (float): Factor of the sum over pairs. Defaults to 1.
         views (Sequence[int], optional): Views that are distilled. Defaults to
-            None: all.
+            None, all.
+
+    Example:
+        >>> student = [torch.randn(4, 8, 7, 7)]
+        >>> teacher = [torch.randn(4, 64, 7, 7)]
+        >>> ATLoss(loss_weight=1000.0)(student, teacher).shape
+        torch.Size([])
     """
 
     on = 'feat'
@@ -33,9 +40,7 @@ class ATLoss(nn.Module):
     def __init__(
         self, loss_weight: float = 1.0, views: Sequence[int] | None = None
     ) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-        self.views = views
+        super().__init__(loss_weight, views)
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """Compute the loss of one view.

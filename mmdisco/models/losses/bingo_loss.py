@@ -1,15 +1,18 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmdisco.errors import InputError
+from ..tap import Views
+from .base import DistillLoss, EmbedSpec
 from .feature_queue import FeatureQueue
 
 
 @MODELS.register_module()
-class BINGOLoss(nn.Module):
+class BINGOLoss(DistillLoss):
     """Aggregation of bags of instances.
 
     `BINGO <https://arxiv.org/abs/2107.01691>`_, 'Knowledge distillation via
@@ -37,10 +40,13 @@ class BINGOLoss(nn.Module):
         views (Sequence[int]): Views with the anchor for the student, with the
             anchor for the teacher, and with the member. Defaults to
             (0, 1, 2).
-    """
 
-    on = 'embed'
-    wants_member = True  # one call, of the three views
+    Example:
+        >>> loss = BINGOLoss(embed_dim=8, queue_len=16)
+        >>> student, teacher, member = torch.randn(3, 4, 8)
+        >>> loss(student, teacher, member).shape
+        torch.Size([])
+    """
 
     def __init__(
         self,
@@ -50,11 +56,36 @@ class BINGOLoss(nn.Module):
         loss_weight: float = 1.0,
         views: Sequence[int] = (0, 1, 2),
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight)
+        self.views: Sequence[int] = views
         self.temperature = temperature
-        self.loss_weight = loss_weight
-        self.views = views
         self.queue = FeatureQueue(queue_len, embed_dim)
+
+    def check(
+        self, student: EmbedSpec, teacher: EmbedSpec, key: str = 'model.distill'
+    ) -> None:
+        """Check the queue's width, too."""
+        self.queue.check_width('teacher', teacher.width, f'{key}.embed_dim')
+        super().check(student, teacher, key)
+
+    def teacher_views(self, student_views: Collection[int]) -> set[int]:
+        """The teacher embeds the anchor alone, the student anchor and member."""
+        anchor, target, member = self.views
+        if not {anchor, member} <= {*student_views}:
+            raise InputError(
+                f'{type(self).__name__} needs the views {anchor} and {member} of the '
+                f'student, which embeds {sorted(student_views)}: set model.ssl.views'
+            )
+        return {target}
+
+    def total(
+        self, student: Views, teacher: Views, keys: dict[int, Tensor] | None = None
+    ) -> Tensor:
+        """One term of the three views, instead of a sum over views."""
+        anchor, target, member = self.views
+        return self(
+            student[anchor].embeds, teacher[target].embeds, student[member].embeds
+        )
 
     def forward(self, student: Tensor, teacher: Tensor, member: Tensor) -> Tensor:
         """Compute the loss, and update the queue.

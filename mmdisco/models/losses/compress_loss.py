@@ -1,17 +1,22 @@
+import logging
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisco.errors import InputError
-from .base import linear
+from ..tap import Views
+from .base import DistillLoss, EmbedSpec
 from .feature_queue import FeatureQueue
 
 
 @MODELS.register_module()
-class CompRessLoss(nn.Module):
+class CompRessLoss(DistillLoss):
     """KL divergence of the similarities to earlier images.
 
     `CompRess <https://arxiv.org/abs/2010.14713>`_. With two memories (2q),
@@ -39,10 +44,12 @@ class CompRessLoss(nn.Module):
 
     Raises:
         ValueError: If there is an adapter with two memories.
-    """
 
-    on = 'embed'
-    takes_key = True  # of a momentum student, if there is one
+    Example:
+        >>> loss = CompRessLoss(teacher_dim=8, student_dim=6, queue_len=16)
+        >>> loss(torch.randn(4, 6), torch.randn(4, 8)).shape
+        torch.Size([])
+    """
 
     def __init__(
         self,
@@ -54,20 +61,64 @@ class CompRessLoss(nn.Module):
         loss_weight: float = 1.0,
         views: Sequence[int] | None = (0,),
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, views, adapter)
         if student_dim is not None and adapter is not None:
             raise InputError(
                 'CompRessLoss wants an adapter (one memory) or '
                 'student_dim (two memories), not both'
             )
         self.temperature = temperature
-        self.loss_weight = loss_weight
-        self.views = views
         self.any_width = student_dim is not None
-        self.adapter = linear(adapter)
         self.teacher_memory = FeatureQueue(queue_len, teacher_dim)
         self.student_memory = (
             None if student_dim is None else FeatureQueue(queue_len, student_dim)
+        )
+
+    def check(
+        self, student: EmbedSpec, teacher: EmbedSpec, key: str = 'model.distill'
+    ) -> None:
+        """Check the widths of the memories and what enters the student's, too."""
+        name = type(self).__name__
+        self.teacher_memory.check_width('teacher', teacher.width, f'{key}.teacher_dim')
+        if self.student_memory is not None:
+            self.student_memory.check_width(
+                'student', student.width, f'{key}.student_dim'
+            )
+            if student.key_views is None:
+                print_log(
+                    f'{name}: {student.name} has no moving average for the '
+                    "student's memory, its own features enter: CompRess has a "
+                    'MomentumStudent',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+        elif student.key_views is not None:
+            raise InputError(
+                f'{name} has one memory, of the teacher, and the {student.name} '
+                f'fills another: set {key}.student_dim, or model.ssl.type to '
+                'PlainStudent'
+            )
+        if student.key_views is not None and student.key_views != student.views:
+            raise InputError(
+                f'a {student.name} has keys of its own views alone: '
+                'name them in model.ssl.views, not extra_views'
+            )
+        super().check(student, teacher, key)
+
+    def total(
+        self, student: Views, teacher: Views, keys: dict[int, Tensor] | None = None
+    ) -> Tensor:
+        """Sum over the views, each with its key if there are keys."""
+        return reduce(
+            add,
+            (
+                self(
+                    student[view].embeds,
+                    teacher[view].embeds,
+                    None if keys is None else keys[view],
+                )
+                for view in self.distilled(student)
+            ),
         )
 
     def forward(

@@ -1,13 +1,15 @@
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisco.checkpoints import read_prototypes, sha256_of
+from mmdisco.errors import InputError
+from .base import DistillLoss, EmbedSpec
 
 
 @MODELS.register_module()
-class DINOOutputLoss(nn.Module):
+class DINOOutputLoss(DistillLoss):
     """Cross entropy of student and teacher over the outputs of the teacher.
 
     Both bottlenecks go through the teacher's own last layer, frozen, and its
@@ -35,14 +37,26 @@ class DINOOutputLoss(nn.Module):
         teacher_temp: float = 0.04,
         loss_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight)
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
-        self.loss_weight = loss_weight
         # with the teacher, not the student: read again by a resumed run
         for name, value in read_prototypes(checkpoint)._asdict().items():
             self.register_buffer(name, value, persistent=False)
         self.sha256 = sha256_of(checkpoint)
+
+    def check(
+        self, student: EmbedSpec, teacher: EmbedSpec, key: str = 'model.distill'
+    ) -> None:
+        """Check the width of the last layer, too."""
+        width = self.prototypes.shape[1]
+        if teacher.width not in (None, width):
+            raise InputError(
+                f'the last layer in the file of {type(self).__name__} is for {width}-d '
+                f'embeddings, the teacher gives {teacher.width}-d ones: set '
+                f"{key}.checkpoint to the teacher's file"
+            )
+        super().check(student, teacher, key)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.

@@ -1,13 +1,13 @@
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from .base import linear
+from .base import DistillLoss
 
 
 @MODELS.register_module()
-class DisCoLoss(nn.Module):
+class DisCoLoss(DistillLoss):
     """Consistency of student and teacher embeddings of one view.
 
     Eq. 1 of `DisCo <https://arxiv.org/abs/2104.09124>`_ for one view:
@@ -24,6 +24,11 @@ class DisCoLoss(nn.Module):
             linear layer from the width of the student's embeddings to that
             of the teacher's, which learns along and is thrown away
             afterwards. Defaults to None: there is none.
+
+    Example:
+        >>> loss = DisCoLoss(adapter=dict(in_features=6, out_features=8))
+        >>> loss(torch.randn(4, 6), torch.randn(4, 8)).shape
+        torch.Size([])
     """
 
     def __init__(
@@ -32,10 +37,8 @@ class DisCoLoss(nn.Module):
         norm_teacher: bool = True,
         adapter: dict | None = None,
     ) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
+        super().__init__(loss_weight, adapter=adapter)
         self.norm_teacher = norm_teacher
-        self.adapter = linear(adapter)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.
@@ -57,6 +60,3 @@ class DisCoLoss(nn.Module):
                 teacher = F.normalize(teacher, dim=1)
             distances = (student - teacher).square().sum(1)  # [N]
             return self.loss_weight * distances.mean()
-
-    def extra_repr(self) -> str:
-        return f'loss_weight={self.loss_weight}'

@@ -45,6 +45,23 @@ class FeatureQueue(nn.Module):
         rows = self.rows.clone() if features.requires_grad else self.rows
         return features @ rows.T
 
+    def check_width(self, network: str, width: int | None, key: str) -> None:
+        """Check the width before training.
+
+        Args:
+            network (str): Network whose features enter, 'student' or 'teacher'.
+            width (int, optional): Width of its embeddings. None if unknown.
+            key (str): Option that sets the width of this queue.
+
+        Raises:
+            InputError: If the widths differ.
+        """
+        if width not in (None, self.rows.shape[1]):
+            raise InputError(
+                f'{key} is {self.rows.shape[1]}, the {network} gives {width}-d '
+                f'embeddings: set it to {width}'
+            )
+
     @torch.no_grad()
     def enqueue(self, features: Tensor) -> None:
         """Replace the oldest rows by the features of all ranks.

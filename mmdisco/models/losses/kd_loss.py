@@ -1,13 +1,14 @@
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisco.errors import InputError
+from .base import DistillLoss
 
 
 @MODELS.register_module()
-class KDLoss(nn.Module):
+class KDLoss(DistillLoss):
     """Cross entropy with labels and with the softened teacher.
 
     `Distilling the Knowledge in a Neural Network
@@ -27,9 +28,14 @@ class KDLoss(nn.Module):
 
     Raises:
         ValueError: If the reduction is unknown.
+
+    Example:
+        >>> student, teacher = torch.randn(2, 4, 10)
+        >>> KDLoss()(student, teacher, torch.tensor([0, 3, 9, 1])).shape
+        torch.Size([])
     """
 
-    wants_labels = True
+    needs_labels = True
 
     def __init__(
         self,
@@ -38,7 +44,7 @@ class KDLoss(nn.Module):
         reduction: str = 'batchmean',
         loss_weight: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight)
         if reduction not in ('batchmean', 'mean'):
             raise InputError(
                 f"reduction of KDLoss is 'batchmean' or 'mean', got {reduction!r}"
@@ -46,7 +52,6 @@ class KDLoss(nn.Module):
         self.temperature = temperature
         self.alpha = alpha
         self.reduction = reduction
-        self.loss_weight = loss_weight
 
     def forward(
         self, student_logits: Tensor, teacher_logits: Tensor, labels: Tensor

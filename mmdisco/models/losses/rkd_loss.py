@@ -3,12 +3,14 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from .base import DistillLoss
 
 
 @MODELS.register_module()
-class RKDLoss(nn.Module):
+class RKDLoss(DistillLoss):
     """Distances and angles between the images of a batch.
 
     `Relational Knowledge Distillation <https://arxiv.org/abs/1904.05068>`_,
@@ -28,9 +30,12 @@ class RKDLoss(nn.Module):
         chunk_size (int): Vertices at a time. Defaults to 16.
         views (Sequence[int], optional): Views that are distilled, None for
             all. Defaults to (0, ), as released.
+
+    Example:
+        >>> RKDLoss()(torch.randn(4, 6), torch.randn(4, 8)).shape
+        torch.Size([])
     """
 
-    on = 'embed'
     any_width = True
 
     def __init__(
@@ -42,13 +47,11 @@ class RKDLoss(nn.Module):
         chunk_size: int = 16,
         views: Sequence[int] | None = (0,),
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, views)
         self.distance_weight = distance_weight
         self.angle_weight = angle_weight
         self.normalize = normalize
-        self.loss_weight = loss_weight
         self.chunk_size = chunk_size
-        self.views = views
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.

@@ -1,16 +1,20 @@
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisco.errors import InputError
+from ..tap import Views
+from .base import DistillLoss, EmbedSpec
 from .feature_queue import FeatureQueue
 
 
 @MODELS.register_module()
-class SEEDLoss(nn.Module):
+class SEEDLoss(DistillLoss):
     """Cross entropy of the similarities that student and teacher see.
 
     `SEED <https://arxiv.org/abs/2101.04731>`_, Section 3.2: both networks
@@ -42,10 +46,12 @@ class SEEDLoss(nn.Module):
 
     Raises:
         ValueError: If a view enters the queue that is not distilled.
-    """
 
-    on = 'embed'
-    wants_view = True
+    Example:
+        >>> loss = SEEDLoss(embed_dim=8, queue_len=16)
+        >>> loss(torch.randn(4, 8), torch.randn(4, 8)).shape
+        torch.Size([])
+    """
 
     def __init__(
         self,
@@ -57,7 +63,7 @@ class SEEDLoss(nn.Module):
         views: Sequence[int] | None = (0,),
         enqueue_views: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, views)
         if views is not None and not set(enqueue_views or ()) <= set(views):
             raise InputError(
                 f'enqueue_views={list(enqueue_views)} are not '
@@ -65,10 +71,27 @@ class SEEDLoss(nn.Module):
             )
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
-        self.loss_weight = loss_weight
-        self.views = views
         self.enqueue_views = enqueue_views
         self.queue = FeatureQueue(queue_len, embed_dim)
+
+    def check(
+        self, student: EmbedSpec, teacher: EmbedSpec, key: str = 'model.distill'
+    ) -> None:
+        """Check the queue's width, too."""
+        self.queue.check_width('teacher', teacher.width, f'{key}.embed_dim')
+        super().check(student, teacher, key)
+
+    def total(
+        self, student: Views, teacher: Views, keys: dict[int, Tensor] | None = None
+    ) -> Tensor:
+        """Sum over the views, each with its index for ``enqueue_views``."""
+        return reduce(
+            add,
+            (
+                self(student[view].embeds, teacher[view].embeds, view)
+                for view in self.distilled(student)
+            ),
+        )
 
     def forward(
         self, student: Tensor, teacher: Tensor, view: int | None = None

@@ -3,11 +3,13 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
+
+from .base import DistillLoss
 
 
 @MODELS.register_module()
-class SimRegLoss(nn.Module):
+class SimRegLoss(DistillLoss):
     """Regression of the teacher's features.
 
     `SimReg <https://arxiv.org/abs/2201.05131>`_: squared distance of the
@@ -20,17 +22,17 @@ class SimRegLoss(nn.Module):
     Args:
         loss_weight (float): Factor of the mean over rows. Defaults to 1.
         views (Sequence[int], optional): Views that are distilled. Defaults to
-            None: all.
-    """
+            None, all.
 
-    on = 'embed'
+    Example:
+        >>> SimRegLoss()(torch.randn(4, 8), torch.randn(4, 8)).shape
+        torch.Size([])
+    """
 
     def __init__(
         self, loss_weight: float = 1.0, views: Sequence[int] | None = None
     ) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-        self.views = views
+        super().__init__(loss_weight, views)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Compute the loss of one view.
