@@ -15,12 +15,16 @@ from mmdisco.launch import one_line_errors, read_config
 CONFIG = 'configs/quickstart/teacher.py'
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('work_dir', help=f'of a finished run of {CONFIG}')
     parser.add_argument('out', help='file to write')
     parser.add_argument('--commit', required=True, help='that made the run')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     init_default_scope('mmpretrain')
     job = Job('teacher', CONFIG, Path(args.work_dir))
     cfg = read_config(CONFIG)

@@ -269,14 +269,18 @@ def metafiles() -> dict:
     return files
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--check',
         action='store_true',
         help='write nothing, fail if anything would change',
     )
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     torch.set_num_threads(1)  # one small image is no work for more
     for path, text in metafiles().items():
         if args.check and (not path.is_file() or path.read_text() != text):

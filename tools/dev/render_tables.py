@@ -92,14 +92,18 @@ def render(text: str, paper: dict) -> str:
     return BLOCK.sub(lambda m: m[1] + table(paper, m[2]) + m[3], text)
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--check',
         action='store_true',
         help='write nothing, fail if anything would change',
     )
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     paper = read_numbers()
     for document in DOCUMENTS:
         old = (ROOT / document).read_text()

@@ -1,5 +1,6 @@
 """Run a few tiny iterations of every config, or of those that are named."""
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -9,8 +10,14 @@ from pathlib import Path
 CONFIGS = Path('configs')
 
 
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('configs', nargs='*', help='default: all')
+    return parser.parse_args()
+
+
 def main() -> None:
-    names = sys.argv[1:] or sorted(
+    names = parse_args().configs or sorted(
         str(path) for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts
     )
     failed = []

@@ -1,5 +1,7 @@
 """Image retrieval on cached features: test images query the training images (mAP)."""
 
+import argparse
+
 from mmengine.dist import is_main_process
 
 from mmdisco.evaluation.options import eval_parser, settings_of
@@ -8,8 +10,12 @@ from mmdisco.evaluation.session import prepare, report
 from mmdisco.launch import leave_group, one_line_errors
 
 
+def parse_args() -> argparse.Namespace:
+    return eval_parser(__doc__).parse_args()
+
+
 def main() -> None:
-    settings = settings_of(eval_parser(__doc__).parse_args())
+    settings = settings_of(parse_args())
     ready = prepare(settings, check=len)
     main_process = is_main_process()
     leave_group()  # the rest runs on one process
