@@ -15,12 +15,11 @@ from mmdisco.checkpoints import (
     fit,
     safe_load,
 )
-from mmdisco.checkpoints.archs import STUDENTS
 from mmdisco.checkpoints.config_text import kept_normalisation
 from mmdisco.checkpoints.families import SOURCES
 from mmdisco.checkpoints.fit import report, widths_of
 from mmdisco.checkpoints.libraries import VARIANTS
-from mmdisco.checkpoints.network import find_network
+from mmdisco.checkpoints.network import STUDENTS, find_network
 from mmdisco.checkpoints.save import ending_of, origin, save_weights
 from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors

@@ -8,8 +8,9 @@ number of images can be in a batch, of one size.
 import argparse
 
 from mmdisco.checkpoints import ARCHS
-from mmdisco.deploy import FORMATS, export_student, image_size
+from mmdisco.deploy import FORMATS, export_student
 from mmdisco.launch import one_line_errors
+from mmdisco.models import image_size
 
 
 def parse_args() -> argparse.Namespace:

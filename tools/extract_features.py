@@ -10,8 +10,7 @@ from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
 
-from mmdisco.apis.feature_file import check_out, write_features
-from mmdisco.apis.photos import SkippingPhotos
+from mmdisco.apis.photos import SkippingPhotos, check_out, write_features
 from mmdisco.evaluation.features.extract import extract_split
 from mmdisco.evaluation.options import add_images, add_model, settings_of
 from mmdisco.evaluation.session import load_encoder, say

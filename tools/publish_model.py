@@ -7,8 +7,9 @@ file's sha256 become a part of its name, as in OpenMMLab's model zoos.
 import argparse
 
 from mmdisco.checkpoints import ARCHS
-from mmdisco.deploy import Published, entry_of, image_size
+from mmdisco.deploy import Published, entry_of
 from mmdisco.launch import one_line_errors
+from mmdisco.models import image_size
 from mmdisco.utils import atomic_write
 
 

@@ -1,16 +1,16 @@
-from .archs import ARCHS, arch_config
 from .checkpoint import (
+    check_complete,
     check_finite,
     load_strictly,
     read_conversion,
     read_prototypes,
     read_teacher,
 )
-from .complete import check_complete
 from .convert import Conversion, convert
 from .fit import Fit, fit
 from .initial import InitialWeights, initial_weights
 from .libraries import rename_to
+from .network import ARCHS, arch_config
 from .safe_load import safe_load, sha256_of
 from .save import origin, save_weights
 from .settings import check_settings, warn_assumed
@@ -26,9 +26,9 @@ __all__ = [
     'arch_config',
     'bare_name',
     'bare_names',
+    'check_complete',
     'check_finite',
     'check_settings',
-    'check_complete',
     'convert',
     'fit',
     'initial_weights',

@@ -4,9 +4,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.errors import InputError
-from .archs import ARCHS, TEACHERS, Arch, arch_config
 from .checkpoint import misfits
 from .convert import Conversion
+from .network import ARCHS, TEACHERS, Arch, arch_config
 
 
 class Fit(NamedTuple):

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mmdisco.errors import InputError
-from .efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B1
-from .mobilenet_v3 import MOBILENET_V3
+from .efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B1, MOBILENET_V3
 from .naming import Naming, to_theirs
 
 # ResNet: mmpretrain, torchvision, timm and MoCo use the same names. All have

@@ -1,15 +1,55 @@
-"""Which network a checkpoint holds."""
+"""The named networks of the configs, and which of them a checkpoint holds."""
 
 from collections.abc import Mapping
 from inspect import signature
 from typing import Any, NamedTuple
 
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.errors import InputError
-from .archs import ARCHS, arch_config
+from mmdisco.paths import configs_root
 from .config_text import read_parts
+
+TEACHERS = (
+    'r50',
+    'r101',
+    'r152',
+    'r50w2',
+    'swavr50',
+    'selar50',
+    'dcr50',
+    'vits',
+    'xcits',
+)
+STUDENTS = ('effb0', 'effb1', 'mbv3', 'r18', 'r34', 'vitt', 'xcitt')
+ARCHS = TEACHERS + STUDENTS
+
+
+class Arch(NamedTuple):
+    """A network as a config builds it."""
+
+    name: str
+    backbone: dict
+    neck: dict
+
+
+def arch_config(name: str) -> Arch:
+    """Backbone and neck of ``configs/_base_/{teachers,students}/{name}.py``.
+
+    Raises:
+        InputError: If the name is not known.
+    """
+    if name not in ARCHS:
+        raise InputError(
+            f"arch '{name}' is not known here, but one of {', '.join(ARCHS)}"
+        )
+    kind = 'teacher' if name in TEACHERS else 'student'
+    path = configs_root() / '_base_' / f'{kind}s' / f'{name}.py'
+    part = Config.fromfile(str(path)).to_dict()[kind]
+    return Arch(name, part['backbone'], part['neck'])
+
 
 # Settings of the training, or of the weights before it.
 _TRAINING = (

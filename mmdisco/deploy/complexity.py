@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmdisco.checkpoints import arch_config
-from mmdisco.checkpoints.archs import TEACHERS
+from mmdisco.checkpoints.network import TEACHERS
 from mmdisco.errors import InputError
 
 
@@ -181,7 +181,7 @@ def complexity(name: str, size: int = 224) -> Complexity:
     """Count what an arch costs.
 
     Args:
-        name (str): As in :mod:`mmdisco.checkpoints.archs`.
+        name (str): As in :mod:`mmdisco.checkpoints.network`.
         size (int): Height and width of images. Defaults to 224.
 
     Raises:

@@ -12,10 +12,10 @@ from mmdisco.checkpoints.network import deployed
 from mmdisco.checkpoints.save import ending_of, origin, reproducible_bytes
 from mmdisco.checkpoints.student import Student, built, load_student
 from mmdisco.errors import InputError
+from mmdisco.models.outputs import outputs_of
 from mmdisco.paths import configs_root
 from mmdisco.utils import atomic_write
 from .complexity import multiply_adds
-from .outputs import outputs_of
 
 
 def _neck(student: Student, checkpoint: str) -> nn.Module:

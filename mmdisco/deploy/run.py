@@ -12,9 +12,9 @@ from torch.nn.functional import interpolate
 from mmdisco.checkpoints.save import ending_of
 from mmdisco.checkpoints.student import Student, load_student
 from mmdisco.errors import InputError
+from mmdisco.models.outputs import FeatureMaps, Pooled, outputs_of
 from mmdisco.utils import atomic_write
 from .export import GRAPHS, LIBRARIES, Reloaded, to_library
-from .outputs import FeatureMaps, Pooled, outputs_of
 
 TOLERANCE = 1e-4  # of the largest entry of an output
 # A network that magnifies rounding (BN of channels that hardly vary does) may

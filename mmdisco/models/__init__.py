@@ -16,6 +16,7 @@ from .losses import (
     SimRegLoss,
 )
 from .necks import DINONeck, RetroNeck, SimRegNeck
+from .outputs import FeatureMaps, Pooled, image_size
 from .preprocessors import BatchViews, DeviceViews
 from .pretrained_init import StrictPretrainedInit
 from .selfsup import (
@@ -42,6 +43,7 @@ __all__ = [
     'DisCo',
     'DisCoLoss',
     'DistillLoss',
+    'FeatureMaps',
     'ForeachEMA',
     'FrozenClassifier',
     'FrozenTeacher',
@@ -55,6 +57,7 @@ __all__ = [
     'MobileNetV3Pooled',
     'MomentumStudent',
     'PlainStudent',
+    'Pooled',
     'QueueSwAVLoss',
     'RKDLoss',
     'RetroNeck',
@@ -63,4 +66,5 @@ __all__ = [
     'SimRegNeck',
     'StrictPretrainedInit',
     'StudentTap',
+    'image_size',
 ]

@@ -13,11 +13,12 @@ from torch import nn
 from torchvision import models
 
 from mmdisco.checkpoints import load_student
-from mmdisco.deploy import FeatureMaps, Pooled, export, export_student
+from mmdisco.deploy import export, export_student
 from mmdisco.deploy import export as libraries
 from mmdisco.deploy import run as check
 from mmdisco.deploy.run import photographs
 from mmdisco.errors import InputError
+from mmdisco.models import FeatureMaps, Pooled
 from tests.deploy.students import call, pooled, tensors, trained
 
 TOOL = 'tools/export_student.py'

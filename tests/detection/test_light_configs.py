@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS as BACKBONES
 from torch import nn
 
-from mmdisco.deploy.outputs import FeatureMaps
 from mmdisco.detection import DetectionStudentHook
+from mmdisco.models.outputs import FeatureMaps
 from mmdisco.utils import quiet_init
 from tests.tools import ROOT
 

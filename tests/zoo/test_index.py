@@ -20,7 +20,7 @@ from modelindex.load_model_index import load
 from torch import nn
 
 from mmdisco.checkpoints import sha256_of
-from mmdisco.checkpoints.archs import arch_config
+from mmdisco.checkpoints.network import arch_config
 from mmdisco.errors import InputError
 from mmdisco.zoo import list_models
 from mmdisco.zoo.models import find

@@ -15,9 +15,9 @@ from mmdisco.checkpoints import (
 )
 from mmdisco.checkpoints.config_text import normalisation_of
 from mmdisco.checkpoints.student import built, load_student
-from mmdisco.deploy.outputs import Pooled
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import read_config
+from mmdisco.models.outputs import Pooled
 from mmdisco.zoo import find, get_model, list_models
 
 Normalisation = tuple[list, list]
