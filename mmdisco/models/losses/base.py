@@ -89,6 +89,14 @@ class DistillLoss(nn.Module):
 
     Raises:
         InputError: If ``adapter`` does not describe a linear layer.
+
+    Example:
+        >>> class SquaredDistance(DistillLoss):
+        ...     def forward(self, student, teacher):  # [N, D] each
+        ...         return self.loss_weight * (student - teacher).square().mean()
+        >>> loss = SquaredDistance(loss_weight=2.0)
+        >>> loss(torch.randn(4, 8), torch.randn(4, 8)).shape
+        torch.Size([])
     """
 
     on: Literal['embed', 'feat'] = 'embed'

@@ -28,6 +28,10 @@ class DINOOutputLoss(DistillLoss):
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it has no last layer.
+
+    Example:
+        >>> path = 'dino_deitsmall16_pretrain_full_checkpoint.pth'
+        >>> loss = DINOOutputLoss(path)  # doctest: +SKIP
     """
 
     def __init__(

@@ -65,6 +65,12 @@ class QueueSwAVLoss(BaseModule):
     Raises:
         ValueError: If a crop to be assigned does not exist, or there is but
             one crop.
+
+    Example:
+        >>> loss = QueueSwAVLoss(feat_dim=8, num_prototypes=5)
+        >>> embeds = F.normalize(torch.randn(2 * 4, 8), dim=1)
+        >>> loss(embeds).shape
+        torch.Size([])
     """
 
     def __init__(
