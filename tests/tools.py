@@ -28,7 +28,7 @@ SMALL = {224: 64, 96: 32, 65536: 1024}  # sides of crops, DINO's outputs
 WARM = sys.platform == 'linux' and not torch.cuda.is_available()
 START = 'forkserver' if WARM else 'spawn'
 multiprocessing.set_forkserver_preload(
-    ['mmdisco.experiments', 'mmdisco.launch', 'kornia', 'sklearn.datasets']
+    ['mmdisco.experiments.quickstart', 'mmdisco.launch', 'kornia', 'sklearn.datasets']
 )
 
 

@@ -12,10 +12,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
 from mmdisco.errors import InputError, MissingFileError
-from mmdisco.experiments import (
-    Job,
+from mmdisco.experiments.jobs import Job, run_jobs
+from mmdisco.experiments.quickstart import (
     evaluate,
-    run_jobs,
     summarise,
     untrained_teacher,
     write_summary,

@@ -1,16 +1,4 @@
-from .figures import draw_summary
-from .jobs import Job, run_jobs, scalars
-from .quickstart import evaluate, untrained_teacher
-from .stats import provenance, summarise, write_summary
+"""Runs, statistics and reports of the experiments.
 
-__all__ = [
-    'Job',
-    'draw_summary',
-    'evaluate',
-    'provenance',
-    'run_jobs',
-    'scalars',
-    'summarise',
-    'untrained_teacher',
-    'write_summary',
-]
+Only the tools import this package, and it is not part of the wheel.
+"""

@@ -21,6 +21,7 @@ HIDDEN = 'model.ssl.neck.hid_channels'
 RATES = (0.06, 0.12, 0.24, 0.48)
 WEIGHTS = (1.0, 8.0, 32.0, 128.0)
 BASELINE, SWEPT = 'MoCo-v2', 'DisCo'
+WEIGHT_ROW = f'{SWEPT}, weight '  # and the weight
 
 
 @dataclass(frozen=True)

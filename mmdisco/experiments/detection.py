@@ -1,18 +1,19 @@
-"""The runs of the detection benchmark: data, settings and scores of each."""
+"""Runs, scores, report and figure of the detection benchmark."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median_high
 
 from mmdisco.datasets.detection.synthetic import make_set
 from mmdisco.errors import InputError, MissingFileError
 from .figures import INK, panels
 from .jobs import Job, scalars
+from .stats import mean_std
 
-SEED = 1  # of the sets: rates were tried on those of seed 0
+SEED = 1  # of the data sets; learning rates were tried on those of seed 0
 CONFIGS = 'configs/quickstart/detection'
-# Config, kind of its data, and what is told: AP and AP50 of its log.
+# Config, format of its data, and the names of AP and AP50 in its log by row.
 DETECTORS = dict(
     faster=(
         'faster-rcnn_c4',
@@ -33,8 +34,32 @@ DETECTORS = dict(
 )
 
 
+COLUMNS = (
+    'detector',
+    'init',
+    'seed',
+    'AP',
+    'AP50',
+    'seconds',
+    'command',
+    'commit',
+    'machine',
+    'lr',
+)
+INITS = dict(random='#b9c8c0', mocov2='#e08e45', disco='#2a9d6f')
+LABELS = dict(random='random', mocov2='MoCo-v2', disco='DisCo')
+
+
 def student_of(runs: Path, init: str, seed: int) -> str:
     """Checkpoint of an initialisation, or 'random'.
+
+    Args:
+        runs (Path): Folder of the quickstart's runs.
+        init (str): Name of the initialisation, 'random' or a folder of ``runs``.
+        seed (int): Seed of the student.
+
+    Returns:
+        str: The newest checkpoint of the student.
 
     Raises:
         MissingFileError: If there is no such student.
@@ -51,17 +76,20 @@ def student_of(runs: Path, init: str, seed: int) -> str:
 
 
 def data_of(work_dir: Path, kind: str, train: int, test: int, objects: Path) -> Path:
-    """Folder of the garments, made if it is not there.
+    """Folder of the garment images, created if it does not exist.
 
     Args:
-        work_dir (Path): Where it is.
-        kind (str): 'voc' or 'coco'.
-        train (int): How many training images.
-        test (int): How many test images.
+        work_dir (Path): Folder to create it in.
+        kind (str): Annotation format, 'voc' or 'coco'.
+        train (int): Number of training images.
+        test (int): Number of test images.
         objects (Path): Folder of Fashion-MNIST's IDX files.
 
+    Returns:
+        Path: The folder.
+
     Raises:
-        InputError: If it was made of other objects.
+        InputError: If the folder exists and was made from other objects.
     """
     folder = work_dir / f'garments_{kind}_{train}_{test}_seed{SEED}'
     if not folder.is_dir():
@@ -69,7 +97,7 @@ def data_of(work_dir: Path, kind: str, train: int, test: int, objects: Path) -> 
     made_of = json.loads((folder / 'set.json').read_text())['objects']
     if made_of['folder'] != str(objects):
         raise InputError(
-            f"'{folder}' is made of the objects in "
+            f"'{folder}' was made from the objects in "
             f"'{made_of['folder']}', not '{objects}': "
             'delete it, or name another --work-dir'
         )
@@ -89,14 +117,17 @@ def job_of(
     """The run of a detector.
 
     Args:
-        name (str): Of :data:`DETECTORS`.
-        init (str): What the student is called.
-        seed (int): Of the heads' weights and of the order of images.
+        name (str): A key of :data:`DETECTORS`.
+        init (str): Name of the initialisation.
+        seed (int): Seed of the heads' weights and of the order of images.
         lr (float): Learning rate.
-        epochs (int): How many.
-        student (str): Its checkpoint, or 'random'.
-        data (Path): Folder of the garments.
+        epochs (int): Number of epochs.
+        student (str): The student's checkpoint, or 'random'.
+        data (Path): Folder of the garment images.
         work_dir (Path): Folder of all runs.
+
+    Returns:
+        Job: The run.
     """
     config = DETECTORS[name][0]
     return Job(
@@ -118,21 +149,22 @@ def job_of(
 
 
 def reopen(job: Job) -> None:
-    """Have a run that was interrupted in its evaluation go on from the
-    checkpoint before its last one."""
+    """Repeat the end of a run that was interrupted in its evaluation.
+
+    Its last checkpoint is deleted, so that it resumes from the one before.
+    """
     if job.checkpoint.is_file() and not _evaluations(job):
-        print(f'[{job.name}] has no evaluation: its end is repeated')
+        print(f'[{job.name}] has no evaluation: repeating its last epoch')
         job.checkpoint.unlink()
 
 
 def scores(job: Job) -> dict[str, float]:
-    """The last evaluation that a run has logged; of one that has found
-    nothing in any image, none."""
+    """The last logged evaluation of a run, empty if nothing was detected."""
     return (_evaluations(job) or [{}])[-1]
 
 
 def _evaluations(job: Job) -> list[dict]:
-    # of an evaluation without detections the log has its time alone
+    # an evaluation without detections logs only its times
     return [
         values
         for values in scalars(job.work_dir)
@@ -140,62 +172,29 @@ def _evaluations(job: Job) -> list[dict]:
     ]
 
 
-COLUMNS = (
-    'detector',
-    'init',
-    'seed',
-    'AP',
-    'AP50',
-    'seconds',
-    'command',
-    'commit',
-    'machine',
-    'lr',
-)
-INITS = dict(random='#b9c8c0', mocov2='#e08e45', disco='#2a9d6f')
-LABELS = dict(random='random', mocov2='MoCo-v2', disco='DisCo')
-
-
 def statistics(rows: Sequence[dict]) -> dict[tuple, dict[str, list[dict]]]:
     """Rows by (detector, learning rate) and by initialisation, in order."""
-    found: dict[tuple, dict[str, list[dict]]] = {}
+    groups: dict[tuple, dict[str, list[dict]]] = {}
     for row in rows:
-        found.setdefault((row['detector'], row['lr']), {init: [] for init in INITS})[
-            row['init']
-        ].append(row)
-    return found
-
-
-def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return ''
-    spread = f' ± {stdev(values):.2f}' if len(values) > 1 else ''
-    return f'{mean(values):.2f}{spread}'
+        key = row['detector'], row['lr']
+        groups.setdefault(key, {init: [] for init in INITS})[row['init']].append(row)
+    return groups
 
 
 def _scores(rows: Sequence[dict], key: str) -> dict[int, float]:
     return {int(row['seed']): float(row[key]) for row in rows}
 
 
-def markdown(rows: Sequence[dict], conditions: str) -> str:
-    """Mean and deviation over the seeds, and DisCo's gains by seed.
-
-    Args:
-        rows (Sequence[dict]): With :data:`COLUMNS`, AP in per cent.
-        conditions (str): What was trained on what.
-    """
+def table(rows: Sequence[dict]) -> list[str]:
+    """Scores and gains by seed as lines of a Markdown table."""
     lines = [
-        '# Students as backbones of C4 detectors',
-        '',
-        f'Measured here. {conditions}',
-        '',
         f'| detector | lr | metric | {" | ".join(LABELS.values())} | '
         'DisCo - random | DisCo - MoCo-v2 |',
         '|---' * 8 + '|',
     ]
-    for (detector, lr), found in statistics(rows).items():
+    for (detector, lr), inits in statistics(rows).items():
         for key in ('AP', 'AP50'):
-            scores = {init: _scores(of, key) for init, of in found.items()}
+            scores = {init: _scores(runs, key) for init, runs in inits.items()}
             gains = [
                 [
                     scores['disco'][seed] - scores[init][seed]
@@ -204,55 +203,73 @@ def markdown(rows: Sequence[dict], conditions: str) -> str:
                 ]
                 for init in ('random', 'mocov2')
             ]
-            lines.append(
-                '| '
-                + ' | '.join(
-                    [
-                        detector,
-                        lr,
-                        key,
-                        *(_cell([*of.values()]) for of in scores.values()),
-                        *(
-                            _cell(gain)
-                            and f'{mean(gain):+.2f}'
-                            + _cell(gain).partition(' ')[1]
-                            + _cell(gain).partition(' ')[2]
-                            for gain in gains
-                        ),
-                    ]
-                )
-                + ' |'
-            )
-    seconds = sorted(float(row['seconds']) for row in rows)
-    lines += [
-        '',
-        'Mean ± standard deviation over the seeds, per cent; gains '
-        'are paired by seed. A run trains for '
-        f'{seconds[len(seconds) // 2]:.0f} s (median).',
-        '',
+            cells = [
+                *(mean_std([*by_init.values()]) for by_init in scores.values()),
+                *(mean_std(gain, '+') for gain in gains),
+            ]
+            lines.append(f'| {" | ".join([detector, lr, key, *cells])} |')
+    return lines
+
+
+def mean_ap(rows: Sequence[dict]) -> list[str]:
+    """Mean AP of each initialisation as lines of a Markdown table."""
+    lines = [
+        f'| detector | lr | {" | ".join(LABELS.values())} |',
+        '|---' * (2 + len(LABELS)) + '|',
     ]
-    told = sorted({(row['commit'], row['machine']) for row in rows})
-    lines += [
-        f'Commit {commit}, {machine}; the commands are in the CSV file.'
-        for commit, machine in told
+    for (detector, lr), inits in statistics(rows).items():
+        scores = [_scores(inits[init], 'AP').values() for init in LABELS]
+        cells = [f'{mean(values):.1f}' if values else '' for values in scores]
+        lines.append(f'| {" | ".join([detector, lr, *cells])} |')
+    return lines
+
+
+def markdown(rows: Sequence[dict], train: int, test: int, epochs: int) -> str:
+    """The report.
+
+    Args:
+        rows (Sequence[dict]): With :data:`COLUMNS`, AP in per cent.
+        train (int): Number of training images.
+        test (int): Number of test images.
+        epochs (int): Number of epochs of each run.
+
+    Returns:
+        str: Markdown.
+    """
+    seconds = median_high(float(row['seconds']) for row in rows)
+    sources = sorted({(row['commit'], row['machine']) for row in rows})
+    lines = [
+        '# Students as backbones of C4 detectors',
+        '',
+        f'{train} training images, {test} test images, {epochs} epochs (`{CONFIGS}/`).',
+        '',
+        *table(rows),
+        '',
+        'Mean ± standard deviation over the seeds, per cent; gains are paired by '
+        f'seed. Median training time of a run: {seconds:.0f} s.',
+        '',
+        *(
+            f'Commit {commit}, {machine}; the commands are in the CSV file.'
+            for commit, machine in sources
+        ),
     ]
     return '\n'.join(lines) + '\n'
 
 
 def draw(rows: Sequence[dict], path: Path) -> None:
-    """AP of each initialisation, a dot a seed, as a PNG.
+    """AP of each initialisation, mean and seeds, as a PNG.
 
     Args:
         rows (Sequence[dict]): With :data:`COLUMNS`.
         path (Path): The file.
     """
-    found = statistics(rows)
-    rates = sorted({lr for _, lr in found}, key=float, reverse=True)
+    groups = statistics(rows)
+    rates = sorted({lr for _, lr in groups}, key=float, reverse=True)
     figure, axes = panels(len(rates), 1, (8, 0.6 + 3 * len(rates)), share_y=True)
     for axis, rate in zip(axes[:, 0], rates):
-        of = {detector: cells for (detector, lr), cells in found.items() if lr == rate}
+        shown = {name: cells for (name, lr), cells in groups.items() if lr == rate}
         for shift, (init, colour) in zip((-0.27, 0, 0.27), INITS.items()):
-            for place, cells in enumerate(of.values()):
+            for place, cells in enumerate(shown.values()):
                 values = [*_scores(cells[init], 'AP').values()]
                 if not values:
                     continue
@@ -272,7 +289,7 @@ def draw(rows: Sequence[dict], path: Path) -> None:
                     alpha=0.6,
                 )
         axis.set_xticks(
-            range(len(of)), [name.replace(', ', '\n') for name in of], fontsize=9
+            range(len(shown)), [name.replace(', ', '\n') for name in shown], fontsize=9
         )
         axis.set_ylim(bottom=0)  # bars begin at zero
         axis.set_title(

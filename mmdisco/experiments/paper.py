@@ -1,16 +1,19 @@
-"""Sizes that the paper prints, and what they are counted here."""
+"""The paper's numbers, and its sizes of networks next to counted ones."""
 
+from pathlib import Path
 from typing import NamedTuple
 
+import yaml
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmdisco.checkpoints import arch_config
 from mmdisco.deploy.complexity import PAPER_M, count, papers_millions
+from mmdisco.paths import project_root
 
-PRINTED_RATIOS = dict(r101=9.4, r50=16.3)  # EfficientNet-B0 in % of these
-PRINTED = dict(r50w2=55.5, xcitt=26.1, xcits=44.3)  # in millions
-XCIT = {  # name: arch and what else differs
+# the paper's numbers, and those of other methods as their authors report them
+FILES = ('benchmarks/paper.yml', 'benchmarks/reported.yml')
+XCIT = {  # name: arch and differing settings
     f'XCiT-{kind}{depth}': (
         arch,
         dict(depth=depth, layer_scale_init_value=1.0 if depth == 12 else 1e-5),
@@ -20,17 +23,34 @@ XCIT = {  # name: arch and what else differs
 }
 
 
+def read_numbers(root: Path | None = None) -> dict:
+    """Read both files of reported numbers.
+
+    Args:
+        root (Path, optional): Folder of ``benchmarks``. Defaults to this clone.
+
+    Returns:
+        dict: The content of both, with the ``names`` of both.
+    """
+    root = project_root() if root is None else root
+    files = [yaml.safe_load((root / file).read_text()) for file in FILES]
+    names = {key: name for file in files for key, name in file['names'].items()}
+    return {key: value for file in files for key, value in file.items()} | dict(
+        names=names
+    )
+
+
 class Ratio(NamedTuple):
     """EfficientNet-B0's parameters in per cent of a teacher's."""
 
     teacher: str
     printed: float
     papers: float  # student with its linear layer, teacher with classifier
-    backbones: float  # neither has any
-    classifiers: float  # both have ImageNet's
+    backbones: float  # both without either
+    classifiers: float  # both with ImageNet's classifier
 
 
-def _size(name: str, **changes) -> tuple:
+def _size(name: str, **changes: object) -> tuple[int, int]:
     """Parameters of a backbone, and with ImageNet's classifier."""
     init_default_scope('mmpretrain')
     arch = arch_config(name)
@@ -39,13 +59,13 @@ def _size(name: str, **changes) -> tuple:
 
 
 def ratios() -> list[Ratio]:
-    """The two ratios of the paper, its way and consistently."""
+    """The paper's two ratios, counted in its way and consistently."""
     width = arch_config('effb0').neck['in_channels']
     alone, whole = _size('effb0')
-    found = []
-    for teacher, printed in PRINTED_RATIOS.items():
+    rows = []
+    for teacher, printed in read_numbers()['ratios']['effb0_percent_of'].items():
         backbone, with_fc = _size(teacher)
-        found.append(
+        rows.append(
             Ratio(
                 teacher,
                 printed,
@@ -54,15 +74,18 @@ def ratios() -> list[Ratio]:
                 100 * whole / with_fc,
             )
         )
-    return found
+    return rows
 
 
-def readings(name: str, **changes) -> dict[str, float]:
+def readings(name: str, **changes: object) -> dict[str, float]:
     """All ways to state the size of a network, in millions.
 
     Args:
         name (str): An arch.
-        changes: Settings of its backbone that differ.
+        changes: Differing settings of its backbone.
+
+    Returns:
+        dict: The size by way of counting.
     """
     alone, whole = _size(name, **changes)
     return {
@@ -75,34 +98,38 @@ def readings(name: str, **changes) -> dict[str, float]:
 
 
 def explanations(printed: float, candidates: dict[str, dict[str, float]]) -> list[str]:
-    """Which readings of which networks round to what is printed.
+    """Readings of networks that round to a printed size.
 
     Args:
         printed (float): With one decimal.
         candidates (dict): :func:`readings` by network.
+
+    Returns:
+        list[str]: One phrase per reading.
     """
     return [
         f'{network}: {how}, {value:.2f}'
-        for network, found in candidates.items()
-        for how, value in found.items()
+        for network, sizes in candidates.items()
+        for how, value in sizes.items()
         if f'{value:.1f}' == f'{printed}'
     ]
 
 
 def impossible() -> list[str]:
-    """Lines on each printed size that its network can't have."""
+    """One line on each printed size that its network cannot have."""
+    printed = read_numbers()['sizes']['millions']
     resnets = {name: readings(name) for name in ('r50w2', 'r152')}
     xcits = {name: readings(arch, **changes) for name, (arch, changes) in XCIT.items()}
     lines = []
-    for name, label, own, among in (
+    for name, label, counted, among in (
         ('r50w2', 'ResNet-50x2', resnets['r50w2'], resnets),
         ('xcitt', 'XCiT-tiny', xcits['XCiT-T12'], xcits),
         ('xcits', 'XCiT-small', xcits['XCiT-S12'], xcits),
     ):
-        fits = '; '.join(explanations(PRINTED[name], among))
+        fits = '; '.join(explanations(printed[name], among))
         lines.append(
-            f'{label}: {PRINTED[name]} printed, {own["backbone, 10^6"]:.2f} '
-            f'million counted ({own["backbone, 2^20"]:.2f} in units of 2^20). '
-            f'It would fit {fits or "none of " + ", ".join(among)}'
+            f'{label}: {printed[name]} printed, {counted["backbone, 10^6"]:.2f} '
+            f'million counted ({counted["backbone, 2^20"]:.2f} in units of 2^20). '
+            f'Fits {fits or "none of " + ", ".join(among)}'
         )
     return lines

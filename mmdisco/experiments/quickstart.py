@@ -1,5 +1,9 @@
+"""Scores and summary of the quickstart's runs."""
+
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import torch
 from mmengine.config import Config
@@ -12,8 +16,20 @@ from mmdisco.evaluation import extract_features, knn_scores, linear_probe
 from mmdisco.launch import read_config
 from mmdisco.launch.smoke import save_random
 from mmdisco.utils import quiet_init
+from .figures import draw_summary
 from .jobs import Job
+from .stats import paired, provenance, write_text
 
+LABELS = dict(
+    teacher='teacher, MoCo-v2',
+    mocov2='student, MoCo-v2 alone',
+    mocov2_teachers_images="student, MoCo-v2 on the teacher's images",
+    disco='student, DisCo',
+    distill_only='student, L_dis alone (λ = 0)',
+    disco_untrained_teacher='student, DisCo, untrained teacher',
+    untrained_student='student, untrained',
+    untrained_teacher='teacher, untrained',
+)
 HELD_OUT = 2000  # training images at most that choose the probe's penalty
 
 
@@ -136,3 +152,87 @@ def evaluate(
                 0.0,
             )
     return results
+
+
+def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
+    """Medians over the seeds, every seed, and where the figures come from.
+
+    Args:
+        results (dict): Scores of each kind, a list over the seeds.
+        seeds (int): Number of seeds.
+
+    Returns:
+        dict: What ``summary.json`` holds.
+    """
+    rows = {
+        kind: dict(
+            {
+                key: round(median(run[key] for run in runs), 2)
+                for key in ('knn', 'linear', 'seconds')
+            },
+            params=runs[0]['params'],
+        )
+        for kind, runs in results.items()
+    }
+    gain = {
+        key: paired(
+            [run[key] for run in results['disco']],
+            [run[key] for run in results['mocov2']],
+        )
+        for key in ('knn', 'linear')
+    }
+    return dict(
+        **rows,
+        disco_minus_mocov2=gain,
+        runs=results,
+        seeds=list(range(seeds)),
+        **provenance(),
+    )
+
+
+def table(summary: dict) -> str:
+    """The rows as text."""
+    head = ('', 'params', 'kNN %', 'linear probe %', 'seconds')
+    lines = [head]
+    for kind in (kind for kind in LABELS if kind in summary):
+        row, label = summary[kind], LABELS[kind]
+        lines.append(
+            (
+                label,
+                f'{row["params"]:,}',
+                f'{row["knn"]:.2f}',
+                f'{row["linear"]:.2f}',
+                f'{row["seconds"]:.0f}',
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    text = '\n'.join(
+        f'{line[0]:<{widths[0]}}'
+        + ''.join(f'  {cell:>{width}}' for cell, width in zip(line[1:], widths[1:]))
+        for line in lines
+    )
+    gain = summary['disco_minus_mocov2']['linear']
+    text += (
+        f'\n\nDisCo - MoCo-v2, linear probe, by seed: '
+        f'{", ".join(f"{d:+.2f}" for d in gain["differences"])}; '
+        f'mean {gain["mean"]:+.2f}'
+    )
+    if gain['standard_error'] is not None:
+        text += f' ± {gain["standard_error"]:.2f} (standard error)'
+    return text
+
+
+def write_summary(summary: dict, jobs: Sequence[Job], work_dir: Path) -> None:
+    """Print the table; write ``summary.json`` and ``summary.png``.
+
+    Args:
+        summary (dict): Of :func:`summarise`.
+        jobs (Sequence[Job]): The runs, for their curves.
+        work_dir (Path): Where to write.
+    """
+    path = work_dir / 'summary.json'
+    write_text(path, json.dumps(summary, indent=2))
+    draw_summary(
+        summary, {job.name: job.log() for job in jobs}, LABELS, work_dir / 'summary.png'
+    )
+    print(f'\n{table(summary)}\n\n{path}\n{work_dir / "summary.png"}')

@@ -1,34 +1,41 @@
+"""Statistics over seeds, tables and the provenance of measured numbers."""
+
+import csv
+import io
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median_high, stdev
 
 import mmengine
 import mmpretrain
 import torch
 
-from mmdisco.utils import available_cores
-from .figures import draw_summary
-from .jobs import Job
+from mmdisco.utils import atomic_write, available_cores
 
-LABELS = dict(
-    teacher='teacher, MoCo-v2',
-    mocov2='student, MoCo-v2 alone',
-    mocov2_teachers_images="student, MoCo-v2 on the teacher's images",
-    disco='student, DisCo',
-    distill_only='student, L_dis alone (λ = 0)',
-    disco_untrained_teacher='student, DisCo, untrained teacher',
-    untrained_student='student, untrained',
-    untrained_teacher='teacher, untrained',
-)
 PACKAGES = ('torch', 'torchvision', 'numpy', 'scikit-learn', 'kornia')
+EVALUATION_COLUMNS = (
+    'student',
+    'seed',
+    'protocol',
+    'score',
+    'seconds',
+    'sha256',
+    'command',
+    'commit',
+    'machine',
+)
 
 
 def provenance() -> dict:
-    """Where a figure comes from: commit, versions, machine."""
+    """Commit, versions and machine of what is measured now.
+
+    Returns:
+        dict: ``commit``, ``versions`` of the packages, and ``machine``.
+    """
     try:
         commit = subprocess.run(
             ['git', 'describe', '--always', '--dirty'], capture_output=True, text=True
@@ -61,12 +68,53 @@ def provenance() -> dict:
     )
 
 
-def paired(first: Sequence[float], second: Sequence[float]) -> dict:
-    """Differences of two rows over the same seeds, with their error.
+def row_source() -> dict[str, str]:
+    """The columns ``commit`` and ``machine`` of what is measured now."""
+    origin = provenance()
+    machine = origin['machine']
+    return dict(
+        commit=origin['commit'],
+        machine=f'{machine["cores"]} cores of an {machine["cpu"]}',
+    )
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write measured values with their provenance.
 
     Args:
-        first (Sequence[float]): One value a seed.
-        second (Sequence[float]): What is subtracted, in the same order.
+        path (str or Path): The file; its folder is created.
+        content (dict): The values, by name.
+    """
+    with atomic_write(path) as half:
+        half.write_text(json.dumps({**content, **provenance()}, indent=2))
+
+
+def csv_text(rows: Iterable[dict], columns: Sequence[str]) -> str:
+    """Content of a CSV file.
+
+    Args:
+        rows (Iterable[dict]): Rows; values that are not in a column are left out.
+        columns (Sequence[str]): Columns of the file, in order.
+    """
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator='\n', extrasaction='ignore')
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file completely or not at all."""
+    with atomic_write(path) as half:
+        half.write_text(text)
+
+
+def paired(first: Sequence[float], second: Sequence[float]) -> dict:
+    """Differences of two methods over the same seeds, with their error.
+
+    Args:
+        first (Sequence[float]): One value per seed.
+        second (Sequence[float]): Subtracted, in the same order.
 
     Returns:
         dict: ``differences``, ``mean``, and ``standard_error`` of the mean
@@ -79,154 +127,103 @@ def paired(first: Sequence[float], second: Sequence[float]) -> dict:
     return dict(differences=differences, mean=mean(differences), standard_error=error)
 
 
-def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
-    """Medians over the seeds, every seed, and where the figures come from.
+def plus_minus(value: float, spread: float | None, sign: str = '') -> str:
+    """A value and its spread as text, '1.00 ± 0.10'.
 
     Args:
-        results (dict): Scores of each kind, a list over the seeds.
-        seeds (int): Number of seeds.
+        value (float): The value.
+        spread (float, optional): Its deviation or error, if known.
+        sign (str): '+' to write the sign of positive values. Defaults to ''.
+    """
+    text = f'{value:{sign}.2f}'
+    return text if spread is None else f'{text} ± {spread:.2f}'
+
+
+def mean_std(values: Sequence[float], sign: str = '') -> str:
+    """Mean and standard deviation as text, '' if there are no values.
+
+    Args:
+        values (Sequence[float]): One value per seed.
+        sign (str): As in :func:`plus_minus`. Defaults to ''.
+    """
+    if not values:
+        return ''
+    return plus_minus(mean(values), stdev(values) if len(values) > 1 else None, sign)
+
+
+def by_seed(rows: Iterable[dict], **wanted: str) -> dict[int, dict]:
+    """The rows with these values, by seed, in order.
+
+    Args:
+        rows (Iterable[dict]): All rows.
+        wanted: What a row must have, by column.
+    """
+    kept = [row for row in rows if all(row[k] == v for k, v in wanted.items())]
+    return {row['seed']: row for row in sorted(kept, key=lambda row: row['seed'])}
+
+
+def read_rows(path: Path) -> list[dict]:
+    """Read the rows of a CSV file that :func:`csv_text` wrote.
+
+    Args:
+        path (Path): The file.
 
     Returns:
-        dict: What ``summary.json`` holds.
+        list[dict]: One dict per row. Numbers are numbers; an empty cell is None.
     """
-    rows = {
-        kind: dict(
-            {
-                key: round(median(run[key] for run in runs), 2)
-                for key in ('knn', 'linear', 'seconds')
-            },
-            params=runs[0]['params'],
-        )
-        for kind, runs in results.items()
-    }
-    gain = {
-        key: paired(
-            [run[key] for run in results['disco']],
-            [run[key] for run in results['mocov2']],
-        )
-        for key in ('knn', 'linear')
-    }
-    return dict(
-        **rows,
-        disco_minus_mocov2=gain,
-        runs=results,
-        seeds=list(range(seeds)),
-        **provenance(),
-    )
+    with path.open(newline='') as file:
+        return [{k: _value(k, v) for k, v in r.items()} for r in csv.DictReader(file)]
 
 
-def table(summary: dict) -> str:
-    """The rows as text."""
-    head = ('', 'params', 'kNN %', 'linear probe %', 'seconds')
-    lines = [head]
-    for kind in (kind for kind in LABELS if kind in summary):
-        row, label = summary[kind], LABELS[kind]
-        lines.append(
-            (
-                label,
-                f'{row["params"]:,}',
-                f'{row["knn"]:.2f}',
-                f'{row["linear"]:.2f}',
-                f'{row["seconds"]:.0f}',
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    text = '\n'.join(
-        f'{line[0]:<{widths[0]}}'
-        + ''.join(f'  {cell:>{width}}' for cell, width in zip(line[1:], widths[1:]))
-        for line in lines
-    )
-    gain = summary['disco_minus_mocov2']['linear']
-    text += (
-        f'\n\nDisCo - MoCo-v2, linear probe, by seed: '
-        f'{", ".join(f"{d:+.2f}" for d in gain["differences"])}; '
-        f'mean {gain["mean"]:+.2f}'
-    )
-    if gain['standard_error'] is not None:
-        text += f' ± {gain["standard_error"]:.2f} (standard error)'
+def _value(column: str, text: str) -> str | int | float | None:
+    if column == 'seed':
+        return int(text)
+    if column in ('knn', 'linear', 'seconds', 'peak_memory_mib'):
+        return float(text) if text else None
     return text
 
 
-def write_summary(summary: dict, jobs: Sequence[Job], work_dir: Path) -> None:
-    """Print the table; write ``summary.json`` and ``summary.png``.
-
-    Args:
-        summary (dict): Of :func:`summarise`.
-        jobs (Sequence[Job]): The runs, for their curves.
-        work_dir (Path): Where to write.
-    """
-    path = work_dir / 'summary.json'
-    half = work_dir / 'summary.json.half'
-    half.write_text(json.dumps(summary, indent=2))
-    half.replace(path)
-    draw_summary(
-        summary, {job.name: job.log() for job in jobs}, LABELS, work_dir / 'summary.png'
+def origin_line(rows: Sequence[dict]) -> str:
+    """Commands, commits and machines of the rows as one sentence."""
+    commits, commands, machines = (
+        ', '.join(dict.fromkeys(row[key] for row in rows))
+        for key in ('commit', 'command', 'machine')
     )
-    print(f'\n{table(summary)}\n\n{path}\n{work_dir / "summary.png"}')
+    return f'`{commands}` at commit {commits}, on {machines}.'
 
 
-COLUMNS = (
-    'student',
-    'seed',
-    'protocol',
-    'score',
-    'seconds',
-    'sha256',
-    'command',
-    'commit',
-    'machine',
-)
-
-
-def write_markdown(rows: Sequence[dict], path: Path) -> None:
-    """Write mean and deviation over the seeds, a student a column.
+def evaluation_report(rows: Sequence[dict]) -> str:
+    """Mean and deviation over the seeds, one column per student, as Markdown.
 
     Args:
-        rows (Sequence[dict]): With :data:`COLUMNS`.
-        path (Path): File to write.
+        rows (Sequence[dict]): With :data:`EVALUATION_COLUMNS`.
     """
     cells: dict[str, dict[str, list[dict]]] = {}
     students = list(dict.fromkeys(row['student'] for row in rows))
     for row in rows:
         cells.setdefault(row['protocol'], {}).setdefault(row['student'], []).append(row)
     lines = [
-        '# Students of the quickstart under every protocol',
+        '# Students under each protocol',
         '',
-        'Measured here, per cent, mean ± standard deviation over the '
-        'seeds of the students; the seconds are the median of one '
-        "student's, features extracted before. How it was made is in the "
-        'CSV file.',
+        'Per cent, mean ± standard deviation over the seeds; median seconds of a '
+        'student, without the extraction of its features.',
         '',
         f'| protocol | {" | ".join(students)} | seconds |',
         '|---' * (len(students) + 2) + '|',
     ]
-    for protocol, found in cells.items():
-        seconds = sorted(float(row['seconds']) for of in found.values() for row in of)
-        lines.append(
-            '| '
-            + ' | '.join(
-                [
-                    protocol,
-                    *(_cell(found.get(student, ())) for student in students),
-                    f'{seconds[len(seconds) // 2]:.1f}',
-                ]
-            )
-            + ' |'
-        )
-    told = sorted({(row['command'], row['commit'], row['machine']) for row in rows})
+    for protocol, of in cells.items():
+        scores = [
+            mean_std([float(row['score']) for row in of.get(student, ())])
+            for student in students
+        ]
+        seconds = median_high(float(r['seconds']) for rs in of.values() for r in rs)
+        lines.append(f'| {" | ".join([protocol, *scores, f"{seconds:.1f}"])} |')
+    sources = sorted({(r['command'], r['commit'], r['machine']) for r in rows})
     lines += [
         '',
         *(
             f'`{command}`, commit {commit}, {machine}'
-            for command, commit, machine in told
+            for command, commit, machine in sources
         ),
     ]
-    path.write_text('\n'.join(lines) + '\n')
-
-
-def _cell(rows: Sequence[dict]) -> str:
-    scores = [float(row['score']) for row in rows]
-    if not scores:
-        return ''
-    spread = f' ± {stdev(scores):.2f}' if len(scores) > 1 else ''
-    return f'{mean(scores):.2f}{spread}'
+    return '\n'.join(lines) + '\n'

@@ -55,8 +55,8 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
         assert (row['init'], row['seed'], row['lr']) == ('random', '0', '0.03')
         assert 0 <= float(row['AP']) <= float(row['AP50']) <= 100
         assert row['command'].startswith('python tools/train.py configs/')
-    assert '16 images of 128 pixels, 1 epochs' in done.stdout
-    # nothing is told as measured that was not: a kill while it evaluated
+    assert '16 training images, 4 test images, 1 epochs' in done.stdout
+    # a score that was not measured is not reported: killed while evaluating
     [log] = tmp_path.glob('work/mask*/*/vis_data/scalars.json')
     log.write_text('{"epoch": 1, "time": 0.1, "iter": 2, "loss": 3}\n{"coco/')
     again = run('python', *command(tmp_path))
@@ -68,7 +68,7 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
     # nor of other garments
     moved = shutil.copytree(ROOT / 'demo/fashion_mnist', tmp_path / 'moved')
     line = fails(*command(tmp_path, objects=moved))
-    assert 'is made of the objects in' in line and f"not '{moved}'" in line
+    assert 'was made from the objects in' in line and f"not '{moved}'" in line
 
 
 def test_without_students_one_line_says_how_to_make_them(tmp_path, fails):
@@ -113,7 +113,7 @@ def test_the_table_pairs_seeds(tmp_path):
         for seed, ap in enumerate(aps)
     ]
     other = [dict(row, lr='.2', AP='0.50') for row in rows]
-    text = markdown([*rows[::-1], *other], 'Conditions.')
+    text = markdown([*rows[::-1], *other], 16, 4, 1)
     assert '| D | .2 | AP | 0.50 ± 0.00 |' in text
     cells = [
         cell.strip()
@@ -131,7 +131,7 @@ def test_the_table_pairs_seeds(tmp_path):
             f'{statistics.mean(gains):+.2f} ± {statistics.stdev(gains):.2f}'
         )
     assert cells == expected
-    assert 'A run trains for 61 s' in text
+    assert 'training time of a run: 61 s' in text
     draw(rows, tmp_path / 'figure.png')
     assert (tmp_path / 'figure.png').read_bytes()[1:4] == b'PNG'
 
@@ -156,7 +156,7 @@ def test_a_table_of_fewer_initialisations(missing):
     ]
     row = next(
         line
-        for line in markdown(rows, '').splitlines()
+        for line in markdown(rows, 16, 4, 1).splitlines()
         if line.startswith('| D | .1 | AP |')
     )
     assert row.count('1.00') == 1 and '+' not in row

@@ -1,4 +1,4 @@
-"""What DisCo is compared with: runs, statistics and table."""
+"""DisCo and related methods: runs, statistics and report."""
 
 import csv
 import subprocess
@@ -12,13 +12,15 @@ from mmdisco.experiments.comparator_tables import (
     best,
     draw,
     markdown,
-    split_kd,
+    sections,
     statistics,
     table,
+    verdict,
 )
 from mmdisco.experiments.comparators import METHODS, Common
 from mmdisco.experiments.jobs import keep_peak, read_peak
-from mmdisco.experiments.testbeds import csv_text, splits
+from mmdisco.experiments.stats import csv_text, read_rows
+from mmdisco.experiments.testbeds import splits
 from mmdisco.launch import apply_overrides, read_config
 from tests.tools import ROOT
 
@@ -108,13 +110,14 @@ def test_best_is_what_two_standard_errors_tell_apart():
     # DisCo leads SEED by .1, -.1, .3: not told apart; MoCo-v2 by 10 ± .1
     assert best(rows()) == ['DisCo', 'SEED']
     text = markdown(
-        rows(), [], {'SEED': [({'a.b.lr': 0.1}, 50.0), ({'a.b.lr': 0.2}, 51.0)]}, 100, 3
+        rows(), {'SEED': [({'a.b.lr': 0.1}, 50.0), ({'a.b.lr': 0.2}, 51.0)]}, 100, 3
     )
-    assert 'that of **DisCo**. It is not told apart' in text
+    assert 'labels: **DisCo**. Within two standard errors of the paired diff' in text
+    assert text.index('paired difference: SEED.') and verdict(rows()) in text
     assert '- SEED: b.lr 0.1: 50.00; **b.lr 0.2: 51.00**\n' in text
     for best_of, edge in ((2, False), (3, True)):
         tried = [({'lr': lr}, float(lr == best_of)) for lr in (1, 2, 3)]
-        text = markdown(rows(), [], {'SEED': tried}, 100, 3)
+        text = markdown(rows(), {'SEED': tried}, 100, 3)
         assert (' (at the edge of its grid)\n' in text) == edge
     # one seed has no error: nothing is told apart
     assert len(best([r for r in rows() if r['seed'] == 0])) == 4
@@ -125,8 +128,9 @@ def test_best_is_what_two_standard_errors_tell_apart():
         if r['method'] == 'SEED'
     ]
     assert best(worse) == ['SEED']
-    text = markdown(worse, [], {}, 100, 3)
-    assert 'It is the best' in text and 'DisCo is not the best here' in text
+    text = markdown(worse, {}, 100, 3)
+    assert 'Each other method is lower by more than two standard errors' in text
+    assert 'DisCo is not among the best here' in text
 
 
 def test_the_figure_is_drawn(tmp_path):
@@ -157,26 +161,31 @@ def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
 
 def test_the_documents_have_the_figures_of_the_csv():
     path = ROOT / 'benchmarks/comparators.csv'
+    measured = read_rows(path)
     with path.open() as file:
-        measured = [
-            {
-                **row,
-                'seed': int(row['seed']),
-                **{
-                    key: float(row[key]) if row[key] else None
-                    for key in ('knn', 'linear', 'seconds', 'peak_memory_mib')
-                },
-            }
-            for row in csv.DictReader(file)
-        ]
+        for row, cells in zip(measured, csv.DictReader(file), strict=True):
+            assert row['seed'] == int(cells['seed']) and row['commit']
+            assert (row['linear'], row['knn']) == tuple(
+                float(cells[key]) if cells[key] else None for key in ('linear', 'knn')
+            )
     columns = path.read_text().splitlines()[0]
     assert columns == (
         'method,distill,seed,knn,linear,seconds,peak_memory_mib,command,commit,machine'
     )
     assert csv_text([], columns.split(',')).strip() == columns
-    found, _ = split_kd([row for row in measured if ', weight ' not in row['method']])
-    assert {m.name for m in METHODS} <= {row['method'] for row in found}
+    parts = sections(measured)
+    names = {key: {row['method'] for row in part} for key, part in parts.items()}
+    assert {m.name for m in METHODS} <= names['methods']
+    assert names['weights'] == {'MoCo-v2'} | {
+        f'DisCo, weight {weight}' for weight in (1, 8, 32, 128)
+    }
+    assert names['kd'] - names['methods'] == {
+        'KD, mean over classes',
+        'KD, mean over classes + DisCo',
+    }
+    assert len(measured) == 3 * len(names['methods'] | names['weights'] | names['kd'])
     for document in ('benchmarks/comparators.md', 'docs/comparators.md'):
         text = (ROOT / document).read_text()
-        assert '\n'.join(table(found)) in text
-        assert f'that of **{best(found)[0]}**' in text
+        for part in parts.values():
+            assert '\n'.join(table(part)) in text
+        assert f'labels: **{best(parts["methods"])[0]}**' in text

@@ -1,5 +1,7 @@
 """What features of true boxes tell, against torchvision's RoIAlign."""
 
+import runpy
+
 import numpy as np
 import pytest
 import torch
@@ -11,12 +13,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import roi_align
 
 from mmdisco.datasets.detection.synthetic import make_set
-from mmdisco.experiments.region_probe import region_features, region_probe
 from mmdisco.launch import apply_overrides, read_config
 from mmdisco.launch.student import set_student
 from tests.tools import ROOT, run
 
 CONFIG = 'configs/quickstart/detection/faster-rcnn_c4.py'
+TOOL = 'tools/analysis/region_probe.py'
+
+
+@pytest.fixture
+def tool():
+    """Names of the tool, without running it."""
+    return runpy.run_path(str(ROOT / TOOL))
 
 
 @pytest.fixture
@@ -53,13 +61,13 @@ def plain(model, dataset):
 
 
 @pytest.mark.parametrize('side', [128, 192])
-def test_features_of_true_boxes(runner, side):
+def test_features_of_true_boxes(tool, runner, side):
     runner.cfg.test_dataloader.dataset.pipeline[1].scale = (side, side)
     model = runner.model.eval()
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             module.running_mean.normal_()
-    features, classes = region_features(
+    features, classes = tool['region_features'](
         model, runner.build_dataloader(runner.cfg.test_dataloader), original=True
     )
     expected, labels = plain(model, runner.cfg.test_dataloader.dataset)
@@ -67,10 +75,10 @@ def test_features_of_true_boxes(runner, side):
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_accuracy_is_that_of_a_plain_classifier(runner):
-    accuracy = region_probe(runner)
+def test_the_accuracy_is_that_of_a_plain_classifier(tool, runner):
+    accuracy = tool['region_probe'](runner)
     model = runner.model  # with the statistics of the training images
-    train, classes = region_features(
+    train, classes = tool['region_features'](
         model,
         runner.build_dataloader(
             dict(
@@ -95,7 +103,7 @@ def test_the_tool_takes_c4_detectors_alone(tmp_path, fails):
     make_set(tmp_path / 'set', 'voc', 24, 8, ROOT / 'demo/fashion_mnist')
     done = run(
         'python',
-        'tools/analysis/region_probe.py',
+        TOOL,
         CONFIG,
         '--student',
         'random',
@@ -108,7 +116,7 @@ def test_the_tool_takes_c4_detectors_alone(tmp_path, fails):
     assert line.startswith('linear classifier of true boxes, random: ')
     assert 0 <= float(line.split()[-2]) <= 100
     line = fails(
-        'tools/analysis/region_probe.py',
+        TOOL,
         'configs/detection/voc/retinanet_r18-fpn_1x.py',
         '--student',
         'random',

@@ -5,21 +5,22 @@ import io
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmdisco.experiments import testbeds as testbed_runs
+from mmdisco.experiments.stats import csv_text, read_rows
 from mmdisco.experiments.testbeds import (
     ARMS,
     COLUMNS,
     best_rate,
-    csv_text,
     job,
     markdown,
     scores_of,
     splits,
     statistics,
+    table,
     without_gain,
 )
 from mmdisco.launch import read_config
@@ -44,7 +45,7 @@ def rows(linear=LINEAR):
 
 
 def test_the_csv_has_its_columns_and_comes_back():
-    lines = list(csv.reader(io.StringIO(csv_text(rows()))))
+    lines = list(csv.reader(io.StringIO(csv_text(rows(), COLUMNS))))
     assert tuple(lines[0]) == COLUMNS and len(lines) == 1 + 12
     assert lines[1] == ['a', 'none', '0', '25.0', '50.0', '1.5', 'python x', 'abc', 'm']
 
@@ -69,20 +70,21 @@ def test_differences_are_paired_by_seed():
 
 def test_the_table_says_where_disco_does_not_help():
     grids = {'a none': {0.1: 40.0, 0.2: 41.0}, 'a DisCo': {0.1: 42.0, 0.2: 42.0}}
-    text = markdown(rows(), grids, 'Conditions.')
+    text = markdown(rows(), grids, 640, 2)
+    assert '640 training images, 2 epochs, 3 seeds' in text
     assert '| a | linear probe | 53.00 ± 3.61 | 63.00 ± 3.00 | +10.00' in text
-    assert 'does not help the linear probe by two standard errors on: b' in text
+    assert 'linear probe gains at most two standard errors on: b\n' in text
     assert '- a none: 0.1: 40.00, **0.2: 41.00**' in text
     assert '- a DisCo: **0.1: 42.00**, 0.2: 42.00' in text
     assert '`python x` at commit abc, on m.' in text
-    assert 'helps the linear probe on each' in markdown(
-        rows(dict(a=LINEAR['a'])), {}, ''
+    assert 'gains more than two standard errors on each method' in markdown(
+        rows(dict(a=LINEAR['a'])), {}, 640, 2
     )
     assert best_rate({0.3: 2.0, 0.1: 2.0, 0.2: 1.0}) == 0.1
 
 
 def test_the_rate_is_chosen_on_images_that_are_neither_learned_nor_tested():
-    run = job('mocov2', 'DisCo', 0.1, 100, {}, testbed_runs.Path('x'))
+    run = job('mocov2', 'DisCo', 0.1, 100, {}, Path('x'))
     cfg = read_config(run.config)
     learned, held_out = splits(cfg, 100, search=True)
     train, test = splits(cfg, 100, search=False)
@@ -108,19 +110,9 @@ def test_scores_are_kept_with_their_run(tmp_path):
 
 def test_the_documents_have_the_figures_of_the_csv():
     folder = ROOT / 'benchmarks'
-    with (folder / 'testbeds.csv').open() as file:
-        measured = [
-            {
-                **row,
-                'seed': int(row['seed']),
-                **{key: float(row[key]) for key in ('knn', 'linear')},
-            }
-            for row in csv.DictReader(file)
-        ]
-    table = [
-        line for line in markdown(measured, {}, '').splitlines() if line.startswith('|')
-    ]
-    assert len(table) == 2 + 2 * 5
+    measured = read_rows(folder / 'testbeds.csv')
+    lines = table(measured)
+    assert len(lines) == 2 + 2 * 5
     for document in (folder / 'testbeds.md', ROOT / 'docs/testbeds.md'):
-        assert '\n'.join(table) in document.read_text()
+        assert '\n'.join(lines) in document.read_text()
     assert without_gain(statistics(measured)) == []

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmdisco.datasets import Photos
 from mmdisco.errors import InputError
-from mmdisco.experiments import Job, run_jobs
+from mmdisco.experiments.jobs import Job, run_jobs
 from mmdisco.launch import fit_queue, one_line_errors
 from mmdisco.launch.smoke import photo_tiles
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from mmdisco.checkpoints import ARCHS
 from mmdisco.deploy.complexity import HEAD, complexity, table
-from mmdisco.experiments import provenance
 from mmdisco.experiments.paper import impossible, ratios
+from mmdisco.experiments.stats import provenance
 from mmdisco.launch import one_line_errors
 from mmdisco.models import image_size
 from mmdisco.utils import atomic_write

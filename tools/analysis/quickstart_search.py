@@ -6,15 +6,15 @@ images are not read. Results are kept, so that a search can be taken up again.
 """
 
 import argparse
-import json
 from itertools import product
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.experiments import Job, provenance, run_jobs
+from mmdisco.experiments.jobs import Job, run_jobs
 from mmdisco.experiments.quickstart import load_backbone, score
+from mmdisco.experiments.stats import write_json
 from mmdisco.launch import one_line_errors, read_config
 
 TRAINED = 8000
@@ -72,9 +72,7 @@ def main() -> None:
             f'linear probe {results[name]["linear"]:.2f}',
             flush=True,
         )
-    Path(args.out).write_text(
-        json.dumps(dict(results=results, seed=args.seed, **provenance()), indent=2)
-    )
+    write_json(args.out, dict(results=results, seed=args.seed))
 
 
 if __name__ == '__main__':

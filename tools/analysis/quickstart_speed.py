@@ -5,16 +5,15 @@ and differences are paired by seed. Finished runs are kept.
 """
 
 import argparse
-import json
 from itertools import product
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmdisco.experiments import Job, provenance, run_jobs
+from mmdisco.experiments.jobs import Job, run_jobs
 from mmdisco.experiments.quickstart import load_backbone, score
-from mmdisco.experiments.stats import paired
+from mmdisco.experiments.stats import paired, write_json
 from mmdisco.launch import one_line_errors, read_config
 
 CONFIG = 'configs/quickstart/disco.py'
@@ -69,12 +68,7 @@ def main() -> None:
             f'auto - exact, {key}: mean {value["mean"]:+.2f} ± {error:.2f} '
             '(standard error)'
         )
-    Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-    Path(args.json).write_text(
-        json.dumps(
-            dict(scores=scores, auto_minus_exact=difference, **provenance()), indent=2
-        )
-    )
+    write_json(args.json, dict(scores=scores, auto_minus_exact=difference))
 
 
 if __name__ == '__main__':

@@ -18,21 +18,21 @@ from mmengine.registry import init_default_scope
 
 from mmdisco.errors import InputError
 from mmdisco.evaluation.features.bags import make_bags
-from mmdisco.experiments import provenance, run_jobs
-from mmdisco.experiments.comparator_tables import COLUMNS, draw, markdown, split_kd
+from mmdisco.experiments.comparator_tables import COLUMNS, draw, markdown, sections
 from mmdisco.experiments.comparators import (
     METHODS,
     SWEPT,
     WEIGHT,
+    WEIGHT_ROW,
     WEIGHTS,
     Common,
     kd_scores,
 )
+from mmdisco.experiments.jobs import run_jobs
+from mmdisco.experiments.stats import csv_text, row_source, write_text
 from mmdisco.experiments.testbeds import (
     SEARCH_SEED,
     TRAINED,
-    csv_text,
-    replace,
     score_runs,
     scores_of,
 )
@@ -84,10 +84,10 @@ def tune(methods, common: Common, kept: int, source: dict) -> dict:
     ]
     run_jobs([job for _, _, job in jobs])
     scores: dict = {}
-    for (method, setting, _), found in zip(
+    for (method, setting, _), values in zip(
         jobs, score_runs([job for _, _, job in jobs], common.images, True, source)
     ):
-        scores.setdefault(method.name, []).append((setting, found['linear']))
+        scores.setdefault(method.name, []).append((setting, values['linear']))
     return scores
 
 
@@ -103,12 +103,7 @@ def main() -> None:
         args.epochs,
     )
     common.work_dir.mkdir(parents=True, exist_ok=True)
-    origin = provenance()  # before there are files of its own
-    machine = origin['machine']
-    source = dict(
-        commit=origin['commit'],
-        machine=f'{machine["cores"]} cores of an {machine["cpu"]}',
-    )
+    source = row_source()  # before this run changes files: 'dirty' is of the code
     command = shlex.join(['python', *sys.argv])
     methods = [m for m in METHODS if m.name in args.methods]
     kept = int(TRAINED * args.images)
@@ -128,7 +123,7 @@ def main() -> None:
                 todo.append(
                     (
                         method,
-                        f'{SWEPT}, weight {weight:g}',
+                        f'{WEIGHT_ROW}{weight:g}',
                         common.job(method, {WEIGHT: weight}, seed, args.images),
                     )
                 )
@@ -146,7 +141,7 @@ def main() -> None:
                     **scores_of(job, args.images, False, source),
                 )
             )
-        replace(common.work_dir / 'comparators.csv', csv_text(rows + swept, COLUMNS))
+        write_text(common.work_dir / 'comparators.csv', csv_text(rows + swept, COLUMNS))
     if {'MoCo-v2', SWEPT} <= set(args.methods):
         for name, scores in kd_scores(jobs, args.images).items():
             rows += [
@@ -161,12 +156,11 @@ def main() -> None:
                 )
                 for seed, score in enumerate(scores)
             ]
-    replace(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
-    replace(
-        out / 'comparators.md', markdown(rows, swept, tuned, args.images, args.epochs)
-    )
-    draw(split_kd(rows)[0], out / 'comparators.png')
-    print((out / 'comparators.md').read_text())
+    report = markdown(rows + swept, tuned, args.images, args.epochs)
+    write_text(out / 'comparators.csv', csv_text(rows + swept, COLUMNS))
+    write_text(out / 'comparators.md', report)
+    draw(sections(rows)['methods'], out / 'comparators.png')
+    print(report)
 
 
 if __name__ == '__main__':

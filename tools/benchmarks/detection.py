@@ -8,15 +8,12 @@ started again.
 """
 
 import argparse
-import csv
 import shlex
 from itertools import product
 from pathlib import Path
 
-from mmdisco.experiments import Job, provenance, run_jobs
 from mmdisco.experiments.detection import (
     COLUMNS,
-    CONFIGS,
     DETECTORS,
     INITS,
     data_of,
@@ -27,8 +24,9 @@ from mmdisco.experiments.detection import (
     scores,
     student_of,
 )
+from mmdisco.experiments.jobs import Job, run_jobs
+from mmdisco.experiments.stats import csv_text, provenance, write_text
 from mmdisco.launch import one_line_errors
-from mmdisco.utils import atomic_write
 
 
 def parse_args() -> argparse.Namespace:
@@ -99,7 +97,7 @@ def main() -> None:
     run_jobs(list(jobs.values()))
     rows: list[dict] = []
     for (name, init, seed, lr), job in jobs.items():
-        found = scores(job)
+        values = scores(job)
         options = [f'{key}={value}' for key, value in job.options.items()]
         for detector, keys in DETECTORS[name][2].items():
             rows.append(
@@ -108,9 +106,9 @@ def main() -> None:
                     lr=f'{lr:g}',
                     init=init,
                     seed=seed,
-                    # of one that finds nothing CocoMetric tells no AP
+                    # without detections CocoMetric logs no AP
                     **{
-                        column: f'{100 * found.get(key, 0.0):.2f}'
+                        column: f'{100 * values.get(key, 0.0):.2f}'
                         for column, key in zip(('AP', 'AP50'), keys)
                     },
                     seconds=f'{job.seconds():.0f}',
@@ -127,24 +125,12 @@ def main() -> None:
                     machine=about['machine']['cpu'],
                 )
             )
-    rows.sort(key=lambda row: row['detector'])  # else as they were run
-    with atomic_write(args.out) as half, half.open('w', newline='') as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
-    text = markdown(
-        rows,
-        (
-            f"The quickstart's students, ResNets a sixteenth as wide, as "
-            f'backbones of C4 detectors of garments in photographs: {args.train} '
-            f'images of 128 pixels, {args.epochs} epochs in batches of 8, '
-            f'{args.test} test images of other garments and photographs '
-            f'(`{CONFIGS}/`).'
-        ),
-    )
-    args.out.with_suffix('.md').write_text(text)
+    rows.sort(key=lambda row: row['detector'])  # instead of the order of the runs
+    write_text(args.out, csv_text(rows, COLUMNS))
+    report = markdown(rows, args.train, args.test, args.epochs)
+    write_text(args.out.with_suffix('.md'), report)
     draw(rows, args.out.with_suffix('.png'))
-    print(text)
+    print(report)
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ they don't change the time.
 """
 
 import argparse
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from mmdisco.experiments import provenance
+from mmdisco.experiments.stats import write_json
 from mmdisco.experiments.steps import DEVICE, STUDENTS, config, fast_model, two_views
 from mmdisco.experiments.timing import take_turns
 from mmdisco.launch import one_line_errors
@@ -126,21 +125,16 @@ def main() -> None:
         f'DisCo takes {ratio:.2f} steps of SEED; their passes explain {explained:.2f}'
     )
     if args.json:
-        path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(
-                dict(
-                    **rows,
-                    passes=counts,
-                    ratio=ratio,
-                    explained=explained,
-                    **vars(args),
-                    device=DEVICE,
-                    **provenance(),
-                ),
-                indent=2,
-            )
+        write_json(
+            args.json,
+            dict(
+                **rows,
+                passes=counts,
+                ratio=ratio,
+                explained=explained,
+                **vars(args),
+                device=DEVICE,
+            ),
         )
 
 

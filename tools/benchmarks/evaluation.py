@@ -27,10 +27,14 @@ from mmdisco.evaluation.protocols import (
     retrieval_map,
 )
 from mmdisco.evaluation.sources import check_pair, open_source
-from mmdisco.experiments import provenance
-from mmdisco.experiments.stats import COLUMNS, write_markdown
+from mmdisco.experiments.stats import (
+    EVALUATION_COLUMNS,
+    csv_text,
+    evaluation_report,
+    provenance,
+    write_text,
+)
 from mmdisco.launch import one_line_errors
-from mmdisco.utils import atomic_write
 
 PROTOCOLS = {
     'kNN, k = 20': lambda a, b: knn_accuracy(a, b, [20], [0.07])[20, 0.07]['top1'],
@@ -124,11 +128,8 @@ def main() -> None:
                 )
             )
             print(f'{student} seed {seed}, {protocol}: {score:.2f}', flush=True)
-        with atomic_write(args.out) as half, half.open('w', newline='') as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(rows)
-    write_markdown(rows, args.out.with_suffix('.md'))
+        write_text(args.out, csv_text(rows, EVALUATION_COLUMNS))
+    write_text(args.out.with_suffix('.md'), evaluation_report(rows))
     print(
         f'{len(students)} students under {len(PROTOCOLS)} protocols: '
         f'{args.out.with_suffix(".md")}'

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from mmdisco.evaluation import knn_scores
-from mmdisco.experiments import provenance
+from mmdisco.experiments.stats import provenance
 from mmdisco.experiments.timing import peak_memory, take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write

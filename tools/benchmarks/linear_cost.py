@@ -18,7 +18,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdisco.evaluation.sources import open_source
-from mmdisco.experiments import Job, provenance
+from mmdisco.experiments.jobs import Job
+from mmdisco.experiments.stats import provenance
 from mmdisco.launch import one_line_errors, read_config
 
 ROOT = Path(__file__).resolve().parents[2]

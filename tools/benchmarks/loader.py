@@ -6,7 +6,6 @@ timed by itself, a batch at a time, and is no part of any other figure.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,8 +23,8 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 from torchvision import transforms as T
 
-from mmdisco.experiments import provenance
 from mmdisco.experiments.figures import draw_rates
+from mmdisco.experiments.stats import write_json
 from mmdisco.launch import one_line_errors
 
 DATASETS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
@@ -154,19 +153,15 @@ def main() -> None:
     )
     if args.json:
         path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(
-                dict(
-                    loader=rows,
-                    device_part=device,
-                    images=args.images,
-                    threads=1,
-                    size=[500, 375],
-                    **provenance(),
-                ),
-                indent=2,
-            )
+        write_json(
+            path,
+            dict(
+                loader=rows,
+                device_part=device,
+                images=args.images,
+                threads=1,
+                size=[500, 375],
+            ),
         )
         draw_rates(
             rows, 'images (two views) a second, one core', path.with_suffix('.png')

@@ -7,7 +7,6 @@ the sum of these.
 
 import argparse
 import io
-import json
 import tempfile
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from train_step import VARIANTS, build
 
-from mmdisco.experiments import provenance
 from mmdisco.experiments.figures import draw_curves
+from mmdisco.experiments.stats import write_json
 from mmdisco.experiments.steps import STUDENTS, config, fast_model, two_views
 from mmdisco.experiments.timing import peak_memory
 from mmdisco.launch import one_line_errors
@@ -98,19 +97,15 @@ def main() -> None:
                 )
     if args.json:
         path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(
-                dict(
-                    checkpoint_mib=sizes,
-                    peak_memory_mib=peaks,
-                    student=args.student,
-                    size=args.size,
-                    queue_len=args.queue_len,
-                    **provenance(),
-                ),
-                indent=2,
-            )
+        write_json(
+            path,
+            dict(
+                checkpoint_mib=sizes,
+                peak_memory_mib=peaks,
+                student=args.student,
+                size=args.size,
+                queue_len=args.queue_len,
+            ),
         )
         draw_curves({'batch size': peaks}, 'peak memory, MiB', path.with_suffix('.png'))
 

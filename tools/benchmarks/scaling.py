@@ -6,7 +6,6 @@ CPU two of them show what communication costs, not a gain.
 """
 
 import argparse
-import json
 import os
 import socket
 import tempfile
@@ -22,8 +21,8 @@ from mmengine.optim import build_optim_wrapper
 from train_step import build, fast
 
 from mmdisco.errors import InputError
-from mmdisco.experiments import provenance
 from mmdisco.experiments.figures import draw_curves
+from mmdisco.experiments.stats import write_json
 from mmdisco.experiments.steps import DEVICE, STUDENTS, config, fast_model, two_views
 from mmdisco.experiments.timing import take_turns
 from mmdisco.launch import one_line_errors
@@ -140,19 +139,15 @@ def main() -> None:
             print(f'{name} {value:6d}: {rate:6.2f} images/s')
     if args.json:
         path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(
-                dict(
-                    images_per_s=rates,
-                    student=args.student,
-                    speed=args.speed,
-                    size=args.size,
-                    device=DEVICE,
-                    **provenance(),
-                ),
-                indent=2,
-            )
+        write_json(
+            path,
+            dict(
+                images_per_s=rates,
+                student=args.student,
+                speed=args.speed,
+                size=args.size,
+                device=DEVICE,
+            ),
         )
         draw_curves(
             {name: {args.speed: curve} for name, curve in rates.items()},

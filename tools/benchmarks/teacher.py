@@ -5,7 +5,6 @@ all of them. Weights are random: they don't change the time.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,8 +17,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmdisco.experiments import provenance
 from mmdisco.experiments.figures import draw_rates
+from mmdisco.experiments.stats import write_json
 from mmdisco.launch import one_line_errors, read_config
 from mmdisco.launch.smoke import save_random
 
@@ -124,21 +123,17 @@ def main() -> None:
     )
     if args.json:
         path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(
-                dict(
-                    teacher=rows,
-                    gflop=work,
-                    matmul_bf16_gflops=best,
-                    config=args.config,
-                    batch_size=args.batch_size,
-                    size=args.size,
-                    device=device,
-                    **provenance(),
-                ),
-                indent=2,
-            )
+        write_json(
+            path,
+            dict(
+                teacher=rows,
+                gflop=work,
+                matmul_bf16_gflops=best,
+                config=args.config,
+                batch_size=args.batch_size,
+                size=args.size,
+                device=device,
+            ),
         )
         draw_rates(rows, 'images a second', path.with_suffix('.png'))
 

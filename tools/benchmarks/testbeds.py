@@ -16,18 +16,18 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmdisco.experiments import provenance, run_jobs
 from mmdisco.experiments.figures import draw_testbeds
+from mmdisco.experiments.jobs import run_jobs
+from mmdisco.experiments.stats import csv_text, row_source, write_text
 from mmdisco.experiments.testbeds import (
     ARMS,
+    COLUMNS,
     SEARCH_SEED,
     TRAINED,
     best_rate,
     config_of,
-    csv_text,
     job,
     markdown,
-    replace,
     scores_of,
     statistics,
 )
@@ -105,26 +105,14 @@ def main() -> None:
     init_default_scope('mmpretrain')
     out, rows, grids = Path(args.out_dir), [], {}
     out.mkdir(parents=True, exist_ok=True)
-    conditions = (
-        f'A ResNet-18 a sixteenth as wide on {args.images} images of '
-        f'Fashion-MNIST, {args.epochs} epochs, embeddings of 128-d, the '
-        "quickstart's teacher; kNN and linear probe of the frozen backbone on "
-        f'10 000 test images, {args.seeds} seeds. On each method both arms '
-        'share head, crops, epochs and learning-rate grid '
-        '(`configs/quickstart/testbeds/`).'
-    )
-    origin = provenance()  # before there are files of its own
-    machine = origin['machine']
-    source = dict(
-        commit=origin['commit'],
-        machine=f'{machine["cores"]} cores of an {machine["cpu"]}',
-    )
+    source = row_source()  # before this run changes files: 'dirty' is of the code
     for method in args.methods:
         rows += run_method(method, args, grids, source)
-        replace(out / 'testbeds.csv', csv_text(rows))
-        replace(out / 'testbeds.md', markdown(rows, grids, conditions))
+        report = markdown(rows, grids, args.images, args.epochs)
+        write_text(out / 'testbeds.csv', csv_text(rows, COLUMNS))
+        write_text(out / 'testbeds.md', report)
         draw_testbeds(statistics(rows), out / 'testbeds.png')
-    print((out / 'testbeds.md').read_text())
+    print(report)
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ precision and compiler. Weights are random: they don't change the time.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,8 +21,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from mmdisco.experiments import provenance
 from mmdisco.experiments.figures import draw_steps
+from mmdisco.experiments.stats import write_json
 from mmdisco.experiments.steps import (
     DEVICE,
     STUDENTS,
@@ -203,21 +202,17 @@ def main() -> None:
     print_steps(rows)
     if args.json:
         path = Path(args.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(
-            json.dumps(
-                dict(
-                    **rows,
-                    student=args.student,
-                    teacher='r50',
-                    size=args.size,
-                    batch_size=args.batch_size,
-                    queue_len=args.queue_len,
-                    device=DEVICE,
-                    **provenance(),
-                ),
-                indent=2,
-            )
+        write_json(
+            path,
+            dict(
+                **rows,
+                student=args.student,
+                teacher='r50',
+                size=args.size,
+                batch_size=args.batch_size,
+                queue_len=args.queue_len,
+                device=DEVICE,
+            ),
         )
         draw_steps(rows, args.student, path.with_suffix('.png'))
 

@@ -8,8 +8,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 
 from mmdisco.checkpoints import read_conversion, save_weights, sha256_of
-from mmdisco.experiments import Job, provenance
+from mmdisco.experiments.jobs import Job
 from mmdisco.experiments.quickstart import load_backbone, score
+from mmdisco.experiments.stats import provenance
 from mmdisco.launch import one_line_errors, read_config
 
 CONFIG = 'configs/quickstart/teacher.py'

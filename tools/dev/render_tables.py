@@ -1,65 +1,65 @@
-"""Write tables of numbers into README.md and docs, between their markers.
+"""Write the tables of numbers in README.md and docs, between their markers.
 
-They come from benchmarks/paper.yml, the paper's, and benchmarks/reported.yml,
-of other methods' authors. Neither those two nor numbers that were measured
-here are ever in the same table.
+Reported numbers come from benchmarks/paper.yml, the paper's, and
+benchmarks/reported.yml, those of other methods' authors; measured ones from the
+CSV and JSON files in benchmarks and docs/results. No table mixes these sources.
 """
 
 import argparse
 import re
 from pathlib import Path
 
-import yaml
+from measured_tables import MEASURED
 
 from mmdisco.errors import InputError
+from mmdisco.experiments.paper import read_numbers
 from mmdisco.launch import one_line_errors
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ('README.md', 'docs/paper_tables.md')
-FILES = ('benchmarks/paper.yml', 'benchmarks/reported.yml')
+DOCUMENTS = (
+    'README.md',
+    'docs/comparators.md',
+    'docs/detection.md',
+    'docs/evaluation.md',
+    'docs/paper_tables.md',
+    'docs/quickstart.md',
+    'docs/speed.md',
+    'docs/testbeds.md',
+)
 BLOCK = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.S)
 
 
-def cell(value) -> str:
-    """One value, a pair of them, or a dash for what the paper has not."""
+def cell(value: object) -> str:
+    """One value, a pair of them, or a dash if the paper has none."""
     if isinstance(value, list):
         return ' / '.join(cell(v) for v in value if v is not None)
     return '–' if value is None else str(value)
 
 
 def method_of(row: dict) -> str:
-    """Name of a row's method, with its epochs if they are not the usual."""
+    """Name of a row's method, with its epochs if they are unusual."""
     epochs = f', {row["epochs"]} epochs' if 'epochs' in row else ''
     return row['method'] + epochs
 
 
 def teacher_of(row: dict, names: dict) -> str:
-    """Name of a row's teacher and, if it is told, its own top-1."""
+    """Name of a row's teacher and, if reported, the teacher's top-1."""
     top1 = f' (top-1 {row["teacher_top1"]})' if 'teacher_top1' in row else ''
     return names.get(row.get('teacher'), '') + top1
 
 
 def source_of(row: dict, sources: dict) -> str:
-    """Link to where a row is from."""
+    """Link to the source of a row."""
     source = sources[row['source']]
     return f'[{source["text"]}]({source["url"]})'
 
 
-def read_numbers() -> dict:
-    """Content of both files, with the names of both."""
-    files = [yaml.safe_load((ROOT / file).read_text()) for file in FILES]
-    names = {key: name for file in files for key, name in file['names'].items()}
-    return {key: value for file in files for key, value in file.items()} | dict(
-        names=names
-    )
-
-
 def table(paper: dict, name: str) -> str:
-    """A table in Markdown, with its caption, or its notes.
+    """A table of reported numbers in Markdown with its caption, or its notes.
 
     Args:
         paper (dict): Content of both files.
-        name (str): Key of the table in it; '{key}_notes' gives its notes.
+        name (str): Key of the table; '{key}_notes' gives its notes.
     """
     if name.endswith('_notes'):
         notes = paper[name.removesuffix('_notes')]['notes']
@@ -87,9 +87,26 @@ def table(paper: dict, name: str) -> str:
     )
 
 
+def content(paper: dict, name: str) -> str:
+    """What belongs between the markers of a table.
+
+    Args:
+        paper (dict): Content of both files of reported numbers.
+        name (str): Name of the table.
+
+    Raises:
+        InputError: If there is no such table.
+    """
+    if name in MEASURED:
+        return '\n' + '\n'.join(MEASURED[name]()) + '\n\n'
+    if name.removesuffix('_notes') not in paper:
+        raise InputError(f"no table '{name}': {', '.join([*MEASURED, *paper])}")
+    return table(paper, name)
+
+
 def render(text: str, paper: dict) -> str:
-    """A document with what is between its markers written anew."""
-    return BLOCK.sub(lambda m: m[1] + table(paper, m[2]) + m[3], text)
+    """A document with the content between its markers replaced."""
+    return BLOCK.sub(lambda m: m[1] + content(paper, m[2]) + m[3], text)
 
 
 def parse_args() -> argparse.Namespace:
@@ -104,15 +121,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    paper = read_numbers()
+    paper = read_numbers(ROOT)
     for document in DOCUMENTS:
         old = (ROOT / document).read_text()
         new = render(old, paper)
         if old != new and args.check:
             raise InputError(
-                f'the tables of {document} are not those of '
-                'benchmarks/*.yml: run python '
-                'tools/dev/render_tables.py'
+                f'{document}: tables differ from the files in benchmarks and '
+                'docs/results: run python tools/dev/render_tables.py'
             )
         if old != new:
             (ROOT / document).write_text(new)

@@ -6,15 +6,17 @@ import pytest
 import torch
 
 from mmdisco.checkpoints import sha256_of
-from mmdisco.experiments import (
-    Job,
-    provenance,
+from mmdisco.experiments.jobs import Job
+from mmdisco.experiments.quickstart import (
+    LABELS,
+    load_backbone,
+    score,
     summarise,
+    table,
     untrained_teacher,
     write_summary,
 )
-from mmdisco.experiments.quickstart import load_backbone, score
-from mmdisco.experiments.stats import LABELS, paired, table
+from mmdisco.experiments.stats import paired, provenance
 
 ROW = dict(params=10, seconds=1.0)
 
