@@ -1,5 +1,6 @@
 """Reported numbers as data, and the tables that are made of them."""
 
+import ast
 import importlib.util
 import re
 import shutil
@@ -12,12 +13,35 @@ from tests.tools import ROOT
 
 PAPER = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
 TABLES = [name for name in PAPER if 'rows' in PAPER[name]]
+MEASURED = {  # tables in a document and files that they are made from
+    'docs/comparators.md': {
+        'comparators': 'benchmarks/comparators.csv',
+        'comparators_best': 'benchmarks/comparators.csv',
+        'comparators_weights': 'benchmarks/comparators.csv',
+        'comparators_kd': 'benchmarks/comparators.csv',
+    },
+    'docs/detection.md': {'detection': 'benchmarks/detection.csv'},
+    'docs/evaluation.md': {'linear_cost': 'benchmarks/linear_cost.json'},
+    'docs/quickstart.md': {
+        'quickstart': 'docs/results/quickstart_summary.json',
+        'quickstart_search': 'docs/results/quickstart_search.json',
+    },
+    'docs/speed.md': {
+        'train_step': 'benchmarks/train_step_mbv3.json',
+        'teacher': 'benchmarks/teacher.json',
+        'loader': 'benchmarks/loader.json',
+        'memory': 'benchmarks/memory.json',
+        'scaling': 'benchmarks/scaling.json',
+    },
+    'docs/testbeds.md': {'testbeds': 'benchmarks/testbeds.csv'},
+}
 ELSEWHERE = yaml.safe_load((ROOT / 'benchmarks/reported.yml').read_text())
 DOCUMENTS = ('README.md', 'docs/paper_tables.md')
 
 
 @pytest.fixture
-def tool():
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / 'tools/dev')
     path = ROOT / 'tools/dev/render_tables.py'
     spec = importlib.util.spec_from_file_location('render_tables', path)
     module = importlib.util.module_from_spec(spec)
@@ -172,7 +196,7 @@ def test_the_documents_have_all_tables_and_say_whose_they_are(tool):
 
 
 def test_documents_are_up_to_date_and_a_change_is_told(tool, tmp_path, monkeypatch):
-    for name in (*DOCUMENTS, 'benchmarks/paper.yml', 'benchmarks/reported.yml'):
+    for name in (*tool.DOCUMENTS, 'benchmarks/paper.yml', 'benchmarks/reported.yml'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setattr('sys.argv', ['render_tables.py', '--check'])
@@ -180,9 +204,160 @@ def test_documents_are_up_to_date_and_a_change_is_told(tool, tmp_path, monkeypat
     tool.ROOT = tmp_path
     whole = (tmp_path / 'README.md').read_text()
     (tmp_path / 'README.md').write_text(whole.replace('64.4 / 86.2', '99 / 99'))
-    with pytest.raises(InputError, match='README.md are not those') as error:
+    with pytest.raises(InputError, match='README.md: tables differ') as error:
         tool.main()
     assert '\n' not in str(error.value)
     monkeypatch.setattr('sys.argv', ['render_tables.py'])
     tool.main()
     assert (tmp_path / 'README.md').read_text() == whole
+    (tmp_path / 'README.md').write_text(
+        whole.replace('table: table7', 'table: table77')
+    )
+    with pytest.raises(InputError, match="no table 'table77': comparators, .*table7"):
+        tool.main()
+
+
+def test_each_document_has_the_measured_tables(tool):
+    assert set(tool.DOCUMENTS) == {*DOCUMENTS, *MEASURED}
+    for document, tables in MEASURED.items():
+        names = re.findall(r'<!-- table: (\w+)', (ROOT / document).read_text())
+        assert names == [*tables]
+    marked = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / 'README.md', *ROOT.glob('docs/*.md'))
+        if '<!-- table: ' in path.read_text()
+    }
+    assert marked == set(tool.DOCUMENTS)  # so that each one is checked
+
+
+@pytest.mark.parametrize(
+    'name, source, old, new',
+    [
+        ('comparators', 'benchmarks/comparators.csv', '72.63', '99.'),
+        ('comparators_kd', 'benchmarks/comparators.csv', '72.40', '99.'),
+        ('detection', 'benchmarks/detection.csv', '15.7', '99.'),
+        ('linear_cost', 'benchmarks/linear_cost.json', '76.73', '99.'),
+        ('quickstart', 'docs/results/quickstart_summary.json', '77.01', '99.'),
+        ('quickstart_search', 'docs/results/quickstart_search.json', '76.20', '99.'),
+        ('train_step', 'benchmarks/train_step_mbv3.json', '2.23', '99.'),
+        ('teacher', 'benchmarks/teacher.json', '79.0', '99.'),
+        ('loader', 'benchmarks/loader.json', '1378', '99'),
+        ('memory', 'benchmarks/memory.json', '2846', '99'),
+        ('scaling', 'benchmarks/scaling.json', '21.4', '99.'),
+        ('testbeds', 'benchmarks/testbeds.csv', '72.38', '99.'),
+    ],
+)
+def test_a_measured_table_reads_its_file(
+    tool, tmp_path, monkeypatch, name, source, old, new
+):
+    """Each number of the file made 99 (but seeds): the table changes with it."""
+    import measured_tables
+
+    shutil.copytree(ROOT / 'benchmarks', tmp_path / 'benchmarks')
+    shutil.copytree(ROOT / 'docs/results', tmp_path / 'docs/results')
+    before = tool.content(PAPER, name)
+    assert old in before
+    text = (ROOT / source).read_text()
+    (tmp_path / source).write_text(
+        re.sub(r'(?<=[,\s])\d+\.\d+(?=[,\s\]])', '99.0', text)
+    )
+    monkeypatch.setattr(measured_tables, 'ROOT', tmp_path)
+    after = tool.content(PAPER, name)
+    assert old not in after and new in after
+
+
+def test_sizes_are_those_of_the_text():
+    # typed from Sections 1, 4.1 and 4.2, not from the file
+    assert PAPER['sizes']['millions'] == dict(
+        r50=22.4,
+        r101=40.5,
+        r152=55.4,
+        r50w2=55.5,
+        vits=22,
+        xcits=44.3,
+        effb0=4.0,
+        mbv3=4.2,
+        effb1=6.4,
+        r18=10.7,
+        r34=20.4,
+        vitt=5,
+        xcitt=26.1,
+    )
+    assert PAPER['ratios']['effb0_percent_of'] == dict(r101=9.4, r50=16.3)
+    assert PAPER['introduction']['millions'] == dict(mbv3=5.2, r152=57.4)
+    assert PAPER['introduction']['top1']['r152_supervised'] == 78.57
+
+
+def test_each_number_of_the_paper_says_where_it_is():
+    for name, data in PAPER.items():
+        if name not in ('names', 'published'):  # no numbers
+            assert data['where'], name
+
+
+def test_docstrings_of_configs_have_the_numbers_of_the_file():
+    """The index takes them from the file, the docstrings type them."""
+    checked = 0
+    for path in (ROOT / 'configs').rglob('metafile.yml'):
+        if '_base_' in path.parts:
+            continue
+        for model in yaml.safe_load(path.read_text())['Models']:
+            reported = model['Metadata'].get('As reported in the paper')
+            if not reported:
+                continue
+            doc = ast.get_docstring(ast.parse((ROOT / model['Config']).read_text()))
+            where = reported['Source'].split(',')[0]
+            assert where in re.sub(r'\s+', ' ', doc), model['Name']
+            for key in ('Top 1 Accuracy', 'Top 5 Accuracy'):
+                if reported.get(key) is not None:
+                    number = str(reported[key])
+                    assert re.search(rf'(?<![\d.]){re.escape(number)}(?!\d)', doc), doc
+            checked += 1
+    assert checked > 80
+
+
+def test_teachers_have_the_accuracies_of_the_file():
+    path = ROOT / 'configs/_base_/teachers/metafile.yml'
+    cells = {
+        (row['teacher'], f'{PAPER[name]["where"]}, as a teacher', row['teacher_top1'])
+        for name in TABLES
+        for row in PAPER[name]['rows']
+        if 'DisCo' in row['method'] and 'teacher_top1' in row
+    }
+    teachers = set()
+    for model in yaml.safe_load(path.read_text())['Models']:
+        reported = model['Metadata']['As reported in the paper']
+        if reported:
+            cell = model['Name'], reported['Source'], reported['Top 1 Accuracy']
+            assert cell in cells
+            teachers.add(model['Name'])
+    assert teachers == {teacher for teacher, *_ in cells}
+
+
+def test_sentences_have_the_numbers_of_the_file():
+    """Numbers of the paper that are quoted outside of tables."""
+    sizes, percent = PAPER['sizes']['millions'], PAPER['ratios']['effb0_percent_of']
+    own = dict(zip(('r50', 'r101'), PAPER['teachers']['rows'][0]['values']))
+    own['r152'] = PAPER['teachers']['rows'][1]['values'][2]
+    alone, disco = (
+        value('table1', 'mbv3', method, **row)[0]
+        for method, row in (('MoCo-v2', {}), ('DisCo', dict(teacher='r50')))
+    )
+    for document, sentences in {
+        'README.md': [f'{alone} → {disco} %'],
+        'docs/zoo.md': [
+            *(f"not the paper's {top1}" for top1 in own.values()),
+            f'{sizes["r50w2"]} ',
+            f'{sizes["xcitt"]} M',
+            f'{sizes["xcits"]} M',
+            f'{percent["r101"]} %',
+            f'{percent["r50"]} %',
+        ],
+        'docs/deviations.md': [
+            f'{sizes["r50w2"]} M',
+            f'{own["r101"]} %',
+            f'{sizes["xcitt"]} M',
+        ],
+    }.items():
+        text = re.sub(r'\s+', ' ', (ROOT / document).read_text())
+        for sentence in sentences:
+            assert sentence in text, (document, sentence)
