@@ -13,6 +13,16 @@ def required(name: str) -> list:
     return [line for line in lines if line and not line.startswith('#')]
 
 
+# In a wheel instead of the package: the tools that import it end with this line.
+NO_EXPERIMENTS = '''"""The experiments are not part of the wheel."""
+
+raise SystemExit(
+    'error: this tool runs experiments, which are not in the installed package: '
+    'run it in a clone of mmdisco'
+)
+'''
+
+
 class BuildPy(build_py):
     """Puts into ``mmdisco/.mim`` what OpenMMLab's tools look for there."""
 
@@ -29,6 +39,7 @@ class BuildPy(build_py):
                 ignore=shutil.ignore_patterns('__pycache__'),
             )
         shutil.copy(ROOT / 'model-index.yml', mim)
+        (mim.parent / 'experiments.py').write_text(NO_EXPERIMENTS)
 
 
 version = {}
@@ -42,7 +53,9 @@ setup(
     long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=find_packages(include=['mmdisco', 'mmdisco.*']),
+    packages=find_packages(
+        include=['mmdisco', 'mmdisco.*'], exclude=['mmdisco.experiments']
+    ),
     cmdclass=dict(build_py=BuildPy),
     python_requires='>=3.11',
     install_requires=required('runtime'),

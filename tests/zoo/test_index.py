@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -303,3 +304,15 @@ def test_a_wheel_brings_the_index_and_all_that_it_names(tmp_path):
             or (mim / model.weights).is_file()
         )
     assert (mim / 'tools/train.py').is_file()
+    # experiments need a clone: their tools say so in one line
+    assert not (tmp_path / 'mmdisco/experiments').exists()
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', mim / 'tools/quickstart.py', '--help'],
+        cwd=tmp_path,
+        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert last.startswith('error: ') and last.endswith('run it in a clone of mmdisco')
