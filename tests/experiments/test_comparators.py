@@ -1,8 +1,6 @@
 """DisCo and related methods: runs, statistics and report."""
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ from mmdisco.experiments.comparator_tables import (
     verdict,
 )
 from mmdisco.experiments.comparators import METHODS, Common
-from mmdisco.experiments.jobs import keep_peak, read_peak
 from mmdisco.experiments.stats import csv_text, read_rows
 from mmdisco.experiments.testbeds import splits
 from mmdisco.launch import apply_overrides, read_config
@@ -136,27 +133,6 @@ def test_best_is_what_two_standard_errors_tell_apart():
 def test_the_figure_is_drawn(tmp_path):
     draw(rows(), tmp_path / 'x.png')
     assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
-
-
-def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
-    size = 64 * 2**20
-    code = f'x = bytearray({size}); del x; print("done", flush=True); input()'
-    process = subprocess.Popen(
-        [sys.executable, '-c', code],
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    process.stdout.readline()
-    keep_peak(process.pid, tmp_path)
-    peak = read_peak(tmp_path)
-    assert 64 < peak < 64 + 60  # the interpreter, too
-    (tmp_path / 'peak_memory_mib.txt').write_text('5000')
-    keep_peak(process.pid, tmp_path)
-    process.communicate('\n')
-    keep_peak(process.pid, tmp_path)  # it has ended
-    assert read_peak(tmp_path) == 5000
-    assert read_peak(tmp_path / 'none') == 0
 
 
 def test_the_documents_have_the_figures_of_the_csv():
