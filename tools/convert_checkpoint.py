@@ -1,7 +1,7 @@
-"""Convert a published checkpoint to this project's names, or say what fails.
+"""Convert a published checkpoint to this project's names, and report failures.
 
-The result holds 'backbone.*' and, where the file has a projection head,
-'neck.*': a FrozenTeacher takes it, and mmpretrain and mmdet by
+The result contains 'backbone.*' and, if the file has a projection head,
+'neck.*'. FrozenTeacher loads it directly; mmpretrain and mmdet load it with
 init_cfg=dict(type='Pretrained', checkpoint=DST, prefix='backbone.').
 """
 
@@ -30,27 +30,27 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('src', help='published checkpoint')
     parser.add_argument('dst', help='file to write')
     parser.add_argument(
-        '--arch', required=True, metavar='ARCH', help=f'the network: {", ".join(ARCHS)}'
+        '--arch', required=True, metavar='ARCH', help=f'network: {", ".join(ARCHS)}'
     )
     parser.add_argument(
         '--source',
         default='auto',
         choices=SOURCES,
-        help='family of the file; default: by its keys',
+        help='family of the file; default: detected by its keys',
     )
     parser.add_argument(
         '--variant',
         default='auto',
         choices=VARIANTS,
-        help='of networks that are named alike, the one that '
-        "pads as TensorFlow ('tf') or not; default: by the "
-        'family, or what the report says is assumed',
+        help='choice between networks with the same tensor names: TensorFlow '
+        "padding ('tf') or symmetric; default: set by the family, or the one "
+        'named as assumed in the report',
     )
     parser.add_argument(
         '--trust',
         action='store_true',
-        help='load a file that holds more than weights, '
-        'which may run code that is in it',
+        help='load a file that contains more than weights; this may run code '
+        'in the file',
     )
     return parser.parse_args()
 
@@ -66,9 +66,9 @@ def main() -> None:
         conversion = convert(loaded, source=args.source, variant=args.variant)
         check_finite(conversion.state_dict, 'its weights')
         if isinstance(meta, dict) and 'cfg' in meta:
-            # or says that it is another
+            # raises if the file names another network
             network = find_network(meta, args.arch)
-            if args.arch in STUDENTS:  # whose heads are their testbeds'
+            if args.arch in STUDENTS:  # their heads depend on the testbed
                 conversion = conversion._replace(neck=network.neck)
         result = fit(conversion, arch)
     except InputError as error:
@@ -81,7 +81,7 @@ def main() -> None:
             f"'{args.src}' is not '{args.arch}': {len(result.missing)} "
             f'missing, {len(result.unexpected)} unexpected, '
             f'{len(result.misfit)} of another shape, e.g. {first}; '
-            'nothing was written'
+            'no file was written'
         )
     save_weights(
         args.dst,

@@ -1,6 +1,6 @@
 """Download models of the zoo.
 
-What is there and intact is left alone; what broke off is taken up again.
+Intact files are kept; interrupted downloads continue.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from mmdisco.launch import one_line_errors
 from mmdisco.zoo.download import check_file, fetch
 from mmdisco.zoo.models import find, list_models
 
-UNKNOWN = 'none known to compare with'
+UNKNOWN = 'no published one to compare with'
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
         'names',
         nargs='*',
         metavar='NAME',
-        help="models; with --list patterns, as 'r50*'",
+        help="models; with --list also patterns such as 'r50*'",
     )
     parser.add_argument(
         '--dest',
@@ -35,27 +35,27 @@ def parse_args() -> argparse.Namespace:
     job.add_argument(
         '--verify',
         action='store_true',
-        help='check the files that are there, download nothing',
+        help='check existing files without downloading',
     )
     job.add_argument(
-        '--list', action='store_true', help='say what there is, download nothing'
+        '--list', action='store_true', help='list models without downloading'
     )
     args = parser.parse_args()
     if not args.names and not args.list:
-        parser.error('name the models to download, or ask for --list')
+        parser.error('name the models to download, or use --list')
     return args
 
 
 def show(patterns: list[str], dest: Path) -> None:
-    """Print a line for each model of which a pattern fits the name."""
+    """Print one line per model with a matching name."""
     rows = [('name', 'file', 'here', 'sha256', 'from')]
     for pattern in patterns:
         names = list_models(pattern)
         if not names:
-            raise InputError(f"no model's name fits '{pattern}'")
+            raise InputError(f"no model matches '{pattern}'")
         for entry in map(find, names):
             if not entry.urls:
-                rows.append((entry.name, '-', '-', '-', 'to be trained'))
+                rows.append((entry.name, '-', '-', '-', 'not published'))
                 continue
             path = dest / entry.file
             rows.append(
@@ -67,31 +67,31 @@ def show(patterns: list[str], dest: Path) -> None:
                     urlsplit(entry.urls[0]).netloc or 'this machine',
                 )
             )
-    rows = list(dict.fromkeys(rows))  # two patterns may fit the same name
+    rows = list(dict.fromkeys(rows))  # two patterns may match the same name
     widths = [max(map(len, column)) for column in zip(*rows)]
     for row in rows:
         print('  '.join(map(str.ljust, row, widths)).rstrip())
 
 
 def obtain(name: str, dest: Path, verify: bool) -> str:
-    """Have a model's file in the folder, or only check it; says how it is."""
+    """Download or check a model's file, and return its status as a line."""
     entry = find(name)
     if not entry.urls:
         config = Path(entry.config)
         if config.is_relative_to(Path.cwd()):
             config = config.relative_to(Path.cwd())
-        raise InputError(f"nobody publishes weights for '{name}'; train it: {config}")
+        raise InputError(f"'{name}' has no published weights; train it: {config}")
     path = dest / entry.file
     if verify or path.exists():
         digest = check_file(path, entry.sha256)
         if entry.sha256:
             return f'{path}: already there, intact'
         if verify:
-            safe_load(path)  # or says that it is no checkpoint
+            safe_load(path)  # raises if it is not a checkpoint
             return f'{path}: a readable checkpoint; its sha256 is {digest} ({UNKNOWN})'
         return f'{path}: already there; its sha256 is {digest} ({UNKNOWN})'
     digest = fetch(entry.urls, path, entry.sha256)
-    compared = 'as it should be' if entry.sha256 else UNKNOWN
+    compared = 'as expected' if entry.sha256 else UNKNOWN
     return f'{path}: downloaded; its sha256 is {digest} ({compared})'
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     for name in args.names:
         try:
             print(obtain(name, args.dest, args.verify), flush=True)
-        except InputError as error:  # the others may go well
+        except InputError as error:  # go on with the others
             print(f'error: {error}', file=sys.stderr, flush=True)
             failed = True
     if failed:

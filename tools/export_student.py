@@ -1,8 +1,8 @@
-"""Write the student's backbone for another runtime or library, and check it.
+"""Export the student's backbone to another runtime or library, and check it.
 
-The file is read again and compared with the network on noise and on
-photographs; it is there only if they agree, to 1e-4 of the largest entry. Any
-number of images can be in a batch, of one size.
+The exported file is loaded and compared with the network on noise and on
+photographs; it is kept only if they agree to 1e-4 of the largest entry. The
+batch size is free, the image size fixed.
 """
 
 import argparse
@@ -17,26 +17,26 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'checkpoint',
-        help='of a pre-training, or an extracted, converted or published file',
+        help='checkpoint of a training, or an extracted, converted or published file',
     )
     parser.add_argument('out', help='file to write')
     parser.add_argument('--format', required=True, choices=FORMATS)
     parser.add_argument(
         '--arch',
         metavar='ARCH',
-        help=f'the network, if the file does not tell: {", ".join(ARCHS)}',
+        help=f'network, if the file does not name it: {", ".join(ARCHS)}',
     )
     parser.add_argument(
         '--feature-maps',
         action='store_true',
-        help='maps at strides 4, 8, 16 and 32, for a '
-        'detector, instead of one vector per image',
+        help='export maps at strides 4, 8, 16 and 32, for a detector, instead of '
+        'one vector per image',
     )
     parser.add_argument(
         '--size',
         type=image_size,
         default=224,
-        help='height and width of images. Default: 224',
+        help='height and width of images; default: 224',
     )
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
-"""Write the student's backbone alone, for whatever it is used for next.
+"""Extract the student's backbone from a checkpoint.
 
-mmpretrain and mmdet load it by
+mmpretrain and mmdet load the result with
 init_cfg=dict(type='Pretrained', checkpoint=OUT, prefix='backbone.').
 """
 
@@ -24,12 +24,12 @@ from mmdisco.launch import one_line_errors
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', help='checkpoint of a pre-training')
+    parser.add_argument('checkpoint', help='checkpoint of a training')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
         '--momentum-encoder',
         action='store_true',
-        help="the momentum encoder's instead, which is what DINO evaluates",
+        help="extract the momentum encoder's backbone, as DINO evaluates it",
     )
     return parser.parse_args()
 
@@ -54,7 +54,7 @@ def main() -> None:
         overrides=dict(conversion.overrides),
         **kept_normalisation(conversion.meta),
     )
-    try:  # so that the file names its network, too
+    try:  # name the network in the file
         network = find_network(conversion.meta)
         meta.update(
             arch=network.arch, backbone={**network.backbone, **conversion.overrides}
@@ -63,10 +63,10 @@ def main() -> None:
         warn_assumed(conversion, f"'{args.checkpoint}'")
     save_weights(args.out, backbone, meta=meta)
     count = sum(v.numel() for v in backbone.values())
-    taken = 'the momentum encoder' if args.momentum_encoder else conversion.taken
+    part = 'the momentum encoder' if args.momentum_encoder else conversion.taken
     print(
         f'{args.out}: {len(backbone)} tensors, {count:,} numbers, from '
-        f'{meta["source"]} (sha256 {meta["sha256"][:12]}); taken: {taken}'
+        f'{meta["source"]} (sha256 {meta["sha256"][:12]}); extracted: {part}'
     )
 
 

@@ -1,8 +1,8 @@
 """Find the nearest neighbours of each training image in the teacher's space.
 
-The space is that of the teacher's backbone, pooled, as BINGO's release has it.
-Each image is embedded once, as an evaluation sees it; similarity is the
-cosine. The file is an array of int32, [images, neighbours].
+Features are the pooled output of the teacher's backbone, as in BINGO's release.
+Each image is embedded once, with the evaluation's transform; similarity is the
+cosine. The file is an int32 array, [images, neighbours].
 """
 
 import argparse
@@ -20,15 +20,16 @@ from mmdisco.utils import atomic_write
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        'config', help='a config of DisCo: its images and its teacher are taken'
-    )
+    parser.add_argument('config', help='a DisCo config, for its images and its teacher')
     parser.add_argument('--out', required=True, help='.npy file to write')
     parser.add_argument(
-        '--neighbours', type=int, default=5, help='of each image; default: 5'
+        '--neighbours', type=int, default=5, help='per image; default: 5'
     )
     parser.add_argument(
-        '--batch-size', type=int, default=256, help='images at once; default: 256'
+        '--batch-size',
+        type=int,
+        default=256,
+        help='images per forward pass; default: 256',
     )
     parser.add_argument(
         '--cfg-options',
@@ -43,13 +44,13 @@ def main() -> None:
     args = parse_args()
     for name in ('neighbours', 'batch_size'):
         if getattr(args, name) < 1:
-            raise InputError(f'--{name.replace("_", "-")} is at least 1')
+            raise InputError(f'--{name.replace("_", "-")} must be at least 1')
     began = time.time()
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, args.cfg_options)
     with atomic_write(args.out) as half:
-        half.touch()  # or says at once that it can't be written
+        half.touch()  # fail early if it can't be written
         bags = make_bags(cfg, args.neighbours, args.batch_size)
         with half.open('wb') as file:
             np.save(file, bags.cpu().numpy().astype(np.int32))

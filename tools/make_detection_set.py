@@ -1,8 +1,8 @@
-"""Make a small detection set: Fashion-MNIST's garments in real photographs.
+"""Make a small detection set: Fashion-MNIST garments in real photographs.
 
-In the layout of VOC 07+12 or of COCO 2017. The photographs are those inside
-scikit-image and scikit-learn; those of the test images, and their garments,
-are in no training image. The same arguments make the same files.
+The layout is that of VOC 07+12 or COCO 2017. The photographs ship with
+scikit-image and scikit-learn. Test photographs and garments do not occur in
+training images. The same arguments make the same files.
 """
 
 import argparse
@@ -22,7 +22,10 @@ def parse_args() -> argparse.Namespace:
         help='layout of the folders and annotations',
     )
     parser.add_argument(
-        '--out', type=Path, required=True, help='folder to make, as data/garments_voc'
+        '--out',
+        type=Path,
+        required=True,
+        help='folder to write, e.g. data/garments_voc',
     )
     parser.add_argument(
         '--train', type=int, default=2000, help='training images; default: 2000'
@@ -37,20 +40,19 @@ def parse_args() -> argparse.Namespace:
         help='side of the images in pixels; default: 128',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='of all that is drawn; default: 0'
+        '--seed', type=int, default=0, help='seed of all random choices; default: 0'
     )
     parser.add_argument(
         '--objects',
         type=Path,
         default=DEMO,
-        help="folder of Fashion-MNIST's IDX files; default: "
-        'those in demo/fashion_mnist',
+        help="folder of Fashion-MNIST's IDX files; default: demo/fashion_mnist",
     )
     parser.add_argument(
         '--photos',
         choices=['skimage', 'sklearn'],
         default='skimage',
-        help='ten photographs, or the two of scikit-learn if scikit-image is not there',
+        help='ten photographs of scikit-image (default), or two of scikit-learn',
     )
     return parser.parse_args()
 

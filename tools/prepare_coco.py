@@ -1,6 +1,6 @@
-"""Unpack COCO 2017, if archives are given, and check what is there.
+"""Unpack archives of COCO 2017, if given, and check the files.
 
-Each fault is one line; with any, the exit code is 1.
+Each fault is one line, and the exit code is 1 if there is any.
 """
 
 import argparse
@@ -27,46 +27,45 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         default=[],
         help='train2017.zip, val2017.zip and '
-        'annotations_trainval2017.zip, wherever they are',
+        'annotations_trainval2017.zip, in any folder',
     )
     parser.add_argument(
         '--counts',
         choices=['official', 'any'],
         default='official',
-        help='numbers of images to expect; default: official',
+        help='expected numbers of images; default: official',
     )
     needs = parser.add_mutually_exclusive_group()
     needs.add_argument(
         '--config',
-        help='config of the detector that is to be '
-        'trained: its classes and masks have to be in the files',
+        help='config of the detector to train: the files must contain its '
+        'classes and masks',
     )
     needs.add_argument(
         '--classes',
         nargs='+',
-        help='names of the classes, in '
-        'the order of the config; default: those of train2017',
+        help='class names in the order of the config; default: those of train2017',
     )
     parser.add_argument(
         '--masks',
         choices=['yes', 'no'],
-        help='whether the detector learns masks; default: if '
-        'the config does, or any object has one',
+        help='whether the detector trains on masks; default: as the config does, '
+        'else yes if any object has one',
     )
     parser.add_argument(
         '--images',
         action='store_true',
-        help='open every image; without it, the headers of 200 of each split',
+        help='decode every image; default: read the headers of 200 per split',
     )
     return parser.parse_args()
 
 
 def wanted(args: argparse.Namespace) -> Wanted:
-    """What the files have to hold."""
+    """Classes and masks that the files must contain."""
     found = Wanted(args.classes)
     if args.config:
         cfg = read_config(args.config)
-        from mmdisco.detection import wanted_of  # which needs mmdet
+        from mmdisco.detection import wanted_of  # needs mmdet
 
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         found = wanted_of(cfg)

@@ -1,6 +1,6 @@
-"""Unpack VOC 2007 and 2012, if archives are given, and check what is there.
+"""Unpack archives of VOC 2007 and 2012, if given, and check the files.
 
-Each fault is one line; with any, the exit code is 1.
+Each fault is one line, and the exit code is 1 if there is any.
 """
 
 import argparse
@@ -28,30 +28,29 @@ def parse_args() -> argparse.Namespace:
         default=[],
         help='VOCtrainval_06-Nov-2007.tar, '
         'VOCtest_06-Nov-2007.tar and '
-        'VOCtrainval_11-May-2012.tar, wherever they are',
+        'VOCtrainval_11-May-2012.tar, in any folder',
     )
     parser.add_argument(
         '--counts',
         choices=['official', 'any'],
         default='official',
-        help='numbers of images to expect; default: official',
+        help='expected numbers of images; default: official',
     )
     needs = parser.add_mutually_exclusive_group()
     needs.add_argument(
         '--config',
-        help='config of the detector that is to be '
-        'trained, for the names of its classes',
+        help='config of the detector to train, for its class names',
     )
     needs.add_argument(
         '--classes',
         nargs='+',
         default=VOC_CLASSES,
-        help="names of the classes; default: VOC's twenty",
+        help="class names; default: VOC's twenty",
     )
     parser.add_argument(
         '--images',
         action='store_true',
-        help='open every image; without it, the headers of 200 of each split',
+        help='decode every image; default: read the headers of 200 per split',
     )
     return parser.parse_args()
 
@@ -61,7 +60,7 @@ def main() -> None:
     classes = args.classes
     if args.config:
         cfg = read_config(args.config)
-        from mmdisco.detection import wanted_of  # which needs mmdet
+        from mmdisco.detection import wanted_of  # needs mmdet
 
         init_default_scope(cfg.get('default_scope', 'mmdet'))
         classes = wanted_of(cfg).classes

@@ -1,7 +1,7 @@
-"""Write the student alone, to be published, and its entry for a metafile.
+"""Write the student for publication, and its entry for a metafile.
 
-Optimizer, queue and momentum encoder stay behind. The first 8 digits of the
-file's sha256 become a part of its name, as in OpenMMLab's model zoos.
+Optimizer, queue and momentum encoder are dropped. The first 8 digits of the
+file's sha256 are appended to its name, as in OpenMMLab's model zoos.
 """
 
 import argparse
@@ -17,28 +17,28 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         'checkpoint',
-        help='of a pre-training, or an extracted, converted or published file',
+        help='checkpoint of a training, or an extracted, converted or published file',
     )
     parser.add_argument(
         'out',
-        help='NAME.pth is written as '
-        'NAME-1a2b3c4d.pth; NAME.safetensors as that format',
+        help='NAME.pth is written as NAME-1a2b3c4d.pth; NAME.safetensors is '
+        'written as safetensors',
     )
     parser.add_argument(
         '--with-neck',
         action='store_true',
-        help='keep the neck, too: as a teacher it needs it',
+        help='keep the neck, which a teacher needs',
     )
     parser.add_argument(
         '--arch',
         metavar='ARCH',
-        help=f'the network, if the file does not tell: {", ".join(ARCHS)}',
+        help=f'network, if the file does not name it: {", ".join(ARCHS)}',
     )
     parser.add_argument(
         '--size',
         type=image_size,
         default=224,
-        help='of the image that FLOPs are counted for. Default: 224',
+        help='image size for the FLOPs; default: 224',
     )
     return parser.parse_args()
 
@@ -54,7 +54,7 @@ def main() -> None:
         half.write_text(entry)
     print(
         f'{entry}\n{path}: {len(published.content) / 2**20:.1f} MiB, '
-        f'its entry is in {metafile}'
+        f'entry in {metafile}'
     )
 
 

@@ -1,7 +1,7 @@
-"""The main job on real images: teacher, student alone, student with DisCo.
+"""The main experiment on real images: teacher, student alone, student with DisCo.
 
-Runs what is left to run, then evaluates everything and shows the result. An
-interrupted run is simply started again.
+Trains all networks, evaluates them and shows the results. Start it again to
+continue an interrupted run.
 """
 
 import argparse
@@ -28,31 +28,34 @@ BUNDLED = Path('demo/teacher/quickstart_r18w32.pth')
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--seeds', type=int, default=1, help='students of so many seeds; default: 1'
+        '--seeds',
+        type=int,
+        default=1,
+        help='number of seeds of the students; default: 1',
     )
     parser.add_argument(
         '--teacher',
         choices=['bundled', 'scratch'],
         default='bundled',
-        help='take the bundled teacher, or train it anew',
+        help='use the bundled teacher, or train it from scratch',
     )
     parser.add_argument(
         '--full-data',
         default='/usr/share/datasets/fashion-mnist',
         help="folder of Fashion-MNIST's 60 000 training images (default: that "
-        "of Debian's package dataset-fashion-mnist): for the teacher from "
-        'scratch, and for a row of the student alone on all of them',
+        "of Debian's package dataset-fashion-mnist), needed by --teacher scratch "
+        'and by the row of the student alone on all of them',
     )
     parser.add_argument('--work-dir', default='work_dirs/quickstart')
     return parser.parse_args()
 
 
 def images_of(folder: Path) -> list:
-    """The training images of a folder of IDX files, none if it has none."""
+    """The training images of a folder of IDX files; empty if it has none."""
     try:
         return DATASETS.build(dict(type='IDXImages', data_root=str(folder)))
     except InputError as error:
-        print(f"no row of the student on its teacher's images: {error}")
+        print(f"skip the student on the teacher's images: {error}")
         return []
 
 
@@ -68,7 +71,7 @@ def plan(seeds: int, work_dir: Path, teacher: Path, full: Path) -> list:
         disco_untrained_teacher=('disco', {'model.teacher.checkpoint': str(untrained)}),
         mocov2=('mocov2', {}),
     )
-    if len(images_of(full)) == 60000:  # the teacher's, as many steps
+    if len(images_of(full)) == 60000:  # as many steps on the teacher's images
         kinds['mocov2_teachers_images'] = ('mocov2_60k', {'data_root': str(full)})
     return [
         Job(
@@ -83,12 +86,12 @@ def plan(seeds: int, work_dir: Path, teacher: Path, full: Path) -> list:
 
 
 def train_teacher(work_dir: Path, full: Path) -> tuple:
-    """Train the teacher; its file, and the seconds that it took."""
+    """Train the teacher; return its file and the seconds it took."""
     if not full.is_dir():
         raise MissingFileError(
-            f"the teacher learns from all 60 000 images, and '{full}' is not "
-            'there: apt-get install dataset-fashion-mnist, or name their '
-            'folder as FULL_DATA=…'
+            f"the teacher trains on all 60 000 images, and '{full}' does not "
+            'exist: apt-get install dataset-fashion-mnist, or set FULL_DATA to '
+            'the folder of the images'
         )
     config = str(CONFIGS / 'teacher.py')
     job = Job('teacher', config, work_dir / 'teacher', {'data_root': str(full)})
@@ -99,7 +102,7 @@ def train_teacher(work_dir: Path, full: Path) -> tuple:
 def main() -> None:
     args = parse_args()
     if args.seeds < 1:
-        raise InputError('--seeds wants 1 or more')
+        raise InputError('--seeds must be at least 1')
     init_default_scope('mmpretrain')
     work_dir, full = Path(args.work_dir), Path(args.full_data)
     teacher, seconds = BUNDLED, 0.0

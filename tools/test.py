@@ -1,4 +1,4 @@
-"""Evaluate a model that has an evaluation of its own (mmpretrain's flags)."""
+"""Evaluate a model on the test set of its config (mmpretrain's flags)."""
 
 import argparse
 import os
@@ -31,8 +31,8 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--work-dir', help='folder of the metrics')
-    parser.add_argument('--out', help='file of the results')
+    parser.add_argument('--work-dir', help='folder for logs and metrics')
+    parser.add_argument('--out', help='file for the results')
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
@@ -57,10 +57,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def check_out(path: str, item: str) -> None:
-    """Refuse a file of the results that could not be written after all.
+    """Check that the results file can be written, before the evaluation.
 
     Raises:
-        InputError: If its ending says no format, or it is a folder.
+        InputError: If its ending is not a known format, or it is a folder.
     """
     endings = (
         ('.pkl', '.pickle')
@@ -86,7 +86,7 @@ def main() -> None:
         raise MissingFileError(f"checkpoint '{args.checkpoint}' not found")
     if cfg.get('test_dataloader') is None:
         raise InputError(
-            'a pre-training has no test of its own; evaluate its features on '
+            'a pre-training config has no test set; evaluate its features on '
             f'labelled images: python tools/eval/knn.py {args.checkpoint} '
             '--data FOLDER'
         )
@@ -94,7 +94,7 @@ def main() -> None:
     apply_overrides(cfg, args.cfg_options)
     check_config(cfg, ('model', 'test_dataloader'), 'test')
     cfg.launcher = args.launcher
-    # the config of a resumed run says resume
+    # the config of a resumed run sets resume
     cfg.load_from, cfg.resume = args.checkpoint, False
     cfg.work_dir = (
         args.work_dir

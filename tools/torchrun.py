@@ -1,4 +1,4 @@
-"""torchrun, without its tracebacks: each rank prints its error already."""
+"""torchrun without tracebacks: each rank already prints its error."""
 
 import sys
 
@@ -15,8 +15,8 @@ if __name__ == '__main__':
     except DistNetworkError as error:
         reason = str(error).split('\n')[0]
         sys.exit(
-            f'error: {reason}: set PORT to one that no other run uses, as '
-            'PORT=29501, and MASTER_ADDR to the first node'
+            f'error: {reason}: set PORT to a free port, e.g. PORT=29501, and '
+            'MASTER_ADDR to the first node'
         )
-    except ValueError as error:  # e.g. of the number of GPUs
+    except ValueError as error:  # e.g. a wrong number of GPUs
         sys.exit(f'error: {error}')

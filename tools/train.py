@@ -42,30 +42,30 @@ from mmdisco.launch.student import check_student, set_student
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint, or without a value from the newest '
-        'one in the work dir; begin, if there is none yet',
+        help='resume from this checkpoint; without a value from the newest one '
+        'in the work dir, or start if there is none yet',
     )
     parser.add_argument(
         '--student',
         metavar='CKPT',
-        help='checkpoint whose backbone is evaluated or transferred, for '
-        "configs/benchmarks and configs/detection; there, 'random' is the "
-        'baseline without one',
+        help='checkpoint of the backbone to evaluate or transfer, for '
+        "configs/benchmarks and configs/detection; 'random' for a detection "
+        'baseline without pre-training',
     )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
         '--speed',
         choices=LEVELS,
         default='off',
-        help="'exact' changes nothing but rounding, 'auto' may use bf16",
+        help="'exact': same results up to rounding; 'auto': may use bf16",
     )
     parser.add_argument(
-        '--no-validate', action='store_true', help='no evaluation during training'
+        '--no-validate', action='store_true', help='skip evaluation during training'
     )
     parser.add_argument(
         '--auto-scale-lr',
@@ -77,15 +77,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--smoke',
         action='store_true',
-        help='a few tiny iterations on bundled images with a random teacher: '
-        'shows in a minute that the config works',
+        help='run a few tiny iterations on bundled images with a random teacher, '
+        'to test a config in a minute',
     )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=ConfigOptions,
         help='override settings of the config, as key=value; lists as '
-        'key="[a,b]" or key=a,b, dicts as key="dict(a=1)", None to leave out '
+        'key="[a,b]" or key=a,b, dicts as key="dict(a=1)", None to remove '
         'a hook or an entry of a list',
     )
     parser.add_argument(
@@ -100,7 +100,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
-    """Carry the command line over to the config; what the log must say."""
+    """Apply the command line to the config; return notes for the log."""
     cfg.launcher = args.launcher
     runs = Path('work_dirs', 'smoke') if args.smoke else Path('work_dirs')
     cfg.work_dir = (
@@ -118,9 +118,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         else:
             cfg.optim_wrapper.type = ours(cfg, 'BF16OptimWrapper')
-            cfg.optim_wrapper.pop('loss_scale', None)  # bf16 needs none
+            cfg.optim_wrapper.pop('loss_scale', None)  # bf16 does not need one
     notes = set_start(cfg, args.resume)
-    if not args.smoke and not cfg.get('smoke'):  # which makes one
+    if not args.smoke and not cfg.get('smoke'):  # a smoke run makes its own
         check_student(cfg)
     cfg.setdefault('auto_scale_lr', dict(base_batch_size=256, enable=False))
     if args.auto_scale_lr:
@@ -131,17 +131,17 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
 
 
 def configure(args: argparse.Namespace) -> tuple[Config, list[str]]:
-    """Read the config, and make of it what is run.
+    """Read the config and apply the command line and all checks.
 
     Args:
         args (argparse.Namespace): Of :func:`parse_args`.
 
     Returns:
-        tuple[Config, list[str]]: The config, which gives itself again if it
-        is dumped, read and configured; and what the log must say.
+        tuple[Config, list[str]]: The config, and notes for the log.
+        Dumping, reading and configuring the config again does not change it.
 
     Raises:
-        InputError: If it can't be run.
+        InputError: If the config can't be run.
     """
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
@@ -151,13 +151,13 @@ def configure(args: argparse.Namespace) -> tuple[Config, list[str]]:
     check_folder(cfg.work_dir, '--work-dir')
     add_hooks(cfg)
     prepare_dist(cfg, args.launcher)
-    # of the launcher; mmengine makes the process group for CUDA later
+    # from the launcher; mmengine creates the process group for CUDA later
     world_size = (
         int(os.environ.get('WORLD_SIZE', os.environ.get('SLURM_NTASKS', 1)))
         if args.launcher != 'none'
         else 1
     )
-    if not cfg.get('smoke'):  # what was dumped by one has been checked
+    if not cfg.get('smoke'):  # a config dumped by a smoke run is checked already
         notes += check_schedule(cfg)
     if args.smoke or cfg.get('smoke'):
         notes += (shrink_detection if is_detector(cfg) else shrink)(
@@ -177,7 +177,7 @@ def main() -> None:
     build = RUNNERS.build if 'runner_type' in cfg else Runner.from_cfg
     runner = build(cfg)
     guard_weights(runner)
-    # one for each weight of a momentum encoder
+    # mmengine logs this for each weight of a momentum encoder
     runner.logger.addFilter(
         lambda record: 'is skipped since its requires_grad' not in record.getMessage()
     )

@@ -142,7 +142,7 @@ def _file_of(entry: Entry, pretrained: bool | str | Path, dest: str) -> str:
         return str(pretrained)
     if not entry.urls:
         raise InputError(
-            f"nobody publishes weights for '{entry.name}': train "
+            f"'{entry.name}' has no published weights: train "
             f'it by {entry.config}, or name a file of yours'
         )
     path = Path(dest, entry.file)

@@ -375,8 +375,8 @@ def test_tool(server, zoo, runs, tmp_path):
     zoo('swavr50', server.give('b', WRONG))
     out = runs('r50', 'swavr50', '--dest', tmp_path).splitlines()
     assert len(out) == 2
-    assert sha(RIGHT) in out[0] and 'as it should be' in out[0]
-    assert sha(WRONG) in out[1] and 'none known' in out[1]
+    assert sha(RIGHT) in out[0] and 'as expected' in out[0]
+    assert sha(WRONG) in out[1] and 'no published one' in out[1]
     assert (tmp_path / 'r50.pth').read_bytes() == RIGHT
     assert (tmp_path / 'swavr50.pth').read_bytes() == WRONG
     assert server.sent('a') == server.sent('b') == SIZE
@@ -408,7 +408,7 @@ def test_tool_goes_on_after_a_failure(server, zoo, fails, tmp_path):
 def test_tool_of_what_nobody_has(zoo, fails, flags):
     zoo('r50_mbv3')
     assert fails(TOOL, 'r50_mbv3', *flags).endswith(
-        "nobody publishes weights for 'r50_mbv3'; train it: configs/disco/r50_mbv3.py"
+        "'r50_mbv3' has no published weights; train it: configs/disco/r50_mbv3.py"
     )
     assert "no model 'r51'" in fails(TOOL, 'r51', *flags)
 
@@ -465,13 +465,13 @@ def test_list(zoo, runs, fails, tmp_path):
     assert head.split() == ['name', 'file', 'here', 'sha256', 'from']
     assert [row.split() for row in rows] == [
         ['r50', 'r50.pth', '1.0', 'MB', 'known', 'a.org'],
-        ['r50_mbv3', '-', '-', '-', 'to', 'be', 'trained'],
+        ['r50_mbv3', '-', '-', '-', 'not', 'published'],
         ['shipped', 'shipped.pth', 'no', 'unknown', 'this', 'machine'],
         ['swavr50', 'swavr50.pth', 'no', 'unknown', 'b.org'],
     ]
     _, *rows = runs('--list', 'sw*', 'r50_*', 'swav*').splitlines()
     assert [row.split()[0] for row in rows] == ['swavr50', 'r50_mbv3']
-    assert "no model's name fits 'x*'" in fails(TOOL, '--list', 'x*')
+    assert "no model matches 'x*'" in fails(TOOL, '--list', 'x*')
 
 
 @pytest.mark.parametrize('args', [(), ('--verify',), ('r50', '--list', '--verify')])
