@@ -1,5 +1,5 @@
-# A pre-trained backbone is loaded (tools/train.py --student). The best epoch,
-# which the release reports, is kept, and told beside the last one.
+# Loads a pre-trained backbone (tools/train.py --student). Keeps the best epoch,
+# as reported by the release, and logs it with the last one.
 _base_ = './default_runtime.py'
 
 default_hooks = dict(

@@ -6,16 +6,16 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # whole files or none: a kill never leaves a broken newest checkpoint
+    # atomic writes: a killed run never leaves a broken newest checkpoint
     checkpoint=dict(
         type='CheckpointHook',
         interval=1,
         max_keep_ckpts=3,
         backend_args=dict(backend='atomic')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # draws of seed, epoch, rank and image alone, with any workers
+    # random numbers depend on seed, epoch, rank and image, not on workers
     epoch_seed=dict(type='EpochSeedHook'),
-    # stops where losses or weights are not finite, before a checkpoint
+    # stops on non-finite losses or weights, before a checkpoint
     signals=dict(type='SignalHook'))
 custom_hooks = [
     dict(type='QueueCheckHook'),
@@ -26,7 +26,7 @@ custom_hooks = [
     dict(type='StepShareHook'),
     dict(type='CollapseHook'),
 ]
-# means over ten iterations, of what this project logs besides, too
+# means over ten iterations, including this project's values
 log_processor = dict(
     type='LogProcessor',
     window_size=10,

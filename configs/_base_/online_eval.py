@@ -1,6 +1,6 @@
-# Quality curves of a pre-training on ImageNet (docs/curves.md): images of its
-# labelled folders that are scored every fifth epoch. To switch it on, inherit
-# a config and this file, and take the hooks over:
+# Quality curves of a training on ImageNet (docs/curves.md): labelled images are
+# scored every fifth epoch. To enable it, inherit a config and this file, and add
+# the hooks:
 #
 #   _base_ = ['../disco/r50_r18.py', '../_base_/online_eval.py']
 #   default_hooks = dict(**_base_.online_hooks)

@@ -1,11 +1,11 @@
-# One log line and one checkpoint an epoch, so that an interrupted run loses
-# seconds; an epoch's random numbers depend on seed and epoch alone.
+# One log line and one checkpoint per epoch, so that an interrupted run loses
+# only seconds; an epoch's random numbers depend on seed and epoch only.
 _base_ = './default_runtime.py'
 
 default_hooks = dict(
     logger=dict(interval=1000),
     checkpoint=dict(max_keep_ckpts=2),
-    # whole batches are augmented, images draw nothing
+    # views are made on whole batches: images draw no random numbers
     epoch_seed=dict(without_workers=False),
     # the curves of docs/curves.md, for less than 3 % of the time
     online_knn=dict(type='OnlineKNNHook', interval=3),

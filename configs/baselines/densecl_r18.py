@@ -1,4 +1,4 @@
-"""DenseCL alone: ResNet-18, the baseline that DisCo is compared with.
+"""DenseCL alone: ResNet-18, a baseline for DisCo.
 
 Not in the paper: recipe ours, mmpretrain's of a ResNet-50.
 Status: not run here.

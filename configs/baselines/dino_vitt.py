@@ -1,4 +1,4 @@
-"""DINO alone: ViT-tiny, the baseline that DisCo is compared with.
+"""DINO alone: ViT-tiny, a baseline for DisCo.
 
 Paper (second version), Table 6: 55 top-1 (ImageNet linear). Its recipe is not
 published: this one is ours. Status: not run here.

@@ -1,4 +1,4 @@
-"""DINO alone: XCiT-T12/16, the baseline that DisCo is compared with.
+"""DINO alone: XCiT-T12/16, a baseline for DisCo.
 
 Paper (second version), Table 6: 67 top-1 (ImageNet linear). Its recipe is not
 published: this one is ours. Status: not run here.

@@ -1,4 +1,4 @@
-"""MoCo-v2 alone: EfficientNet-B0, the baseline that DisCo is compared with.
+"""MoCo-v2 alone: EfficientNet-B0, a baseline for DisCo.
 
 Paper, Table 1: 46.8 top-1, 72.2 top-5 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/mocov2_effb0.py 8

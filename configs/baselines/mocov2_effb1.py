@@ -1,4 +1,4 @@
-"""MoCo-v2 alone: EfficientNet-B1, the baseline that DisCo is compared with.
+"""MoCo-v2 alone: EfficientNet-B1, a baseline for DisCo.
 
 Paper, Table 1: 48.4 top-1, 73.8 top-5 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/mocov2_effb1.py 8

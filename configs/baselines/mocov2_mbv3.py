@@ -1,4 +1,4 @@
-"""MoCo-v2 alone: MobileNetV3-Large, the baseline that DisCo is compared with.
+"""MoCo-v2 alone: MobileNetV3-Large, a baseline for DisCo.
 
 Paper, Table 1: 36.2 top-1, 62.1 top-5 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/mocov2_mbv3.py 8

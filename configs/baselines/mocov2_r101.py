@@ -1,4 +1,4 @@
-"""MoCo-v2: ResNet-101, as a teacher is made.
+"""MoCo-v2: ResNet-101, to be a teacher.
 
 Paper, Table 1, the R-101 teacher: 69.1 top-1.
 Status: not run here.

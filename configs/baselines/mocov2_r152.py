@@ -1,4 +1,4 @@
-"""MoCo-v2: ResNet-152, as a teacher is made.
+"""MoCo-v2: ResNet-152, to be a teacher.
 
 Paper, Table 1, the R-152 teacher: 74.1 top-1, for 400 epochs (code: 800).
 Status: not run here.

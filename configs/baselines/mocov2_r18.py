@@ -1,4 +1,4 @@
-"""MoCo-v2 alone: ResNet-18, the baseline that DisCo is compared with.
+"""MoCo-v2 alone: ResNet-18, a baseline for DisCo.
 
 Paper, Table 1: 52.2 top-1, 77.6 top-5 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/mocov2_r18.py 8

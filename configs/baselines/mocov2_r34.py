@@ -1,4 +1,4 @@
-"""MoCo-v2 alone: ResNet-34, the baseline that DisCo is compared with.
+"""MoCo-v2 alone: ResNet-34, a baseline for DisCo.
 
 Paper, Table 1: 56.8 top-1, 81.4 top-5 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/mocov2_r34.py 8

@@ -1,4 +1,4 @@
-"""MoCo-v2: ResNet-50, as a teacher is made.
+"""MoCo-v2: ResNet-50, to be a teacher.
 
 Paper, Table 1, the R-50 teacher: 67.4 top-1.
 Status: not run here.

@@ -1,4 +1,4 @@
-"""SimSiam alone: ResNet-18, the baseline that DisCo is compared with.
+"""SimSiam alone: ResNet-18, a baseline for DisCo.
 
 Not in the paper: recipe ours, mmpretrain's of a ResNet-50.
 Status: not run here.

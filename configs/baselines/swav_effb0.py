@@ -1,4 +1,4 @@
-"""SwAV alone: EfficientNet-B0, the baseline that DisCo is compared with.
+"""SwAV alone: EfficientNet-B0, a baseline for DisCo.
 
 Paper, Table 5: 46.8 top-1 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/swav_effb0.py 8

@@ -1,4 +1,4 @@
-"""SwAV alone: MobileNetV3-Large, the baseline that DisCo is compared with.
+"""SwAV alone: MobileNetV3-Large, a baseline for DisCo.
 
 Paper, Table 5: 19.4 top-1 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/swav_mbv3.py 8

@@ -1,4 +1,4 @@
-"""SwAV alone: ResNet-34, the baseline that DisCo is compared with.
+"""SwAV alone: ResNet-34, a baseline for DisCo.
 
 Paper, Table 5: 63.3 top-1 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/baselines/swav_r34.py 8

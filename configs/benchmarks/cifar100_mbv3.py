@@ -1,6 +1,6 @@
 """Linear evaluation of MobileNetV3-Large on CIFAR-100.
 
-Not in the paper, whose Figure 6 has two other students. Status: not run here.
+Not in the paper: Figure 6 has two other students. Status: not run here.
     bash tools/dist_train.sh configs/benchmarks/cifar100_mbv3.py 8 \
         --student work_dirs/r50_mbv3/epoch_200.pth
 """

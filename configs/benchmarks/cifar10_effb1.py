@@ -1,6 +1,6 @@
 """Linear evaluation of EfficientNet-B1 on CIFAR-10.
 
-Not in the paper, whose Figure 6 has two other students. Status: not run here.
+Not in the paper: Figure 6 has two other students. Status: not run here.
     bash tools/dist_train.sh configs/benchmarks/cifar10_effb1.py 8 \
         --student work_dirs/r50_effb1/epoch_200.pth
 """

@@ -1,6 +1,6 @@
 """Linear evaluation of ResNet-34 on CIFAR-10.
 
-Not in the paper, whose Figure 6 has two other students. Status: not run here.
+Not in the paper: Figure 6 has two other students. Status: not run here.
     bash tools/dist_train.sh configs/benchmarks/cifar10_r34.py 8 \
         --student work_dirs/r50_r34/epoch_200.pth
 """

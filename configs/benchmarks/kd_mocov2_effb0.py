@@ -1,7 +1,7 @@
 """KD at linear evaluation: EfficientNet-B0 of MoCo-v2, R-50 teacher.
 
 Paper, Table 2: 46.5 top-1 (ImageNet linear). Status: not run here.
-The teacher is made by configs/benchmarks/linear_r50.py, which says how.
+To train the teacher, see configs/benchmarks/linear_r50.py.
     bash tools/dist_train.sh configs/benchmarks/kd_mocov2_effb0.py 8 \
         --student work_dirs/mocov2_effb0/epoch_200.pth
 """

@@ -1,7 +1,7 @@
 """KD at linear evaluation: EfficientNet-B1 of MoCo-v2, R-50 teacher.
 
 Paper, Table 2: 48.5 top-1 (ImageNet linear). Status: not run here.
-The teacher is made by configs/benchmarks/linear_r50.py, which says how.
+To train the teacher, see configs/benchmarks/linear_r50.py.
     bash tools/dist_train.sh configs/benchmarks/kd_mocov2_effb1.py 8 \
         --student work_dirs/mocov2_effb1/epoch_200.pth
 """

@@ -1,7 +1,7 @@
 """KD at linear evaluation: ResNet-34 of MoCo-v2, R-50 teacher.
 
 Paper, Table 2: 58.8 top-1 (ImageNet linear). Status: not run here.
-The teacher is made by configs/benchmarks/linear_r50.py, which says how.
+To train the teacher, see configs/benchmarks/linear_r50.py.
     bash tools/dist_train.sh configs/benchmarks/kd_mocov2_r34.py 8 \
         --student work_dirs/mocov2_r34/epoch_200.pth
 """

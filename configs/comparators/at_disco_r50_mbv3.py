@@ -18,7 +18,7 @@ model = dict(
     teacher=_base_.teacher,
     distill=[
         dict(type='DisCoLoss', loss_weight=32.),
-        # the weight is ours: the paper tells neither it nor the layers
+        # our weight: the paper specifies neither weight nor layers
         dict(type='ATLoss', loss_weight=1000.)
     ],
     extra_views=(1, ))

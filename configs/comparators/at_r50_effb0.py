@@ -1,4 +1,4 @@
-"""AT beside MoCo-v2's loss: EfficientNet-B0 from the R-50 teacher.
+"""AT added to MoCo-v2's loss: EfficientNet-B0 from the R-50 teacher.
 
 Paper, Table 2: 57.1 top-1 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/comparators/at_r50_effb0.py 8
@@ -16,5 +16,5 @@ model = dict(
     type='DisCo',
     ssl=dict(**_base_.testbed, **_base_.student),
     teacher=_base_.teacher,
-    # the weight is ours: the paper tells neither it nor the layers
+    # our weight: the paper specifies neither weight nor layers
     distill=dict(type='ATLoss', loss_weight=1000.))

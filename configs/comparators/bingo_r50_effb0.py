@@ -1,7 +1,7 @@
 """BINGO: EfficientNet-B0 from the R-50 teacher.
 
 Not reported. Status: not run here.
-The bags are made once, for all students of a teacher:
+Make the bags once per teacher:
     python tools/make_bags.py configs/comparators/bingo_r50_effb0.py \
         --out bags/imagenet_r50.npy
     bash tools/dist_train.sh configs/comparators/bingo_r50_effb0.py 8

@@ -1,7 +1,7 @@
 """BINGO: ResNet-34 from the R-50 teacher.
 
 Reported by BINGO's authors: 63.5 top-1 with R-50 (67.4). Status: not run here.
-The bags are made once, for all students of a teacher:
+Make the bags once per teacher:
     python tools/make_bags.py configs/comparators/bingo_r50_r34.py \
         --out bags/imagenet_r50.npy
     bash tools/dist_train.sh configs/comparators/bingo_r50_r34.py 8

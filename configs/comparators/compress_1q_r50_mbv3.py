@@ -1,6 +1,6 @@
 """CompRess (1q): MobileNetV3-Large from the R-50 teacher.
 
-Not in the paper's tables, which call it unfair. Status: not run here.
+Not in the paper's tables: it calls the comparison unfair. Status: not run here.
     bash tools/dist_train.sh configs/comparators/compress_1q_r50_mbv3.py 8
 """
 _base_ = [

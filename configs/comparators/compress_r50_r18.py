@@ -1,6 +1,6 @@
 """CompRess (2q): ResNet-18 from the R-50 teacher.
 
-Not in the paper's tables, which call it unfair. Status: not run here.
+Not in the paper's tables: it calls the comparison unfair. Status: not run here.
 Reported by CompRess' authors: 61.7 top-1 with a MoCo-v2 R-50 (README).
     bash tools/dist_train.sh configs/comparators/compress_r50_r18.py 8
 """

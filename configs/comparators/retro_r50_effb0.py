@@ -2,7 +2,7 @@
 
 Not in the paper. Status: not run here.
 Reported by Retro's authors: 66.9 top-1 with R-50 (abstract).
-Another teacher's file goes to model.teacher.checkpoint and, as the head's, to
+Set another teacher's file in both model.teacher.checkpoint and
 model.ssl.neck.checkpoint.
     bash tools/dist_train.sh configs/comparators/retro_r50_effb0.py 8
 """

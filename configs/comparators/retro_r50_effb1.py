@@ -1,7 +1,7 @@
 """Retro-like: EfficientNet-B1 and the frozen head of the R-50 teacher.
 
 Not in the paper. Status: not run here.
-Another teacher's file goes to model.teacher.checkpoint and, as the head's, to
+Set another teacher's file in both model.teacher.checkpoint and
 model.ssl.neck.checkpoint.
     bash tools/dist_train.sh configs/comparators/retro_r50_effb1.py 8
 """

@@ -18,7 +18,7 @@ model = dict(
     teacher=_base_.teacher,
     distill=[
         dict(type='DisCoLoss', loss_weight=32.),
-        # on the first view and the images of a rank, as released
+        # on the first view and the images of one rank, as released
         dict(type='RKDLoss', views=(0, ))
     ],
     extra_views=(1, ))

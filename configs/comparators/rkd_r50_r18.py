@@ -1,4 +1,4 @@
-"""RKD beside MoCo-v2's loss: ResNet-18 from the R-50 teacher.
+"""RKD added to MoCo-v2's loss: ResNet-18 from the R-50 teacher.
 
 Paper, Table 2: 56.4 top-1 (ImageNet linear). Status: not run here.
     bash tools/dist_train.sh configs/comparators/rkd_r50_r18.py 8
@@ -16,5 +16,5 @@ model = dict(
     type='DisCo',
     ssl=dict(**_base_.testbed, **_base_.student),
     teacher=_base_.teacher,
-    # on the first view and the images of a rank, as released
+    # on the first view and the images of one rank, as released
     distill=dict(type='RKDLoss', views=(0, )))

@@ -1,6 +1,6 @@
 """SimReg: EfficientNet-B1 from the R-50 teacher.
 
-Not in the paper; of SimReg no number is known here. Status: not run here.
+Not in the paper; no number of SimReg is known. Status: not run here.
     bash tools/dist_train.sh configs/comparators/simreg_r50_effb1.py 8
 """
 _base_ = [

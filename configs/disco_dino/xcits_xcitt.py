@@ -17,7 +17,7 @@ model = dict(
     type='DisCo',
     ssl=dict(**_base_.testbed, **_base_.student),
     teacher=_base_.teacher,
-    # in sum over ten crops the weight of MoCo-v2's 32 over two views
+    # summed over ten crops equal to MoCo-v2's 32 over two views
     distill=dict(type='DisCoLoss', loss_weight=32 * 2 / 10))
 model['ssl']['backbone']['drop_path_rate'] = .1
 custom_hooks = [*_base_.custom_hooks, *_base_.testbed_hooks]

@@ -23,5 +23,5 @@ model = dict(
     distill=dict(
         type='DisCoLoss', loss_weight=1 / (2 * 8 * 128), norm_teacher=False))
 custom_hooks = [*_base_.custom_hooks, *_base_.testbed_hooks]
-# configs/disco has a file of this name, too
+# configs/disco has a file of the same name
 work_dir = 'work_dirs/swav_swavr50_mbv3'

@@ -1,4 +1,4 @@
-"""The quickstart's student by DisCo: the same, pulled towards the teacher.
+"""The quickstart's student by DisCo.
 
     python tools/train.py configs/quickstart/disco.py
 """

@@ -1,4 +1,4 @@
-"""The quickstart's student by MoCo-v2 on all the images that its teacher saw.
+"""The quickstart's student by MoCo-v2 on all of its teacher's images.
 
 As many steps as mocov2.py: 2 epochs of 60 000 images for 12 of 10 000.
     python tools/train.py configs/quickstart/mocov2_60k.py

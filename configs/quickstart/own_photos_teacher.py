@@ -1,6 +1,6 @@
 """A teacher of your own: MoCo-v2 of a ResNet-50 on a folder of photos.
 
-For own_photos.py, where the public teacher won't do.
+For own_photos.py, instead of the public teacher.
     python tools/train.py configs/quickstart/own_photos_teacher.py \
         --cfg-options data_root=PHOTOS
 """

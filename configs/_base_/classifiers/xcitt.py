@@ -1,4 +1,4 @@
-# A linear classifier on XCiT-tiny, frozen: on its class token, as DINO's code.
+# A linear classifier on XCiT-tiny, frozen: on its class token, as in DINO's code.
 _base_ = '../students/xcitt.py'
 
 model = dict(

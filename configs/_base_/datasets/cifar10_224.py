@@ -1,13 +1,13 @@
-# CIFAR-10 at ImageNet's size: 50 000 images of 32 x 32 enlarged, bicubic, with
-# ImageNet's mean and deviation; 32 images a GPU on 8. The score is that of the
-# 10 000 test images, by which the best epoch is chosen, too.
-data_root = 'data/cifar10'  # has cifar-10-batches-py
+# CIFAR-10 at ImageNet's size: 50 000 images of 32 x 32 resized, bicubic, with
+# ImageNet's mean and std; 32 images per GPU on 8. The score is that of the
+# 10 000 test images, which also choose the best epoch.
+data_root = 'data/cifar10'  # contains cifar-10-batches-py
 data_preprocessor = dict(
     type='ClsDataPreprocessor',
     num_classes=10,
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    to_rgb=False)  # they are
+    to_rgb=False)  # images are RGB already
 
 train_pipeline = [
     dict(

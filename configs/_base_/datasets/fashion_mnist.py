@@ -1,6 +1,6 @@
 # Fashion-MNIST: the bundled 10 000 training images, or any folder of its IDX
-# files. The views are made on whole batches; they suit small grey pictures:
-# crops stay large, since little is left of 28 pixels.
+# files. Views are made on whole batches and suit small grey images: crops stay
+# large, because images have only 28 pixels.
 data_root = 'demo/fashion_mnist'
 data_preprocessor = dict(
     type='BatchViews',

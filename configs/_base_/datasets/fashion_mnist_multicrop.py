@@ -1,6 +1,6 @@
 # Fashion-MNIST in two crops of 28 and four smaller ones of 16, as SwAV and DINO
-# cut ImageNet. The small ones stay larger than there: little is left of 28
-# pixels.
+# crop ImageNet. The small ones stay relatively larger, because images have only
+# 28 pixels.
 _base_ = './fashion_mnist.py'
 
 large_crops = _base_.data_preprocessor.transforms

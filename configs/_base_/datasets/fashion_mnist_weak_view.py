@@ -1,5 +1,5 @@
-# Fashion-MNIST in one view, cropped and mirrored and no more, as SimReg and
-# CompRess have it; crops stay as large as elsewhere on these small pictures.
+# Fashion-MNIST in one view with crop and flip only, as in SimReg and
+# CompRess; crops stay as large as in fashion_mnist.py.
 _base_ = './fashion_mnist.py'
 
 data_preprocessor = dict(

@@ -1,7 +1,7 @@
 # imagenet_mocov2.py's two views of an image, the anchor, and one of another
 # member of its bag by the same augmentation, for BINGO
 # (https://arxiv.org/abs/2107.01691). A bag is an image and its five nearest
-# neighbours in the space of the teacher's backbone; tools/make_bags.py finds them.
+# neighbours in the teacher's feature space; see tools/make_bags.py.
 _base_ = './imagenet_mocov2.py'
 
 member_pipeline = [

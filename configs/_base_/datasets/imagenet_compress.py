@@ -1,5 +1,5 @@
 # ImageNet's training folder in one view, cropped (.08 to 1 of the area) and
-# flipped, as CompRess' release has it; 32 images a GPU on 8 GPUs.
+# flipped, as in CompRess' release; 32 images per GPU on 8 GPUs.
 _base_ = './imagenet_weak_view.py'
 
 view_pipeline = [

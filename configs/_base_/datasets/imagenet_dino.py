@@ -1,6 +1,6 @@
 # ImageNet's training folder, without labels, in two crops of 224 and eight of
 # 96 by the augmentation of DINO (https://arxiv.org/abs/2104.14294): each global
-# crop is blurred in its own way, the second is solarised. 64 images a GPU on 8
+# crop has its own blur, the second is solarised. 64 images per GPU on 8
 # GPUs.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
@@ -56,7 +56,7 @@ small_pipeline = [
     dict(**blur, prob=.5),
 ]
 train_pipeline = [
-    # the pixels that evaluation sees; it raises on a truncated file
+    # same pixels as in evaluation; raises on a truncated file
     dict(type='LoadPhoto'),
     dict(
         type='MultiView',

@@ -1,7 +1,7 @@
-# ImageNet's folders with labels, as linear evaluation has them since MoCo
-# (https://arxiv.org/abs/1911.05722): one random crop; 32 images a GPU on 8.
-# train and val have one folder for each class. An unreadable image ends the
-# run and is named: a score of other images than ImageNet's is none.
+# ImageNet with labels, for linear evaluation as in MoCo
+# (https://arxiv.org/abs/1911.05722): one random crop; 32 images per GPU on 8.
+# train and val contain one folder per class. An unreadable image stops the run:
+# scores must be on all images.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
     type='ClsDataPreprocessor',
@@ -11,7 +11,7 @@ data_preprocessor = dict(
     to_rgb=True)
 
 train_pipeline = [
-    # the pixels of the other tools; it finds a truncated file
+    # same pixels as the other tools; raises on a truncated file
     dict(type='LoadPhoto'),
     dict(
         type='RandomResizedCrop',

@@ -1,5 +1,5 @@
 # ImageNet with labels as DINO (https://arxiv.org/abs/2104.14294) evaluates: 128
-# images a GPU, those of val made smaller by bicubic interpolation.
+# images per GPU; val images are resized with bicubic interpolation.
 _base_ = './imagenet_linear.py'
 
 test_pipeline = [

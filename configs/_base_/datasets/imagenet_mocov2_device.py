@@ -1,11 +1,11 @@
-# imagenet_mocov2.py's views, where the workers only decode and crop: colour,
+# imagenet_mocov2.py's views; the workers only decode and crop: colour,
 # blur, flip and normalisation run on whole batches on the model's device.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
     type='DeviceViews',
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    num_views=2)  # by default MoCo-v2's
+    num_views=2)  # defaults are MoCo-v2's
 
 train_pipeline = [
     dict(type='LoadCrops', size=224, num_views=2, scale=(.2, 1.)),

@@ -9,7 +9,7 @@ data_preprocessor = dict(
 
 train_pipeline = [
     dict(type='LoadCrops', size=224, num_views=2, scale=(.2, 1.)),
-    dict(type='PhotometricViews', num_views=2),  # by default MoCo-v2's
+    dict(type='PhotometricViews', num_views=2),  # defaults are MoCo-v2's
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(

@@ -1,6 +1,6 @@
 # ImageNet's training folder, without labels, in two views by the augmentation
 # of MoCo-v3 (https://arxiv.org/abs/2104.02057): the first is always blurred,
-# the second solarized at times. 512 images a GPU on 8 GPUs.
+# the second solarized sometimes. 512 images per GPU on 8 GPUs.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
     type='SelfSupDataPreprocessor',
@@ -48,7 +48,7 @@ second_pipeline = [
     dict(type='RandomFlip', prob=.5),
 ]
 train_pipeline = [
-    # the pixels that evaluation sees; it raises on a truncated file
+    # same pixels as in evaluation; raises on a truncated file
     dict(type='LoadPhoto'),
     dict(
         type='MultiView',

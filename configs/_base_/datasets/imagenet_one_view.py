@@ -1,5 +1,5 @@
 # ImageNet's training folder in one view by the augmentation of MoCo-v2: for
-# methods of which the student sees an image once, as SEED's.
+# methods with one student pass per image, e.g. SEED.
 _base_ = './imagenet_mocov2.py'
 
 train_pipeline = [

@@ -1,5 +1,5 @@
 # ImageNet's training folder in one crop of 224 and six patches of 96 by the
-# augmentation of SwAV: SEED's for teachers of SwAV. 32 images a GPU on 8 GPUs.
+# augmentation of SwAV, as SEED uses for SwAV teachers. 32 images per GPU on 8 GPUs.
 _base_ = './imagenet_swav.py'
 
 train_pipeline = [

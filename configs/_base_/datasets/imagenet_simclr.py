@@ -1,5 +1,5 @@
 # ImageNet's training folder, without labels, in two views by the augmentation
-# of SimCLR (https://arxiv.org/abs/2002.05709); 512 images a GPU on 8 GPUs.
+# of SimCLR (https://arxiv.org/abs/2002.05709); 512 images per GPU on 8 GPUs.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
     type='SelfSupDataPreprocessor',
@@ -37,7 +37,7 @@ view_pipeline = [
         prob=.5),
 ]
 train_pipeline = [
-    # the pixels that evaluation sees; it raises on a truncated file
+    # same pixels as in evaluation; raises on a truncated file
     dict(type='LoadPhoto'),
     dict(type='MultiView', num_views=2, transforms=[view_pipeline]),
     dict(type='PackInputs'),

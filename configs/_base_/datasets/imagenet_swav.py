@@ -1,5 +1,5 @@
 # ImageNet's training folder, without labels, in two crops of 224 and six of 96
-# by the augmentation of SwAV (https://arxiv.org/abs/2006.09882); 64 images a
+# by the augmentation of SwAV (https://arxiv.org/abs/2006.09882); 64 images per
 # GPU on 8 GPUs.
 data_root = 'data/imagenet'
 data_preprocessor = dict(
@@ -46,7 +46,7 @@ small_pipeline = [
     *view_pipeline[1:]
 ]
 train_pipeline = [
-    # the pixels that evaluation sees; it raises on a truncated file
+    # same pixels as in evaluation; raises on a truncated file
     dict(type='LoadPhoto'),
     dict(
         type='MultiView',

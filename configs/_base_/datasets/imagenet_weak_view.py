@@ -1,5 +1,5 @@
 # ImageNet's training folder in one view, cropped (.2 to 1 of the area) and
-# flipped, as SimReg's release has it; 32 images a GPU on 8 GPUs.
+# flipped, as in SimReg's release; 32 images per GPU on 8 GPUs.
 _base_ = './imagenet_one_view.py'
 
 view_pipeline = [_base_.view_pipeline[0], _base_.view_pipeline[-1]]

@@ -1,4 +1,4 @@
-# COCO 2017, boxes only, at 1333 x 800: mmdet's, with the pixels of pre-training.
+# COCO 2017, boxes only, at 1333 x 800: as in mmdet, decoded as in pre-training.
 _base_ = 'mmdet::_base_/datasets/coco_detection.py'
 
 train_pipeline = [dict(type='LoadPhoto'), *_base_.train_pipeline[1:]]

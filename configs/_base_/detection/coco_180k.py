@@ -1,5 +1,5 @@
-# 180 000 iterations of 16 images (8 GPUs, 2 each): MoCo's 2x schedule, whose
-# lr is .02. The paper says lr .11 and no steps; nothing was released.
+# 180 000 iterations of 16 images (8 GPUs, 2 each): MoCo's 2x schedule, with
+# lr .02. The paper gives lr .11 but not the steps; no config was released.
 train_cfg = dict(
     type='IterBasedTrainLoop', max_iters=180000, val_interval=60000)
 val_cfg = dict(type='ValLoop')

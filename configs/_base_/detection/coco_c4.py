@@ -1,4 +1,4 @@
-# COCO 2017 with masks, for the C4 detectors: the shorter side is drawn from
+# COCO 2017 with masks, for the C4 detectors: the shorter side is sampled from
 # 600 to 800 pixels, and 800 for evaluation.
 data_root = 'data/coco/'
 train_pipeline = [
@@ -24,8 +24,8 @@ train_dataloader = dict(
     batch_size=2,
     num_workers=4,
     persistent_workers=True,
-    # without AspectRatioBatchSampler: a resumed run would read all the images
-    # again that it has learned of
+    # no AspectRatioBatchSampler: a resumed run would read all past images
+    # again
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='CocoDataset',

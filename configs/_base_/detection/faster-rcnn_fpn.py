@@ -1,5 +1,5 @@
-# mmdet's Faster R-CNN with FPN, for a student's backbone. Begun with it,
-# nothing is frozen, unlike a supervised one of mmdet.
+# mmdet's Faster R-CNN with FPN, for a student's backbone. No layer is frozen,
+# unlike mmdet's supervised backbones.
 _base_ = 'mmdet::_base_/models/faster-rcnn_r50_fpn.py'
 
 model = dict(backbone=dict(_delete_=True))

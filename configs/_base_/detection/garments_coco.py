@@ -1,5 +1,5 @@
-# Garments of Fashion-MNIST in photographs, in the layout of COCO: what
-# tools/make_detection_set.py --kind coco --out data/garments_coco makes.
+# Garments of Fashion-MNIST in photographs, in the layout of COCO, written by
+# tools/make_detection_set.py --kind coco --out data/garments_coco
 data_root = 'data/garments_coco/'
 metainfo = dict(classes=(
     't-shirt', 'trouser', 'pullover', 'dress', 'coat', 'sandal', 'shirt',

@@ -1,5 +1,5 @@
-# Garments of Fashion-MNIST in photographs, in the layout of VOC: what
-# tools/make_detection_set.py --kind voc --out data/garments_voc makes.
+# Garments of Fashion-MNIST in photographs, in the layout of VOC, written by
+# tools/make_detection_set.py --kind voc --out data/garments_voc
 data_root = 'data/garments_voc/'
 metainfo = dict(classes=(
     't-shirt', 'trouser', 'pullover', 'dress', 'coat', 'sandal', 'shirt',
@@ -14,7 +14,7 @@ test_pipeline = [
     dict(type='LoadPhoto'),
     dict(type='Resize', scale=(128, 128), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
-    # CocoMetric takes the annotations from 'instances'
+    # CocoMetric reads the annotations from 'instances'
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
@@ -32,7 +32,7 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='ConcatDataset',
-        # each of them tells its own
+        # each data set sets its own
         ignore_keys=['dataset_type'],
         datasets=[
             dict(

@@ -1,6 +1,5 @@
 # Mask R-CNN on a ResNet's third stage; the fourth one, with an extra norm, is
-# the head of each region. All layers are trained, batch norms, too, and those
-# are synchronised.
+# the RoI head. All layers are trained, including BN, which is synchronised.
 _base_ = 'mmdet::_base_/models/mask-rcnn_r50-caffe-c4.py'
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)

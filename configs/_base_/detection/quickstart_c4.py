@@ -32,11 +32,10 @@ param_scheduler = [
         end=6,
         convert_to_iter_based=True),
 ]
-# Not SGD: the students' weights differ fivefold in size, and so would the steps
-# that it takes relative to them. The rate is the best of .003, .01, .03
-# and .06 for random weights and for DisCo's student (Mask R-CNN, one seed, on
-# the set that tools/make_detection_set.py makes by default); .01 is better for
-# MoCo-v2's.
+# Not SGD: the students' weights differ fivefold in size, and so would its steps
+# relative to them. The rate is the best of .003, .01, .03 and .06 for random
+# weights and for DisCo's student (Mask R-CNN, one seed, default data set of
+# tools/make_detection_set.py); .01 is better for MoCo-v2's.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=.03, weight_decay=.05))

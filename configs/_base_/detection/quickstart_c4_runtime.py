@@ -8,5 +8,5 @@ custom_hooks = [
     dict(type='DetectionPreciseBNHook', interval=6, num_batches=50),
     dict(type='DetectionDataCheckHook'),
 ]
-# of 2000 images in batches of 8, it logs the last iterations of an epoch, too
+# 2000 images in batches of 8: also logs the last iterations of an epoch
 default_hooks = dict(logger=dict(interval=25))

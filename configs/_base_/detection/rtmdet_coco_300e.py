@@ -1,7 +1,7 @@
 # mmdet's RTMDet-tiny on COCO 2017 at 640 x 640: its neck, head, augmentation
 # and schedule (8 GPUs, 32 images each), for a student's backbone. Images are
-# loaded and normalised as the student's. The runtime is as runtime.py, but mmdet's hooks
-# come behind.
+# loaded and normalised as for the student. The runtime is runtime.py's,
+# with mmdet's hooks after it.
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 
 custom_imports = dict(
@@ -13,7 +13,7 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True),
     backbone=dict(_delete_=True))
-checkpoint = None  # of mmdet's backbone
+checkpoint = None  # used by mmdet's backbone
 
 train_pipeline = [dict(type='LoadPhoto'), *_base_.train_pipeline[1:]]
 last_pipeline = [dict(type='LoadPhoto'), *_base_.train_pipeline_stage2[1:]]

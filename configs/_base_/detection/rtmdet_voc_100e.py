@@ -1,5 +1,5 @@
-# RTMDet-tiny on VOC 07+12: mmdet's recipe for COCO, in 100 epochs. The last 20
-# are without mosaic and mixup, the lr falls in the second half.
+# RTMDet-tiny on VOC 07+12: mmdet's recipe for COCO, in 100 epochs. No mosaic and
+# mixup in the last 20; the lr decays in the second half.
 _base_ = './rtmdet_coco_300e.py'
 
 model = dict(bbox_head=dict(num_classes=20))
@@ -14,7 +14,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='ConcatDataset',
-        # each of them tells its own
+        # each data set sets its own
         ignore_keys=['dataset_type'],
         datasets=[
             dict(
@@ -28,7 +28,7 @@ train_dataloader = dict(
         ]))
 test_pipeline = [
     *_base_.test_pipeline[:-1],
-    # CocoMetric takes the annotations from 'instances'
+    # CocoMetric reads the annotations from 'instances'
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',

@@ -1,4 +1,4 @@
-# Runtime of every detector: the student arrives whole, or it stops.
+# Runtime of every detector: every tensor of the student must load, or it stops.
 default_scope = 'mmdet'
 custom_imports = dict(
     imports=['mmdisco', 'mmdisco.detection'], allow_failed_imports=False)
@@ -7,16 +7,16 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # whole files or none: a kill never leaves a broken newest checkpoint
+    # atomic writes: a killed run never leaves a broken newest checkpoint
     checkpoint=dict(
         type='CheckpointHook',
         interval=1,
         max_keep_ckpts=2,
         backend_args=dict(backend='atomic')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    # draws of seed, epoch, rank and image alone, with any workers
+    # random numbers depend on seed, epoch, rank and image, not on workers
     epoch_seed=dict(type='mmpretrain.EpochSeedHook'),
-    # stops where losses or weights are not finite, before a checkpoint
+    # stops on non-finite losses or weights, before a checkpoint
     signals=dict(type='mmpretrain.SignalHook'),
     visualization=dict(type='DetVisualizationHook'))
 student_hook = dict(type='DetectionStudentHook', checkpoint=None)

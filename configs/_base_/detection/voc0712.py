@@ -1,6 +1,6 @@
-# VOC 2007 and 2012 trainval, and 2007 test, at the size that mmdet trains with.
+# VOC 2007 and 2012 trainval, and 2007 test, at mmdet's training size.
 # The paper's AP is that of VOC 2007, by 11 points, averaged over IoUs of .5 to
-# .95; COCO's definition is told beside it.
+# .95; COCO's definition is also reported.
 data_root = 'data/VOCdevkit/'
 train_pipeline = [
     dict(type='LoadPhoto'),
@@ -14,7 +14,7 @@ test_pipeline = [
     dict(type='Resize', scale=(1000, 600), keep_ratio=True),
     # after Resize: boxes stay in pixels of the original image
     dict(type='LoadAnnotations', with_bbox=True),
-    # CocoMetric takes the annotations from 'instances'
+    # CocoMetric reads the annotations from 'instances'
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
@@ -33,7 +33,7 @@ train_dataloader = dict(
     batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset=dict(
         type='ConcatDataset',
-        # each of them tells its own
+        # each data set sets its own
         ignore_keys=['dataset_type'],
         datasets=[
             dict(

@@ -1,8 +1,8 @@
 # VOC 2007 and 2012 trainval, and 2007 test, for the C4 detector: the shorter
-# side is drawn from twelve sizes from 400 to 800 pixels, and 800 for
+# side is sampled from twelve sizes, 400 to 800 pixels, and 800 for
 # evaluation.
 # The paper's AP is that of VOC 2007, by 11 points, averaged over IoUs of .5 to
-# .95; COCO's definition is told beside it.
+# .95; COCO's definition is also reported.
 data_root = 'data/VOCdevkit/'
 train_pipeline = [
     dict(type='LoadPhoto'),
@@ -20,7 +20,7 @@ test_pipeline = [
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
     # after Resize: boxes stay in pixels of the original image
     dict(type='LoadAnnotations', with_bbox=True),
-    # CocoMetric takes the annotations from 'instances'
+    # CocoMetric reads the annotations from 'instances'
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
@@ -35,12 +35,12 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=4,
     persistent_workers=True,
-    # without AspectRatioBatchSampler: a resumed run would read all the images
-    # again that it has learned of
+    # no AspectRatioBatchSampler: a resumed run would read all past images
+    # again
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='ConcatDataset',
-        # each of them tells its own
+        # each data set sets its own
         ignore_keys=['dataset_type'],
         datasets=[
             dict(

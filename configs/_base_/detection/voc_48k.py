@@ -1,5 +1,5 @@
 # 48 000 iterations of 32 images (8 GPUs, 4 each), as in the released config.
-# The paper says lr .1 and steps at 18 k and 22.2 k; the released config, which
+# The paper gives lr .1 and steps at 18 k and 22.2 k; the released config, which
 # made its numbers, lr .01 and steps at 18 k and 22 k.
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=48000, val_interval=12000)
 val_cfg = dict(type='ValLoop')

@@ -1,6 +1,6 @@
 # LARS of mmpretrain's Barlow Twins: lr 1.6 for 2048 images, ten epochs of
 # warm-up, cosine by iteration to a thousandth, 300 epochs: of its 300 and 1000
-# the nearer to 200. Neither LARS nor decay for BN and biases, whose lr is
+# the one closer to 200. Neither LARS nor decay for BN and biases, whose lr is
 # .0384.
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -1,6 +1,6 @@
 # AdamW of DINO: lr .0005 for 256 images, here .001 for 512, ten epochs of
 # warm-up, cosine by iteration to 1e-6; weight decay by a cosine from .04 to .4,
-# none of biases and of what is one-dimensional. 100 epochs.
+# none for biases and one-dimensional parameters. 100 epochs.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=.001, weight_decay=.04),

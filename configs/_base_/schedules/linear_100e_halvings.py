@@ -1,6 +1,6 @@
-# SGD of linear evaluation with the steps of DisCo's release, by which the
-# published numbers most likely came about: half the rate at eleven epochs.
-# In _base_ of a config it takes the place of linear_100e.py, the paper's.
+# SGD of linear evaluation with the steps of DisCo's release, which most likely
+# made the published numbers: the rate is halved eleven times. Use it in _base_
+# instead of linear_100e.py, the paper's.
 _base_ = './linear_100e.py'
 
 param_scheduler = [

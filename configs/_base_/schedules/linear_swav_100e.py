@@ -1,4 +1,4 @@
-# SGD of the linear evaluation of SwAV's testbed: .3 for 256 images, weight
+# SGD of linear evaluation for the SwAV testbed: .3 for 256 images, weight
 # decay, cosine to zero.
 _base_ = './linear_100e.py'
 

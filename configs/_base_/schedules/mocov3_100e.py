@@ -1,7 +1,7 @@
 # LARS of mmpretrain's MoCo-v3 of a ResNet: lr 9.6 for 4096 images, ten epochs
 # of warm-up, cosine by iteration, 100 epochs: of its 100, 300 and 800 the
-# nearest to 200 that is no longer. Neither LARS nor decay for BN and biases.
-# Its fp16 is left to --amp.
+# longest within 200. Neither LARS nor decay for BN and biases.
+# For its fp16 use --amp.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='LARS', lr=9.6, momentum=.9, weight_decay=1e-6),

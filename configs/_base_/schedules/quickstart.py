@@ -1,4 +1,4 @@
-# SGD for small pictures: 256 at once, a short warm-up, cosine by iteration.
+# SGD for small images: batch 256, a short warm-up, cosine by iteration.
 # (Both factors multiply; the cosine ends with train_cfg.max_epochs.)
 optim_wrapper = dict(
     type='OptimWrapper',

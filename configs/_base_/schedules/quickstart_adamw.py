@@ -1,4 +1,4 @@
-# AdamW for small pictures, warm-up and cosine as quickstart.py.
+# AdamW for small images; warm-up and cosine as in quickstart.py.
 _base_ = './quickstart.py'
 
 optim_wrapper = dict(

@@ -1,5 +1,5 @@
-# SGD of DisCo's release on 1 % and 10 % of the labels, of which the paper gives
-# no settings: rate 3 for all students, halved after 60 and 80 epochs.
+# SGD of DisCo's release on 1 % and 10 % of the labels (the paper gives no
+# settings): rate 3 for all students, halved after 60 and 80 epochs.
 _base_ = './linear_100e.py'
 
 optim_wrapper = dict(optimizer=dict(lr=3.))

@@ -1,5 +1,5 @@
-# LARC of SwAV and its DisCo: lr .6 for 512 images, cosine by iteration to .0006,
-# no warm-up, 200 epochs; prototypes are left as they are for 5005 iterations.
+# LARC of SwAV and of DisCo on SwAV: lr .6 for 512 images, cosine by iteration to .0006,
+# no warm-up, 200 epochs; prototypes are frozen for 5005 iterations.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='LARC', lr=.6, momentum=.9, weight_decay=1e-6))

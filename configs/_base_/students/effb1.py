@@ -1,6 +1,6 @@
 # EfficientNet-B1, 6.4 M, trained at 224. timm's batch norm and symmetric
-# padding, on which the paper builds; dropout and drop path are off.
-# The head gets a hidden layer of 2048, against the distilling bottleneck.
+# padding, as in the paper; dropout and drop path are off.
+# The head has a hidden layer of 2048, against the distilling bottleneck.
 student = dict(
     backbone=dict(
         type='EfficientNet',

@@ -1,5 +1,5 @@
-# MobileNetV3-Large, 4.2 M: with its 1280-wide layer behind the pooling.
-# The head gets a hidden layer of 2048, against the distilling bottleneck.
+# MobileNetV3-Large, 4.2 M, with its 1280-wide layer after the pooling.
+# The head has a hidden layer of 2048, against the distilling bottleneck.
 student = dict(
     backbone=dict(type='MobileNetV3Pooled'),
     neck=dict(

@@ -1,5 +1,5 @@
-# ResNet-18, 10.7 M, as torchvision's.
-# The head gets a hidden layer of 2048, against the distilling bottleneck.
+# ResNet-18, 10.7 M, as in torchvision.
+# The head has a hidden layer of 2048, against the distilling bottleneck.
 student = dict(
     backbone=dict(type='ResNet', depth=18, zero_init_residual=False),
     neck=dict(

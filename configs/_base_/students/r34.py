@@ -1,5 +1,5 @@
-# ResNet-34, 20.4 M, as torchvision's.
-# The head gets a hidden layer of 2048, against the distilling bottleneck.
+# ResNet-34, 20.4 M, as in torchvision.
+# The head has a hidden layer of 2048, against the distilling bottleneck.
 student = dict(
     backbone=dict(type='ResNet', depth=34, zero_init_residual=False),
     neck=dict(

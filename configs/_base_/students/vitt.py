@@ -1,6 +1,6 @@
 # ViT-tiny/16 (DeiT-Ti), 5.5 M, with DINO's head: the class token is embedded.
-# Attention begins as DINO's, MLPs as mmpretrain's, which insists.
-# Drop path is for the testbed to add, on the student only.
+# Initial values: attention as in DINO, MLPs as in mmpretrain (not configurable).
+# The testbed adds drop path, to the student only.
 student = dict(
     backbone=dict(
         type='VisionTransformer',

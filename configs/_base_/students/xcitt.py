@@ -1,8 +1,8 @@
 # XCiT-T12/16, 6.5 M, with DINO's head: the class token is embedded.
-# The paper's 'XCiT-tiny' could be T12 or T24: its 26.1 M fit neither, but are
-# the megabytes of a headless T12 in fp32, and T12 has the depth and patches of
-# its teacher. For T24, set depth=24 and layer_scale_init_value=1e-5.
-# Drop path is for the testbed to add, on the student only.
+# The paper's 'XCiT-tiny' could be T12 or T24: its 26.1 M fit neither, but a
+# headless T12 has 26.1 MB in fp32, and T12 has its teacher's depth and patch
+# size. For T24, set depth=24 and layer_scale_init_value=1e-5.
+# The testbed adds drop path, to the student only.
 student = dict(
     backbone=dict(
         type='XCiT',

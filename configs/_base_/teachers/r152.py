@@ -1,9 +1,9 @@
 """ResNet-152 by MoCo-v2, 800 epochs.
 
 Source: jacobswan1/SEED; licence MIT.
-That is the licence of its code; none is told of the file.
-74.2 top-1 (ImageNet linear) as SEED's paper reports, of this file or of that of
-200 epochs: it is not told. The closest public file, not DisCo's (74.1), which
+That is the licence of its code; the file itself states none.
+74.2 top-1 (ImageNet linear) as SEED's paper reports, for this file or the one
+of 200 epochs (not specified). The closest public file, not DisCo's (74.1), which
 its README links on a web page only. DisCo's paper says 400 epochs, its code
 800. The link is signed and ends in November 2031.
 Embedding: output of the projection head 2048-2048-128, 128-d.

@@ -2,7 +2,7 @@
 
 Source: facebookresearch/dino; licence Apache-2.0.
 77.0 top-1 (ImageNet linear) as published with the file, as in the paper. The
-full checkpoint, of which DINO's own teacher is taken: the backbone-only file
+full checkpoint, from which DINO's own teacher is read: the backbone-only file
 has no head.
 Embedding: normalised bottleneck of the projection head 384-2048-2048-256,
 256-d. The paper does not say which one it distils.

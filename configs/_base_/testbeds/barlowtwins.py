@@ -1,7 +1,7 @@
 # Barlow Twins (https://arxiv.org/abs/2103.03230) as the self-supervised method,
-# by mmpretrain's barlowtwins_resnet50_8xb256-coslr-300e: 2048 images at once,
-# embeddings of 8192. Batch statistics are those of all ranks, in the head, too,
-# where mmpretrain has each rank's.
+# by mmpretrain's barlowtwins_resnet50_8xb256-coslr-300e: batch 2048,
+# embeddings of 8192. BN is synchronised over ranks, also in the head, where
+# mmpretrain's is local.
 testbed = dict(
     type='BarlowTwins',
     head=dict(

@@ -1,8 +1,8 @@
 # BYOL (https://arxiv.org/abs/2006.07733) as the self-supervised method, by
-# mmpretrain's byol_resnet50_16xb256-coslr-200e: 4096 images at once, momentum
+# mmpretrain's byol_resnet50_16xb256-coslr-200e: batch 4096, momentum
 # from .99 to 1 (mmengine counts 1 - m). Embeddings of 128 instead of 256, the
-# teacher's width, with DisCo and alone. Batch statistics are those of all
-# ranks.
+# teacher's width, with DisCo and alone. BN is synchronised
+# over ranks.
 testbed = dict(
     type='BYOL',
     base_momentum=.01,

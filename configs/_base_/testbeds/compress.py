@@ -1,7 +1,7 @@
 # CompRess (https://arxiv.org/abs/2010.14713) with two memories (2q): the
-# student learns the teacher's similarities to 128 000 earlier images, each by
-# features of its own backbone, and nothing else; temperature .04. What enters
-# the student's memory is of its moving average, m .999 (mmengine counts 1 - m).
+# student matches the teacher's similarities to 128 000 earlier images, each in
+# the feature space of its backbone, without another loss; temperature .04. The
+# student's memory is filled by its moving average, m .999 (mmengine counts 1 - m).
 # Both memories of 2048 and 512 features take 1.2 GiB.
 # With one memory (1q): compress_1q.py.
 testbed = dict(

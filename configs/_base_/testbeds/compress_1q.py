@@ -1,6 +1,6 @@
 # CompRess (https://arxiv.org/abs/2010.14713) with one memory (1q): student and
 # teacher are both compared with the teacher's features of 128 000 earlier
-# images, the student behind a linear layer; temperature .04. The memory of 2048
+# images, the student after a linear layer; temperature .04. The memory of 2048
 # features takes 1 GiB.
 testbed = dict(
     type='PlainStudent', neck=dict(type='GlobalAveragePooling'))

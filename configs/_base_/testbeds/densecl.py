@@ -1,7 +1,7 @@
 # DenseCL (https://arxiv.org/abs/2011.09157) as the self-supervised method, by
-# mmpretrain's densecl_resnet50_8xb32-coslr-200e: 256 images at once, two queues
+# mmpretrain's densecl_resnet50_8xb32-coslr-200e: batch 256, two queues
 # of 65 536 keys, temperature .2, momentum .999 (mmengine counts 1 - m). The
-# dense loss gets its half after a thousand iterations.
+# dense loss is weighted one half after a thousand iterations.
 testbed = dict(
     type='DenseCL',
     queue_len=65536,

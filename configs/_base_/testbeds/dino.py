@@ -1,6 +1,6 @@
 # DINO (https://arxiv.org/abs/2104.14294) as the self-supervised method: 65 536
 # outputs, temperatures .1 and .04, momentum .996 to 1 (mmengine counts 1 - m),
-# gradients clipped at 3, last layer left as it is for an epoch. The settings
+# gradients clipped at 3, last layer frozen for an epoch. The settings
 # are the defaults of DINO's code; for the warm-up of its long runs add
 # MomentumTempHook to the hooks.
 testbed = dict(

@@ -1,5 +1,5 @@
 # KD (https://arxiv.org/abs/1503.02531) at linear evaluation, T 2 and alpha .5:
-# a linear classifier on a frozen student learns from labels and from a linear
+# a linear classifier on a frozen student is trained with labels and a linear
 # classifier on the teacher, configs/benchmarks/linear_r50.py.
 testbed = dict(
     type='KDClassifier',
@@ -9,6 +9,6 @@ testbed = dict(
         neck=dict(type='GlobalAveragePooling'),
         head=dict(type='LinearClsHead', num_classes=1000, in_channels=2048),
         checkpoint='checkpoints/linear_r50.pth'),
-    # The release averages the divergence over classes, too, which divides the
+    # The release also averages the divergence over classes, which divides the
     # teacher's term by 1000: --cfg-options model.distill.reduction=mean
     distill=dict(type='KDLoss', temperature=2., alpha=.5))

@@ -1,8 +1,8 @@
 # MoCo-v3 (https://arxiv.org/abs/2104.02057) as the self-supervised method, by
-# mmpretrain's mocov3_resnet50_8xb512-amp-coslr-100e: 4096 images at once,
+# mmpretrain's mocov3_resnet50_8xb512-amp-coslr-100e: batch 4096,
 # temperature 1, momentum from .99 to 1 (mmengine counts 1 - m). Embeddings of
-# 128 instead of 256, the teacher's width, with DisCo and alone. Batch
-# statistics are those of all ranks.
+# 128 instead of 256, the teacher's width, with DisCo and alone. BN is
+# synchronised over ranks.
 testbed = dict(
     type='MoCoV3',
     base_momentum=.01,

@@ -1,5 +1,5 @@
 # BYOL for 10 000 images and the quickstart's student: a target network that
-# follows faster (mmengine counts 1 - m), since there are few steps.
+# updates faster (mmengine counts 1 - m), for fewer steps.
 testbed = dict(
     type='BYOL',
     base_momentum=.02,

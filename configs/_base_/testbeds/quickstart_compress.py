@@ -1,5 +1,5 @@
 # CompRess-2q for 10 000 images: memories of 4096 features, of 32-d students and
-# the 256-d teacher; momentum .99, as there are but 468 steps.
+# the 256-d teacher; momentum .99, for only 468 steps.
 testbed = dict(
     type='MomentumStudent',
     momentum=.01,

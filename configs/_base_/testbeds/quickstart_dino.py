@@ -1,6 +1,6 @@
 # DINO for 10 000 images and the quickstart's student: 1024 outputs, and a
-# momentum encoder that follows faster (mmengine counts 1 - m), since there are
-# few steps. The last layer is left as it is for an epoch.
+# momentum encoder that updates faster (mmengine counts 1 - m), for fewer steps.
+# The last layer is frozen for an epoch.
 testbed = dict(
     type='DINO',
     base_momentum=.02,

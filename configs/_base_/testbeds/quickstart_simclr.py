@@ -1,5 +1,5 @@
-# SimCLR for the quickstart's student: 510 negatives of the batch itself, the
-# temperature of MoCo-v2.
+# SimCLR for the quickstart's student: 510 negatives from the batch, MoCo-v2's
+# temperature.
 testbed = dict(
     type='SimCLR',
     neck=dict(

@@ -1,5 +1,5 @@
 # SwAV for 10 000 images and the quickstart's student: 100 prototypes, fewer than
-# a batch has images, so no queue. They are left as they are for an epoch.
+# the batch size, so no queue. Prototypes are frozen for an epoch.
 testbed = dict(
     type='SwAV',
     neck=dict(

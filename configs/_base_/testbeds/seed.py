@@ -1,6 +1,6 @@
-# SEED (https://arxiv.org/abs/2101.04731): the student learns the teacher's
-# similarities to 65 536 earlier embeddings of the teacher's own, temperatures
-# .2 and .01, and nothing else. The release has 1e-4 as the teacher's:
+# SEED (https://arxiv.org/abs/2101.04731): the student matches the teacher's
+# similarities to 65 536 earlier embeddings of the teacher, temperatures .2 and
+# .01, without another loss. For the release's teacher temperature of 1e-4:
 # --cfg-options model.distill.teacher_temp=1e-4
 testbed = dict(type='PlainStudent')
 testbed_distill = dict(

@@ -1,6 +1,6 @@
-# SEED (https://arxiv.org/abs/2101.04731) for teachers of SwAV: besides the large
-# crop, six patches with a queue of their own, of which one enters; the loss of
-# the patches is their mean.
+# SEED (https://arxiv.org/abs/2101.04731) for SwAV teachers: in addition to the
+# large crop, six patches with a separate queue that one of them enters; their
+# losses are averaged.
 testbed = dict(type='PlainStudent', views=(0, 1, 2, 3, 4, 5, 6))
 _seed = dict(
     type='SEEDLoss',

@@ -1,6 +1,6 @@
 # SimCLR (https://arxiv.org/abs/2002.05709) as the self-supervised method, by
-# mmpretrain's simclr_resnet50_16xb256-coslr-200e: 4096 images at once,
-# temperature .1. Batch statistics are those of all ranks.
+# mmpretrain's simclr_resnet50_16xb256-coslr-200e: batch 4096,
+# temperature .1. BN is synchronised over ranks.
 testbed = dict(
     type='GlobalSimCLR',
     head=dict(

@@ -1,6 +1,6 @@
 # SimSiam (https://arxiv.org/abs/2011.10566) as the self-supervised method, by
-# mmpretrain's simsiam_resnet50_8xb32-coslr-200e: 256 images at once, embeddings
-# of 2048. Batch statistics are those of all ranks.
+# mmpretrain's simsiam_resnet50_8xb32-coslr-200e: batch 256, embeddings
+# of 2048. BN is synchronised over ranks.
 testbed = dict(
     type='SimSiam',
     head=dict(
@@ -23,7 +23,7 @@ testbed_neck = dict(
     with_last_bn_affine=False,
     norm_cfg=dict(type='BN1d'))
 testbed_hooks = [
-    # the schedule's lr; --auto-scale-lr does not scale it
+    # equals the schedule's lr; --auto-scale-lr does not scale it
     dict(type='SimSiamHook', priority='HIGH', fix_pred_lr=True, lr=.05)
 ]
 sync_bn = 'torch'

@@ -1,6 +1,6 @@
 # SwAV (https://arxiv.org/abs/2006.09882) as the contrastive method: 3000
 # prototypes, temperature .1, queue of 3840 embeddings from epoch 15 on (3584 of
-# a batch of 512). Batch statistics are those of all ranks.
+# a batch of 512). BN is synchronised over ranks.
 testbed = dict(
     type='SwAV',
     head=dict(

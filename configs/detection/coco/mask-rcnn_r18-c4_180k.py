@@ -1,6 +1,6 @@
 """Mask R-CNN C4 on COCO 2017, a student's ResNet-18 as its backbone.
 
-The paper reports none of ResNet-18. Status: not run here.
+The paper has no result for ResNet-18. Status: not run here.
     bash tools/dist_train.sh configs/detection/coco/mask-rcnn_r18-c4_180k.py 8 \
         --student work_dirs/r50_r18/epoch_200.pth
 """

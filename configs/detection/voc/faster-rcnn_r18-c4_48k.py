@@ -1,6 +1,6 @@
 """Faster R-CNN C4 on VOC 07+12, a student's ResNet-18 as its backbone.
 
-The paper reports none of ResNet-18. Status: not run here.
+The paper has no result for ResNet-18. Status: not run here.
     bash tools/dist_train.sh configs/detection/voc/faster-rcnn_r18-c4_48k.py 8 \
         --student work_dirs/r50_r18/epoch_200.pth
 """

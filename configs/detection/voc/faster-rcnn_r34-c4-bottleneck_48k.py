@@ -1,7 +1,7 @@
 """Faster R-CNN C4 on VOC 07+12, ResNet-34 with detectron2's fourth stage.
 
-detectron2 builds three bottleneck blocks there, whatever the depth, and takes
-from the student what has a fitting shape (docs/deviations.md).
+detectron2 builds three bottleneck blocks there at any depth, and loads the
+student's tensors of matching shape (docs/deviations.md).
 Status: not run here.
     bash tools/dist_train.sh \
         configs/detection/voc/faster-rcnn_r34-c4-bottleneck_48k.py 8 \

@@ -1,6 +1,6 @@
 """DisCo: EfficientNet-B0 from the R-50 teacher, hidden layer of 512.
 
-A width of Figure 9; the values and widths are ours, the paper gives none.
+Figure 9 varies this width, without printed values; the widths are ours.
 Status: not run here.
     bash tools/dist_train.sh configs/disco/hidden/r50_effb0_h512.py 8
 """

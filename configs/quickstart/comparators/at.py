@@ -1,4 +1,4 @@
-"""AT beside MoCo-v2's loss, on the quickstart's student.
+"""AT added to MoCo-v2's loss, on the quickstart's student.
 
     python tools/train.py configs/quickstart/comparators/at.py
 """

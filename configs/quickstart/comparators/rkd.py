@@ -1,4 +1,4 @@
-"""RKD beside MoCo-v2's loss, on the quickstart's student.
+"""RKD added to MoCo-v2's loss, on the quickstart's student.
 
     python tools/train.py configs/quickstart/comparators/rkd.py
 """

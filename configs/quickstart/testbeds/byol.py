@@ -1,4 +1,4 @@
-"""The quickstart's student by BYOL alone: what disco_byol.py is compared with.
+"""The quickstart's student by BYOL alone: the baseline for disco_byol.py.
 
     python tools/train.py configs/quickstart/testbeds/byol.py
 """

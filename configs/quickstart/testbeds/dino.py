@@ -1,4 +1,4 @@
-"""The quickstart's student by DINO alone: what disco_dino.py is compared with.
+"""The quickstart's student by DINO alone: the baseline for disco_dino.py.
 
     python tools/train.py configs/quickstart/testbeds/dino.py
 """

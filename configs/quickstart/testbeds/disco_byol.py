@@ -1,4 +1,4 @@
-"""DisCo on the BYOL testbed: quickstart/testbeds/byol.py, pulled towards the teacher.
+"""DisCo on the BYOL testbed, for the quickstart's student.
 
     python tools/train.py configs/quickstart/testbeds/disco_byol.py
 """

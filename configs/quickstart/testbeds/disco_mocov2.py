@@ -1,4 +1,4 @@
-"""DisCo on the MoCo-v2 testbed: quickstart/testbeds/mocov2.py, pulled towards the teacher.
+"""DisCo on the MoCo-v2 testbed, for the quickstart's student.
 
     python tools/train.py configs/quickstart/testbeds/disco_mocov2.py
 """

@@ -1,4 +1,4 @@
-"""DisCo on the SimCLR testbed: quickstart/testbeds/simclr.py, pulled towards the teacher.
+"""DisCo on the SimCLR testbed, for the quickstart's student.
 
     python tools/train.py configs/quickstart/testbeds/disco_simclr.py
 """

@@ -1,4 +1,4 @@
-"""DisCo on the SwAV testbed: quickstart/testbeds/swav.py, pulled towards the teacher.
+"""DisCo on the SwAV testbed, for the quickstart's student.
 
     python tools/train.py configs/quickstart/testbeds/disco_swav.py
 """
@@ -16,7 +16,7 @@ model = dict(
     ssl=dict(**_base_.testbed, backbone=_base_.student.backbone),
     teacher=dict(**_base_.teacher, channels_last=True),
     distill=dict(type='DisCoLoss', loss_weight=32.),
-    # of 16 pixels this teacher says no more than chance
+    # on 16-pixel crops this teacher is near chance
     distill_crops='global')
 custom_hooks = [*_base_.custom_hooks, *_base_.testbed_hooks]
 work_dir = 'work_dirs/testbeds_disco_swav'

@@ -1,4 +1,4 @@
-"""The quickstart's student by MoCo-v2 alone: what disco_mocov2.py is compared with.
+"""The quickstart's student by MoCo-v2 alone: the baseline for disco_mocov2.py.
 
     python tools/train.py configs/quickstart/testbeds/mocov2.py
 """

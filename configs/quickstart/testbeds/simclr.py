@@ -1,4 +1,4 @@
-"""The quickstart's student by SimCLR alone: what disco_simclr.py is compared with.
+"""The quickstart's student by SimCLR alone: the baseline for disco_simclr.py.
 
     python tools/train.py configs/quickstart/testbeds/simclr.py
 """

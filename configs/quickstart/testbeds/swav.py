@@ -1,4 +1,4 @@
-"""The quickstart's student by SwAV alone: what disco_swav.py is compared with.
+"""The quickstart's student by SwAV alone: the baseline for disco_swav.py.
 
     python tools/train.py configs/quickstart/testbeds/swav.py
 """

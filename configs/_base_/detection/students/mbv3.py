@@ -1,5 +1,5 @@
 # MobileNetV3-Large for a detector: up to its 960-wide layer, nothing frozen,
-# BN synchronised. The layer behind the pooling is not used.
+# BN synchronised. The layer after the pooling is not used.
 student = dict(
     backbone=dict(
         type='TrimmedMobileNetV3',

@@ -1,12 +1,12 @@
-# ViT-tiny/16 for a detector: the one map behind its final norm, nothing
-# frozen. Every patch attends to all, as it was pre-trained, not to a window as
-# ViTDet's: 4200 patches at 1333 x 800. The position embedding is interpolated.
+# ViT-tiny/16 for a detector: one map after its final norm, nothing
+# frozen. Global attention, as in pre-training, instead of ViTDet's windows: 4200
+# patches at 1333 x 800. The position embedding is interpolated.
 _base_ = '../../students/vitt.py'
 
 student = dict(
     backbone=dict(type='mmpretrain.VisionTransformer', out_type='featmap'),
     channels=[192],
-    # weights alone decay
+    # only weights decay
     paramwise_cfg=dict(
         norm_decay_mult=0.,
         bias_decay_mult=0.,
