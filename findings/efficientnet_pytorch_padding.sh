@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# efficientnet_pytorch 0.7.0 and 0.7.1 load the same state dict, key by key, and
+# efficientnet_pytorch 0.7.0 and 0.7.1 load the same state dict, key by key, but
 # compute different functions. Static padding (from_name's default) of 0.7.0
-# adds the larger half on both sides, pad_w - pad_w // 2; 0.7.1 pads as
-# TensorFlow does, pad_w // 2 before. The file has neither version nor padding.
-# 0.7.0 with image_size=None pads as 0.7.1, so within one version the training's
-# image size decides, too.
+# adds the larger half on both sides, pad_w - pad_w // 2; 0.7.1 pads like
+# TensorFlow, pad_w // 2 before. The file records neither version nor padding.
+# 0.7.0 with image_size=None pads like 0.7.1, so the image size of the training
+# also matters within one version.
 #
-# Seen with torch 2.13.0, relative difference of pooled features at 224 pixels,
-# of weights that are drawn so that a shifted pixel is seen:
+# Observed with torch 2.13.0: relative difference of pooled features at 224
+# pixels, with random weights that are sensitive to a shift by one pixel:
 #   0.7.0 static against 0.7.1 static: 0.07
 #   0.7.0 dynamic against 0.7.1 static: 0.00
 #   B1, 0.7.1, static (of 240 pixels) against dynamic: 0.08
-# Exits with 1 if outputs are equal, 2 if something else fails.
+# Exit code 1 if outputs are equal, 2 if a step fails.
 set -u
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

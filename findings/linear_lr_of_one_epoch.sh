@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# onedl-mmengine 0.10.12: LinearLR (and ConstantLR) by epoch with end=1, as one
-# writes for 'a warm-up of one epoch', keeps the first factor for the whole
-# training: the rate is set at the step `begin`, changed at the steps after it
-# that are below `end`, and there is none. No warning is given, and a cosine
-# beside it is a tenth as high throughout. start_factor=0, which passes the
-# check of the constructor ('should between 0 and 1'), ends in a
-# ZeroDivisionError at the second step.
+# onedl-mmengine 0.10.12: LinearLR (and ConstantLR) by epoch with end=1, intended
+# as a warm-up of one epoch, keeps the first factor for the whole training: the
+# rate is set at step `begin` and changed at later steps below `end`, of which
+# there are none. There is no warning, and a cosine schedule combined with it is
+# a tenth as high throughout. start_factor=0 passes the check of the constructor
+# ('should between 0 and 1') but raises ZeroDivisionError at the second step.
 # Output:
 #   onedl-mmengine 0.10.12, torch 2.13.0+cpu
 #   end=1, ten epochs: 0.1 0.1 0.1 0.1 0.1 0.1 0.1 0.1 0.1 0.1
 #   end=2, ten epochs: 0.1 1.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0 1.0
 #   start_factor=0, end=5: ZeroDivisionError
-# Exit code 1 if any of these has changed.
+# Exit code 1 if any line has changed.
 set -euo pipefail
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

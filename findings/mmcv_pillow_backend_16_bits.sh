@@ -1,26 +1,25 @@
 #!/usr/bin/env bash
-# mmcv (onedl-mmcv 2.3.6, Pillow 12.0.0): mmcv.imread, and so
-# LoadImageFromFile, gives a white image for a 16-bit grey PNG by its backend
-# 'pillow', where its backend 'cv2' gives the picture.
+# mmcv (onedl-mmcv 2.3.6, Pillow 12.0.0): mmcv.imread, and therefore
+# LoadImageFromFile, returns a white image for a 16-bit grey PNG with its backend
+# 'pillow', but the correct image with its backend 'cv2'.
 #
-# The pillow backend calls convert('RGB'), in which Pillow clips 16-bit values
-# at 255 instead of scaling them: whatever is not nearly black becomes white,
-# without a word. A grey PNG of 8 bits with transparency is laid on the grey
-# (124, 117, 104) by the same backend, and one in RGBA shows what its
-# transparent pixels hide. A ramp of 64 levels, saved in 8 and in 16 bits, and
-# one transparent white pixel:
+# The pillow backend calls convert('RGB'), where Pillow clips 16-bit values at 255
+# instead of scaling them: every pixel that is not nearly black silently becomes
+# white. The same backend composites an 8-bit grey PNG with transparency on the
+# grey (124, 117, 104), and ignores the alpha of RGBA. A ramp of 64 levels, saved
+# in 8 and in 16 bits, and one transparent white pixel:
 #
 #     8 bits   pillow 0..252 in 64 levels     cv2 0..252 in 64 levels
 #     16 bits  pillow 0..255 in 2 levels      cv2 0..252 in 64 levels
 #     LA       pillow [124 117 104]           cv2 [255 255 255]
 #     RGBA     pillow [255 255 255]           cv2 [255 255 255]
 #
-# Exits with 0 while that is so, and with 1 once it has changed.
+# Exit code 0 if the output is as above, 1 if it has changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-# without torch, which reading images does not need
+# without torch: not needed to read images
 "$folder/venv/bin/pip" install --quiet --no-deps onedl-mmcv==2.3.6 \
     onedl-mmengine==0.10.12 pillow==12.0.0 opencv-python-headless==4.12.0.88
 "$folder/venv/bin/pip" install --quiet numpy==2.2.6 addict packaging pyyaml \

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# mmengine 0.10.7 (torch 2.13.0): loader workers that do not persist draw the
-# same augmentations in every epoch.
+# mmengine 0.10.7 (torch 2.13.0): non-persistent data loader workers draw the same
+# augmentations in every epoch.
 #
 # torch gives the workers of each epoch a new base seed. The worker_init_fn that
 # Runner.build_dataloader sets if the runner has a seed (it always has: a random
 # one by default) overwrites it with seed + rank * workers + worker, the same in
-# each epoch. So with persistent_workers=False, mmengine's default, numbers that
-# a data set draws from random, numpy or torch come again in each epoch, in the
-# order in which a worker loads its images; and a resumed run draws those of the
-# first epoch again, persistent workers or not. The order of images does change,
-# so a training looks right.
+# each epoch. With persistent_workers=False, mmengine's default, the numbers that
+# a data set draws from random, numpy or torch repeat in each epoch, in the order
+# in which a worker loads its images; a resumed run repeats those of the first
+# epoch, with persistent workers as well. The order of images does change, so the
+# fault is not visible in training.
 #
-# Expected: three epochs that differ. Seen (order kept, so that lines compare):
+# Expected: three different epochs. Observed (without shuffling):
 #   torch's DataLoader: epochs differ
 #   mmengine, persistent_workers=False: 3 equal epochs
 #   mmengine, persistent_workers=True: epochs differ
 #   mmengine, a new process (a resumed run): its first epoch equals epoch 1
-# Exits with 1 if the behaviour is another one.
+# Exit code 1 if the behaviour has changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# pycocotools 2.0.11: a detection that matches the annotation with the id 0 is
-# counted as a false positive.
+# pycocotools 2.0.11: a detection that matches the annotation with id 0 is counted
+# as a false positive.
 #
 # COCOeval.evaluateImg stores the id of the matched annotation in `dtMatches`,
-# where 0 means no match, and accumulate() takes each 0 for a false positive.
-# Ids that begin at 0 (of many converters) are valid: COCO() and loadRes() take
-# them without a word. Two images with an object each, both found exactly:
+# where 0 means no match, and accumulate() counts each 0 as a false positive.
+# Ids that start at 0 (written by many converters) are valid: COCO() and loadRes()
+# accept them silently. Two images with one object each, both detected exactly:
 #
 #     ids 1, 2: AP 1.000   ids 0, 1: AP 0.252
 #
-# Exits with 0 while that is so, and with 1 once it has changed.
+# Exit code 0 if the output is as above, 1 if it has changed.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

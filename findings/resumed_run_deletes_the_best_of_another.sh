@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # onedl-mmengine 0.10.12 (Runner, CheckpointHook), torch 2.13.0: a run that is
 # resumed from a checkpoint of another work dir deletes the best checkpoint of
-# that other run as soon as it has a better one itself.
+# that other run as soon as it reaches a better score.
 #
 # The path of the best checkpoint is saved in the message hub, and the hook
-# removes that file, wherever it is: a branch of a run, or a copy of its folder
-# (cp -r), costs the original run its best weights.
+# deletes that file in any folder: a branch of a run, or a copy of its folder
+# (cp -r), deletes the original run's best weights.
 #
 # Output:
 #   run a, 2 epochs: ['best_score_epoch_2.pth', 'epoch_1.pth', 'epoch_2.pth']
@@ -14,7 +14,7 @@
 #     b: ['best_score_epoch_3.pth', 'epoch_3.pth']
 #   the best checkpoint of run a is gone
 #
-# Exits non-zero if run a keeps its file.
+# Exit code non-zero if run a keeps its file.
 set -euo pipefail
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

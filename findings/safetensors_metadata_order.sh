@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# safetensors 0.8.0 writes metadata of more than one entry in another order in
-# each process: the same tensors and the same metadata give files of different
-# sha256. Tensors are sorted, and one entry or none is reproducible. A name that
-# holds the hash of its file, as in OpenMMLab's model zoos, or a cache by hash,
-# never agrees with a file that is written again.
+# safetensors 0.8.0 writes metadata with more than one entry in a different order
+# in each process: the same tensors and metadata give files with different
+# sha256. Tensors are sorted, and zero or one entry is reproducible. A file name
+# that contains the file's hash, as in OpenMMLab's model zoos, or a cache keyed by
+# hash, does not match when the file is written again.
 #
-# Seen with safetensors 0.8.0:
+# Observed with safetensors 0.8.0:
 #   metadata of 0 entries: 1 sha256 of 8 processes
 #   metadata of 1 entries: 1 sha256 of 8 processes
 #   metadata of 5 entries: 8 sha256 of 8 processes
-# Exits with 1 if the files are equal, 2 if something else fails.
+# Exit code 1 if the files are equal, 2 if a step fails.
 set -uo pipefail
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT

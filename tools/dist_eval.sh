@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# bash tools/dist_eval.sh TOOL GPUS MODEL --data DATA [options], TOOL as tools/eval/knn.py
-# Several nodes: the same on each, with NNODES, NODE_RANK and MASTER_ADDR set.
+# bash tools/dist_eval.sh TOOL GPUS MODEL --data DATA [options], e.g. TOOL=tools/eval/knn.py
+# Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set.
 set -euo pipefail
 if [ $# -lt 3 ]; then
     echo 'usage: bash tools/dist_eval.sh TOOL GPUS MODEL --data DATA [options]' >&2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
-# Several nodes: the same on each, with NNODES, NODE_RANK and MASTER_ADDR set.
+# Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set.
 set -euo pipefail
 if [ $# -lt 3 ]; then
     echo 'usage: bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [options]' >&2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # bash tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
-# Several nodes: the same on each, with NNODES, NODE_RANK and MASTER_ADDR set.
+# Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo 'usage: bash tools/dist_train.sh CONFIG GPUS [options]' >&2

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # bash tools/dev/install_mmcv_ops.sh PYTHON
-# Installs mmcv with its compiled ops, which detection needs. The wheel is built
-# once for a version of mmcv, torch and Python, and kept in the user's cache.
-# (Installed with build isolation, mmcv is built without torch, hence without
-# ops, and pip takes such a wheel of the same version for installed already.)
+# Installs mmcv with its compiled ops, for detection. The wheel is built once per
+# version of mmcv, torch and Python, and kept in the user's cache. (With build
+# isolation mmcv is built without torch and therefore without ops, and pip would
+# regard such a wheel of the same version as installed.)
 set -euo pipefail
 PYTHON=$1
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
@@ -17,7 +17,7 @@ if ! ls "$WHEELS"/*.whl >/dev/null 2>&1; then
     echo "Compile mmcv's ops (10 to 40 minutes on two cores, once): $WHEELS"
     "$PYTHON" -m pip install -q 'setuptools>=77,<82' wheel ninja psutil
     mkdir -p "$(dirname "$WHEELS")"
-    HALF=$(mktemp -d "$WHEELS.half.XXXXXX")  # renamed when it is whole
+    HALF=$(mktemp -d "$WHEELS.half.XXXXXX")  # renamed when complete
     trap 'rm -rf "$HALF"' EXIT
     MMCV_WITH_OPS=1 FORCE_CUDA=${FORCE_CUDA:-0} "$PYTHON" -m pip wheel \
         --no-deps --no-build-isolation --no-cache-dir --no-binary onedl-mmcv \
