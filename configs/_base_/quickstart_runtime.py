@@ -6,12 +6,18 @@ default_hooks = dict(
     logger=dict(interval=1000),
     checkpoint=dict(max_keep_ckpts=2),
     # views are made on whole batches: images draw no random numbers
-    epoch_seed=dict(without_workers=False),
-    # the curves of docs/curves.md, for less than 3 % of the time
-    online_knn=dict(type='OnlineKNNHook', interval=3),
-    online_probe=dict(type='OnlineProbeHook'),
-    feature_quality=dict(type='FeatureQualityHook'),
-    teacher_knn=dict(type='TeacherKNNHook'))
+    epoch_seed=dict(without_workers=False))
+# the curves of docs/curves.md, for less than 3 % of the time
+val_cfg = dict(
+    type='OnlineLoop',
+    scorers=[
+        dict(type='KNNScorer'),
+        dict(type='ProbeScorer'),
+        dict(type='QualityScorer'),
+        dict(type='TeacherKNNScorer'),
+    ])
+val_dataloader = dict(batch_size=250, num_workers=0)
+val_evaluator = []  # none: the scorers evaluate
 log_processor = dict(
     window_size=39,
     custom_cfg=[  # so that a run's seconds can be summed

@@ -22,8 +22,17 @@ from .hooks import (
 )
 from .hooks.resume import guard_weights
 from .label_check import check_labels
-from .online.probe import OnlineProbeHook
-from .online.scorers import FeatureQualityHook, OnlineKNNHook, TeacherKNNHook
+from .online import (
+    FeatureQualityHook,
+    KNNScorer,
+    OnlineKNNHook,
+    OnlineLoop,
+    OnlineProbeHook,
+    ProbeScorer,
+    QualityScorer,
+    TeacherKNNHook,
+    TeacherKNNScorer,
+)
 from .optim import LARC, BF16OptimWrapper
 from .prefetch import CudaPrefetcher, PrefetchHook
 from .runner import AtomicBackend, FastRunner, GlooDistributedDataParallel
@@ -41,15 +50,19 @@ __all__ = [
     'FeatureQualityHook',
     'FreezeGradHook',
     'GlooDistributedDataParallel',
+    'KNNScorer',
     'LARC',
     'LateLogHook',
     'LoadFromHook',
     'MomentumHook',
     'MomentumTempHook',
     'OnlineKNNHook',
+    'OnlineLoop',
     'OnlineProbeHook',
     'OptimizerLayoutHook',
     'PrefetchHook',
+    'ProbeScorer',
+    'QualityScorer',
     'QueueCheckHook',
     'ResumeCheckHook',
     'ResumeConfigHook',
@@ -59,6 +72,7 @@ __all__ = [
     'SwAVQueueHook',
     'TeacherHook',
     'TeacherKNNHook',
+    'TeacherKNNScorer',
     'ThroughputHook',
     'check_labels',
     'guard_weights',

@@ -4,7 +4,7 @@ from torch.utils.data import Dataset
 
 from mmdisco.errors import InputError
 from mmdisco.utils import unwrapped
-from .online import innermost, labels_of
+from .online import OnlineLoop, innermost, labels_of
 from .splits import check_list, check_splits, copies
 
 
@@ -28,6 +28,8 @@ def check_labels(runner: Runner) -> None:
         return
     found: list[tuple[Dataset, Tensor]] = []
     for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
+        if isinstance(loop, OnlineLoop):  # of samples, which have their own checks
+            continue
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         labels = None if dataset is None else labels_of(innermost(dataset))
         if labels is not None and len(labels) and labels.dim() == 1:

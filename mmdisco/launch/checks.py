@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from mmdisco.errors import InputError
+from .scope import ONLINE_HOOKS, ONLINE_MOVED, has_online_loop, hooks_of
 
 
 class _Range(NamedTuple):
@@ -153,11 +154,19 @@ _NEEDED = (
     'optim_wrapper.optimizer',
 )
 # Whether they hold one dict or several, each has a type.
-_LISTS = ('custom_hooks', 'param_scheduler', 'visualizer.vis_backends')
-# Scores of a pre-training, by the hooks that give them.
+_LISTS = (
+    'custom_hooks',
+    'param_scheduler',
+    'visualizer.vis_backends',
+    'val_cfg.scorers',
+)
+# Online scores of a pre-training, by their scorers and hooks.
 _ONLINE = dict(
+    KNNScorer=('knn_top1',),
     OnlineKNNHook=('knn_top1',),
+    ProbeScorer=('probe_top1',),
     OnlineProbeHook=('probe_top1',),
+    QualityScorer=('rank_me', 'uniformity', 'alignment'),
     FeatureQualityHook=('rank_me', 'uniformity', 'alignment'),
 )
 # Python packages of mmengine's visual back ends: any of a row's will do.
@@ -200,6 +209,7 @@ def check_config(cfg: Config, parts: tuple[str, ...], split: str = 'val') -> Non
             raise InputError(f'{name} is {value!r}, but must be {allowed}')
     for name in _LISTS:
         _check_dicts(cfg, name)
+    _check_hooks(cfg)
     _check_packages(cfg)
     _check_top(cfg, f'{split}_evaluator')
     if split == 'val':
@@ -286,6 +296,24 @@ def _check_top(cfg: Config, name: str) -> None:
             )
 
 
+def _online_scores(cfg: Config) -> list[str]:
+    """Names of the online scores of a pre-training."""
+    kinds = [hook.get('type') for hook in hooks_of(cfg) if hook.get('interval') != 0]
+    if has_online_loop(cfg):
+        kinds += [scorer['type'] for scorer in cfg.val_cfg.get('scorers', ())]
+    elif 'OnlineKNNHook' not in kinds:
+        return []
+    return [name for kind, names in _ONLINE.items() if kind in kinds for name in names]
+
+
+def _check_hooks(cfg: Config) -> None:
+    """Reject default hooks that change one which the config lacks."""
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        if isinstance(hook, dict) and 'type' not in hook:
+            reason = ONLINE_MOVED if name in ONLINE_HOOKS else 'give it one'
+            raise InputError(f'default_hooks.{name} has no type: {reason}')
+
+
 def _check_best(cfg: Config) -> None:
     """mmengine looks for the score when the first epoch is over."""
     hooks = cfg.get('default_hooks') or {}
@@ -300,19 +328,9 @@ def _check_best(cfg: Config) -> None:
         f'accuracy/top{k}' for metric in metrics for k in several(metric.get('topk', 1))
     ]
     if not metrics:
-        online = {
-            entry['type']
-            for entry in (
-                *filter(None, hooks.values()),
-                *several(cfg.get('custom_hooks')),
-            )
-            if entry.get('interval') != 0
-        }
-        if 'OnlineKNNHook' not in online:
+        known = _online_scores(cfg)
+        if not known:
             return  # nothing is evaluated
-        known = [
-            name for kind, names in _ONLINE.items() if kind in online for name in names
-        ]
     for name in several(hook.get('save_best')):
         if name not in ('auto', *known):
             raise InputError(

@@ -14,14 +14,15 @@ def set_up_loader(
 
     Args:
         cfg (Config): The config, changed in place.
-        name (str): Of the loader; there may be none.
+        name (str): Of the loader; there may be none, or one without a data
+            set.
         pin_memory (bool): Whether batches for a GPU may be pinned. Defaults
             to True.
         persistent_workers (bool): Whether workers may stay from one epoch to
             the next. Defaults to True.
     """
     loader = cfg.get(name)
-    if loader is None:
+    if loader is None or 'dataset' not in loader:  # an OnlineLoop has its own
         return
     loader.setdefault(
         'collate_fn',

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmpretrain import registry as registries
 
 from mmdisco.errors import InputError, MissingFileError
+from .scope import ONLINE_HOOKS, ONLINE_MOVED
 
 # Top-level names that the runner or its hooks read by name.
 _READ = {
@@ -246,9 +247,11 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
         else:
             return  # free keys, or a value that is replaced by a dict
         if part not in known:
+            moved = name == 'default_hooks' and part in ONLINE_HOOKS
             raise InputError(
                 f"--cfg-options {key}: no '{part}' in "
-                f'{".".join(parts[:i]) or "the config"}' + _nearest(part, known)
+                f'{".".join(parts[:i]) or "the config"}'
+                + (f': {ONLINE_MOVED}' if moved else _nearest(part, known))
             )
         if isinstance(node, (list, tuple)):
             node = node[int(part)]

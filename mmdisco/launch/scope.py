@@ -43,3 +43,33 @@ def add_hooks(cfg: Config) -> None:
     for name, kind in HOOKS.items():
         if kind not in named and name not in cfg.get('hooks_left_out', ()):
             hooks.setdefault(name, dict(type=ours(cfg, kind)))
+
+
+# Hooks of earlier configs, whose scores are now those of val_cfg.
+ONLINE_HOOKS = ('online_knn', 'online_probe', 'feature_quality', 'teacher_knn')
+ONLINE_MOVED = (
+    'online scores are set in val_cfg: train_cfg.val_interval=N, '
+    'val_cfg.num_train=N, val_cfg.scorers.0.k=N, or val_cfg=None for none'
+)
+
+
+def hooks_of(cfg: Config) -> list[dict]:
+    """Default and custom hooks of a config.
+
+    Args:
+        cfg (Config): The config.
+    """
+    hooks = [
+        *(cfg.get('default_hooks') or {}).values(),
+        *(cfg.get('custom_hooks') or ()),
+    ]
+    return [hook for hook in hooks if isinstance(hook, dict)]
+
+
+def has_online_loop(cfg: Config) -> bool:
+    """Whether the validation of a config is an :class:`OnlineLoop`.
+
+    Args:
+        cfg (Config): The config.
+    """
+    return (cfg.get('val_cfg') or {}).get('type') == 'OnlineLoop'

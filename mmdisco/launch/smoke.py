@@ -10,6 +10,7 @@ from PIL import Image
 from mmdisco.models import DINOHead
 from mmdisco.utils import atomic_write, quiet_init
 from .schedule import losses_of, schedulers_of
+from .scope import has_online_loop, hooks_of
 
 NEIGHBOURS = 5
 
@@ -115,17 +116,24 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
     cfg.smoke = True  # a dumped config says so, too
     work_dir = Path(cfg.work_dir)
     images = BATCH * BATCHES * world_size
-    loaders = [cfg.train_dataloader, cfg.get('val_dataloader')]
+    online = [hook for hook in hooks_of(cfg) if hook.get('type') == 'OnlineKNNHook']
+    loaders = [cfg.train_dataloader]
+    if has_online_loop(cfg):
+        online.append(cfg.val_cfg)
+        cfg.val_dataloader.num_workers = 0
+    elif cfg.get('val_dataloader'):
+        loaders.append(cfg.val_dataloader)
     kinds = [
-        few_images(loader, images, work_dir / 'smoke_images')
-        for loader in filter(None, loaders)
+        few_images(loader, images, work_dir / 'smoke_images') for loader in loaders
     ]
-    online = cfg.default_hooks.get('online_knn') or {}
-    for name in ('train', 'test'):
-        if online.get(name):
-            loader = ConfigDict(dataset=online[name])
-            kinds.append(few_images(loader, images, work_dir / 'smoke_images'))
-            online.update({name: loader.dataset, 'num_workers': 0})
+    for part in online:
+        for name in ('train', 'test'):
+            if part.get(name):
+                loader = ConfigDict(dataset=part[name])
+                kinds.append(few_images(loader, images, work_dir / 'smoke_images'))
+                part[name] = loader.dataset
+        if 'num_workers' in part:
+            part.num_workers = 0
     if main and set(kinds) != {'IDXImages'}:
         # of an earlier run, perhaps with other ranks
         rmtree(work_dir / 'smoke_images', ignore_errors=True)

@@ -27,11 +27,27 @@ VIEWS = dict(
         )
     ],
 )
-ALL = dict(
+ALL = dict(  # as hooks
     online_knn=dict(type='OnlineKNNHook', **SMALL),
     online_probe=dict(type='OnlineProbeHook'),
     feature_quality=dict(type='FeatureQualityHook', num=20),
     teacher_knn=dict(type='TeacherKNNHook'),
+)
+
+LOOP = dict(  # the same in val_cfg
+    val_cfg=dict(
+        type='OnlineLoop',
+        num_train=30,
+        num_test=11,
+        scorers=[
+            dict(type='KNNScorer', k=5),
+            dict(type='ProbeScorer'),
+            dict(type='QualityScorer', num=20),
+            dict(type='TeacherKNNScorer'),
+        ],
+    ),
+    val_dataloader=dict(batch_size=8),
+    val_evaluator=[],
 )
 
 
@@ -71,6 +87,7 @@ def run(
     model=None,
     ranks=1,
     custom=None,
+    online=None,
 ):
     """Train; give the runner."""
     model = model or model_of(name)
@@ -89,6 +106,7 @@ def run(
             collate_fn=dict(type='default_collate'),
         ),
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        **(online or {}),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
         default_hooks=dict(
             {key: dict(hook) for key, hook in hooks.items()},

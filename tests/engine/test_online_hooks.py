@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS, HOOKS
+from mmpretrain.registry import DATASETS, HOOKS, LOOPS
 from torch import nn
 
 from mmdisco.datasets import IDXImages
-from mmdisco.engine import OnlineKNNHook, TeacherKNNHook
+from mmdisco.engine import OnlineKNNHook
 from mmdisco.engine.online import (
     FirstView,
+    KNNScorer,
     OnlineLoop,
     Probe,
+    ProbeScorer,
+    QualityScorer,
+    TeacherKNNScorer,
     rows_of,
     undisturbed,
 )
-from tests.engine.online_runs import ALL, DEMO, SMALL, logged, model_of, run
+from mmdisco.launch import apply_overrides, check_config
+from tests.engine.online_runs import ALL, DEMO, LOOP, SMALL, logged, model_of, run
 from tests.tools import ROOT
 
 
@@ -49,11 +54,13 @@ def modes_of(model):
     return {name: m.training for name, m in model.named_modules()}
 
 
+@pytest.mark.parametrize('form', ['hooks', 'loop'])
 @pytest.mark.parametrize('name', ['DisCo', 'SimCLR'])
-def test_a_run_is_bit_by_bit_the_same(name, tmp_path):
+def test_a_run_is_bit_by_bit_the_same(name, form, tmp_path):
     plain = run(tmp_path / 'plain', {}, name)
     wanted = state_of(plain)
-    watched = run(tmp_path / 'watched', ALL, name)
+    settings = dict(hooks=ALL) if form == 'hooks' else dict(hooks={}, online=LOOP)
+    watched = run(tmp_path / 'watched', name=name, **settings)
     assert len(logged(watched, 'val/knn_top1')) == 2
     assert len(logged(watched, 'val/probe_top1')) == 2
     found = state_of(watched)
@@ -71,10 +78,7 @@ def test_the_score_is_that_of_a_plain_loop(k, tmp_path):
         knn=dict(ALL['online_knn'], num_train=150, num_test=55, k=k, temperature=0.1)
     )
     runner = run(tmp_path, hooks, 'DisCo', images=240)
-    train, test = (
-        sample.loader.dataset.indices
-        for sample in (runner.val_loop.train, runner.val_loop.test)
-    )
+    train, test = (sample.loader.dataset.indices for sample in runner.val_loop.samples)
     assert len(set(train) | set(test)) == 150 + 55
     data = runner.train_dataloader.dataset
     backbone = runner.model.backbone
@@ -129,16 +133,16 @@ def test_samples_have_all_classes_alike(tmp_path):
         images=600,
         epochs=1,
     )
-    loop = runner.val_loop
-    assert loop.train.labels.bincount().tolist() == [10] * 10
-    assert loop.test.labels.bincount().tolist() == [2] * 10
+    train, test = runner.val_loop.samples
+    assert train.labels.bincount().tolist() == [10] * 10
+    assert test.labels.bincount().tolist() == [2] * 10
     again = run(
         tmp_path / 'again',
         dict(knn=dict(type='OnlineKNNHook', num_train=100, num_test=20)),
         images=600,
         epochs=1,
     ).val_loop
-    assert again.train.loader.dataset.indices == loop.train.loader.dataset.indices
+    assert again.samples[0].loader.dataset.indices == train.loader.dataset.indices
 
 
 def test_data_sets_of_its_own_and_interval(tmp_path):
@@ -157,9 +161,9 @@ def test_data_sets_of_its_own_and_interval(tmp_path):
         epochs=3,
         dataset='IDXImages',
     )
-    loop = runner.val_loop
-    assert len(loop.train) == 30 and len(loop.test) == 7
-    assert sorted(loop.test.labels.tolist()) == sorted(
+    train, test = runner.val_loop.samples
+    assert len(train) == 30 and len(test) == 7
+    assert sorted(test.labels.tolist()) == sorted(
         DATASETS.build(dict(own, split='test', stop=7)).labels.tolist()
     )
     assert len(logged(runner, 'val/knn_top1')) == 2
@@ -203,18 +207,16 @@ def test_iterations_may_be_counted(tmp_path):
 
 
 class Scores(OnlineKNNHook):
-    """Says what it is told to say."""
+    """Gives the scores that it is given."""
 
-    def before_train(self, runner):
-        super().before_train(runner)
-        told = iter(self.told)
-        runner.val_loop.knn_top1 = lambda features: next(told)
+    def top1(self, features):
+        return self.given.pop(0)
 
 
 def test_the_best_is_kept_also_across_a_resume(tmp_path):
     HOOKS.register_module(module=Scores, force=True)
     hooks, best = dict(knn=dict(type='Scores', **SMALL)), dict(save_best='knn_top1')
-    Scores.told = [40.0, 60.0, 50.0]
+    Scores.given = [40.0, 60.0, 50.0]
     run(tmp_path, hooks, epochs=3, checkpoint=best)
     (kept,) = tmp_path.glob('best*.pth')
     assert kept.name == 'best_knn_top1_epoch_2.pth'
@@ -222,7 +224,7 @@ def test_the_best_is_kept_also_across_a_resume(tmp_path):
     then = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
     assert then['meta']['epoch'] == 2
     assert all(torch.equal(weights[k], v) for k, v in then['state_dict'].items())
-    Scores.told = [55.0, 70.0]  # of epochs 4 and 5
+    Scores.given = [55.0, 70.0]  # of epochs 4 and 5
     run(tmp_path, hooks, epochs=5, checkpoint=best, resume=tmp_path / 'epoch_3.pth')
     (kept,) = tmp_path.glob('best*.pth')
     assert kept.name == 'best_knn_top1_epoch_5.pth'
@@ -230,14 +232,16 @@ def test_the_best_is_kept_also_across_a_resume(tmp_path):
 
 @pytest.mark.parametrize('name', ['MoCo', 'SimCLR'])
 def test_a_resumed_probe_goes_on(name, tmp_path):
-    hooks = dict(ALL, seeds=dict(type='EpochSeedHook'))
-    whole = run(tmp_path / 'whole', hooks, name, epochs=4)
+    """Also of a run whose scores were hooks, with the loop."""
+    hooks = dict(seeds=dict(type='EpochSeedHook'))
+    whole = run(tmp_path / 'whole', dict(ALL, **hooks), name, epochs=4)
     saved = torch.load(tmp_path / 'whole' / 'epoch_4.pth', weights_only=False)
-    run(tmp_path / 'part', hooks, name, epochs=2)
+    run(tmp_path / 'part', dict(ALL, **hooks), name, epochs=2)
     part = run(
         tmp_path / 'part',
         hooks,
         name,
+        online=LOOP,
         epochs=4,
         resume=tmp_path / 'part' / 'epoch_2.pth',
     )
@@ -319,15 +323,16 @@ class Unlabelled(IDXImages):
 
 
 def test_without_labels_all_is_as_before(tmp_path):
-    runner = run(tmp_path, ALL, 'DisCo', dataset='Unlabelled')
-    assert runner.val_loop is None
-    assert not any(
-        'probe' in key or key.startswith('val/')
-        for key in runner.message_hub.log_scalars
-    )
+    for settings in (dict(hooks=ALL), dict(hooks={}, online=LOOP)):
+        runner = run(tmp_path, name='DisCo', dataset='Unlabelled', **settings)
+        assert runner.val_loop is None or runner.val_loop.run() == {}
+        assert not any(
+            'probe' in key or key.startswith('val/')
+            for key in runner.message_hub.log_scalars
+        )
     images = dict(type='Unlabelled', data_root=DEMO, stop=30)
     with pytest.raises(
-        ValueError, match='train of OnlineKNNHook: Unlabelled has no labels'
+        ValueError, match='the data set train, Unlabelled, has no labels'
     ):
         run(
             tmp_path / 'asked',
@@ -335,8 +340,8 @@ def test_without_labels_all_is_as_before(tmp_path):
         )
 
 
-def teacher_run(tmp_path, features, labels):
-    """What is told of a teacher with these features."""
+def teacher_run(features, labels):
+    """What is logged about a teacher with these features."""
     lines = []
     logger = SimpleNamespace(
         **{
@@ -345,39 +350,39 @@ def teacher_run(tmp_path, features, labels):
         }
     )
     loop = object.__new__(OnlineLoop)
-    loop.train = loop.test = range(len(labels))
-    loop.k, loop.temperature, loop.num_classes = 1, 0.07, 4
+    loop.samples = range(2)
     loop.features = lambda network, encode: SimpleNamespace(
         train=features[0], train_labels=labels, test=features[1], test_labels=labels
     )
     scalars = {}
-    runner = SimpleNamespace(
+    loop._runner = runner = SimpleNamespace(
+        hooks=[KNNScorer(k=1)],
         model=SimpleNamespace(teacher=nn.Identity()),
         val_loop=loop,
         _resume=False,
         logger=logger,
         message_hub=SimpleNamespace(update_scalar=scalars.__setitem__),
     )
-    TeacherKNNHook().before_train(runner)
+    TeacherKNNScorer().before_train(runner)
     runner._resume = True
-    TeacherKNNHook().before_train(runner)
+    TeacherKNNScorer().before_train(runner)
     ((level, text),) = lines  # not in a resumed run
     assert '\n' not in text
     return level, text, scalars['val/teacher_knn_top1']
 
 
-def test_a_teacher_at_chance_is_a_loud_warning(tmp_path):
+def test_a_teacher_at_chance_is_a_loud_warning():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(4).repeat(25)
     good = torch.eye(4)[labels]
-    level, text, score = teacher_run(tmp_path, (good, good), labels)
+    level, text, score = teacher_run((good, good), labels)
     assert (level, score) == ('info', 100) and 'chance is 25.00 %' in text
     noise = torch.randn(2, 100, 16, generator=generator)
-    level, text, score = teacher_run(tmp_path, noise, labels)
+    level, text, score = teacher_run(noise, labels)
     assert level == 'warning' and 'NO BETTER THAN CHANCE' in text
     assert 'model.teacher.checkpoint' in text and 10 < score < 40
     few = torch.tensor([0, 1, 2])  # of which nothing can be told
-    level, _, _ = teacher_run(tmp_path, noise[:, :3], few)
+    level, _, _ = teacher_run(noise[:, :3], few)
     assert level == 'info'
 
 
@@ -410,13 +415,35 @@ def test_rows_of_the_first_view():
     'settings, words',
     [
         (dict(train=dict()), 'only one of train and test'),
-        (dict(num_test=0), 'num_test=0.*too low'),
-        (dict(interval=-1), 'interval=-1.*too low'),
+        (dict(num_test=0), 'num_test=0.*must all be at least 1'),
+        (dict(batch_size=0), 'batch_size=0.*must all be at least 1'),
+        (dict(k=0), 'k=0.*must be at least 1'),
+        (dict(temperature=0), 'temperature=0.*above 0'),
+        (dict(interval=-1), 'interval=-1.*must be at least 0'),
     ],
 )
 def test_bad_settings_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         OnlineKNNHook(**settings)
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(val_cfg=dict(train=dict(type='Unlabelled'))), 'only one of train'),
+        (dict(val_cfg=dict(num_train=0)), 'num_train=0.*must all be at least 1'),
+        (dict(val_dataloader=dict(batch_size=0)), 'batch_size=0.*at least 1'),
+        (dict(val_dataloader=dict(dataset=dict(type='IDXImages'))), 'neither val_'),
+        (dict(val_evaluator=[dict(type='Accuracy')]), 'set val_evaluator=..'),
+        (dict(val_cfg=dict(scorers=[dict(type='KNNScorer', k=0)])), 'k=0.*at least 1'),
+        (dict(val_cfg=dict(scorers=[dict(type='IterTimerHook')])), 'not a scorer'),
+    ],
+)
+def test_bad_settings_of_the_loop_are_refused(settings, words, tmp_path):
+    online = {**LOOP, **settings}
+    online['val_cfg'] = {**LOOP['val_cfg'], **settings.get('val_cfg', {})}
+    with pytest.raises(ValueError, match=words):
+        run(tmp_path, {}, online=online, epochs=1)
 
 
 def test_views_and_other_evaluations_are_refused(tmp_path):
@@ -425,31 +452,111 @@ def test_views_and_other_evaluations_are_refused(tmp_path):
         def __getitem__(self, index):
             return dict(inputs=[self.images[index]] * 2)
 
-    with pytest.raises(ValueError, match='InViews gives lists of views'):
-        run(tmp_path, ALL, dataset='InViews')
-    with pytest.raises(ValueError, match='set interval of the hook to 0'):
-        OnlineKNNHook().before_train(SimpleNamespace(val_loop=1))
-    OnlineKNNHook(interval=0).before_train(None)
+    for settings in (dict(hooks=ALL), dict(hooks={}, online=LOOP)):
+        with pytest.raises(ValueError, match='InViews gives lists of views'):
+            run(tmp_path, dataset='InViews', **settings)
+    with pytest.raises(ValueError, match='or set its interval to 0'):
+        run(tmp_path, ALL, online=LOOP)
+    knn = dict(ALL['online_knn'], interval=0)
+    assert run(tmp_path, dict(ALL, online_knn=knn), epochs=1).val_loop is None
 
 
-def test_the_hooks_of_imagenet_are_taken_over(tmp_path):
+def test_the_loop_of_imagenet_is_inherited(tmp_path):
+    """And by a config that takes over the hooks of earlier versions."""
     path = tmp_path / 'mine.py'
     path.write_text(
         f"_base_ = ['{ROOT}/configs/disco/r50_r18.py',\n"
         f"          '{ROOT}/configs/_base_/online_eval.py']\n"
         'default_hooks = dict(checkpoint=dict(save_best="knn_top1"), '
         '**_base_.online_hooks)\n'
+        'train_cfg = dict(val_interval=5)\n'
     )
-    hooks = Config.fromfile(path).default_hooks
-    assert hooks.checkpoint.save_best == 'knn_top1'
-    assert hooks.checkpoint.backend_args.backend == 'atomic'
-    hook = HOOKS.build(hooks.online_knn)
-    assert hook.train['data_prefix'] == 'train' and hook.sizes == (10000, 2000)
-    assert [
-        HOOKS.build(hooks[key]).__class__.__name__
-        for key in ('online_probe', 'feature_quality', 'teacher_knn')
-    ] == ['OnlineProbeHook', 'FeatureQualityHook', 'TeacherKNNHook']
-    assert Path(hook.test['data_root']).parts == ('data', 'imagenet')
+    cfg = Config.fromfile(path)
+    check_config(cfg, ())
+    assert cfg.default_hooks.checkpoint.backend_args.backend == 'atomic'
+    assert cfg.train_cfg.val_interval == 5
+    loop = cfg.val_cfg
+    assert LOOPS.get(loop.type) is OnlineLoop
+    assert loop.train.data_prefix == 'train' and loop.test.data_prefix == 'val'
+    assert Path(loop.test.data_root).parts == ('data', 'imagenet')
+    assert [HOOKS.build(scorer).__class__ for scorer in loop.scorers] == [
+        KNNScorer,
+        ProbeScorer,
+        QualityScorer,
+        TeacherKNNScorer,
+    ]
+    apply_overrides(cfg, {'data_root': 'elsewhere', 'val_cfg.scorers.1': None})
+    assert loop.train.data_root == loop.test.data_root == 'elsewhere'
+    assert len(cfg.val_cfg.scorers) == 3
+
+
+@pytest.mark.parametrize('order', [(0, 1, 2, 3), (3, 2, 1, 0), (2, 3, 0, 1)])
+def test_any_order_of_hooks_gives_the_scores_of_the_loop(order, tmp_path):
+    """Bit for bit, with the hooks among the default ones or the custom ones."""
+    wanted = run(tmp_path / 'loop', {}, 'DisCo', online=LOOP)
+    names = [
+        'val/knn_top1',
+        'val/teacher_knn_top1',
+        'val/probe_top1',
+        'train/probe_top1',
+        'val/rank_me',
+        'val/uniformity',
+        'val/alignment',
+    ]
+    assert [len(logged(wanted, name)) for name in names] == [2, 1, 2, 4, 2, 2, 2]
+    state = state_of(wanted)
+    hooks = [list(ALL.items())[i] for i in order]
+    knn = dict(LOOP['val_cfg'], scorers=LOOP['val_cfg']['scorers'][:1])
+    for form, settings in dict(
+        default=dict(hooks=dict(hooks)),
+        # all of one priority: in the order of the list
+        custom=dict(hooks={}, custom=[dict(hook, priority=50) for _, hook in hooks]),
+        # the loop of the config, and scorers among the hooks
+        both=dict(
+            hooks={name: hook for name, hook in hooks if name != 'online_knn'},
+            online=dict(LOOP, val_cfg=knn),
+        ),
+    ).items():
+        runner = run(tmp_path / form, name='DisCo', **settings)
+        for name in names:
+            assert logged(runner, name) == logged(wanted, name), (form, name)
+        other = state_of(runner)
+        for key, value in state[0].items():
+            assert torch.equal(value, other[0][key]), key
+        assert torch.equal(state[2], other[2]) and state[3:] == other[3:]
+
+
+def test_an_order_of_hooks_keeps_no_state_of_the_runner(tmp_path):
+    """A loop is for one training: a test of the same runner has no part in it."""
+    runner = run(tmp_path, ALL, epochs=1)
+    loop = runner.val_loop
+    runner.call_hook('before_run')
+    assert runner.val_loop is loop
+
+
+@DATASETS.register_module(force=True)
+class Drawing(IDXImages):
+    """Pictures with noise of the global generator."""
+
+    def __getitem__(self, index):
+        noise = torch.randint(2, (), dtype=torch.uint8)
+        return dict(inputs=self.images[index] // 2 + noise, label=self.labels[index])
+
+
+def test_a_pipeline_that_draws_does_not_disturb_the_training(tmp_path):
+    """The samples are drawn before the weights are initialised."""
+    states = []
+    for form, settings in dict(
+        plain=dict(hooks={}), hooks=dict(hooks=ALL), loop=dict(hooks={}, online=LOOP)
+    ).items():
+        model = model_of('MoCo')
+        model.backbone.init_cfg = [dict(type='Normal', layer='Conv2d', std=0.1)]
+        runner = run(tmp_path / form, model=model, dataset='Drawing', **settings)
+        states.append(state_of(runner))
+    for state in states[1:]:
+        for key, value in states[0][0].items():
+            assert torch.equal(value, state[0][key]), key
+        assert torch.equal(states[0][2], state[2]) and states[0][3:] == state[3:]
 
 
 def test_a_compiled_network_is_not_compiled_once_more():

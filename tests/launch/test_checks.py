@@ -15,6 +15,7 @@ from tests.tools import ROOT
 
 MOCO = str(ROOT / 'configs/disco/r50_mbv3.py')
 LINEAR = str(ROOT / 'configs/benchmarks/linear_r18.py')
+QUICKSTART = str(ROOT / 'configs/quickstart/mocov2.py')
 PARTS = ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper')
 
 
@@ -132,9 +133,9 @@ def test_none_leaves_out():
     ]
     assert cfg.default_hooks.logger is None  # mmengine would add its own
     cfg = checked(
-        {'default_hooks.online_knn': None}, str(ROOT / 'configs/quickstart/mocov2.py')
+        {'default_hooks.epoch_seed': None}, str(ROOT / 'configs/quickstart/mocov2.py')
     )
-    assert 'online_knn' not in cfg.default_hooks
+    assert 'epoch_seed' not in cfg.default_hooks
 
 
 @pytest.mark.parametrize('part', ['cfg', 'dataloader', 'evaluator'])
@@ -142,6 +143,8 @@ def test_an_evaluation_is_off_as_a_whole(part):
     cfg = checked({f'val_{part}': None}, LINEAR)
     assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)
     assert cfg.test_evaluator is not None
+    cfg = checked({f'val_{part}': None}, QUICKSTART)
+    assert (cfg.val_cfg, cfg.val_dataloader, cfg.val_evaluator) == (None, None, None)
 
 
 def test_the_best_is_chosen_by_a_score_that_there_is():
@@ -155,19 +158,59 @@ def test_the_best_is_chosen_by_a_score_that_there_is():
 
 def test_the_best_of_a_pre_training_is_chosen_by_an_online_score():
     name = 'default_hooks.checkpoint.save_best'
-    quickstart = str(ROOT / 'configs/quickstart/mocov2.py')
     for best in ('auto', 'knn_top1', None):
-        checked({name: best}, quickstart)
+        checked({name: best}, QUICKSTART)
     for best in ('accuracy/top1', 'knn_top'):
         with pytest.raises(InputError, match='evaluation gives knn_top1'):
-            checked({name: best}, quickstart)
-    checked(
-        {
-            name: 'accuracy/top1',  # of no evaluation at all
-            'default_hooks.online_knn.interval': 0,
-        },
-        quickstart,
+            checked({name: best}, QUICKSTART)
+    # of no evaluation at all
+    checked({name: 'accuracy/top1', 'val_cfg': None}, QUICKSTART)
+    with pytest.raises(InputError, match='evaluation gives knn_top1 and probe_top1$'):
+        checked({name: 'rank_me', 'val_cfg.scorers.2': None}, QUICKSTART)
+    with pytest.raises(InputError, match='val_cfg.scorers.0 is 3, but must be a dict'):
+        checked({'val_cfg.scorers': [3]}, QUICKSTART)
+
+
+def with_hooks(tmp_path, **knn):
+    """The quickstart's config with online scores as hooks."""
+    path = tmp_path / 'hooks.py'
+    path.write_text(
+        f"_base_ = '{QUICKSTART}'\n"
+        'val_cfg = None\nval_dataloader = None\nval_evaluator = None\n'
+        'default_hooks = dict(\n'
+        f'    online_knn=dict(type="OnlineKNNHook", **{knn}),\n'
+        '    online_probe=dict(type="OnlineProbeHook"))\n'
     )
+    return str(path)
+
+
+def test_scores_of_hooks_are_known(tmp_path):
+    """As in configs without val_cfg."""
+    name = 'default_hooks.checkpoint.save_best'
+    checked({name: 'probe_top1'}, with_hooks(tmp_path))
+    with pytest.raises(InputError, match='evaluation gives knn_top1 and probe_top1$'):
+        checked({name: 'rank_me'}, with_hooks(tmp_path))
+    # of no evaluation at all
+    checked({name: 'rank_me'}, with_hooks(tmp_path, interval=0))
+    off = {'default_hooks.online_knn.interval': 0}
+    checked({name: 'rank_me', **off}, with_hooks(tmp_path))
+
+
+@pytest.mark.parametrize(
+    'hook', ['online_knn', 'online_probe', 'feature_quality', 'teacher_knn']
+)
+def test_settings_of_hooks_that_are_scorers_now(hook, tmp_path):
+    words = 'online scores are set in val_cfg: train_cfg.val_interval=N'
+    for key in (f'default_hooks.{hook}.interval', f'default_hooks.{hook}'):
+        with pytest.raises(InputError, match=f"no '{hook}' in default_hooks: {words}"):
+            checked({key: None}, QUICKSTART)
+    path = tmp_path / 'leaf.py'
+    for name, reason in ((hook, words), ('mine', 'give it one')):
+        path.write_text(
+            f"_base_ = '{QUICKSTART}'\ndefault_hooks = dict({name}=dict(interval=5))\n"
+        )
+        with pytest.raises(InputError, match=f'hooks.{name} has no type: {reason}'):
+            checked({}, str(path))
 
 
 @pytest.mark.parametrize(

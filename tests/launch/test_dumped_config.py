@@ -69,7 +69,7 @@ def configure(monkeypatch, tmp_path):
             QUICK,
             [
                 '--cfg-options',
-                'default_hooks.online_knn=None',
+                'val_cfg=None',
                 'custom_hooks.6=None',
                 'param_scheduler.0=None',
                 'train_dataloader.num_workers=0',
@@ -128,7 +128,7 @@ def test_it_trains_at_the_same_rate(tmp_path):
         'train_dataloader.dataset.stop=16',
         'train_dataloader.batch_size=8',
         'model.queue_len=8',
-        'default_hooks.online_knn=None',
+        'val_cfg=None',
         'default_hooks.logger.interval=1',
         'param_scheduler=None',
         'optim_wrapper.accumulative_counts=4',

@@ -1,5 +1,6 @@
-from .loop import OnlineLoop, SampleFeatures, top1
-from .probe import FirstView, Probe, rows_of
+from .hooks import FeatureQualityHook, OnlineKNNHook, OnlineProbeHook, TeacherKNNHook
+from .loop import OnlineLoop, SampleFeatures, Scorer
+from .probe import FirstView, Probe, ProbeScorer, rows_of
 from .sample import (
     Sample,
     balanced_indices,
@@ -8,14 +9,24 @@ from .sample import (
     labels_of,
     labels_of_batch,
 )
+from .scorers import KNNScorer, QualityScorer, TeacherKNNScorer, top1
 from .undisturbed import same_random_states, undisturbed
 
 __all__ = [
+    'FeatureQualityHook',
     'FirstView',
+    'KNNScorer',
+    'OnlineKNNHook',
     'OnlineLoop',
+    'OnlineProbeHook',
     'Probe',
+    'ProbeScorer',
+    'QualityScorer',
     'Sample',
     'SampleFeatures',
+    'Scorer',
+    'TeacherKNNHook',
+    'TeacherKNNScorer',
     'balanced_indices',
     'draw_samples',
     'innermost',

@@ -2,14 +2,15 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
 
-import torch
-from mmengine.runner import BaseLoop
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+from mmpretrain.registry import HOOKS, LOOPS
 from torch import Tensor, nn
 
-from mmdisco.evaluation import knn_scores
+from mmdisco.errors import InputError
 from mmdisco.utils import pooled, unwrapped
-from .sample import Sample
-from .undisturbed import undisturbed
+from .sample import check_draw, draw_samples
+from .undisturbed import same_random_states, undisturbed
 
 
 class SampleFeatures(NamedTuple):
@@ -21,57 +22,148 @@ class SampleFeatures(NamedTuple):
     test_labels: Tensor  # [N]
 
 
-class OnlineLoop(BaseLoop):
-    """Scores the student's backbone amid a pre-training.
+class Scorer(Hook):
+    """A hook with a score of the student's features, for :class:`OnlineLoop`.
 
-    It is mmengine's validation loop of a run that has none, so metrics go
-    the way of any: into the log as ``val/…``, and to ``save_best`` of the
-    checkpoint hook. The training goes on as it would have without.
+    As a hook it may follow the training, e.g. train a probe on its batches. The
+    loop finds it among the hooks of the runner, in any order.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Exclude the preparation from the time between two evaluations."""
+        loop = online_loop(runner)
+        if loop is not None:
+            loop.restart_clock()
+
+    def score(self, features: SampleFeatures) -> dict[str, float]:
+        """Score the features of both samples.
+
+        Args:
+            features (SampleFeatures): Of the student, all finite.
+
+        Returns:
+            dict[str, float]: Scores by name, logged as ``val/NAME``.
+        """
+        raise NotImplementedError
+
+
+@LOOPS.register_module()
+class OnlineLoop(BaseLoop):
+    """Scores the student's backbone during a pre-training.
+
+    A validation loop, so scores are logged as ``val/...``, and
+    ``default_hooks.checkpoint.save_best`` can choose a checkpoint by them.
+    ``train_cfg.val_interval`` sets the epochs (or iterations) between two
+    evaluations. Training is bit-for-bit unchanged.
+
+    Two fixed samples of labelled images are drawn once, balanced over the
+    classes; each rank embeds its part, with the backbone in eval mode::
+
+        val_cfg = dict(type='OnlineLoop', scorers=[
+            dict(type='KNNScorer'), dict(type='QualityScorer')])
+        val_dataloader = dict(batch_size=250, num_workers=0)
+        val_evaluator = []  # none: the scorers evaluate
+
+    Without labels, the loop logs that it is off.
 
     Args:
         runner (Runner): The runner.
-        train (Sample): Neighbours.
-        test (Sample): Images that are classified.
-        k (int): Neighbours that vote; at most all.
-        temperature (float): Of the votes.
+        dataloader (dict): ``batch_size`` and ``num_workers`` of each rank, by
+            default 250 and 0.
+        evaluator (list): Empty; mmengine requires the setting.
+        scorers (list[dict]): Configs of :class:`Scorer`. Defaults to ().
+        train (dict, optional): Labelled data set of the first sample, whose
+            pipeline gives one image. Defaults to None: both samples are
+            disjoint parts of the training images.
+        test (dict, optional): Data set of the second sample, given if and
+            only if ``train`` is.
+        num_train (int): Maximum size of the first sample. Defaults to 4000.
+        num_test (int): Maximum size of the second. Defaults to 1000.
+        seed (int): Seed of the draw. Defaults to 0.
+
+    Raises:
+        InputError: If a setting is out of range, or a data set can't be used.
     """
 
     def __init__(
-        self, runner, train: Sample, test: Sample, k: int, temperature: float
+        self,
+        runner: Runner,
+        dataloader: dict,
+        evaluator: list | None = None,
+        scorers: list[dict] | tuple[dict, ...] = (),
+        train: dict | None = None,
+        test: dict | None = None,
+        num_train: int = 4000,
+        num_test: int = 1000,
+        seed: int = 0,
     ) -> None:
-        super().__init__(runner, test.loader)
-        self.train, self.test = train, test
-        self.k = min(k, len(train))
-        self.temperature = temperature
-        self.num_classes = 1 + int(max(sample.labels.max() for sample in (train, test)))
-        # others that score the same features: hooks append theirs
-        self.scorers: list[Callable[[SampleFeatures], dict[str, float]]] = []
+        if evaluator or dataloader.get('dataset'):
+            raise InputError(
+                'OnlineLoop uses neither val_evaluator nor val_dataloader.dataset: '
+                'set val_evaluator=[], and val_cfg.train and val_cfg.test'
+            )
+        batch_size = dataloader.get('batch_size', 250)
+        check_draw(train, test, num_train, num_test, batch_size)
+        with same_random_states():  # a pipeline may draw random numbers
+            self.samples = draw_samples(
+                runner.train_dataloader.dataset,
+                train,
+                test,
+                (num_train, num_test),
+                seed,
+                batch_size,
+                dataloader.get('num_workers', 0),
+            )
+        super().__init__(runner, self.samples[1].loader if self.samples else [])
+        for config in scorers:
+            scorer = HOOKS.build(config)
+            if not isinstance(scorer, Scorer):
+                raise InputError(
+                    f'val_cfg.scorers: {type(scorer).__name__} is not a scorer, put '
+                    'it into custom_hooks'
+                )
+            runner.register_hook(scorer)
+        if not self.samples:
+            runner.logger.info(
+                'online scores are off: the training images have no labels, and '
+                'no others are given'
+            )
         self.seconds = self.share = 0.0
         self.restart_clock()
 
+    @property
+    def scorers(self) -> list[Scorer]:
+        """Scorers of the config, and those among the runner's hooks."""
+        return [hook for hook in self.runner.hooks if isinstance(hook, Scorer)]
+
     def restart_clock(self) -> None:
-        """What was until now is no time of the training."""
-        self._began = perf_counter()
+        """Start to count the time of training."""
+        self._start = perf_counter()
 
     def run(self) -> dict[str, float]:
-        """Score, and tell all hooks."""
+        """Score the student, and call the hooks of a validation.
+
+        Returns:
+            dict[str, float]: Scores of all scorers.
+        """
+        if not self.samples:
+            return {}
         start = perf_counter()
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         backbone = unwrapped(self.runner.model).backbone
         features = self.features(backbone, backbone)
-        metrics = {}
+        metrics: dict[str, float] = {}
         if bool(features.train.isfinite().all() and features.test.isfinite().all()):
-            metrics['knn_top1'] = self.knn_top1(features)
             for scorer in self.scorers:
-                metrics.update(scorer(features))
+                metrics.update(scorer.score(features))
         else:
             self.runner.logger.warning(
                 'The features of the student are not finite: lower the learning rate'
             )
         end = perf_counter()
         self.seconds = end - start
-        self.share = 100 * self.seconds / (end - self._began)
+        self.share = 100 * self.seconds / (end - self._start)
         self.runner.call_hook('after_val_epoch', metrics=metrics)
         self.runner.call_hook('after_val')
         self.restart_clock()
@@ -83,42 +175,28 @@ class OnlineLoop(BaseLoop):
         """Features of both samples.
 
         Args:
-            network (nn.Module): Is in eval mode meanwhile.
-            encode (Callable): From normalised images [n, 3, H, W] to what a
-                backbone gives.
+            network (nn.Module): Network to put into eval mode meanwhile.
+            encode (Callable): From normalised images [n, 3, H, W] to the
+                output of a backbone.
         """
         prepare = unwrapped(self.runner.model).data_preprocessor
+        train, test = self.samples
         with undisturbed(network):
-            train, test = (
+            train_features, test_features = (
                 sample.features(
                     lambda batch: pooled(encode(prepare(batch, False)['inputs']))
                 )
-                for sample in (self.train, self.test)
-            )
+                for sample in (train, test)
+            )  # [M, D], [N, D]
         return SampleFeatures(
-            train,
-            self.train.labels.to(train.device),
-            test,
-            self.test.labels.to(test.device),
+            train_features,
+            train.labels.to(train_features.device),
+            test_features,
+            test.labels.to(test_features.device),
         )
 
-    @torch.no_grad()
-    def knn_top1(self, features: SampleFeatures) -> float:
-        """Per cent of the test sample that its neighbours classify rightly."""
-        votes = knn_scores(
-            features.train,
-            features.train_labels,
-            features.test,
-            self.num_classes,
-            self.k,
-            self.temperature,
-        )  # [N, C]
-        return top1(votes, features.test_labels)
 
-    def __str__(self) -> str:
-        return f'kNN (k={self.k}, {len(self.train)} train, {len(self.test)} test)'
-
-
-def top1(scores: Tensor, labels: Tensor) -> float:
-    """Per cent of rows [N, C] whose largest score is at their label [N]."""
-    return 100 * float((scores.argmax(1) == labels).float().mean())
+def online_loop(runner: Runner) -> OnlineLoop | None:
+    """The runner's online loop, None if it has none or the loop is off."""
+    loop = runner.val_loop
+    return loop if isinstance(loop, OnlineLoop) and loop.samples else None

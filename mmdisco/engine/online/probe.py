@@ -1,26 +1,31 @@
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
-from mmengine.hooks import Hook, LoggerHook
+from mmengine.hooks import LoggerHook
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
 from mmdisco.utils import pooled, unwrapped
-from .loop import OnlineLoop, SampleFeatures, top1
+from .loop import SampleFeatures, Scorer
 from .sample import innermost, labels_of, labels_of_batch
+from .scorers import top1
+
+_KEY = 'online_probe'  # of the checkpoint
 
 
 class FirstView:
-    """Catches the student's features of the first view, in each step.
+    """Records the student's features of the first view, in each step.
 
-    No pass is added: a forward hook on the backbone sees the algorithm's own.
-    What it keeps is detached. Some algorithms send several views as one
-    batch, one after the other (SwAV) or interleaved (SimCLR); how they do is
-    found out in the first step.
+    A forward hook on the backbone records the algorithm's own forward pass, so
+    none is added. The features are detached. Some algorithms concatenate the
+    views (SwAV) or interleave them (SimCLR) in one batch; which of the two is
+    determined in the first step.
 
     Args:
-        model (nn.Module): With ``backbone``; gets the views as ``inputs``.
+        model (nn.Module): Algorithm with a ``backbone``, whose ``inputs`` are
+            the views.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -33,12 +38,12 @@ class FirstView:
         ]
 
     def take(self) -> Tensor | None:
-        """Features since the last call, [N, D]; None if not seen."""
+        """Return the features since the last call, [N, D], or None."""
         features, self._features, self._view = self._features, None, None
         return features
 
     def remove(self) -> None:
-        """Let go of the model."""
+        """Remove the hooks from the model."""
         for handle in self._handles:
             handle.remove()
 
@@ -60,28 +65,28 @@ class FirstView:
 
 
 def rows_of(view: Tensor, images: Tensor) -> slice | None:
-    """Rows of a batch that are a view, or None."""
+    """Rows of a batch that hold a view, or None."""
     num = len(view)
     parts: list[slice] = [slice(0, num), slice(0, None, max(len(images) // num, 1))]
     for rows in parts:
-        found = images[rows]
-        if found.shape == view.shape and torch.equal(found, view):
+        part = images[rows]
+        if part.shape == view.shape and torch.equal(part, view):
             return rows
     return None
 
 
 class Probe:
-    """A linear classifier that learns of features as they come.
+    """A linear classifier trained on a stream of features.
 
     Features are standardised by BN without weights, so that one learning rate
-    suits those of any network. The classifier begins with zeros: no random
-    number is drawn. All ranks have the same one.
+    suits any network. Weights start at zero: no random number is drawn. They
+    are the same on all ranks.
 
     Args:
         dim (int): Width of the features.
-        num_classes (int): Classes.
+        num_classes (int): Number of classes.
         lr (float): Learning rate of SGD with momentum 0.9.
-        device (torch.device): Where features will be.
+        device (torch.device): Device of the features.
     """
 
     def __init__(
@@ -98,14 +103,14 @@ class Probe:
 
     @torch.enable_grad()
     def learn(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Take a step.
+        """Take one step of SGD.
 
         Args:
-            features (Tensor): Detached, [N, D].
+            features (Tensor): Detached features, [N, D].
             labels (Tensor): Class indices, [N].
 
         Returns:
-            Tensor: How many were classified rightly before it, [].
+            Tensor: Number of correct predictions before the step, [].
         """
         self.network.train()
         logits = self.network(features)  # [N, C]
@@ -118,7 +123,7 @@ class Probe:
 
     @torch.no_grad()
     def logits(self, features: Tensor) -> Tensor:
-        """Classify features [N, D] by the mean statistics of all ranks."""
+        """Classify features [N, D] with the mean BN statistics of all ranks."""
         norm = self.network[0]
         for statistic in (norm.running_mean, norm.running_var):
             all_reduce(statistic, 'mean')
@@ -131,34 +136,31 @@ class Probe:
         )
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on where another one was."""
+        """Restore weights and momentum."""
         self.network.load_state_dict(state['network'])
         self.optimizer.load_state_dict(state['optimizer'])
 
     @staticmethod
     def shape_of(state: dict) -> tuple[int, int]:
-        """Classes and width of a probe's state."""
+        """Number of classes and width of the features of a state."""
         return tuple(state['network']['1.weight'].shape)
 
 
-_KEY = 'online_probe'
-
-
 @HOOKS.register_module()
-class OnlineProbeHook(Hook):
-    """Teaches a linear classifier the student's features as they come.
+class ProbeScorer(Scorer):
+    """Trains a linear classifier on the student's features during the training.
 
-    Features of the first view, detached: the student never learns of it, and
-    has the same weights as without. Logged are ``train/probe_top1``, of what
-    this rank has seen in the epoch, and, if there is
-    :class:`OnlineKNNHook`, ``val/probe_top1`` of its test sample.
+    Its input is the detached features of the first view, so the student's
+    weights are those of a run without it. Logged are ``train/probe_top1``, the
+    accuracy of this rank's batches so far in the epoch, and ``val/probe_top1``
+    of the second sample of :class:`OnlineLoop`, if there is one.
 
-    It needs labels of the training images: ``label`` or ``gt_label`` of
-    ``data_samples`` in a batch. Without, it says so and stays off.
+    The batches need labels: ``label``, or ``gt_label`` of ``data_samples``.
+    Without, the scorer logs that it is off.
 
     Args:
-        num_classes (int, optional): Defaults to None: as many as the data
-            set's labels.
+        num_classes (int, optional): Number of classes. Defaults to None: that
+            of the training images.
         lr (float): Learning rate. Defaults to 0.1.
     """
 
@@ -166,8 +168,9 @@ class OnlineProbeHook(Hook):
         self.num_classes, self.lr = num_classes, lr
         self._saved: dict | None = None
 
-    def before_train(self, runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Watch the student, if there are labels."""
+        super().before_train(runner)
         self._probe: Probe | None = None
         self._watch: FirstView | None = None
         classes = self.num_classes
@@ -182,18 +185,16 @@ class OnlineProbeHook(Hook):
             hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
         ]
         self._watch = FirstView(unwrapped(runner.model))
-        if isinstance(runner.val_loop, OnlineLoop):
-            runner.val_loop.scorers.append(self.score)
         self.before_train_epoch(runner)
 
-    def before_train_epoch(self, runner) -> None:
-        """Count anew."""
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Reset the counts."""
         self._hits, self._seen = 0, 0
 
     def after_train_iter(
-        self, runner, batch_idx: int, data_batch=None, outputs=None
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """Learn of the batch."""
+        """Train the classifier on the batch."""
         if self._watch is None:
             return
         features = self._watch.take()
@@ -224,13 +225,13 @@ class OnlineProbeHook(Hook):
             )
 
     def score(self, features: SampleFeatures) -> dict[str, float]:
-        """Score the test sample.
+        """Score the second sample.
 
         Args:
             features (SampleFeatures): Of the samples.
 
         Returns:
-            dict[str, float]: ``probe_top1`` in per cent.
+            dict[str, float]: ``probe_top1`` in per cent, if there are labels.
         """
         if self._probe is None:
             return {}
@@ -238,18 +239,18 @@ class OnlineProbeHook(Hook):
             probe_top1=top1(self._probe.logits(features.test), features.test_labels)
         )
 
-    def after_train(self, runner) -> None:
-        """Let go of the student."""
+    def after_train(self, runner: Runner) -> None:
+        """Remove the hooks from the student."""
         if self._watch is not None:
             self._watch.remove()
 
-    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Put the classifier in."""
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the classifier to the checkpoint."""
         if self._probe is not None:
             checkpoint[_KEY] = self._probe.state_dict()
 
-    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Take it out, if this run is a resumed one."""
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Read the classifier of a resumed run."""
         if runner._resume:
             self._saved = checkpoint.get(_KEY)
 
@@ -261,17 +262,17 @@ class OnlineProbeHook(Hook):
                 shape = Probe.shape_of(self._saved)
                 if shape != (self._classes, width):
                     raise InputError(
-                        f'OnlineProbeHook: the checkpoint has a classifier of '
-                        f'{shape[1]} features and {shape[0]} classes, here '
-                        f'are {width} and {self._classes}: resume with the '
+                        f'online probe: the checkpoint has a classifier of '
+                        f'{shape[1]} features and {shape[0]} classes, but this '
+                        f'run has {width} and {self._classes}: resume with the '
                         'same data set'
                     )
                 self._probe.load_state_dict(self._saved)
                 self._saved = None
         return self._probe
 
-    def _off(self, runner, reason: str) -> None:
-        runner.logger.info(f'OnlineProbeHook is off: {reason}')
+    def _off(self, runner: Runner, reason: str) -> None:
+        runner.logger.info(f'{type(self).__name__} is off: {reason}')
         if self._watch is not None:
             self._watch.remove()
             self._watch = None

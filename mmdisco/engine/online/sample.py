@@ -1,4 +1,4 @@
-"""Labels of data sets and of batches, if they have any."""
+"""Samples of labelled images, and labels of data sets and batches."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from ..splits import check_splits
 
 
 def innermost(dataset: Dataset) -> Dataset:
-    """The data set in others that wrap it, as :class:`Bags` does."""
+    """The data set inside its wrappers, such as :class:`Bags`."""
     while hasattr(dataset, 'dataset'):
         dataset = dataset.dataset
     return dataset
@@ -26,7 +26,7 @@ def labels_of(dataset: Dataset) -> Tensor | None:
     if labels is None and hasattr(dataset, 'get_gt_labels'):
         try:
             labels = dataset.get_gt_labels()
-        except KeyError:  # of mmpretrain's, without labels
+        except KeyError:  # mmpretrain's data sets without labels
             return None
     return None if labels is None else torch.as_tensor(labels).long()
 
@@ -34,7 +34,7 @@ def labels_of(dataset: Dataset) -> Tensor | None:
 def labels_of_batch(batch: dict) -> Tensor | None:
     """Class indices in a batch, [N], or None.
 
-    They are its ``label``, or ``gt_label`` of its ``data_samples``.
+    Read from its ``label``, or ``gt_label`` of its ``data_samples``.
     """
     if batch.get('label') is not None:
         return torch.as_tensor(batch['label']).long()
@@ -49,11 +49,11 @@ def balanced_indices(labels: Tensor, num: int, seed: int) -> Tensor:
 
     Args:
         labels (Tensor): Class indices, [N].
-        num (int): How many at most.
-        seed (int): Of the draw; no other random state is read or changed.
+        num (int): Maximum number of images.
+        seed (int): Seed of the draw; no other random state is read or changed.
 
     Returns:
-        Tensor: Their indices, [min(num, N)]: any first part is balanced, too.
+        Tensor: Indices, [min(num, N)]; any first part is also balanced.
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
@@ -72,17 +72,17 @@ def _collate(items: list[dict]) -> dict:
 
 
 class Sample:
-    """A few labelled images, always the same; each rank reads its part.
+    """A fixed sample of labelled images; each rank reads its part.
 
     Args:
-        dataset (Dataset): Gives one image an item, not its views.
+        dataset (Dataset): Data set with one image per item, not its views.
         labels (Tensor): Class indices of the whole data set, [N].
         indices (Tensor): Images of the sample, [M].
-        batch_size (int): Images at once.
+        batch_size (int): Images per batch.
         num_workers (int): Processes that load them.
 
     Raises:
-        InputError: If there are fewer images than ranks, or they are views.
+        InputError: If there are fewer images than ranks, or items are views.
     """
 
     def __init__(
@@ -95,19 +95,19 @@ class Sample:
     ) -> None:
         if len(indices) < get_world_size():
             raise InputError(
-                f'a sample of {len(indices)} images is too small '
+                f'online scores: a sample of {len(indices)} images is too small '
                 f'for {get_world_size()} ranks'
             )
         self.labels = labels[indices]  # [M]
-        own = indices[get_rank() :: get_world_size()]
-        if not torch.is_tensor(dataset[int(own[0])]['inputs']):
+        part = indices[get_rank() :: get_world_size()]
+        if not torch.is_tensor(dataset[int(part[0])]['inputs']):
             raise InputError(
-                f'OnlineKNNHook wants images, {type(dataset).__name__} gives '
-                'lists of views: set train and test of the hook to data sets '
-                'whose pipeline gives one image'
+                f'online scores need single images, {type(dataset).__name__} gives '
+                'lists of views: set val_cfg.train and val_cfg.test (or train and '
+                'test of OnlineKNNHook) to data sets with one image per item'
             )
         self.loader = DataLoader(
-            Subset(dataset, own.tolist()),
+            Subset(dataset, part.tolist()),
             batch_size,
             num_workers=num_workers,
             collate_fn=_collate,
@@ -119,17 +119,40 @@ class Sample:
         return len(self.labels)
 
     def features(self, encode: Callable[[dict], Tensor]) -> Tensor:
-        """Features of all images, on each rank, [M, D].
+        """Features of all images, the same on each rank, [M, D].
 
         Args:
             encode (Callable): From a batch to its features, [n, D].
         """
-        own = torch.cat([encode(batch) for batch in self.loader])
-        return gather_rows(own, len(self))
+        part = torch.cat([encode(batch) for batch in self.loader])
+        return gather_rows(part, len(self))
+
+
+def check_draw(
+    train: dict | None,
+    test: dict | None,
+    num_train: int,
+    num_test: int,
+    batch_size: int,
+) -> None:
+    """Check the settings of :func:`draw_samples`.
+
+    Raises:
+        InputError: If only one data set is given, or a number is below 1.
+    """
+    if (train is None) != (test is None):
+        raise InputError(
+            'online scores have only one of train and test: set both or neither'
+        )
+    if min(num_train, num_test, batch_size) < 1:
+        raise InputError(
+            f'online scores with num_train={num_train}, num_test={num_test}, '
+            f'batch_size={batch_size}: must all be at least 1'
+        )
 
 
 def draw_samples(
-    own: Dataset,
+    training: Dataset,
     train: dict | None,
     test: dict | None,
     sizes: tuple[int, int],
@@ -140,24 +163,26 @@ def draw_samples(
     """Draw two samples without a common image.
 
     Args:
-        own (Dataset): The training's data set.
+        training (Dataset): Training images.
         train (dict, optional): Config of the data set of the first sample.
-        test (dict, optional): Config of the other's. With neither, both are
-            of ``own``, and share its images if these are too few.
-        sizes (tuple[int, int]): Images of each.
-        seed (int): Of the draw.
-        batch_size (int): Images at once.
+        test (dict, optional): Config of the data set of the second. With
+            neither, both samples are training images; if these are too few,
+            they are divided in proportion to ``sizes``.
+        sizes (tuple[int, int]): Maximum number of images of each.
+        seed (int): Seed of the draw.
+        batch_size (int): Images per batch.
         num_workers (int): Processes that load them.
 
     Returns:
-        tuple[Sample, Sample] or None: None if ``own`` has no labels.
+        tuple[Sample, Sample] or None: None if the training images would be
+        used but have no labels.
 
     Raises:
-        InputError: If a data set given has no labels, too few images, or
+        InputError: If a given data set has no labels, too few images, or
             other classes than the other.
     """
     if train is None:
-        dataset = innermost(own)
+        dataset = innermost(training)
         labels = labels_of(dataset)
         if labels is None:
             return None
@@ -174,9 +199,9 @@ def draw_samples(
             labels = labels_of(dataset)
             if labels is None:
                 raise InputError(
-                    f'{name} of OnlineKNNHook: '
-                    f'{type(dataset).__name__} has no labels: '
-                    'take LabelledPhotos, or leave out the hook'
+                    f'online scores: the data set {name}, '
+                    f'{type(dataset).__name__}, has no labels: use '
+                    'LabelledPhotos, or set val_cfg=None'
                 )
             labelled += [dataset, labels]
             parts.append((dataset, labels, balanced_indices(labels, size, seed)))
