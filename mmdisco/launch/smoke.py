@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from mmdisco.models import DINOHead
+from mmdisco.paths import project_root
 from mmdisco.utils import atomic_write, quiet_init
 from .schedule import losses_of, schedulers_of
 from .scope import has_online_loop, hooks_of
@@ -34,7 +35,7 @@ def write_bags(dataset: dict, path: Path, images: int) -> dict:
 
 
 BATCH = 4
-DEMO = Path(__file__).resolve().parents[2] / 'demo' / 'fashion_mnist'
+DEMO = project_root() / 'demo' / 'fashion_mnist'
 
 
 def photo_tiles(folder: Path, num: int, size: int = 96) -> None:

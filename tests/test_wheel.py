@@ -1,0 +1,114 @@
+"""The wheel works away from the clone."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from modelindex.load_model_index import load
+
+from mmdisco.zoo import list_models
+from tests.tools import ROOT, losses
+
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """Folder of a wheel that was built and installed, beside nothing else."""
+    folder = tmp_path_factory.mktemp('wheel')
+    clone = folder / 'clone'  # another worker may build at the same time
+    shutil.copytree(
+        ROOT, clone, ignore=shutil.ignore_patterns('.*', 'build', 'tests', 'work_dirs')
+    )
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+    for command in (
+        ['wheel', '--no-build-isolation', '-w', folder, clone],
+        ['install', '--target', folder / 'site', '--find-links', folder, 'mmdisco'],
+    ):
+        command[1:1] = ['-q', '--no-deps', '--no-index']
+        subprocess.run([*pip, *command], check=True)
+    return folder / 'site'
+
+
+def python(installed, folder, *words):
+    """Run Python in a folder, with the wheel's package."""
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env={
+            **os.environ,
+            'PYTHONPATH': str(installed),
+            'PYTHONWARNINGS': 'ignore',
+            'OMP_NUM_THREADS': '1',
+        },
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done
+
+
+def test_it_holds_what_is_needed_and_no_experiments(installed):
+    mim = installed / 'mmdisco/.mim'
+    index = load(str(mim / 'model-index.yml'))
+    assert sorted(model.name for model in index.models) == list_models()
+    for model in index.models:
+        assert (mim / model.config).is_file()
+        assert (
+            model.weights is None
+            or '://' in model.weights
+            or (mim / model.weights).is_file()
+        )
+    assert (installed / 'mmdisco/py.typed').is_file()
+    assert not (installed / 'mmdisco/experiments').exists()
+    tools, clone = (
+        {path.relative_to(root) for path in (root / 'tools').rglob('*.[ps][yh]')}
+        for root in (mim, ROOT)
+    )
+    assert tools <= clone
+    # those that are left out need a clone, all others are there
+    for tool in clone - tools:
+        text = (ROOT / tool).read_bytes()
+        assert b'mmdisco.experiments' in text or tool.parts[1] in ('benchmarks', 'dev')
+    package = list((installed / 'mmdisco').rglob('*.py'))
+    assert len(package) > 100
+    assert [p for p in package if 'mmdisco.experiments' in p.read_text()] == []
+
+
+def test_its_tools_start(installed, tmp_path):
+    """In one process, each up to its parser."""
+    script = tmp_path / 'start.py'
+    script.write_text("""
+import runpy, sys
+from pathlib import Path
+import mmdisco
+mim = Path(mmdisco.__file__).parent / '.mim'
+print(mim)
+for tool in sorted(mim.rglob('tools/**/*.py')):
+    sys.argv = [str(tool), '--help']
+    try:
+        runpy.run_path(str(tool), run_name='__main__')
+    except SystemExit as stop:
+        assert stop.code in (0, None), tool
+    print('started', tool.name)
+""")
+    done = python(installed, tmp_path, script)
+    assert str(installed / 'mmdisco/.mim') in done.stdout
+    tools = [*(installed / 'mmdisco/.mim/tools').rglob('*.py')]
+    assert len(tools) > 15
+    assert done.stdout.count('\nstarted ') == len(tools)
+
+
+@pytest.mark.parametrize('name', ['disco', 'detection/mask-rcnn_c4'])
+def test_a_smoke_run_finds_its_images(name, installed, tmp_path):
+    mim = installed / 'mmdisco/.mim'
+    done = python(
+        installed,
+        tmp_path,
+        mim / 'tools/train.py',
+        mim / f'configs/quickstart/{name}.py',
+        '--smoke',
+        '--work-dir',
+        tmp_path / 'run',
+    )
+    assert len(losses(done)) == 4
