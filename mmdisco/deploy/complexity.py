@@ -1,6 +1,15 @@
+"""Parameters, multiply-adds and memory of networks, counted without training.
+
+Memory is counted on the device 'meta', where tensors have a shape but no data, so
+the counts are the same on every machine. Counted are the bytes of tensors,
+without the workspace of kernels and the rounding of allocators. BN's batch
+statistics, a few hundred bytes, are counted even on devices that do not need
+them.
+"""
+
 import copy
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -18,8 +27,8 @@ from mmdisco.checkpoints.network import TEACHERS
 from mmdisco.errors import InputError
 
 
-def _attention(inputs, outputs) -> int:
-    """Of both products of torch's fused attention, unknown to mmengine."""
+def _attention(inputs: list, outputs: list) -> int:
+    """Multiply-adds of torch's fused attention, unknown to mmengine."""
     (n, heads, queries, width), keys = (x.type().sizes() for x in inputs[:2])
     return 2 * n * heads * queries * keys[2] * width
 
@@ -27,12 +36,15 @@ def _attention(inputs, outputs) -> int:
 def multiply_adds(network: nn.Module, size: int) -> int:
     """Multiply-adds of a forward pass of one image, as OpenMMLab counts them.
 
-    By mmengine's FlopAnalyzer, which counts normalisation and pooling, too;
-    with fused attention added. OpenMMLab's metafiles call them FLOPs.
+    Counted by mmengine's FlopAnalyzer, which includes normalisation and
+    pooling; fused attention is added here. OpenMMLab's metafiles call them FLOPs.
 
     Args:
-        network (nn.Module): Left in eval mode.
+        network (nn.Module): The network; left in eval mode.
         size (int): Height and width of the image.
+
+    Returns:
+        int: Multiply-adds, one each.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -44,27 +56,29 @@ def multiply_adds(network: nn.Module, size: int) -> int:
 
 
 def on_meta(network: nn.Module) -> nn.Module:
-    """A copy of a network that has shapes alone."""
+    """Copy a network to the device 'meta': shapes without data."""
     return copy.deepcopy(network).to('meta')
 
 
 def meta_images(num: int, size: int) -> Tensor:
-    """Images that have a shape alone, [N, 3, H, W]."""
+    """Images without data, [N, 3, H, W]."""
     return torch.empty(num, 3, size, size, device='meta')
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made while it is on.
+    """Count the bytes of all tensors created in this mode.
 
-    Views share their storage, which counts once, until nothing holds it.
+    Views share a storage, which counts once, until it is freed.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.now = self.peak = 0
-        self._known = set()
+        self._known: set[int] = set()
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
         before = {
             id(leaf.untyped_storage())
             for leaf in tree_leaves((args, kwargs))
@@ -92,14 +106,17 @@ class LiveBytes(TorchDispatchMode):
 
 
 def forward_peak(network: nn.Module, size: int) -> int:
-    """Bytes that a forward pass of one image needs at its worst moment.
+    """Peak activation memory of a forward pass of one image.
 
     In eval mode, without gradients: the image and all activations that are
-    alive at once, and no weights.
+    alive at the same time, without weights.
 
     Args:
-        network (nn.Module): On the device 'meta'.
+        network (nn.Module): A network on the device 'meta'.
         size (int): Height and width of the image.
+
+    Returns:
+        int: Bytes.
     """
     network.eval()
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
@@ -111,46 +128,50 @@ def forward_peak(network: nn.Module, size: int) -> int:
 
 
 def _saved(network: nn.Module, num: int, size: int) -> int:
-    own = {id(t.untyped_storage()) for t in (*network.parameters(), *network.buffers())}
-    found: dict[int, torch.UntypedStorage] = {}
+    weights = (*network.parameters(), *network.buffers())
+    known = {id(tensor.untyped_storage()) for tensor in weights}
+    saved: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if id(storage) not in own:
-            found[id(storage)] = storage  # kept, so that no other gets its id
+        if id(storage) not in known:
+            saved[id(storage)] = storage  # held, so that its id stays unique
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor), sdpa_kernel(SDPBackend.MATH):
         outputs = network(meta_images(num, size))
     del outputs
-    return sum(storage.nbytes() for storage in found.values())
+    return sum(storage.nbytes() for storage in saved.values())
 
 
 def saved_per_image(network: nn.Module, size: int) -> int:
-    """Bytes that a training step keeps for its backward pass, per image.
+    """Activation memory that a training step saves for the backward pass.
 
-    What autograd saves of a batch of three, less that of two: statistics of
-    a batch, which don't grow with it, are not in it. Attention is counted by
-    its plain formula; fused kernels keep less.
+    The difference between a batch of three and one of two, so that batch
+    statistics do not count. Attention is counted by its plain formula; fused
+    kernels save less.
 
     Args:
-        network (nn.Module): On the device 'meta'.
+        network (nn.Module): A network on the device 'meta'.
         size (int): Height and width of the images.
+
+    Returns:
+        int: Bytes per image.
     """
     network.train()
     return _saved(network, 3, size) - _saved(network, 2, size)
 
 
-PAPER_M = 2**20  # what the paper calls a million
-SMALLEST = 32  # pixels
+PAPER_M = 2**20  # the paper's million
+SMALLEST = 32  # pixels: one position of the last map
 
 
 class Complexity(NamedTuple):
-    """What a network costs; bytes are fp32."""
+    """Cost of a network; bytes are those of fp32."""
 
     name: str
     kind: str  # 'teacher' or 'student'
-    parameters: int  # of the backbone, which is what is deployed
+    parameters: int  # of the backbone, the deployed part
     with_neck: int
     papers_millions: float  # by the paper's convention
     multiply_adds: int  # forward pass of one image
@@ -167,30 +188,36 @@ def count(network: nn.Module) -> int:
 def papers_millions(parameters: int, width: int | None = None) -> float:
     """Parameters as the paper counts them: in units of 2^20.
 
-    Its teachers are backbones; its students have one linear layer to 128.
+    Teachers count without a linear layer, students with one to 128.
 
     Args:
-        parameters (int): Of the backbone.
-        width (int, optional): Of a student's feature; None for a teacher.
+        parameters (int): Parameters of the backbone.
+        width (int, optional): Width of a student's feature; None for a teacher.
+
+    Returns:
+        float: Millions of 2^20.
     """
     linear = 0 if width is None else 128 * (width + 1)
     return (parameters + linear) / PAPER_M
 
 
 def complexity(name: str, size: int = 224) -> Complexity:
-    """Count what an arch costs.
+    """Count parameters, multiply-adds and activations of an arch.
 
     Args:
         name (str): As in :mod:`mmdisco.checkpoints.network`.
         size (int): Height and width of images. Defaults to 224.
 
+    Returns:
+        Complexity: The counts.
+
     Raises:
-        InputError: If the arch is not known, or images are too small.
+        InputError: If the arch is unknown or the images are too small.
     """
     if size < SMALLEST:
         raise InputError(
-            f'images of {size} pixels are too small: at least '
-            f'{SMALLEST} are one position of the last map'
+            f'images of {size} pixels are too small: use at least {SMALLEST}, '
+            'one position of the last map'
         )
     arch = arch_config(name)
     init_default_scope('mmpretrain')
@@ -219,7 +246,7 @@ HEAD = (
 
 
 def table(rows: Iterable[Complexity]) -> list[str]:
-    """Lines of a table, under :data:`HEAD`."""
+    """Lines of a text table, below :data:`HEAD`."""
     return [
         f'{row.name:<9}{row.parameters:>12,}{row.with_neck:>12,}'
         f'{row.papers_millions:>9.3f}{row.multiply_adds / 1e9:>12.3f}'

@@ -1,4 +1,4 @@
-"""Which methods DisCo is compared with on the bundled images, and how."""
+"""Methods that DisCo is compared with on the bundled images, and their runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,13 +29,13 @@ class Method:
     """A row of the table.
 
     Args:
-        name (str): In the table.
-        distill (str): The losses of distillation, 'none' without.
-        config (str): In :data:`CONFIGS`.
-        grid (dict): Values by option, of which all combinations are tried:
-            four at most.
-        options (dict): Of all its runs.
-        bags (bool): Whether it wants bags of neighbours. Defaults to False.
+        name (str): Name in the table.
+        distill (str): The distillation losses, or 'none'.
+        config (str): Path of the config below :data:`CONFIGS`.
+        grid (dict): Values by option; all combinations, at most four, are tried.
+        options (dict): Config options of all runs. Defaults to none.
+        bags (bool): Whether the method needs bags of neighbours. Defaults to
+            False.
     """
 
     name: str
@@ -107,13 +107,13 @@ METHODS = (
 
 @dataclass(frozen=True)
 class Common:
-    """What is the same for all methods.
+    """Settings shared by all methods.
 
     Args:
         work_dir (Path): Folder of all runs.
         data_root (str): Folder of the images.
-        images (int): Training images in all.
-        epochs (int): Of each run.
+        images (int): Number of training images.
+        epochs (int): Number of epochs of each run.
     """
 
     work_dir: Path
@@ -122,19 +122,22 @@ class Common:
     epochs: int
 
     def bags(self, stop: int) -> Path:
-        """File of the neighbours among the first images."""
+        """File with the neighbours among the first ``stop`` images."""
         return self.work_dir / f'bags_{stop}.npy'
 
     def job(self, method: Method, setting: dict, seed: int, stop: int) -> Job:
-        """A run.
+        """A run of a method.
 
         Args:
             method (Method): The method.
-            setting (dict): One of its grid.
+            setting (dict): A setting of its grid.
             seed (int): Seed of the run.
-            stop (int): Training images of the run.
+            stop (int): Number of training images.
+
+        Returns:
+            Job: The run.
         """
-        data, options = 'train_dataloader.dataset', {}
+        data, options = 'train_dataloader.dataset', dict[str, object]()
         if method.bags:
             options[f'{data}.neighbours'] = str(self.bags(stop))
             data += '.dataset'
@@ -160,7 +163,7 @@ class Common:
         )
 
 
-# row, its loss, and whose students they are
+# row, reduction of its loss, and the method that trained its students
 KD_ROWS = (
     ('KD', 'batchmean', 'MoCo-v2'),
     ('KD + DisCo', 'batchmean', 'DisCo'),
@@ -169,18 +172,18 @@ KD_ROWS = (
 )
 
 
-def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list]:
-    """Accuracy of classifiers that learn from labels and from the teacher.
+def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list[float]]:
+    """Accuracy of classifiers trained with labels and the teacher's logits.
 
-    The teacher's logits are those of its own linear probe. The backbones are
-    those of the students, frozen.
+    The logits are those of the teacher's linear probe; the backbones are the
+    students', frozen.
 
     Args:
-        jobs (dict): Finished runs by row, a list over the seeds.
-        images (int): Training images in all.
+        jobs (dict): Finished runs by row, one per seed.
+        images (int): Number of training images.
 
     Returns:
-        dict: Accuracy in per cent of each seed, by row.
+        dict: Accuracy in per cent by row, one per seed.
     """
     first = jobs['DisCo'][0]
     cfg = Config.fromfile(first.config)
@@ -202,12 +205,12 @@ def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list]:
 
     large, _ = features(cfg.model.teacher.backbone, Path(cfg.model.teacher.checkpoint))
     logits = linear_logits(large, train.labels, held_out)  # [N, C]
-    found: dict[str, list] = {}
+    scores: dict[str, list[float]] = {}
     for row, reduction, students in KD_ROWS:
         loss = KDLoss(reduction=reduction)
         for job in jobs[students]:
             feats = features(cfg.model.ssl.backbone, job.checkpoint)
-            found.setdefault(row, []).append(
+            scores.setdefault(row, []).append(
                 round(
                     kd_probe(
                         feats[0],
@@ -221,4 +224,4 @@ def kd_scores(jobs: dict[str, list[Job]], images: int) -> dict[str, list]:
                     2,
                 )
             )
-    return found
+    return scores

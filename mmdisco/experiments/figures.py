@@ -46,7 +46,7 @@ def panels(
 def _bars(
     axis: Axes, summary: dict, labels: dict[str, str], key: str, title: str
 ) -> None:
-    """One horizontal bar a row, with a dot for each seed."""
+    """One horizontal bar per row, with a dot for each seed."""
     kinds = [kind for kind in labels if kind in summary][::-1]
     for y, kind in enumerate(kinds):
         value = summary[kind][key]
@@ -69,7 +69,7 @@ def _bars(
 
 
 def _curve(axis: Axes, logs: dict[str, list[dict]], key: str, title: str) -> None:
-    """One line a run of a value over the epochs."""
+    """A value over the epochs, one line per run."""
     for name, log in logs.items():
         kind, _, seed = name.split()
         values = [(row['epoch'], row[key]) for row in log if key in row]
@@ -90,12 +90,12 @@ def draw_summary(
     """Bars of the scores and curves of the training, as a PNG.
 
     Args:
-        summary (dict): What ``summary.json`` holds.
-        logs (dict): Logged values of each run, '<kind> seed <seed>'.
+        summary (dict): Content of ``summary.json``.
+        logs (dict): Logged values by run, '<kind> seed <seed>'.
         labels (dict): Row names by kind, in order.
         path (Path): The file.
     """
-    # A contrastive loss is called 'loss' in MoCo's own log.
+    # MoCo alone logs its contrastive loss as 'loss'
     logs = {
         name: [dict(row, contrastive=row.get('loss_ssl', row['loss'])) for row in log]
         for name, log in logs.items()
@@ -139,9 +139,9 @@ def draw_curves(plots: dict[str, Curves], label: str, path: Path) -> None:
     """A line for each variant of a benchmark, in plots side by side.
 
     Args:
-        plots (dict): By what the horizontal axis is: variants by name, each
-            with its values.
-        label (str): Of the vertical axis.
+        plots (dict): By label of the horizontal axis: the values of each
+            variant.
+        label (str): Label of the vertical axis.
         path (Path): The PNG.
     """
     figure, axes = panels(1, len(plots), (1 + 4 * len(plots), 3.4))
@@ -157,11 +157,11 @@ def draw_curves(plots: dict[str, Curves], label: str, path: Path) -> None:
 
 
 def draw_rates(rows: dict, label: str, path: Path) -> None:
-    """A bar for each rate of a benchmark, as a PNG.
+    """One bar per rate of a benchmark, as a PNG.
 
     Args:
-        rows (dict): By name, in order: ``images_per_s`` and ``ratio``.
-        label (str): Of the axis.
+        rows (dict): ``images_per_s`` and ``ratio`` by name, in order.
+        label (str): Label of the axis.
         path (Path): The file.
     """
     figure, [[axis]] = panels(1, 1, (8, 0.9 + 0.35 * len(rows)))
@@ -189,18 +189,18 @@ PARTS = (
 )
 
 
-def draw_testbeds(found: dict[str, dict], path: Path) -> None:
+def draw_testbeds(stats: dict[str, dict], path: Path) -> None:
     """Linear probe of both arms on each method, as a PNG.
 
     Args:
-        found (dict): Of :func:`.testbeds.statistics`.
+        stats (dict): Result of :func:`.testbeds.statistics`.
         path (Path): The file.
     """
     figure, [[axis]] = panels(1, 1, (8, 3.6))
     for arm, shift, colour, label in PARTS:
-        stats = [metrics['linear'] for metrics in found.values()]
-        places = [i + shift for i in range(len(stats))]
-        means = [s['mean'][arm] for s in stats]
+        linear = [metrics['linear'] for metrics in stats.values()]
+        places = [i + shift for i in range(len(linear))]
+        means = [s['mean'][arm] for s in linear]
         axis.bar(
             places,
             means,
@@ -208,13 +208,13 @@ def draw_testbeds(found: dict[str, dict], path: Path) -> None:
             color=colour,
             label=label,
             capsize=3,
-            yerr=[s['std'][arm] or 0 for s in stats],
+            yerr=[s['std'][arm] or 0 for s in linear],
         )
         for place, value in zip(places, means):
             axis.text(
                 place, value / 2, f'{value:.1f}', ha='center', color='white', fontsize=9
             )
-    axis.set_xticks(range(len(found)), list(found))
+    axis.set_xticks(range(len(stats)), list(stats))
     axis.set_ylim(0, 100)  # bars begin at zero
     axis.set_title(
         'Linear probe, top-1 %, mean and deviation of the seeds',
@@ -227,13 +227,13 @@ def draw_testbeds(found: dict[str, dict], path: Path) -> None:
 
 
 def draw_steps(rows: dict, title: str, path: Path, base: str = 'plain') -> None:
-    """Seconds and peak memory of timed steps as bars.
+    """Seconds and peak memory of timed steps as bars, as a PNG.
 
     Args:
-        rows (dict): As of ``take_turns``.
-        title (str): Of the figure.
+        rows (dict): ``seconds`` and ``peak_memory_mib`` by name.
+        title (str): Title of the figure.
         path (Path): The PNG.
-        base (str): The row that ratios refer to. Defaults to 'plain'.
+        base (str): Row that the ratios refer to. Defaults to 'plain'.
     """
     figure, [axes] = panels(1, 2, (9, 0.9 + 0.35 * len(rows)), share_y=True)
     for axis, key, label in (

@@ -1,3 +1,5 @@
+"""Training runs in folders, resumed if interrupted, some at a time."""
+
 import ctypes
 import json
 import os
@@ -19,18 +21,27 @@ from mmdisco.paths import project_root
 from mmdisco.utils import available_cores
 
 TRAIN = project_root() / 'tools' / 'train.py'
+PEAK_FILE = 'peak_memory_mib.txt'
 LIBC = ctypes.CDLL(None) if sys.platform == 'linux' else None
 
 
 def _die_with_parent() -> None:
-    """Have a run stopped when whoever started it is killed (Linux)."""
+    """Stop the run when its parent process is killed (Linux)."""
     if LIBC is not None:
         LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 @dataclass
 class Job:
-    """One training run in a folder of its own, which can be taken up again."""
+    """One training run in its own folder, which can be resumed.
+
+    Args:
+        name (str): Name in the log lines.
+        config (str): Path of the config.
+        work_dir (Path): Folder of the run.
+        options (dict): Config options by dotted key.
+        speed (str): ``--speed`` of ``tools/train.py``. Defaults to 'off'.
+    """
 
     name: str
     config: str
@@ -40,16 +51,16 @@ class Job:
 
     @property
     def checkpoint(self) -> Path:
-        """The last checkpoint, there once the run has ended."""
+        """Path of the last checkpoint, written at the end of the run."""
         cfg = Config.fromfile(self.config)
         cfg.merge_from_dict(self.options)
         return self.work_dir / f'epoch_{cfg.train_cfg.max_epochs}.pth'
 
     def prepare(self) -> bool:
-        """Keep what was done with the same settings, drop anything else.
+        """Keep the folder of a run with the same settings, delete any other.
 
         Returns:
-            bool: Whether there is something left to run.
+            bool: Whether the run is unfinished.
         """
         cfg = Config.fromfile(self.config)
         cfg.merge_from_dict(self.options)
@@ -64,27 +75,27 @@ class Job:
         note = self.work_dir / 'settings.py'
         before = note.read_text() if note.is_file() else None
         if self.work_dir.exists() and before != settings:
-            print(f'[{self.name}] settings have changed: starting anew')
+            print(f'[{self.name}] settings have changed: starting again')
             shutil.rmtree(self.work_dir)
         self.work_dir.mkdir(parents=True, exist_ok=True)
         note.write_text(settings)
         return not self.checkpoint.is_file()
 
     def peak_memory(self) -> float:
-        """Peak memory in MiB: of the GPU, or else of the whole process."""
+        """Peak memory in MiB, of the GPU if logged, else of the process."""
         logged = [values['memory'] for values in self.log() if 'memory' in values]
         return max(logged, default=read_peak(self.work_dir))
 
     def log(self) -> list[dict]:
-        """The logged training values of all attempts, one dict an epoch."""
+        """The logged training values of all attempts, one dict per epoch."""
         epochs = {}
         for values in scalars(self.work_dir):
-            if 'epoch' in values:  # else of an evaluation
+            if 'epoch' in values:  # not an evaluation
                 epochs[values['epoch']] = values
         return [epochs[key] for key in sorted(epochs)]
 
     def seconds(self) -> float:
-        """Time of all steps, from the logged mean time of each epoch."""
+        """Seconds of all steps, from the logged mean of each epoch."""
         total, before = 0.0, 0
         for values in self.log():
             total += values['time'] * (values['iter'] - before)
@@ -93,31 +104,31 @@ class Job:
 
 
 def scalars(work_dir: Path) -> Iterator[dict]:
-    """All values that the attempts at a run have logged, in order."""
+    """All values logged by the attempts at a run, in order."""
     for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
         for line in file.read_text().splitlines():
             try:
                 yield json.loads(line)
-            except json.JSONDecodeError:  # cut by a kill
+            except json.JSONDecodeError:  # truncated by a kill
                 continue
 
 
 def run_jobs(jobs: Sequence[Job]) -> None:
-    """Run what is left of some jobs, as many at once as there are cores.
+    """Run the unfinished jobs, one at a time per core.
 
-    Small networks don't use several threads well, several runs do. Log lines
-    are printed as they come, behind the job's name.
+    Small networks use several runs better than several threads. Log lines are
+    printed after the name of their job.
 
     Args:
         jobs (Sequence[Job]): The jobs, longest first.
 
     Raises:
-        InputError: If a job fails, with its last line.
+        InputError: If a job fails, with the last line of its output.
     """
     todo = [job for job in jobs if job.prepare()]
     for job in jobs:
         if job not in todo:
-            print(f'[{job.name}] is there already: {job.checkpoint}')
+            print(f'[{job.name}] is finished: {job.checkpoint}')
     if not todo:
         return
     cores = available_cores()
@@ -153,6 +164,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
             )
             running.append(process)
         last = ''
+        assert process.stdout  # a pipe
         for line in process.stdout:
             last = line.strip() or last
             keep_peak(process.pid, job.work_dir)
@@ -173,25 +185,22 @@ def run_jobs(jobs: Sequence[Job]) -> None:
             raise
 
 
-NAME = 'peak_memory_mib.txt'
-
-
 def read_peak(folder: Path) -> float:
-    """What :func:`keep_peak` has noted, in MiB; 0 if nothing."""
-    file = folder / NAME
+    """The peak written by :func:`keep_peak`, in MiB; 0 if none was."""
+    file = folder / PEAK_FILE
     return float(file.read_text()) if file.is_file() else 0.0
 
 
 def keep_peak(process: int, folder: Path) -> None:
-    """Note the peak memory of a process that is still running (Linux).
+    """Write the peak memory of a running process to a file (Linux).
 
     Args:
-        process (int): Its number.
-        folder (Path): Where; the highest of several processes stays.
+        process (int): Process id.
+        folder (Path): Folder of the file; a higher peak in it is kept.
     """
     try:
         status = Path(f'/proc/{process}/status').read_text()
-    except OSError:  # not Linux, or it has ended
+    except OSError:  # not Linux, or the process has ended
         return
     kib = next(
         (
@@ -202,4 +211,4 @@ def keep_peak(process: int, folder: Path) -> None:
         0,
     )
     peak = max(read_peak(folder), kib / 1024)
-    (folder / NAME).write_text(f'{peak:.0f}')
+    (folder / PEAK_FILE).write_text(f'{peak:.0f}')

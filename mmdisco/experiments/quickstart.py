@@ -8,7 +8,7 @@ from statistics import median
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
-from torch import nn
+from torch import Tensor, nn
 
 from mmdisco.checkpoints import load_strictly, read_conversion, safe_load
 from mmdisco.datasets import IDXImages
@@ -30,15 +30,15 @@ LABELS = dict(
     untrained_student='student, untrained',
     untrained_teacher='teacher, untrained',
 )
-HELD_OUT = 2000  # training images at most that choose the probe's penalty
+HELD_OUT = 2000  # most training images held out to choose the probe's penalty
 
 
 def untrained_teacher(config: Path, work_dir: Path) -> Path:
-    """Write the teacher of a config with random weights, always the same.
+    """Write the teacher of a config with random weights, always the same ones.
 
     Args:
         config (Path): A DisCo config.
-        work_dir (Path): Where to write it.
+        work_dir (Path): Folder of the file.
 
     Returns:
         Path: The file.
@@ -49,13 +49,13 @@ def untrained_teacher(config: Path, work_dir: Path) -> Path:
 
 
 def load_backbone(cfg: dict, checkpoint: Path | None, seed: int = 0) -> nn.Module:
-    """Build a backbone, with the weights of a file or random ones.
+    """Build a backbone with the weights of a file, or random ones.
 
     Args:
         cfg (dict): Config of the backbone.
-        checkpoint (Path, optional): Any checkpoint that is known here; None
-            leaves it untrained.
-        seed (int): Seed of an untrained one. Defaults to 0.
+        checkpoint (Path, optional): A checkpoint in any known layout, or None
+            for random weights.
+        seed (int): Seed of random weights. Defaults to 0.
 
     Returns:
         nn.Module: The backbone.
@@ -78,14 +78,14 @@ def score(
     Args:
         backbone (nn.Module): The backbone.
         preprocessor (nn.Module): Normalises images.
-        train (IDXImages): Images with labels for both.
-        test (IDXImages): Images that are scored, once.
+        train (IDXImages): Labelled images for both.
+        test (IDXImages): Images to score.
 
     Returns:
         dict: ``knn`` and ``linear`` in per cent, ``params`` of the backbone.
     """
 
-    def prepare(images):
+    def prepare(images: Tensor) -> Tensor:
         return preprocessor(dict(inputs=images))['inputs']
 
     feats, test_feats = (
@@ -121,16 +121,17 @@ def evaluate(
         teacher (Path): File of the teacher.
         train (IDXImages): Training split.
         test (IDXImages): Test split.
-        seconds (float): What the teacher took, if its file does not tell.
+        seconds (float): Training time of the teacher, unless its file has it.
+            Defaults to 0.
 
     Returns:
-        dict: Scores of each kind, a list over the seeds.
+        dict: Scores by kind, one per seed.
     """
     preprocessor = MODELS.build(cfg.data_preprocessor)
     student, large = cfg.model.ssl.backbone, cfg.model.teacher.backbone
     results: dict[str, list[dict]] = {}
 
-    def add(kind, seed, backbone, seconds):
+    def add(kind: str, seed: int, backbone: nn.Module, seconds: float) -> None:
         print(f'[evaluate] {kind} seed {seed}', flush=True)
         scores = score(backbone, preprocessor, train, test)
         results.setdefault(kind, []).append(
@@ -155,14 +156,14 @@ def evaluate(
 
 
 def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
-    """Medians over the seeds, every seed, and where the figures come from.
+    """Medians over the seeds, all values, and their provenance.
 
     Args:
-        results (dict): Scores of each kind, a list over the seeds.
+        results (dict): Scores by kind, one per seed.
         seeds (int): Number of seeds.
 
     Returns:
-        dict: What ``summary.json`` holds.
+        dict: Content of ``summary.json``.
     """
     rows = {
         kind: dict(
@@ -191,7 +192,7 @@ def summarise(results: dict[str, list[dict]], seeds: int) -> dict:
 
 
 def table(summary: dict) -> str:
-    """The rows as text."""
+    """The summary as a text table."""
     head = ('', 'params', 'kNN %', 'linear probe %', 'seconds')
     lines = [head]
     for kind in (kind for kind in LABELS if kind in summary):
@@ -226,9 +227,9 @@ def write_summary(summary: dict, jobs: Sequence[Job], work_dir: Path) -> None:
     """Print the table; write ``summary.json`` and ``summary.png``.
 
     Args:
-        summary (dict): Of :func:`summarise`.
+        summary (dict): Result of :func:`summarise`.
         jobs (Sequence[Job]): The runs, for their curves.
-        work_dir (Path): Where to write.
+        work_dir (Path): Folder of both files.
     """
     path = work_dir / 'summary.json'
     write_text(path, json.dumps(summary, indent=2))

@@ -1,4 +1,4 @@
-"""Models that the benchmarks of a training step time."""
+"""Models of the benchmarks of a training step, and their printed results."""
 
 import torch
 from mmengine.config import Config
@@ -23,11 +23,11 @@ def config(student: str, teacher: str, queue_len: int, method: str = 'disco') ->
     Args:
         student (str): As in ``configs/disco/r50_{student}.py``.
         teacher (str): Checkpoint of the R-50 teacher.
-        queue_len (int): Embeddings in the method's queue.
+        queue_len (int): Length of the method's queue.
         method (str): 'disco' or 'seed'. Defaults to 'disco'.
 
     Returns:
-        Config: The whole config.
+        Config: The complete config.
     """
     init_default_scope('mmpretrain')
     MMLogger.get_current_instance().setLevel('WARNING')
@@ -39,11 +39,11 @@ def config(student: str, teacher: str, queue_len: int, method: str = 'disco') ->
 
 
 def two_views(batch_size: int, size: int) -> list[Tensor]:
-    """Two random views, always the same.
+    """Two random views, always the same ones.
 
     Args:
-        batch_size (int): N.
-        size (int): H and W.
+        batch_size (int): Number of images N.
+        size (int): Height H and width W.
 
     Returns:
         list[Tensor]: uint8, [N, 3, H, W] each.
@@ -56,14 +56,14 @@ def two_views(batch_size: int, size: int) -> list[Tensor]:
 
 
 def fast_model(cfg: Config, level: str) -> nn.Module:
-    """The model as ``tools/train.py --speed`` builds it.
+    """Build the model as ``tools/train.py --speed`` does.
 
     Args:
-        cfg (Config): Of DisCo, changed in place.
+        cfg (Config): A DisCo config, changed in place.
         level (str): 'auto', 'exact' or 'off'.
 
     Returns:
-        nn.Module: In train mode.
+        nn.Module: The model, in train mode.
     """
     apply_speed(cfg, level)
     set_up_process(cfg.get('speed', {}))
@@ -75,11 +75,11 @@ def fast_model(cfg: Config, level: str) -> nn.Module:
 
 
 def print_steps(rows: dict, base: str = 'plain') -> None:
-    """Print seconds, ratio to the base and peak memory of timed steps.
+    """Print seconds, ratio to a base and peak memory of timed steps.
 
     Args:
-        rows (dict): As of ``take_turns``.
-        base (str): The row that ratios refer to. Defaults to 'plain'.
+        rows (dict): ``seconds`` and ``peak_memory_mib`` by name.
+        base (str): Row that the ratios refer to. Defaults to 'plain'.
     """
     width = max(map(len, rows))
     for name, row in rows.items():

@@ -86,9 +86,8 @@ def splits(cfg: Config, images: int, search: bool) -> list:
     dataset = cfg.train_dataloader.dataset
     dataset = dict(dataset.get('dataset', dataset))  # inside Bags
     kept = int(TRAINED * images)
-    if search:
-        parts = dict(start=0, stop=kept), dict(start=kept, stop=images)
-    else:
+    parts: tuple[dict, dict] = dict(start=0, stop=kept), dict(start=kept, stop=images)
+    if not search:
         parts = dict(start=0, stop=images), dict(split='test')
         dataset.pop('stop', None)
     return [DATASETS.build({**dataset, **part}) for part in parts]

@@ -1,4 +1,4 @@
-"""Times variants of a step that take turns, in processes of their own."""
+"""Time variants of a step in turns, and their peak memory, in processes."""
 
 import re
 import resource
@@ -9,12 +9,13 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 
 from mmdisco.errors import InputError
 
-# What builds a step, importable, and its arguments.
+# An importable function that builds a step, and its arguments.
 Variant = tuple[Callable[..., Callable[[], object]], tuple]
 
 
@@ -27,9 +28,10 @@ def _peak_mib() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path('/proc/self/status')
-    if status.is_file():  # what getrusage says is inherited from the parent
-        peak = re.search(r'VmHWM:\s+(\d+) kB', status.read_text())[1]
-        return int(peak) / 2**10
+    if status.is_file():  # getrusage inherits the peak of the parent
+        peak = re.search(r'VmHWM:\s+(\d+) kB', status.read_text())
+        if peak:
+            return int(peak[1]) / 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS
 
 
@@ -47,17 +49,17 @@ def _serve(pipe: Connection, variants: dict[str, Variant]) -> None:
             pipe.send(time.perf_counter() - start)
         pipe.send(_peak_mib())
     except Exception as error:
-        pipe.send(InputError(str(error)))  # not every error can be sent
+        pipe.send(InputError(str(error)))  # not every exception can be pickled
         raise
 
 
 class StepProcess:
     """A process with some variants of a step.
 
-    It has settings of its own, as that of the C library's memory.
+    Its settings, such as those of the C library's allocator, are separate.
 
     Args:
-        variants (dict): By name.
+        variants (dict): The variants by name.
     """
 
     def __init__(self, variants: dict[str, Variant]) -> None:
@@ -71,20 +73,23 @@ class StepProcess:
         end.close()
 
     def ask(self, name: str = '') -> float:
-        """Time one step in seconds, or end with the peak memory in MiB.
+        """Time one step, or end the process.
 
         Args:
-            name (str): The variant; none to end. Defaults to ''.
+            name (str): The variant, or '' to end. Defaults to ''.
+
+        Returns:
+            float: Seconds of the step, or peak memory of the process in MiB.
         """
-        with suppress(BrokenPipeError):  # the answer will tell
+        with suppress(BrokenPipeError):  # reported with the answer
             self._pipe.send(name)
         return self.answer()
 
-    def answer(self) -> object:
-        """Wait for what the process has to say.
+    def answer(self) -> Any:
+        """Wait for the next message of the process.
 
         Raises:
-            InputError: If it failed; it has printed a traceback.
+            InputError: If the process failed; it has printed a traceback.
         """
         try:
             value = self._pipe.recv()
@@ -95,21 +100,21 @@ class StepProcess:
         return value
 
     def stop(self) -> None:
-        """End it at once."""
+        """End the process immediately."""
         self._process.terminate()
         self._process.join()
 
 
 def peak_memory(name: str, variant: Variant, steps: int = 2) -> float:
-    """Peak memory of a step in a process of its own.
+    """Peak memory of a step in a separate process.
 
     Args:
-        name (str): Of the variant.
-        variant (tuple): What builds it, and arguments.
-        steps (int): After the first, which compiles. Defaults to 2.
+        name (str): Name of the variant.
+        variant (tuple): Function that builds the step, and its arguments.
+        steps (int): Steps after the first one, which compiles. Defaults to 2.
 
     Returns:
-        float: MiB, of the process; of what torch allocated on a GPU.
+        float: MiB of the process; on a GPU, MiB allocated by torch.
     """
     process = StepProcess({name: variant})
     try:
@@ -124,18 +129,20 @@ def peak_memory(name: str, variant: Variant, steps: int = 2) -> float:
 def take_turns(
     groups: Sequence[dict[str, Variant]], rounds: int, budget: float = float('inf')
 ) -> dict[str, dict]:
-    """Time variants of a step, interleaved, so that all share a slow phase.
+    """Time variants of a step in turns, so that all share a slow phase.
 
     Args:
-        groups (Sequence[dict]): Variants by name; a process for each group.
-        rounds (int): Turns of each.
-        budget (float): After so many seconds no further round is begun.
+        groups (Sequence[dict]): Variants by name, one process per group.
+        rounds (int): Steps of each variant.
+        budget (float): Seconds after which no further round starts. Defaults to
+            infinity.
 
     Returns:
         dict: By name, ``seconds`` (the median) and ``all``.
     """
     begun = time.monotonic()
-    processes, times = [], {}
+    processes: list[StepProcess] = []
+    times: dict[str, list[float]] = {}
     try:
         for group in groups:
             processes.append(StepProcess(group))

@@ -62,7 +62,7 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
     again = run('python', *command(tmp_path))
     assert '[mask random seed 0 lr 0.03] has no evaluation' in again.stdout
     # what is done is kept
-    assert again.stdout.count('is there already') == 1
+    assert again.stdout.count('is finished') == 1
     for before, now in zip(rows, rows_of(tmp_path), strict=True):
         assert (now['AP'], now['AP50']) == (before['AP'], before['AP50'])
     # nor of other garments

@@ -39,7 +39,7 @@ print('x - Epoch(train) [2][1/1] loss: 1')
         assert runs == [f'run value={i}', '']
     out = capsys.readouterr().out
     assert out.count('Epoch(train)') == 3
-    assert out.count('is there already') == 3
+    assert out.count('is finished') == 3
     (tmp_path / '1' / 'epoch_2.pth').unlink()  # interrupted
     jobs[2].options['value'] = 5  # changed
     run_jobs(jobs)
