@@ -6,7 +6,7 @@ Part = dict | nn.Module
 
 
 def build(part: Part, name: str) -> nn.Module:
-    """Build a part from its config, or take it as it is."""
+    """Build a part from its config, or return a built part."""
     if isinstance(part, nn.Module):
         return part
     if isinstance(part, dict):
@@ -17,11 +17,11 @@ def build(part: Part, name: str) -> nn.Module:
 
 
 class SSLHost(BaseModel):
-    """A model with a self-supervised algorithm in it, which looks like it.
+    """A model that wraps a self-supervised algorithm and acts as it.
 
     Hooks of mmpretrain read and write settings of the algorithm on the model,
-    as ``DenseCLHook`` does with ``loss_lambda``. So whatever only the
-    algorithm has is read from it and written to it.
+    as ``DenseCLHook`` does with ``loss_lambda``. So attributes that only the
+    algorithm has are read from it and written to it.
 
     Args:
         ssl (dict or nn.Module): The algorithm, unmodified.
@@ -81,7 +81,7 @@ class SSLHost(BaseModel):
         return self.ssl.head
 
     def extract_feat(self, inputs: Tensor):
-        """Features of the student's backbone, as ``ssl`` gives them."""
+        """Features of the student's backbone, as ``ssl`` returns them."""
         return self.ssl.extract_feat(inputs)
 
     def forward(

@@ -8,12 +8,12 @@ from mmdisco.checkpoints import initial_weights, load_strictly
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')
 class StrictPretrainedInit(PretrainedInit):
-    """``init_cfg=dict(type='Pretrained', checkpoint=…, prefix=…)``, strictly.
+    """``init_cfg=dict(type='Pretrained', checkpoint=…, prefix=…)``, strict.
 
-    It takes the name of mmengine's initialiser in mmpretrain's scope and, by
-    :mod:`mmdisco.detection`, in mmdet's. mmengine's loads what fits by name
-    and shape and leaves the rest random. Here every tensor is loaded, or the
-    run stops (:func:`mmdisco.checkpoints.initial_weights`). Only whole parts
+    Replaces mmengine's initialiser of this name in mmpretrain's scope and, by
+    :mod:`mmdisco.detection`, in mmdet's. mmengine's loads tensors that fit by
+    name and shape and leaves the others random. Here, every tensor must load, or
+    the run stops (:func:`mmdisco.checkpoints.initial_weights`). Only whole parts
     of the file that the module does not have, as the last stage of a ResNet
     in a C4 detector, are left out, and the log names them.
 

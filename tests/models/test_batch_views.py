@@ -98,7 +98,7 @@ def test_a_flat_list_draws_what_its_transforms_draw_view_by_view():
         ([[FLIP], [FLIP]], 2, '2 group.s. .* num_views=2'),
         ([[FLIP], [FLIP]], [2, 4, 1], '2 group.s. .* num_views=.2, 4, 1.'),
         ([FLIP, FLIP], [2, 4], '1 group.s. .* num_views=.2, 4.'),
-        ([FLIP, [FLIP]], [2, 4], 'not a mixture'),
+        ([FLIP, [FLIP]], [2, 4], 'partly in groups'),
     ],
 )
 def test_groups_that_do_not_fit_are_refused(transforms, num_views, told):

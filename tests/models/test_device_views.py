@@ -7,8 +7,7 @@ from scipy import ndimage
 from torchvision.transforms import functional as F
 
 from mmdisco.datasets.transforms import ViewRecipe, pil_gaussian_kernel
-from mmdisco.models.preprocessors import batch_ops, device_views
-from mmdisco.models.preprocessors.augment_batch import augment_
+from mmdisco.models.preprocessors import augment_batch, device_views
 from tests import mocov2_views as released
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
@@ -32,7 +31,7 @@ def test_colours_are_torchvisions_image_by_image():
     images[1, :2] = 1  # ties of the largest channel
     factors = ViewRecipe().draw(24).factors
     for part, theirs in enumerate(released.PARTS):
-        ours = batch_ops.JITTER_PARTS[part](images, factors[:, part])
+        ours = augment_batch.JITTER_PARTS[part](images, factors[:, part])
         expected = torch.stack(
             [
                 theirs(image, factor.item())
@@ -43,7 +42,7 @@ def test_colours_are_torchvisions_image_by_image():
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
         assert (ours - images).abs().max() > 0.05
     for turns in (-0.5, -0.31, 0, 0.2, 0.5):
-        ours = batch_ops.adjust_hue(images, torch.full((24,), turns))
+        ours = augment_batch.adjust_hue(images, torch.full((24,), turns))
         torch.testing.assert_close(ours, F.adjust_hue(images, turns), rtol=0, atol=1e-5)
 
 
@@ -75,10 +74,12 @@ def test_each_image_has_its_own_parameters_and_order():
     images = crops(48).float() / 255
     params = ViewRecipe().draw(48, torch.Generator().manual_seed(0))
     assert len(params.order.unique(dim=0)) > 15
-    ours = augment_(images.clone(), params)
+    ours = augment_batch.augment_(images.clone(), params)
     torch.testing.assert_close(ours, in_order(images, params), rtol=0, atol=3e-4)
     params.order = params.order.flip(1)
-    other = (augment_(images.clone(), params) - ours).abs().amax((1, 2, 3))
+    other = (
+        (augment_batch.augment_(images.clone(), params) - ours).abs().amax((1, 2, 3))
+    )
     assert (other[params.jitter] > 1e-3).float().mean() > 0.8
 
 
@@ -87,7 +88,10 @@ def test_solarised_too():
     params = ViewRecipe(solarize_prob=0.5, jitter_prob=0).draw(8)
     assert params.solarize.any()
     torch.testing.assert_close(
-        augment_(images.clone(), params), in_order(images, params), rtol=0, atol=1e-4
+        augment_batch.augment_(images.clone(), params),
+        in_order(images, params),
+        rtol=0,
+        atol=1e-4,
     )
 
 
@@ -96,7 +100,7 @@ def test_blur_is_pils_and_nearly_gaussian(sigma):
     photo = released.photograph(96)
     image = F.to_tensor(photo)[None]
     kernel = torch.from_numpy(pil_gaussian_kernel(np.array([sigma]), 2.0))
-    ours = batch_ops.gaussian_blur(image, kernel)[0].permute(1, 2, 0) * 255
+    ours = augment_batch.gaussian_blur(image, kernel)[0].permute(1, 2, 0) * 255
     pils = np.asarray(photo.filter(ImageFilter.GaussianBlur(sigma)), float)
     off = np.abs(ours.numpy() - pils)
     assert off[6:-6, 6:-6].max() <= 3 and off.mean() < 0.6
@@ -110,7 +114,7 @@ def test_blur_is_pils_and_nearly_gaussian(sigma):
 def test_views_are_torchvisions_in_distribution():
     num, photo = 4000, released.photograph(32)
     params = ViewRecipe().draw(500, torch.Generator().manual_seed(0))
-    same = augment_(F.to_tensor(photo).repeat(500, 1, 1, 1), params)
+    same = augment_batch.augment_(F.to_tensor(photo).repeat(500, 1, 1, 1), params)
     rounded = released.rounding(same.permute(0, 2, 3, 1).numpy() * 255, params, photo)
     assert rounded.max() < 2.5  # levels of 256
     np.random.seed(0)

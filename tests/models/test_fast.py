@@ -211,4 +211,4 @@ def test_the_log_says_what_was_done(networks, caplog):
     logger.addHandler(caplog.handler)
     FrozenTeacher(*networks, fuse=True)(torch.randn(2, 3, 32, 32))
     logger.removeHandler(caplog.handler)
-    assert 'Teacher: BN folded; least cosine' in caplog.text
+    assert 'Teacher: BN folded; lowest cosine' in caplog.text

@@ -235,7 +235,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, teacher_file):
             dict(teacher=saved('bare.pth', dict(state_dict=bare))),
         ),
         (
-            "none.pth' not found: train one by configs/benchmarks/linear_r50",
+            "none.pth' not found: train one with configs/benchmarks/linear_r50",
             dict(teacher=teacher_config(str(tmp_path / 'none.pth'))),
         ),
         (

@@ -131,5 +131,5 @@ def test_small_patches_have_a_queue_that_one_of_them_enters():
     )
     assert patches.queue.ptr == 2
     close(patches.queue.rows[:2], unit(teacher[5]))
-    with pytest.raises(ValueError, match='must be told the view'):
+    with pytest.raises(ValueError, match='needs the index of the view'):
         patches(student[0], teacher[0])

@@ -6,16 +6,16 @@ from torch import Tensor
 
 @MODELS.register_module()
 class LastBlocksViT(VisionTransformer):
-    """A vision transformer that gives the class tokens of several blocks.
+    """A vision transformer that returns the class tokens of several blocks.
 
-    As `DINO <https://arxiv.org/abs/2104.14294>`_ evaluates its ViT-S by a
-    linear classifier: those of the last four blocks, each through the final
-    norm, side by side. Weights are those of ``VisionTransformer``, whose
-    arguments these are; ``out_indices`` names the blocks, the last among them,
+    `DINO <https://arxiv.org/abs/2104.14294>`_ evaluates its ViT-S with a linear
+    classifier on the class tokens of the last four blocks, each through the
+    final norm, concatenated. Weights and arguments are those of
+    ``VisionTransformer``: ``out_indices`` names the blocks, including the last,
     and ``out_type`` is 'cls_token'.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """Of images [N, 3, H, W]: one tensor, [N, blocks x D]."""
+        """Embed images [N, 3, H, W] as one tensor, [N, blocks x D]."""
         *earlier, last = super().forward(x)  # each [N, D], the last is normed
         return (torch.cat([*map(self.ln1, earlier), last], dim=-1),)

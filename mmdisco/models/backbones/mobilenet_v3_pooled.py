@@ -7,28 +7,29 @@ from torch import nn
 
 @MODELS.register_module()
 class MobileNetV3Pooled(MobileNetV3):
-    """MobileNetV3-Large up to the 1280 features behind the pooling.
+    """MobileNetV3-Large with the 1280 features after the pooling.
 
-    mmpretrain's backbone ends at 960 channels and keeps the 1280-wide layer
-    in the classification head. The 4.2 M parameters of the paper count it as
-    backbone (as timm does: pool, 1x1 convolution with bias, hard-swish), and
-    it is deployed with it. Here it is stage 17, with an output of
-    [N, 1280, 1, 1].
+    mmpretrain's backbone ends at 960 channels and has the layer of 1280
+    channels in its classification head. The paper's 4.2 M parameters count this
+    layer as backbone, as timm does (pooling, 1x1 convolution with bias,
+    hard-swish), and it is deployed with the backbone. Here it is stage 17, with
+    an output of [N, 1280, 1, 1].
 
     Args:
         out_indices (Sequence[int]): Stages to return, 0 to 17.
             Defaults to (17, ).
-        norm_cfg (dict): Defaults to timm's, on which the paper builds.
+        norm_cfg (dict): Config of BN. Defaults to timm's, which the paper
+            uses.
         frozen_stages (int): Stages up to this one are frozen, -1 for none.
             Defaults to -1.
         norm_eval (bool): Keep BN in eval mode. Defaults to False.
         init_cfg (dict or list[dict], optional): Initialization config.
-            Defaults to None, which stands for kaiming-normal convolutions.
+            Defaults to None: kaiming-normal convolutions.
         conv_cfg (dict, optional): ``dict(type='Conv2dAdaptivePadding')`` pads
-            as TensorFlow does. Defaults to None, both sides alike.
+            as TensorFlow does. Defaults to None: equal padding on both sides.
 
     Raises:
-        ValueError: If an index or ``frozen_stages`` names no stage.
+        ValueError: If an index or ``frozen_stages`` is not a stage.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from ..teacher import FrozenTeacher
 
 
 def read_classifier(path: str) -> dict:
-    """Read a classifier as a linear evaluation saves it.
+    """Read a classifier saved by a linear evaluation.
 
     Args:
         path (str): Checkpoint of an ``ImageClassifier``.
@@ -26,13 +26,13 @@ def read_classifier(path: str) -> dict:
         dict: Tensors by key, ``backbone.*`` and ``head.*``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, holds no classifier, or weights
-            that are not finite.
+        FileNotFoundError: If ``path`` does not exist.
+        InputError: If it is not a checkpoint, has no classifier, or has
+            weights that are not finite.
     """
     if not Path(path).is_file():
         raise MissingFileError(
-            f"teacher classifier '{path}' not found: train one by "
+            f"teacher classifier '{path}' not found: train one with "
             'configs/benchmarks/linear_r50.py, or set '
             'model.teacher.checkpoint'
         )
@@ -40,8 +40,8 @@ def read_classifier(path: str) -> dict:
     state_dict = loaded.get('state_dict') if isinstance(loaded, dict) else None
     if not isinstance(state_dict, dict):
         raise InputError(
-            f"teacher classifier '{path}' has no state_dict: it "
-            'is no checkpoint of a linear evaluation'
+            f"teacher classifier '{path}' has no state_dict, so it is not a "
+            'checkpoint of a linear evaluation: set model.teacher.checkpoint to one'
         )
     state_dict, _ = bare_names(state_dict)
     if not any(key.startswith('head.') for key in state_dict):
@@ -57,27 +57,28 @@ def read_classifier(path: str) -> dict:
 
 @MODELS.register_module()
 class FrozenClassifier(FrozenTeacher):
-    """A trained classifier, frozen, whose embeddings are its logits.
+    """A frozen trained classifier. Its logits are the embeddings.
 
-    Weights are loaded here and strictly, in eval mode they stay for ever.
+    Every tensor must load. The classifier stays in eval mode.
 
     Args:
         backbone (dict or nn.Module): The backbone.
-        head (dict or nn.Module): The classifier, as ``LinearClsHead``.
-        neck (dict or nn.Module, optional): Between them, as
-            ``GlobalAveragePooling``. Defaults to None.
-        checkpoint (str, optional): A local file, ``backbone.*`` and
-            ``head.*``, as a linear evaluation saves it. It may be None only
-            if both are built modules. Defaults to None.
+        head (dict or nn.Module): The classifier, for example
+            ``LinearClsHead``.
+        neck (dict or nn.Module, optional): Between backbone and head, for
+            example ``GlobalAveragePooling``. Defaults to None.
+        checkpoint (str, optional): A local file with ``backbone.*`` and
+            ``head.*``, as saved by a linear evaluation. It may be None only if
+            backbone and head are built modules. Defaults to None.
         fuse (bool): As in :class:`FrozenTeacher`. Defaults to False.
-        dtype (str): Likewise. Defaults to 'fp32'.
-        channels_last (bool): Likewise. Defaults to False.
-        compile (bool): Likewise. Defaults to False.
+        dtype (str): As in :class:`FrozenTeacher`. Defaults to 'fp32'.
+        channels_last (bool): As in :class:`FrozenTeacher`. Defaults to False.
+        compile (bool): As in :class:`FrozenTeacher`. Defaults to False.
 
     Raises:
         FileNotFoundError: If ``checkpoint`` does not exist.
-        ValueError: If it is None or no checkpoint, has no classifier, or
-            does not fit the networks.
+        InputError: If ``checkpoint`` is None or not a checkpoint, has no
+            classifier or does not fit the networks.
     """
 
     def __init__(

@@ -10,37 +10,38 @@ from .linear_classifier import LinearClassifier
 
 
 def percent_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Top-1 of a batch in per cent, for the log."""
+    """Top-1 accuracy of a batch in per cent."""
     return 100 * (logits.detach().argmax(1) == labels).float().mean()
 
 
 @MODELS.register_module()
 class KDClassifier(TeacherMixin, LinearClassifier):
-    """A linear classifier that learns from labels and from a teacher's logits.
+    """A linear classifier that learns from labels and a teacher's logits.
 
-    The KD rows of `DisCo <https://arxiv.org/abs/2104.09124>`_ (Table 2) are
-    this at linear evaluation: `Distilling the Knowledge in a Neural Network
+    The KD rows of `DisCo <https://arxiv.org/abs/2104.09124>`_ (Table 2) use it
+    at linear evaluation: `Distilling the Knowledge in a Neural Network
     <https://arxiv.org/abs/1503.02531>`_ into a linear classifier on a frozen
     student.
 
     Args:
         backbone (dict or nn.Module): The student.
-        neck (dict or nn.Module, optional): As ``GlobalAveragePooling``.
-            Defaults to None.
-        head (dict or nn.Module, optional): The classifier, as
+        neck (dict or nn.Module, optional): For example
+            ``GlobalAveragePooling``. Defaults to None.
+        head (dict or nn.Module, optional): The classifier, for example
             ``LinearClsHead``. Its own loss is not used. Defaults to None.
         teacher (dict or nn.Module, optional): A :class:`FrozenClassifier`.
             Defaults to None.
-        distill (dict or nn.Module): ``loss(student_logits, teacher_logits,
-            labels)``. Defaults to ``dict(type='KDLoss')``.
-        data_preprocessor (dict or nn.Module, optional): Of both networks.
-            Defaults to None, a ``ClsDataPreprocessor``.
+        distill (dict or nn.Module): A :class:`DistillLoss` with
+            ``forward(student_logits, teacher_logits, labels)``. Defaults to
+            ``dict(type='KDLoss')``.
+        data_preprocessor (dict or nn.Module, optional): The data preprocessor
+            of both networks. Defaults to None, a ``ClsDataPreprocessor``.
         init_cfg (dict or list[dict], optional): Defaults to None.
 
     Raises:
         TypeError: If a part is neither a config dict nor a module.
-        ValueError: If there is no head or teacher, they differ in their
-            number of classes, the loss takes no labels, or images are mixed.
+        InputError: If there is no head or teacher, they differ in their number
+            of classes, the loss takes no labels, or images are mixed.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class KDClassifier(TeacherMixin, LinearClassifier):
         )
         if getattr(self.data_preprocessor, 'batch_augments', None):
             raise InputError(
-                'KDClassifier learns from whole labels: leave batch_augments '
-                'out of the data_preprocessor'
+                'KDClassifier needs one label per image: remove batch_augments '
+                'from the data_preprocessor'
             )
         self.distill = build(distill, 'distill')
         if not (isinstance(self.distill, DistillLoss) and self.distill.needs_labels):
@@ -74,20 +75,21 @@ class KDClassifier(TeacherMixin, LinearClassifier):
                 'set model.distill to a KDLoss'
             )
         self.hold_teacher(build(teacher, 'teacher'))
-        own = getattr(self.head, 'num_classes', None)
-        theirs = getattr(self.teacher, 'num_classes', None)
-        if own != theirs:
+        classes, targets = (
+            getattr(part, 'num_classes', None) for part in (self.head, self.teacher)
+        )
+        if classes != targets:
             raise InputError(
-                f'the student has {own} classes, the teacher {theirs}: set '
-                'num_classes of model.head and model.teacher.head alike'
+                f'the student has {classes} classes, the teacher {targets}: set '
+                'num_classes of model.head and model.teacher.head to the same number'
             )
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Forward in training.
+        """The forward function in training.
 
         Args:
             inputs (Tensor): Normalised images, [N, 3, H, W].
-            data_samples (list[DataSample]): With their labels.
+            data_samples (list[DataSample]): Samples with labels.
 
         Returns:
             dict[str, Tensor]: ``loss``, and for the log the batch's top-1

@@ -6,22 +6,21 @@ from ..host import Part
 
 @MODELS.register_module()
 class LinearClassifier(ImageClassifier):
-    """An ``ImageClassifier`` whose backbone is frozen as a whole.
+    """An ``ImageClassifier`` with a completely frozen backbone.
 
-    Linear evaluation, since `MoCo <https://arxiv.org/abs/1911.05722>`_: what
-    is learned is the classifier, on features of a backbone that is in eval
-    mode even in training. No parameter of it needs a gradient as soon as it is
-    built, which is when optimizer and DDP look; some backbones of mmpretrain
-    freeze later, and not all of themselves. Its weights are those of
-    ``StudentHook``.
+    Linear evaluation as in `MoCo <https://arxiv.org/abs/1911.05722>`_: only the
+    classifier learns, on features of a backbone that stays in eval mode. The
+    backbone's parameters are frozen at construction, before optimizer and DDP
+    are built; some backbones of mmpretrain freeze later, and only in part.
+    ``StudentHook`` loads the weights of the backbone.
 
     Args:
         backbone (dict or nn.Module): The student.
-        neck (dict or nn.Module, optional): As ``GlobalAveragePooling``; has
-            nothing to learn. Defaults to None.
-        head (dict or nn.Module, optional): As ``LinearClsHead``, which begins
-            at N(0, .01). Defaults to None.
-        finetune (bool): Train the backbone, too. Defaults to False.
+        neck (dict or nn.Module, optional): Without parameters, for example
+            ``GlobalAveragePooling``. Defaults to None.
+        head (dict or nn.Module, optional): For example ``LinearClsHead``,
+            which is initialised with N(0, .01). Defaults to None.
+        finetune (bool): Whether to train the backbone, too. Defaults to False.
         data_preprocessor (dict or nn.Module, optional): Defaults to None, a
             ``ClsDataPreprocessor``.
         init_cfg (dict or list[dict], optional): Defaults to None.
@@ -45,7 +44,7 @@ class LinearClassifier(ImageClassifier):
         self.train()
 
     def train(self, mode: bool = True) -> 'LinearClassifier':
-        """All but a frozen backbone, which stays in eval mode."""
+        """Set the mode of all but a frozen backbone, which stays in eval mode."""
         super().train(mode)
         if not self.finetune:
             self.backbone.eval()

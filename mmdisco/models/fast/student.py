@@ -9,7 +9,7 @@ class HalfDepthwise(torch.autograd.Function):
     """Depthwise convolution, forward in bf16, backward in fp32.
 
     On a CPU, the backward pass of a strided depthwise convolution takes up to
-    nine times as long in bf16 as in fp32; the forward pass gains from bf16.
+    nine times as long in bf16 as in fp32, while the forward pass is faster.
     """
 
     @staticmethod
@@ -36,13 +36,13 @@ class HalfDepthwise(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: Tensor) -> None:
-        """Keep the bf16 images: an fp32 copy is made when it is needed."""
+        """Save the bf16 images; the backward pass makes an fp32 copy."""
         images, weight, *ctx.geometry = inputs
         ctx.save_for_backward(images, weight)
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple:
-        """Gradients of images, in bf16, and weights, in fp32."""
+        """Gradients of the images, in bf16, and of the weights, in fp32."""
         images, weight = ctx.saved_tensors
         stride, padding, dilation, groups = ctx.geometry
         needed = [*ctx.needs_input_grad[:2], False]
@@ -78,15 +78,15 @@ def _forward(self: nn.Conv2d, images: Tensor) -> Tensor:
 
 
 def fast_depthwise(network: nn.Module) -> int:
-    """Let depthwise convolutions use :class:`HalfDepthwise` under autocast.
+    """Use :class:`HalfDepthwise` for depthwise convolutions under autocast.
 
-    Weights, state-dict keys and the fp32 path stay as they are.
+    Weights, state-dict keys and the fp32 path do not change.
 
     Args:
-        network (nn.Module): On a CPU.
+        network (nn.Module): The network, on a CPU.
 
     Returns:
-        int: How many there are.
+        int: Number of depthwise convolutions.
     """
     found = [
         m
@@ -103,14 +103,14 @@ def fast_depthwise(network: nn.Module) -> int:
 
 
 def encoders(model: nn.Module) -> list[nn.Module]:
-    """Find backbone and neck of what learns, and their momentum copies.
+    """Find backbone and neck of the student and of its momentum encoders.
 
     Args:
         model (nn.Module): A self-supervised algorithm, or a model with one
             as ``ssl``.
 
     Returns:
-        list[nn.Module]: The student's parts, then those of each copy.
+        list[nn.Module]: The student's parts, then each momentum encoder's.
     """
     ssl = getattr(model, 'ssl', model)
     parts = [getattr(ssl, name, None) for name in ('backbone', 'neck')]
@@ -123,17 +123,17 @@ def encoders(model: nn.Module) -> list[nn.Module]:
 
 
 def speed_up_student(model: nn.Module, channels_last: bool, compile: bool) -> None:
-    """Have a model's encoders run faster; names of weights stay.
+    """Speed up a model's encoders without renaming weights.
 
-    To be done before the model is wrapped by DDP, whose buckets have the
-    layout of the weights.
+    Call it before DDP wraps the model, since DDP's buckets take the memory
+    format of the weights.
 
     Args:
         model (nn.Module): The model, changed in place.
-        channels_last (bool): Whether to lay out weights so; activations
-            follow.
-        compile (bool): Whether to ``torch.compile`` each encoder. What hooks
-            on it see stays outside.
+        channels_last (bool): Whether weights, and hence activations, have the
+            memory format channels-last.
+        compile (bool): Whether to ``torch.compile`` each encoder. Hooks on the
+            encoder itself still see its inputs and outputs.
     """
     if channels_last:
         model.to(memory_format=torch.channels_last)

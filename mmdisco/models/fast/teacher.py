@@ -15,21 +15,21 @@ Pair = tuple[str, str]
 
 
 def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
-    """Find each layer whose output goes straight into a BN.
+    """Find each layer that feeds directly into a BN.
 
-    They are found by running the network and comparing tensors by identity,
-    not by names or order of definition, so any network of torch modules will
-    do. A layer or BN that runs more than once is left out.
+    The network is run, and tensors are compared by identity instead of names
+    or order of definition, so any network of torch modules works. A layer or BN
+    that runs more than once is left out.
 
     Args:
-        network (nn.Module): In eval mode.
-        images (Tensor): What it takes, [N, 3, H, W].
+        network (nn.Module): The network, in eval mode.
+        images (Tensor): Its input, [N, 3, H, W].
 
     Returns:
-        list[tuple]: Names of layer and BN.
+        list[tuple[str, str]]: Names of layer and BN.
     """
     calls: dict[str, int] = {}
-    outputs: list[tuple[Tensor, str]] = []  # holds tensors: ids stay unique
+    outputs: list[tuple[Tensor, str]] = []  # keeps tensors: identities stay unique
     pairs: list[Pair] = []
 
     def after_layer(name):
@@ -68,12 +68,12 @@ def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
 def fuse_norms(network: nn.Module, images: Tensor) -> nn.Module:
     """Copy a frozen network with each BN folded into the layer before it.
 
-    Exact but for rounding, if nothing else reads that layer's output: compare
-    both networks on some images.
+    Exact up to rounding, unless another module reads that layer's output, too:
+    compare both networks on some images.
 
     Args:
-        network (nn.Module): In eval mode; it stays as it is.
-        images (Tensor): What it takes, [N, 3, H, W].
+        network (nn.Module): The network, in eval mode. It is not changed.
+        images (Tensor): Its input, [N, 3, H, W].
 
     Returns:
         nn.Module: The copy, with ``nn.Identity`` in place of the folded BNs.
@@ -101,7 +101,7 @@ DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 
 
 class Encoder(nn.Module):
-    """Backbone and neck in a row; computes in one dtype and memory format.
+    """Backbone and neck, computed in one dtype and memory format.
 
     Args:
         backbone (nn.Module): The backbone.
@@ -114,17 +114,17 @@ class Encoder(nn.Module):
         self.neck = neck
         self.dtype = torch.float32
         self.memory_format = torch.preserve_format
-        self.mixed = False  # whether activations may be of several dtypes
+        self.mixed = False  # whether activations may have several dtypes
 
     def rewrite(self, dtype: torch.dtype, channels_last: bool) -> 'Encoder':
-        """Set how weights and images are stored."""
+        """Set dtype and memory format of weights and images."""
         self.dtype = dtype
         if channels_last:
             self.memory_format = torch.channels_last
         return self.to(dtype=dtype, memory_format=self.memory_format)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed images, [N, 3, H, W] to fp32 [N, D]."""
+        """Embed images [N, 3, H, W] as fp32 [N, D]."""
         x = x.to(dtype=self.dtype, memory_format=self.memory_format)
         if not self.mixed:
             return unwrap(self.neck(self.backbone(x))).float()
@@ -133,8 +133,11 @@ class Encoder(nn.Module):
 
 
 def _is_mixed(encoder: Encoder, images: Tensor) -> bool:
-    """Whether parts compute in fp32 whatever their weights are, as XCiT's
-    positions do, so that autocast has to mediate."""
+    """Whether the encoder needs autocast.
+
+    It does if a part computes in fp32 whatever its weights are, as XCiT's
+    positions.
+    """
     try:
         encoder(images)
     except RuntimeError as error:
@@ -154,24 +157,25 @@ def speed_up(
     channels_last: bool,
     compile: bool,
 ) -> tuple[Encoder, Callable] | None:
-    """Rewrite a frozen network for speed, and compare it with the plain one.
+    """Rewrite a frozen network for speed and compare it with the plain one.
 
     Args:
-        plain (Encoder): The network, which stays as it is.
+        plain (Encoder): The network. It is not changed.
         images (Tensor): The first batch, [N, 3, H, W].
-        fuse (bool): Fold BN into convolutions and linear layers.
+        fuse (bool): Whether to fold BN into convolutions and linear layers.
         dtype (str): 'fp32', 'bf16' or 'fp16'.
-        channels_last (bool): Whether to lay out weights and images so.
-        compile (bool): Whether to ``torch.compile`` it; without a compiler
-            it goes on without, in one line.
+        channels_last (bool): Whether weights and images have the memory format
+            channels-last.
+        compile (bool): Whether to ``torch.compile`` the network. Without a
+            working compiler, a warning is logged and it is not compiled.
 
     Returns:
-        tuple, optional: The rewritten network, and what to call: itself or
-        its compiled form. None if its embeddings are not those of the plain
-        one (cosine below 0.9999 in fp32, 0.999 otherwise).
+        tuple, optional: The rewritten network and the function to call, which
+        is the network or its compiled form. None if the embeddings differ from
+        the plain network's (cosine below 0.9999 in fp32, 0.999 otherwise).
     """
     with torch.no_grad():
-        # in parts, as a step's memory may be in use already
+        # in parts, since a step may already use most of the memory
         rows = len(images) if any(m.training for m in plain.modules()) else 8
         expected = torch.cat([plain(part) for part in images.split(rows)])
         encoder = fuse_norms(plain, images[:1]) if fuse else deepcopy(plain)
@@ -186,7 +190,7 @@ def speed_up(
             except Exception as error:  # whatever the compiler raises
                 reason = str(error).strip().split('\n')[0]
                 print_log(
-                    f'The teacher is not compiled ({reason}); it runs as it is',
+                    f'The teacher is not compiled: {reason}',
                     logger='current',
                     level=logging.WARNING,
                 )
@@ -195,24 +199,24 @@ def speed_up(
     least = 0.9999 if dtype == 'fp32' else 0.999
     if cosine < least:
         print_log(
-            f'The rewritten teacher gives other embeddings (cosine '
+            f'The embeddings of the rewritten teacher differ (cosine '
             f'{cosine:.5f} < {least}): the plain one is used',
             logger='current',
             level=logging.WARNING,
         )
         return None
-    ways = [
-        way
-        for way, on in (
+    changes = [
+        change
+        for change, applied in (
             ('BN folded', fuse),
             (dtype, dtype != 'fp32'),
             ('channels last', channels_last),
             ('compiled', run is not encoder),
         )
-        if on
+        if applied
     ]
     print_log(
-        f'Teacher: {", ".join(ways)}; least cosine with the plain one {cosine:.6f}',
+        f'Teacher: {", ".join(changes)}; lowest cosine with the plain one {cosine:.6f}',
         logger='current',
     )
     return encoder, run

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 @MODELS.register_module()
 class DINOHead(BaseModule):
-    """The last layer of DINO, and its loss.
+    """Last layer and loss of DINO.
 
     Cross entropy of sharpened, centred targets and the student's
     distribution over K outputs (`DINO <https://arxiv.org/abs/2104.14294>`_,
@@ -22,9 +22,10 @@ class DINOHead(BaseModule):
         student_temp (float): Temperature of the student. Defaults to .1.
         momentum_temp (float): Temperature of the momentum encoder, which
             :class:`MomentumTempHook` may raise. Defaults to .04.
-        center_momentum (float): What the centre keeps. Defaults to .9.
-        norm_last_layer (bool): Whether the rows of the last layer have norm 1
-            for ever, or learn their norms from there. Defaults to True.
+        center_momentum (float): Share of the old centre in each update.
+            Defaults to .9.
+        norm_last_layer (bool): Whether the norms of the last layer's rows stay
+            1. If False, they are learned, starting at 1. Defaults to True.
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
@@ -49,16 +50,16 @@ class DINOHead(BaseModule):
         self.register_buffer('center', torch.zeros(1, out_channels))
 
     def forward(self, embeds: Tensor) -> Tensor:
-        """Compute the logits, [M, K], of unit vectors, [M, D]."""
+        """Compute logits [M, K] from unit vectors [M, D]."""
         return self.last_layer(embeds)
 
     def loss(self, student: Sequence[Tensor], momentum: Sequence[Tensor]) -> Tensor:
-        """Compare all pairs of different crops, then move the centre.
+        """Compare all pairs of different crops, then update the centre.
 
         Args:
             student (Sequence[Tensor]): Logits of all crops, [N, K] each.
             momentum (Sequence[Tensor]): The momentum encoder's logits of the
-                first of these crops, [N, K] each.
+                global crops, which come first, [N, K] each.
 
         Returns:
             Tensor: Mean over the pairs and the batch, a scalar in fp32

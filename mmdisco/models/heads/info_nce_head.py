@@ -8,11 +8,11 @@ class InfoNCEHead(nn.Module):
     """Cross entropy of one positive among many negatives, without copies.
 
     Equal to mmpretrain's ``ContrastiveHead`` with ``CrossEntropyLoss`` (Eq. 1
-    of `MoCo <https://arxiv.org/abs/1911.05722>`_), which puts positives and
-    negatives into one tensor first.
+    of `MoCo <https://arxiv.org/abs/1911.05722>`_), but does not concatenate
+    positives and negatives.
 
     Args:
-        temperature (float): Of the similarities. Defaults to 0.1.
+        temperature (float): Temperature of the similarities. Defaults to 0.1.
     """
 
     def __init__(self, temperature: float = 0.1) -> None:

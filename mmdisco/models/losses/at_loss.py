@@ -1,4 +1,6 @@
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch
 import torch.nn.functional as F
@@ -11,16 +13,16 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class ATLoss(DistillLoss):
-    """Attention transfer: where feature maps are active.
+    """Attention transfer: compares where feature maps are active.
 
     `Paying More Attention to Attention <https://arxiv.org/abs/1612.03928>`_,
     activation-based, p = 2: the mean over channels of the squared map,
-    flattened and L2-normalised. Maps of student and teacher are compared
-    where they are equally large; of several maps of a size, the last.
+    flattened and L2-normalised. Maps of equal size are compared, and the last
+    one if a network has several of a size.
 
-    DisCo's released class computes the same of one pair, but is never called,
-    so its layers and its weight are not known. A pair is a mean over
-    positions, hence small: at most 4 / (H W).
+    DisCo's released class computes the same for one pair of maps but is never
+    called, so its layers and weight are unknown. The term of a pair is a mean
+    over positions, hence small: at most 4 / (H W).
 
     Args:
         loss_weight (float): Factor of the sum over pairs. Defaults to 1.
@@ -47,34 +49,34 @@ class ATLoss(DistillLoss):
 
         Args:
             student (Sequence[Tensor]): Feature maps, [N, C, H, W] each.
-            teacher (Sequence[Tensor]): Feature maps of the same images, with
-                channels of their own.
+            teacher (Sequence[Tensor]): Feature maps of the same images,
+                [N, E, H, W] each.
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
 
         Raises:
-            ValueError: If no maps are equally large.
+            InputError: If no two maps have the same size.
         """
-        ours, wanted = (
+        maps, targets = (
             {tuple(m.shape[2:]): m for m in maps} for maps in (student, teacher)
         )
-        sizes = [size for size in ours if size in wanted]
+        sizes = [size for size in maps if size in targets]
         if not sizes:
             raise InputError(
-                "ATLoss finds no two maps of a size: the student's are "
+                "ATLoss finds no two maps of the same size: the student's are "
                 f"{_sizes(student)}, the teacher's {_sizes(teacher)}"
             )
         with torch.autocast(student[0].device.type, enabled=False):
-            losses = [
-                F.mse_loss(attention(ours[size]), attention(wanted[size]))
+            terms = (
+                F.mse_loss(attention(maps[size]), attention(targets[size]))
                 for size in sizes
-            ]
-            return self.loss_weight * sum(losses)
+            )
+            return self.loss_weight * reduce(add, terms)
 
 
 def attention(maps: Tensor) -> Tensor:
-    """Unit vectors [N, H * W] of feature maps [N, C, H, W]."""
+    """Turn feature maps [N, C, H, W] into unit vectors [N, H * W]."""
     return F.normalize(maps.float().square().mean(1).flatten(1), dim=1)
 
 

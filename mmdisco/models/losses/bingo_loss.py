@@ -17,29 +17,31 @@ class BINGOLoss(DistillLoss):
 
     `BINGO <https://arxiv.org/abs/2107.01691>`_, 'Knowledge distillation via
     bag aggregation'. A bag is an image, the anchor, and its nearest
-    neighbours in the teacher's space, found before training. The student's
-    embeddings of the anchor (intra-sample) and of one member of its bag
-    (inter-sample) are both drawn to the teacher's embedding of the anchor:
+    neighbours in the teacher's embedding space, found before training. The
+    student's embeddings of the anchor (intra-sample) and of one member of its
+    bag (inter-sample) are both pulled towards the teacher's embedding of the
+    anchor:
 
     .. math:: L = L_{ce}(f_S(t_1(x_a)), f_T(t_2(x_a)))
                   + L_{ce}(f_S(t_3(x_p)), f_T(t_2(x_a)))
 
-    with InfoNCE for both, whose negatives are a queue of the teacher's
+    Both terms are InfoNCE; the negatives are a queue of the teacher's
     embeddings of earlier anchors.
 
     The released code differs from the paper: from its twelfth epoch on, it
-    draws each embedding halfway to the teacher's of the member, too; it adds
-    a CutMix of anchor and member; and it averages these three terms.
+    also pulls each embedding halfway to the teacher's embedding of the member;
+    it adds a CutMix of anchor and member; and it averages these three terms.
 
     Args:
         embed_dim (int): Width of the embeddings, D. Defaults to 128.
-        queue_len (int): Embeddings in the queue, L. Defaults to 65536, as
-            released.
-        temperature (float): Defaults to .2, as released.
+        queue_len (int): Embeddings in the queue, L. Defaults to 65536, as in
+            the released code.
+        temperature (float): Temperature of the similarities. Defaults to .2,
+            as in the released code.
         loss_weight (float): Factor of the sum of both terms. Defaults to 1.
-        views (Sequence[int]): Views with the anchor for the student, with the
-            anchor for the teacher, and with the member. Defaults to
-            (0, 1, 2).
+        views (Sequence[int]): The student's view of the anchor, the teacher's
+            view of the anchor, and the student's view of the member. Defaults
+            to (0, 1, 2).
 
     Example:
         >>> loss = BINGOLoss(embed_dim=8, queue_len=16)
@@ -88,7 +90,7 @@ class BINGOLoss(DistillLoss):
         )
 
     def forward(self, student: Tensor, teacher: Tensor, member: Tensor) -> Tensor:
-        """Compute the loss, and update the queue.
+        """Compute the loss and update the queue.
 
         Args:
             student (Tensor): The student's embeddings of one view of the
@@ -99,10 +101,10 @@ class BINGOLoss(DistillLoss):
                 image in the bag of each anchor, [N, D].
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
 
         Raises:
-            ValueError: If the width is not ``embed_dim``.
+            InputError: If the width is not ``embed_dim``.
         """
         with torch.autocast(student.device.type, enabled=False):
             student, teacher, member = (  # [N, D]

@@ -19,31 +19,32 @@ from .feature_queue import FeatureQueue
 class CompRessLoss(DistillLoss):
     """KL divergence of the similarities to earlier images.
 
-    `CompRess <https://arxiv.org/abs/2010.14713>`_. With two memories (2q),
-    the student is compared with earlier students and the teacher with earlier
-    teachers, so that widths may differ; with one (1q), both are compared with
-    the teacher's. Features are those of the backbones, not of the heads. A
-    batch is scored before it enters.
+    `CompRess <https://arxiv.org/abs/2010.14713>`_. With two memories (2q), the
+    student is compared with its own earlier features and the teacher with its
+    own, so widths may differ. With one memory (1q), both are compared with the
+    teacher's earlier features. Features are those of the backbones, not of the
+    heads. A batch is scored before it enters a memory.
 
-    The release has uniform rows of a norm of about one in a new memory, here
-    the norm is one.
+    The rows of a new memory have norm 1; in the released code, they are uniform
+    with a norm of about 1.
 
     Args:
         teacher_dim (int): Width of the teacher's features, D.
         student_dim (int, optional): Width of the student's features, for a
-            memory of its own (2q). Defaults to None: there is none (1q).
-        queue_len (int): Features in each memory, L. One of 128 000 takes
-            1 GiB at 2048 features. Defaults to 128000.
-        temperature (float): Of student and teacher. Defaults to .04.
+            memory of the student (2q). Defaults to None, no such memory (1q).
+        queue_len (int): Features in each memory, L. A memory of 128 000
+            features of width 2048 takes 1 GiB. Defaults to 128000.
+        temperature (float): Temperature of student and teacher. Defaults to
+            .04.
         adapter (dict, optional): With one memory, ``in_features`` and
             ``out_features`` of a linear layer from the student's width to the
-            teacher's. Defaults to None: there is none.
+            teacher's. Defaults to None, no adapter.
         loss_weight (float): Factor of the mean over rows. Defaults to 1.
         views (Sequence[int], optional): Views that are distilled, None for
-            all. Defaults to (0, ), as released.
+            all. Defaults to (0, ), as in the released code.
 
     Raises:
-        ValueError: If there is an adapter with two memories.
+        InputError: If there are an adapter and two memories.
 
     Example:
         >>> loss = CompRessLoss(teacher_dim=8, student_dim=6, queue_len=16)
@@ -64,7 +65,7 @@ class CompRessLoss(DistillLoss):
         super().__init__(loss_weight, views, adapter)
         if student_dim is not None and adapter is not None:
             raise InputError(
-                'CompRessLoss wants an adapter (one memory) or '
+                'CompRessLoss takes an adapter (one memory) or '
                 'student_dim (two memories), not both'
             )
         self.temperature = temperature
@@ -87,8 +88,8 @@ class CompRessLoss(DistillLoss):
             if student.key_views is None:
                 print_log(
                     f'{name}: {student.name} has no moving average for the '
-                    "student's memory, its own features enter: CompRess has a "
-                    'MomentumStudent',
+                    "student's memory, its own features enter: use a "
+                    'MomentumStudent for CompRess as published',
                     logger='current',
                     level=logging.WARNING,
                 )
@@ -101,7 +102,7 @@ class CompRessLoss(DistillLoss):
         if student.key_views is not None and student.key_views != student.views:
             raise InputError(
                 f'a {student.name} has keys of its own views alone: '
-                'name them in model.ssl.views, not extra_views'
+                'set them in model.ssl.views, not in model.extra_views'
             )
         super().check(student, teacher, key)
 
@@ -124,26 +125,26 @@ class CompRessLoss(DistillLoss):
     def forward(
         self, student: Tensor, teacher: Tensor, key: Tensor | None = None
     ) -> Tensor:
-        """Compute the loss of one view, and update the memories.
+        """Compute the loss of one view and update the memories.
 
         Args:
             student (Tensor): Features, [N, S], of any norm.
             teacher (Tensor): Features of the same images, [N, D].
-            key (Tensor, optional): Features that the student's moving average
-                gives of the images, [N, S], for the student's memory.
-                Defaults to None: the student's own enter.
+            key (Tensor, optional): Features of the images from the student's
+                moving average, [N, S], for the student's memory. Defaults to
+                None: the student's features enter.
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
 
         Raises:
-            ValueError: If there is a key and no memory for it, or the widths
+            InputError: If there is a key and no memory for it, or the widths
                 are not those of the memories.
         """
         if key is not None and self.student_memory is None:
             raise InputError(
                 'CompRessLoss has one memory, of the teacher: '
-                'give student_dim, or no key'
+                'set student_dim, or pass no key'
             )
         with torch.autocast(student.device.type, enabled=False):
             student, teacher = student.float(), teacher.float()

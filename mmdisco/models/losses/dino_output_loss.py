@@ -10,29 +10,31 @@ from .base import DistillLoss, EmbedSpec
 
 @MODELS.register_module()
 class DINOOutputLoss(DistillLoss):
-    """Cross entropy of student and teacher over the outputs of the teacher.
+    """Cross entropy of student and teacher over the teacher's outputs.
 
-    Both bottlenecks go through the teacher's own last layer, frozen, and its
-    centre: what `DINO <https://arxiv.org/abs/2104.14294>`_, Algorithm 1, asks
-    of the momentum encoder's output. An alternative to :class:`DisCoLoss` on
-    the DINO testbed, of which the paper of DisCo does not say what is
-    distilled.
+    Both bottlenecks go through the teacher's frozen last layer, and its centre
+    is applied to the targets, as in `DINO <https://arxiv.org/abs/2104.14294>`_,
+    Algorithm 1. An alternative to :class:`DisCoLoss` on the DINO testbed, since
+    the DisCo paper does not specify what it distils there.
 
     Args:
-        checkpoint (str): The teacher's file, with its last layer: the full
-            checkpoint of DINO.
+        checkpoint (str): The teacher's file with its last layer, i.e. DINO's
+            full checkpoint.
         student_temp (float): Temperature of the student. Defaults to .1.
         teacher_temp (float): Temperature of the teacher. Defaults to .04.
         loss_weight (float): Factor of the mean over rows. Defaults to 1.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it has no last layer.
+        FileNotFoundError: If ``checkpoint`` does not exist.
+        InputError: If it has no last layer.
 
     Example:
         >>> path = 'dino_deitsmall16_pretrain_full_checkpoint.pth'
         >>> loss = DINOOutputLoss(path)  # doctest: +SKIP
     """
+
+    prototypes: Tensor  # [K, D]
+    center: Tensor  # [1, K]
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class DINOOutputLoss(DistillLoss):
         super().__init__(loss_weight)
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
-        # with the teacher, not the student: read again by a resumed run
+        # part of the teacher, not of the student: a resumed run reads it again
         for name, value in read_prototypes(checkpoint)._asdict().items():
             self.register_buffer(name, value, persistent=False)
         self.sha256 = sha256_of(checkpoint)
@@ -70,13 +72,13 @@ class DINOOutputLoss(DistillLoss):
             teacher (Tensor): Embeddings of the same images, [N, D].
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
         """
         with torch.autocast(student.device.type, enabled=False):
-            logits, wanted = (  # [N, K]
+            logits, scores = (  # [N, K]
                 F.normalize(embeds.float(), dim=1) @ self.prototypes.T
                 for embeds in (student, teacher)
             )
-            target = ((wanted - self.center) / self.teacher_temp).softmax(1)
+            target = ((scores - self.center) / self.teacher_temp).softmax(1)
             log = (logits / self.student_temp).log_softmax(1)
             return -self.loss_weight * (target * log).sum(1).mean()

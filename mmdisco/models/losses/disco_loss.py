@@ -11,19 +11,19 @@ class DisCoLoss(DistillLoss):
     """Consistency of student and teacher embeddings of one view.
 
     Eq. 1 of `DisCo <https://arxiv.org/abs/2104.09124>`_ for one view:
-    :math:`\\frac{1}{N}\\sum_i \\|s_i - t_i\\|^2` of L2-normalised rows. The
-    algorithm adds the views.
+    :math:`\\frac{1}{N}\\sum_i \\|s_i - t_i\\|^2` of L2-normalised rows.
+    :class:`DisCo` sums the views.
 
     Args:
         loss_weight (float): Factor of the mean over rows. The released code
             sums over the local batch of 32 instead, which is a weight of 32;
-            Eq. 2 to the letter is 1. Defaults to 1.
-        norm_teacher (bool): L2-normalise the teacher's rows, too. The release
-            does not on the SwAV testbed. Defaults to True.
+            Eq. 2 as written is 1. Defaults to 1.
+        norm_teacher (bool): Whether to L2-normalise the teacher's rows, too.
+            The released code does not on the SwAV testbed. Defaults to True.
         adapter (dict, optional): ``in_features`` and ``out_features`` of a
-            linear layer from the width of the student's embeddings to that
-            of the teacher's, which learns along and is thrown away
-            afterwards. Defaults to None: there is none.
+            linear layer from the student's width to the teacher's, trained
+            with the student and discarded afterwards. Defaults to None, no
+            adapter.
 
     Example:
         >>> loss = DisCoLoss(adapter=dict(in_features=6, out_features=8))
@@ -49,7 +49,7 @@ class DisCoLoss(DistillLoss):
             teacher (Tensor): Embeddings of the same images, [N, D].
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
         """
         with torch.autocast(student.device.type, enabled=False):
             student, teacher = student.float(), teacher.float()  # [N, D]

@@ -7,41 +7,43 @@ from mmdisco.errors import InputError
 
 
 class FeatureQueue(nn.Module):
-    """The last features of all ranks, to score others against.
+    """Queue of the last features of all ranks.
 
-    It begins with random unit rows, is fp32, the same on all ranks, and a
-    part of the checkpoint. Batches need not divide its length.
+    It starts with random unit rows. It is fp32, equal on all ranks, and part of
+    the checkpoint. Its length need not be a multiple of the batch size.
 
     Args:
-        length (int): Features kept, L.
+        length (int): Number of features, L.
         dim (int): Width of the features, D.
     """
 
+    rows: Tensor  # [L, D]
+    ptr: Tensor  # [], index of the oldest row
+
     def __init__(self, length: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer(
-            'rows', F.normalize(torch.randn(length, dim), dim=1)
-        )  # [L, D]
+        self.register_buffer('rows', F.normalize(torch.randn(length, dim), dim=1))
         self.register_buffer('ptr', torch.zeros((), dtype=torch.long))
 
     def forward(self, features: Tensor) -> Tensor:
         """Inner products with each row of the queue.
 
         Args:
-            features (Tensor): [N, D], in fp32.
+            features (Tensor): [N, D], fp32.
 
         Returns:
             Tensor: [N, L], with a gradient for ``features``.
 
         Raises:
-            ValueError: If the features are of another width.
+            InputError: If the features have another width.
         """
         if features.shape[1] != self.rows.shape[1]:
             raise InputError(
                 f'the queue of this loss is for {self.rows.shape[1]}-d '
-                f'features, got {features.shape[1]}-d ones: change its width'
+                f'features, got {features.shape[1]}-d ones: set its width to '
+                f'{features.shape[1]}'
             )
-        # enqueue writes in place, and backward wants the rows of now
+        # enqueue writes in place, and backward needs the rows as they are now
         rows = self.rows.clone() if features.requires_grad else self.rows
         return features @ rows.T
 
@@ -64,13 +66,13 @@ class FeatureQueue(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, features: Tensor) -> None:
-        """Replace the oldest rows by the features of all ranks.
+        """Replace the oldest rows with the features of all ranks.
 
         Args:
-            features (Tensor): [N, D], in fp32, as many on each rank.
+            features (Tensor): [N, D], fp32, with the same N on each rank.
 
         Raises:
-            ValueError: If they are more than the queue has rows.
+            InputError: If there are more features than rows.
         """
         features = torch.cat(all_gather(features.detach().contiguous()))
         num, length = len(features), len(self.rows)
@@ -84,4 +86,6 @@ class FeatureQueue(nn.Module):
         self.ptr.copy_((self.ptr + num) % length)
 
     def extra_repr(self) -> str:
-        return 'length={}, dim={}'.format(*self.rows.shape)
+        """Length and width."""
+        length, dim = self.rows.shape
+        return f'length={length}, dim={dim}'

@@ -9,7 +9,7 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class KDLoss(DistillLoss):
-    """Cross entropy with labels and with the softened teacher.
+    """Cross entropy with labels, and divergence from the softened teacher.
 
     `Distilling the Knowledge in a Neural Network
     <https://arxiv.org/abs/1503.02531>`_, Section 2, for a classifier:
@@ -17,17 +17,17 @@ class KDLoss(DistillLoss):
     distributions at temperature T.
 
     Args:
-        temperature (float): T. Defaults to 2, as DisCo's release.
-        alpha (float): Share of the teacher. Defaults to .5, as DisCo's
-            release.
+        temperature (float): T. Defaults to 2, as in DisCo's released code.
+        alpha (float): Share of the teacher. Defaults to .5, as in DisCo's
+            released code.
         reduction (str): 'batchmean' sums the divergence over classes and
-            averages it over images; 'mean', which is DisCo's release,
-            averages it over classes, too, and so divides it by their number.
+            averages it over images. 'mean', as in DisCo's released code,
+            averages it over classes, too, i.e. divides it by their number.
             Defaults to 'batchmean'.
         loss_weight (float): Factor of the sum. Defaults to 1.
 
     Raises:
-        ValueError: If the reduction is unknown.
+        InputError: If the reduction is unknown.
 
     Example:
         >>> student, teacher = torch.randn(2, 4, 10)
@@ -64,10 +64,10 @@ class KDLoss(DistillLoss):
             labels (Tensor): Classes, [N], integers.
 
         Returns:
-            Tensor: Scalar, in fp32 if the logits are of less precision.
+            Tensor: Scalar, fp32, or fp64 if the student's logits are.
 
         Raises:
-            ValueError: If the numbers of classes differ.
+            InputError: If the numbers of classes differ.
         """
         if student_logits.shape[1] != teacher_logits.shape[1]:
             raise InputError(
@@ -75,7 +75,7 @@ class KDLoss(DistillLoss):
                 f'teacher {teacher_logits.shape[1]}'
             )
         with torch.autocast(student_logits.device.type, enabled=False):
-            # at least: a solver may want fp64
+            # at least: a solver may use fp64
             fp32 = torch.promote_types(student_logits.dtype, torch.float32)
             student = student_logits.to(fp32)
             log, target = (  # [N, C]

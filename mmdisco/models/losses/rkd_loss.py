@@ -15,21 +15,22 @@ class RKDLoss(DistillLoss):
 
     `Relational Knowledge Distillation <https://arxiv.org/abs/1904.05068>`_,
     Section 3.2, on the images of this rank: the Huber loss of all pairwise
-    distances, each network's divided by their mean, and of the cosines of all
-    N³ angles. Widths may differ. The angles are computed for some of their
-    vertices at a time, and again in backward, so that memory grows with N²
-    and not with N³.
+    distances, divided by their mean for each network, and of the cosines of
+    all N³ angles. Widths may differ. The angles are computed for a few
+    vertices at a time, and again in the backward pass, so that memory grows
+    with N², not N³.
 
     Args:
-        distance_weight (float): Defaults to 1, as DisCo's release.
-        angle_weight (float): Defaults to 1, as DisCo's release. The paper of
-            RKD has distances to angles 1 : 2.
-        normalize (bool): L2-normalise both embeddings before, as DisCo's
-            release. Defaults to True.
+        distance_weight (float): Weight of the distances. Defaults to 1, as in
+            DisCo's released code.
+        angle_weight (float): Weight of the angles. Defaults to 1, as in DisCo's
+            released code. The paper of RKD weights distances to angles 1 : 2.
+        normalize (bool): Whether to L2-normalise both embeddings first, as in
+            DisCo's released code. Defaults to True.
         loss_weight (float): Factor of the weighted sum. Defaults to 1.
         chunk_size (int): Vertices at a time. Defaults to 16.
         views (Sequence[int], optional): Views that are distilled, None for
-            all. Defaults to (0, ), as released.
+            all. Defaults to (0, ), as in the released code.
 
     Example:
         >>> RKDLoss()(torch.randn(4, 6), torch.randn(4, 8)).shape
@@ -61,7 +62,7 @@ class RKDLoss(DistillLoss):
             teacher (Tensor): Embeddings of the same images, [N, E].
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
         """
         with torch.autocast(student.device.type, enabled=False):
             student, teacher = student.float(), teacher.float()
@@ -94,11 +95,11 @@ class RKDLoss(DistillLoss):
 
 
 def distances(embeds: Tensor) -> Tensor:
-    """Pairwise distances [N, N] over the mean of all N (N - 1) pairs.
+    """Pairwise distances [N, N], divided by the mean of all N (N - 1) pairs.
 
-    A pair is two images, whatever their embeddings: equal ones count, with a
-    distance of zero. The mean is at least 1e-6, to which the public code
-    clamps each distance, so that gradients stay finite where all are equal.
+    Two images with equal embeddings count as a pair with a distance of zero.
+    The mean is at least 1e-6, the value to which the public code clamps each
+    distance, so that gradients stay finite if all embeddings are equal.
 
     Args:
         embeds (Tensor): [N, D].
@@ -109,7 +110,7 @@ def distances(embeds: Tensor) -> Tensor:
 
 
 def cosines(embeds: Tensor, vertices: slice) -> Tensor:
-    """Cosines [V, N, N] of the angles at V vertices; zero without an angle.
+    """Cosines [V, N, N] of the angles at V vertices; zero if there is no angle.
 
     Args:
         embeds (Tensor): [N, D].
@@ -117,7 +118,7 @@ def cosines(embeds: Tensor, vertices: slice) -> Tensor:
     """
     sides = embeds[None] - embeds[vertices, None]  # [V, N, D]
     norm = sides.norm(dim=2, keepdim=True)
-    # two images may have one embedding: no division by zero, nor in backward
+    # equal embeddings: no division by zero, also in the backward pass
     sides = sides / norm.masked_fill(norm == 0, 1.0)
     return sides @ sides.transpose(1, 2)
 

@@ -15,37 +15,37 @@ from .feature_queue import FeatureQueue
 
 @MODELS.register_module()
 class SEEDLoss(DistillLoss):
-    """Cross entropy of the similarities that student and teacher see.
+    """Cross entropy of the student's and the teacher's similarities.
 
     `SEED <https://arxiv.org/abs/2101.04731>`_, Section 3.2: both networks
     score a view against the teacher's embedding of that view and a queue of
-    the teacher's embeddings of earlier ones.
+    the teacher's embeddings of earlier views.
 
-    For SwAV's teachers, the release adds six small patches with a queue of
-    their own, of which one patch enters, after all are scored, and averages
-    their losses. That is a second ``SEEDLoss(loss_weight=1 / 6, views=(1, 2,
-    3, 4, 5, 6), enqueue_views=(6, ))`` beside the first: patches are drawn
-    alike, so the last may enter instead of the first.
+    For SwAV's teachers, the released code adds six small patches with a second
+    queue, averages their losses, and enqueues the first patch after all are
+    scored. Here, that is a second ``SEEDLoss(loss_weight=1 / 6, views=(1, 2,
+    3, 4, 5, 6), enqueue_views=(6, ))`` beside the first: all patches are drawn
+    from the same distribution, so the last may be enqueued instead of the
+    first.
 
     Args:
         embed_dim (int): Width of the embeddings, D. Defaults to 128.
         queue_len (int): Embeddings in the queue, L. Defaults to 65536.
-        student_temp (float): Temperature of the student. Defaults to .2, of
-            the paper and of the command in the release's README.
-        teacher_temp (float): Temperature of the teacher. Defaults to .01,
-            which is the paper's as far as we know; it was not checked. The
-            release has 1e-4, with which the target is the teacher's own
-            embedding alone.
+        student_temp (float): Temperature of the student. Defaults to .2, as in
+            the paper and the README of the released code.
+        teacher_temp (float): Temperature of the teacher. Defaults to .01, the
+            paper's value as far as we know (not verified). The released code
+            has 1e-4, with which the target is almost one-hot: the teacher's
+            embedding of the same view.
         loss_weight (float): Factor of the mean over rows. Defaults to 1.
         views (Sequence[int], optional): Views that are distilled, None for
             all. Defaults to (0, ), as in the paper.
-        enqueue_views (Sequence[int], optional): Views of which the teacher's
-            embeddings enter the queue, None for all that are distilled. They
-            enter when their view is scored, views that are scored later meet
-            them. Defaults to None.
+        enqueue_views (Sequence[int], optional): Views that enter the queue,
+            None for all that are distilled. A view enters right after it is
+            scored, before the next view is scored. Defaults to None.
 
     Raises:
-        ValueError: If a view enters the queue that is not distilled.
+        InputError: If a view enters the queue that is not distilled.
 
     Example:
         >>> loss = SEEDLoss(embed_dim=8, queue_len=16)
@@ -64,10 +64,10 @@ class SEEDLoss(DistillLoss):
         enqueue_views: Sequence[int] | None = None,
     ) -> None:
         super().__init__(loss_weight, views)
-        if views is not None and not set(enqueue_views or ()) <= set(views):
+        if views is not None and not {*(enqueue_views or ())} <= {*views}:
             raise InputError(
-                f'enqueue_views={list(enqueue_views)} are not '
-                f'all among views={list(views)} of SEEDLoss'
+                f'enqueue_views={list(enqueue_views or ())} are not all among '
+                f'views={list(views)} of SEEDLoss: add them to views'
             )
         self.student_temp = student_temp
         self.teacher_temp = teacher_temp
@@ -96,25 +96,25 @@ class SEEDLoss(DistillLoss):
     def forward(
         self, student: Tensor, teacher: Tensor, view: int | None = None
     ) -> Tensor:
-        """Compute the loss of one view, and update the queue.
+        """Compute the loss of one view and update the queue.
 
         Args:
             student (Tensor): Embeddings, [N, D], of any norm.
             teacher (Tensor): Embeddings of the same images, [N, D].
-            view (int, optional): Which view that is. Only ``enqueue_views``
-                need it.
+            view (int, optional): Index of the view, needed with
+                ``enqueue_views``.
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
 
         Raises:
-            ValueError: If ``enqueue_views`` need ``view``, or the width is
-                not ``embed_dim``.
+            InputError: If ``view`` is missing, or the width is not
+                ``embed_dim``.
         """
         if self.enqueue_views is not None and view is None:
             raise InputError(
-                'SEEDLoss with enqueue_views must be told the '
-                'view: loss(student, teacher, view)'
+                'SEEDLoss with enqueue_views needs the index of the '
+                'view: call loss(student, teacher, view)'
             )
         with torch.autocast(student.device.type, enabled=False):
             student = F.normalize(student.float(), dim=1)  # [N, D]
@@ -129,6 +129,6 @@ class SEEDLoss(DistillLoss):
             return self.loss_weight * loss
 
     def _scores(self, embeds: Tensor, teacher: Tensor) -> Tensor:
-        """Of the teacher's own embedding and of the queue, [N, 1 + L]."""
+        """Similarity to the teacher's embedding and to the queue, [N, 1 + L]."""
         own = (embeds * teacher).sum(1, keepdim=True)  # [N, 1]
         return torch.cat([own, self.queue(embeds)], dim=1)

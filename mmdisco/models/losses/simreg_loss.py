@@ -13,11 +13,11 @@ class SimRegLoss(DistillLoss):
     """Regression of the teacher's features.
 
     `SimReg <https://arxiv.org/abs/2201.05131>`_: squared distance of the
-    L2-normalised features, 2 - 2 cos, mean over images, as the released code
-    computes it. The arithmetic is that of :class:`DisCoLoss` with a weight of
-    1; the method is what surrounds it. The student predicts the features of
-    the teacher's *backbone* through an MLP of four layers, which is thrown
-    away afterwards, and both see one weakly augmented view.
+    L2-normalised features, 2 - 2 cos, mean over images, as in the released
+    code. The formula is that of :class:`DisCoLoss`, but the method differs:
+    the student predicts the features of the teacher's *backbone* through an
+    MLP of four layers, which is discarded afterwards, and both networks see one
+    weakly augmented view.
 
     Args:
         loss_weight (float): Factor of the mean over rows. Defaults to 1.
@@ -42,7 +42,7 @@ class SimRegLoss(DistillLoss):
             teacher (Tensor): Features of the same images, [N, D].
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the inputs are.
+            Tensor: Scalar, fp32.
         """
         with torch.autocast(student.device.type, enabled=False):
             student = F.normalize(student.float(), dim=1)  # [N, D]

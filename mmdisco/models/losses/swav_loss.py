@@ -12,20 +12,20 @@ from mmdisco.errors import InputError
 
 @torch.no_grad()
 def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
-    """Assign samples to prototypes so that all prototypes are used alike.
+    """Assign samples to prototypes so that all prototypes are used equally.
 
-    `SwAV <https://arxiv.org/abs/2006.09882>`_, Section 3.1, over the samples
-    of all ranks. mmpretrain sums over ranks only where a local sum is zero,
-    so its marginals are local and its ranks may wait for each other for ever;
-    here every rank takes part in every sum.
+    `SwAV <https://arxiv.org/abs/2006.09882>`_, Section 3.1, over the samples of
+    all ranks. In mmpretrain, a rank joins a sum over ranks only if its local
+    sum is zero, so its marginals are local and ranks may deadlock. Here, every
+    rank takes part in every sum.
 
     Args:
-        scores (Tensor): Of this rank's samples, [B, K], in fp32.
+        scores (Tensor): Scores of this rank's samples, [B, K], fp32.
         epsilon (float): Weight of the entropy.
-        iterations (int): Of the normalisation.
+        iterations (int): Number of normalisations.
 
     Returns:
-        Tensor: Codes, [B, K], whose rows sum to one.
+        Tensor: Codes, [B, K]. Each row sums to one.
     """
     codes = torch.exp(scores / epsilon)  # [B, K]
     samples, prototypes = len(codes) * get_world_size(), codes.shape[1]
@@ -42,29 +42,29 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
 
 @MODELS.register_module()
 class QueueSwAVLoss(BaseModule):
-    """SwAV's loss, equal to the public one on any number of ranks.
+    """SwAV's loss, equal to the public code's on any number of ranks.
 
     Swapped prediction of `SwAV <https://arxiv.org/abs/2006.09882>`_, with the
-    arguments and state-dict keys of mmpretrain's ``SwAVLoss``. Its queue is
-    a part of this module; :class:`SwAVQueueHook` starts it and keeps it in
-    the checkpoint.
+    arguments and state-dict keys of mmpretrain's ``SwAVLoss``. The queue is
+    part of this module; :class:`SwAVQueueHook` starts it and saves it in the
+    checkpoint.
 
     Args:
         feat_dim (int): Width of the embeddings, D.
-        sinkhorn_iterations (int): Defaults to 3.
+        sinkhorn_iterations (int): Normalisations of the codes. Defaults to 3.
         epsilon (float): Weight of the entropy. Defaults to .05.
-        temperature (float): Of the predictions. Defaults to .1.
-        crops_for_assign (Sequence[int]): Crops of which codes are computed.
-            Defaults to (0, 1).
+        temperature (float): Temperature of the predictions. Defaults to .1.
+        crops_for_assign (Sequence[int]): Crops that get codes. Defaults to
+            (0, 1).
         num_crops (Sequence[int]): Crops of each size. Defaults to (2, ).
-        num_prototypes (int): K. Defaults to 3000.
+        num_prototypes (int): Number of prototypes, K. Defaults to 3000.
         queue_len (int): Embeddings in the queues of all ranks together,
             rounded down to a multiple of the global batch. Defaults to 0.
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If a crop to be assigned does not exist, or there is but
-            one crop.
+        InputError: If a crop in ``crops_for_assign`` does not exist, or there
+            is only one crop.
 
     Example:
         >>> loss = QueueSwAVLoss(feat_dim=8, num_prototypes=5)
@@ -89,13 +89,13 @@ class QueueSwAVLoss(BaseModule):
         self.crops = sum(num_crops)
         if not set(crops_for_assign) <= set(range(self.crops)):
             raise InputError(
-                f'crops_for_assign={list(crops_for_assign)}, but '
-                f'there are {self.crops} crops'
+                f'crops_for_assign={list(crops_for_assign)}, but there are '
+                f'{self.crops} crops: set indices below {self.crops}'
             )
         if self.crops < 2:
             raise InputError(
                 'SwAV predicts the codes of a crop from other '
-                f'crops: num_crops={list(num_crops)} has one'
+                f'crops: num_crops={list(num_crops)} has one, set two or more'
             )
         self.prototypes = nn.Linear(feat_dim, num_prototypes, bias=False)
         self.sinkhorn_iterations = sinkhorn_iterations
@@ -103,9 +103,9 @@ class QueueSwAVLoss(BaseModule):
         self.temperature = temperature
         self.crops_for_assign = tuple(crops_for_assign)
         self.queue_len = queue_len
-        self.use_queue = False  # from some epoch on, by the hook
+        self.use_queue = False  # the hook switches it on at some epoch
         self.queue: Tensor | None = None  # [assigned crops, L, D]
-        self.filled = 0  # rows of it
+        self.filled = 0  # rows of the queue
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the loss.
@@ -114,7 +114,7 @@ class QueueSwAVLoss(BaseModule):
             x (Tensor): Unit embeddings, [V * N, D], crop by crop.
 
         Returns:
-            Tensor: Scalar, in fp32 whatever the embeddings are.
+            Tensor: Scalar, fp32.
         """
         with torch.no_grad():
             self.prototypes.weight.copy_(F.normalize(self.prototypes.weight, dim=1))

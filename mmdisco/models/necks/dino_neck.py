@@ -10,15 +10,15 @@ class DINONeck(BaseModule):
 
     Three linear layers with GELU in between, then L2 normalisation
     (`DINO <https://arxiv.org/abs/2104.14294>`_, Appendix C). The
-    weight-normalised layer of 65 536 outputs, which DINO's loss is made of,
-    plays the part of prototypes and is no part of the embedding.
+    weight-normalised layer of 65 536 outputs that follows in DINO is in
+    :class:`DINOHead`: its rows act as prototypes, not as an embedding.
 
     Args:
         in_channels (int): Width of the backbone's feature.
         hid_channels (int): Width of both hidden layers. Defaults to 2048.
         out_channels (int): Width of the bottleneck. Defaults to 256.
-        init_cfg (dict, optional): Initialization config. Defaults to None,
-            which stands for a truncated normal of .02 and zero biases.
+        init_cfg (dict, optional): Initialization config. Defaults to None: a
+            truncated normal of .02 and zero biases.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class DINONeck(BaseModule):
         in_channels: int,
         hid_channels: int = 2048,
         out_channels: int = 256,
-        init_cfg: dict = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             init_cfg or dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0)
@@ -43,8 +43,8 @@ class DINONeck(BaseModule):
         """Embed the features of the backbone.
 
         Args:
-            x (tuple[Tensor]): Of which the last is the class token, [N, C],
-                or a feature map, [N, C, H, W], of which the mean is taken.
+            x (tuple[Tensor]): The last is the class token, [N, C], or a
+                feature map, [N, C, H, W], which is averaged over positions.
 
         Returns:
             tuple[Tensor]: Unit vectors, [N, D].

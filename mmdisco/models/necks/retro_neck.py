@@ -7,24 +7,28 @@ from mmdisco.checkpoints import load_strictly, read_teacher, sha256_of
 
 @MODELS.register_module()
 class RetroNeck(BaseModule):
-    """The teacher's own projection head behind an adapter, frozen.
+    """Trainable adapter followed by the teacher's frozen projection head.
 
     `Retro <https://arxiv.org/abs/2405.15311>`_: the student learns features
-    that the teacher's head understands, instead of a head of its own. Only
-    the adapter learns; the head stays in eval mode.
+    for the teacher's head instead of a head of its own. Only the adapter
+    learns; the head stays in eval mode.
 
     Args:
         in_channels (int): Width of the student's feature.
         head (dict): Config of the teacher's neck.
-        checkpoint (str): The teacher's file. None leaves the head random, for
-            tests.
-        url (str, optional): Where that file is published, to be told if it
-            is not there. Defaults to None.
-        init_cfg (dict, optional): Of the adapter. Defaults to None.
+        checkpoint (str, optional): The teacher's file. None leaves the head
+            random, for tests.
+        url (str, optional): Address of that file. Never downloaded; shown in
+            the error if the file is missing. Defaults to None.
+        init_cfg (dict, optional): Initialization config of the adapter.
+            Defaults to None.
+
+    Attributes:
+        sha256 (str, optional): Digest of the file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it has no such head.
+        FileNotFoundError: If ``checkpoint`` does not exist.
+        InputError: If it has no such head.
     """
 
     def __init__(
@@ -58,10 +62,10 @@ class RetroNeck(BaseModule):
                 f"the head of '{checkpoint}'",
             )
         self.head.requires_grad_(False)
-        self.head.is_init = True  # for mmengine, which would do it anew
+        self.head.is_init = True  # keeps mmengine from initialising it again
 
     def train(self, mode: bool = True) -> 'RetroNeck':
-        """Learn, but for the head."""
+        """Set the mode of all but the head, which stays in eval mode."""
         super().train(mode)
         self.head.train(False)
         return self
@@ -70,8 +74,7 @@ class RetroNeck(BaseModule):
         """Embed the features of the backbone.
 
         Args:
-            x (tuple[Tensor]): Of which the last is a feature map,
-                [N, C, H, W].
+            x (tuple[Tensor]): The last is a feature map, [N, C, H, W].
 
         Returns:
             tuple[Tensor]: Embeddings, [N, D].

@@ -5,18 +5,18 @@ from torch import Tensor, nn
 
 @MODELS.register_module()
 class SimRegNeck(BaseModule):
-    """Head by which a student predicts features of the teacher's backbone.
+    """Head that predicts the features of the teacher's backbone.
 
     `SimReg <https://arxiv.org/abs/2201.05131>`_: four linear layers, C to 2C,
-    to C, to 2C, to the teacher's width D; batch norm and ReLU behind the
-    first and the third. Nothing stands between the second and the third, as
-    released: they are the seam of two heads. It is thrown away after training.
+    to C, to 2C, to the teacher's width D; batch norm and ReLU after the first
+    and the third. Nothing is between the second and the third, as in the
+    released code, where two heads meet. It is discarded after training.
 
     Args:
         in_channels (int): Width of the student's feature, C.
         out_channels (int): Width of the teacher's feature, D.
-        init_cfg (dict, optional): Initialization config. Defaults to None:
-            that of torch.
+        init_cfg (dict, optional): Initialization config. Defaults to None,
+            torch's initialization.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class SimRegNeck(BaseModule):
         """Predict from the features of the backbone.
 
         Args:
-            x (tuple[Tensor]): Of which the last is a feature map,
-                [N, C, H, W], of which the mean is taken, or [N, C].
+            x (tuple[Tensor]): The last is a feature map, [N, C, H, W], which
+                is averaged over positions, or a feature, [N, C].
 
         Returns:
             tuple[Tensor]: Predictions, [N, D], of any norm.

@@ -12,29 +12,32 @@ Images = torch.Tensor | list[torch.Tensor]
 
 @MODELS.register_module()
 class BatchViews(SelfSupDataPreprocessor):
-    """Makes the views of a whole batch, on the model's device.
+    """Makes the views of a whole batch on the model's device.
 
-    A pipeline per image costs about a millisecond a view even at 28x28.
-    Here a transform draws its parameters for each image and runs once for
-    the batch. As in mmcv's ``MultiView``, there may be several groups of
-    views, for instance two large crops and four small ones:
-    ``transforms=[[…], […]], num_views=[2, 4]``. Where an item has several
-    images, as of :class:`Bags`, each group works on one of them.
+    A pipeline per image costs about a millisecond per view, even at 28x28.
+    Here, a transform draws its parameters for each image and runs once for the
+    batch. As in mmcv's ``MultiView``, there may be several groups of views, for
+    example two large crops and four small ones:
+    ``transforms=[[…], […]], num_views=[2, 4]``. If an item has several images,
+    as in :class:`Bags`, each group works on one of them.
 
     Args:
-        transforms (Sequence[dict] or Sequence[Sequence[dict]]): Transforms
-            of float images in [0, 1], [N, C, H, W], as
-            `kornia.augmentation.RandomResizedCrop`; or a list of them for
-            each group. A flat list is one group.
-        num_views (int or Sequence[int]): Views of each image, or of each
-            group. Views come group by group. Defaults to 2.
-        mean (Sequence[float], optional): Channel means, 0 to 255.
-        std (Sequence[float], optional): Channel deviations, 0 to 255.
-        channels (int): Grey images are repeated to so many. Defaults to 3.
+        transforms (Sequence[dict] or Sequence[Sequence[dict]]): Transforms of
+            float images in [0, 1], [N, C, H, W], for example
+            `kornia.augmentation.RandomResizedCrop`; or a list of them for each
+            group. A flat list is one group.
+        num_views (int or Sequence[int]): Number of views, in total or of each
+            group. Views are ordered by group. Defaults to 2.
+        mean (Sequence[float], optional): Channel means, 0 to 255. Defaults to
+            None.
+        std (Sequence[float], optional): Channel deviations, 0 to 255. Defaults
+            to None.
+        channels (int): Grey images are repeated to this number of channels.
+            Defaults to 3.
 
     Raises:
-        ValueError: If groups and counts differ in number, or only some of
-            the transforms are in groups.
+        InputError: If groups and counts differ in number, or only some of the
+            transforms are in groups.
     """
 
     def __init__(
@@ -49,15 +52,15 @@ class BatchViews(SelfSupDataPreprocessor):
         in_groups = {not isinstance(part, dict) for part in transforms}
         if len(in_groups) > 1:
             raise InputError(
-                'transforms of BatchViews are one flat list, or '
-                'a list for each group: not a mixture'
+                'transforms of BatchViews are partly in groups: set one flat '
+                'list, or a list for each group'
             )
         groups = list(transforms) if in_groups == {True} else [transforms]
         counts = [num_views] if isinstance(num_views, int) else [*num_views]
         if len(groups) != len(counts):
             raise InputError(
                 f'BatchViews has {len(groups)} group(s) of transforms and '
-                f'num_views={num_views}: give one count for each group'
+                f'num_views={num_views}: set one number for each group'
             )
         self.transforms = nn.ModuleList(
             nn.Sequential(*map(MODELS.build, group)) for group in groups
@@ -75,12 +78,12 @@ class BatchViews(SelfSupDataPreprocessor):
             training (bool): Whether to make views. Defaults to False.
 
         Returns:
-            dict: ``inputs``, a list of views or one tensor, normalised
-            floats [N, channels, H, W], whose sizes differ between groups;
+            dict: ``inputs``, a list of views or one tensor, normalised floats
+            [N, channels, H, W], where H and W may differ between groups; and
             ``data_samples``, if there are any.
 
         Raises:
-            ValueError: If there are not as many images as groups.
+            InputError: If the numbers of images and groups differ.
         """
         data = self.cast_data(data)
         images = data['inputs']
@@ -107,7 +110,7 @@ class BatchViews(SelfSupDataPreprocessor):
         if len(images) != len(self.transforms):
             raise InputError(
                 f'an item has {len(images)} images, BatchViews has '
-                f'{len(self.transforms)} group(s) of transforms: give one '
+                f'{len(self.transforms)} group(s) of transforms: set one '
                 'group for each image'
             )
         return [batch.float() / 255 for batch in images]

@@ -11,24 +11,26 @@ from mmdisco.errors import InputError
 
 @MODELS.register_module()
 class DeviceViews(SelfSupDataPreprocessor):
-    """Turns batches of crops into views, on the model's device.
+    """Turns batches of crops into views on the model's device.
 
-    Each image has parameters of its own, the order of the colour jitter's
-    parts included. They are drawn on the CPU from torch's generator, so a
-    seed gives the same views on any device, and the host need never wait for
-    the device to learn who gets what. Ranks of the same seed draw different
-    parameters. Computes in float32 under autocast, too, and without PIL's
-    rounding down after each step: about one level of 256 brighter.
+    Each image has its own parameters, including the order of the colour jitter.
+    They are drawn on the CPU from torch's generator, so a seed gives the same
+    views on any device, and the host never waits for the device. Ranks with the
+    same seed draw different parameters. Computes in fp32, also under autocast,
+    and without PIL's rounding down after each step, so images are about one
+    level of 256 brighter.
 
     Args:
         num_views (int): Views of an image. Defaults to 2.
-        views (Sequence[dict]): Arguments of :class:`ViewRecipe`, of each view
-            or once for all. Defaults to MoCo-v2's.
-        mean (Sequence[float], optional): Of R, G, B, 0 to 255.
-        std (Sequence[float], optional): Of R, G, B, 0 to 255.
+        views (Sequence[dict]): Arguments of :class:`ViewRecipe` for each view,
+            or one dict for all. Defaults to MoCo-v2's.
+        mean (Sequence[float], optional): Means of R, G, B, 0 to 255. Defaults
+            to None.
+        std (Sequence[float], optional): Deviations of R, G, B, 0 to 255.
+            Defaults to None.
 
     Raises:
-        InputError: If a recipe can't be used.
+        InputError: If a recipe is not valid.
     """
 
     def __init__(
@@ -47,27 +49,28 @@ class DeviceViews(SelfSupDataPreprocessor):
 
         Args:
             data (dict): ``inputs``, RGB crops, uint8: a list of [N, 3, H, W],
-                one a view; outside training, a tensor will do as well.
+                one for each view, or outside training a tensor.
             training (bool): Whether to make views. Defaults to False.
 
         Returns:
-            dict: ``inputs``, normalised float32, a list or a tensor as given;
-            ``data_samples``, if there are any.
+            dict: ``inputs``, normalised fp32, a list or a tensor like the
+            input; and ``data_samples``, if there are any.
 
         Raises:
-            InputError: If there are more or fewer crops than views.
+            InputError: If the numbers of crops and views differ.
         """
         data = self.cast_data(data)
         crops = data['inputs']
         views = [crops] if torch.is_tensor(crops) else list(crops)
         if training and len(views) != len(self.recipes):
             raise InputError(
-                f'{len(views)} crops of an image for num_views={len(self.recipes)}'
+                f'an image has {len(views)} crops, num_views is '
+                f'{len(self.recipes)}: set both to the same number'
             )
         with torch.autocast(views[0].device.type, enabled=False):
             views = [view.float().div_(255) for view in views]
             if training:
-                # kornia would make every start slower by a quarter of a second
+                # importing kornia takes a quarter of a second
                 from .augment_batch import augment_
 
                 for view, recipe in zip(views, self.recipes):
@@ -85,6 +88,6 @@ class DeviceViews(SelfSupDataPreprocessor):
 
 
 def _generator() -> torch.Generator:
-    """One that follows torch's seed, but differs between ranks."""
+    """A generator that follows torch's seed but differs between ranks."""
     seed = int(torch.randint(2**31, ()))
     return torch.Generator().manual_seed(seed + get_rank())

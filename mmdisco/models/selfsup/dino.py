@@ -15,22 +15,23 @@ from .ema import ForeachEMA
 class DINO(BaseSelfSupervisor):
     """Self-distillation of a student and its momentum encoder.
 
-    `DINO <https://arxiv.org/abs/2104.14294>`_: what the student says of each
-    crop is compared with what the momentum encoder, a moving average of the
-    student that DINO's paper calls the teacher, says of each other global
-    crop. It is written anew because that of mmpretrain's ``projects`` never
-    updates its momentum encoder and hides the bottleneck.
+    `DINO <https://arxiv.org/abs/2104.14294>`_: the student's output for each
+    crop is compared with the momentum encoder's output for each other global
+    crop. The paper calls the momentum encoder the teacher. mmpretrain's DINO
+    in ``projects`` is not used: it never updates its momentum encoder and does
+    not expose the bottleneck.
 
     Args:
-        backbone (dict): The student's backbone. Its drop path is not in the
-            momentum encoder.
-        neck (dict): The projection head up to its bottleneck, as
+        backbone (dict): The student's backbone. The momentum encoder has no
+            drop path.
+        neck (dict): The projection head up to its bottleneck, for example
             :class:`DINONeck`.
-        head (dict): The last layer and the loss, as :class:`DINOHead`.
-        global_crops (int): So many views, the first, are global crops, of one
-            size. Defaults to 2.
-        base_momentum (float): What the momentum encoder takes from the
-            student at each step, in the beginning: 1 - m of the paper.
+        head (dict): The last layer and the loss, for example
+            :class:`DINOHead`.
+        global_crops (int): Number of global crops, of one size. They are the
+            first views. Defaults to 2.
+        base_momentum (float): Share of the student in each update of the
+            momentum encoder at the start of training, 1 - m of the paper.
             :class:`MomentumHook` lowers it. Defaults to 0.004.
         pretrained (str, optional): Checkpoint. Defaults to None.
         data_preprocessor (dict, optional): Defaults to None.
@@ -72,7 +73,7 @@ class DINO(BaseSelfSupervisor):
     def loss(
         self, inputs: list[Tensor], data_samples: list | None = None
     ) -> dict[str, Tensor]:
-        """Forward in training.
+        """The forward function in training.
 
         Args:
             inputs (list[Tensor]): Crops, [N, 3, H, W] each, the global ones

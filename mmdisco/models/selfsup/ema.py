@@ -6,20 +6,20 @@ from torch import nn
 
 @MODELS.register_module()
 class ForeachEMA(ExponentialMovingAverage):
-    """The exponential moving average of mmengine, all tensors at once.
+    """mmengine's exponential moving average, updated for all tensors at once.
 
-    The same arguments, state-dict keys and results; but it reads its step
-    counter from the device once and not at each step.
+    Arguments, state-dict keys and results are mmengine's. The step counter is
+    read from the device once instead of in each step.
     """
 
     _count: int | None = None  # ``steps`` on the host
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Move towards a model.
+        """Move the average towards a model.
 
         Args:
-            model (nn.Module): The network that was copied.
+            model (nn.Module): The averaged network.
         """
         if self.update_buffers:
             super().update_parameters(model)

@@ -12,18 +12,20 @@ from .ema import ForeachEMA
 
 @MODELS.register_module()
 class LeanMoCo(MoCo):
-    """MoCo of mmpretrain without what costs time and changes nothing.
+    """mmpretrain's MoCo, faster.
 
-    `MoCo <https://arxiv.org/abs/1911.05722>`_ with mmpretrain's arguments and
-    state-dict keys, and its results up to rounding. The queue is not cloned at
-    each step: keys enter it in the backward pass, right after the gradient of
-    the queries has been computed from it. One process does not shuffle its
-    keys, the momentum encoder is updated in one go, similarities are fp32
-    under autocast, and on one process nothing waits for the device.
+    `MoCo <https://arxiv.org/abs/1911.05722>`_ with mmpretrain's arguments,
+    state-dict keys and, up to rounding, results:
 
-    So each ``loss`` is to be followed by one backward pass, before the next;
-    without gradients keys enter at once. ``queue_ptr`` is to be set by loading
-    a state dict.
+    - The queue is not cloned in each step: keys enter it in the backward pass,
+      right after the gradient of the queries has been computed from it.
+    - A single process does not shuffle its keys.
+    - The momentum encoder is updated for all tensors at once.
+    - Similarities are fp32 under autocast.
+    - A single process never waits for the device.
+
+    So one backward pass must follow each ``loss`` before the next one; without
+    gradients keys enter at once. Set ``queue_ptr`` by loading a state dict.
 
     Args:
         backbone (dict): The student's backbone.
@@ -31,8 +33,8 @@ class LeanMoCo(MoCo):
         head (dict): Contrastive head: ``loss(pos, neg)``.
         queue_len (int): Keys in the queue, K. Defaults to 65536.
         feat_dim (int): Width of the embeddings, C. Defaults to 128.
-        momentum (float): What the momentum encoder takes from the student at
-            each step. Defaults to 0.001.
+        momentum (float): Share of the student in each update of the momentum
+            encoder. Defaults to 0.001.
         pretrained (str, optional): Checkpoint. Defaults to None.
         data_preprocessor (dict, optional): Defaults to None.
         init_cfg (dict or list[dict], optional): Defaults to None.
@@ -68,7 +70,7 @@ class LeanMoCo(MoCo):
     def loss(
         self, inputs: list[Tensor], data_samples: list | None = None
     ) -> dict[str, Tensor]:
-        """Forward in training.
+        """The forward function in training.
 
         Args:
             inputs (list[Tensor]): The query's view and the key's, [N, 3, H, W]
@@ -98,9 +100,9 @@ class LeanMoCo(MoCo):
     def _encode_keys(self, images: Tensor) -> Tensor:
         self.encoder_k.update_parameters(nn.Sequential(self.backbone, self.neck))
         several = get_world_size() > 1
-        if several:  # so that BN can't tell a query's key from the others
+        if several:  # so that BN can't leak which key belongs to a query
             images, order = batch_shuffle_ddp(images)
-        else:  # so that whatever is random later is as without speed
+        else:  # draw as MoCo does, so that later random numbers are the same
             torch.randperm(len(images))
         key = F.normalize(self.encoder_k(images)[0].float(), dim=1)
         return batch_unshuffle_ddp(key, order) if several else key
@@ -112,8 +114,8 @@ class LeanMoCo(MoCo):
         start, end = self._pointer, self._pointer + len(keys)
         if self.queue_len % len(keys):
             raise InputError(
-                f'a queue of {self.queue_len} keys is no multiple of the '
-                f'global batch of {len(keys)}: set queue_len to one'
+                f'a queue of {self.queue_len} keys is not a multiple of the '
+                f'global batch of {len(keys)}: set queue_len to a multiple'
             )
         self.queue[:, start:end] = keys.T
         self._pointer = end % self.queue_len

@@ -13,23 +13,23 @@ from .plain_student import PlainStudent
 class MomentumStudent(PlainStudent):
     """A student without a task of its own, and its moving average.
 
-    For `CompRess <https://arxiv.org/abs/2010.14713>`_ with two memories, whose
-    student is compared with what its momentum encoder made of earlier images.
-    Batch norm of the momentum encoder uses the batch's statistics, as
-    released.
+    For `CompRess <https://arxiv.org/abs/2010.14713>`_ with two memories, which
+    compares the student with its momentum encoder's features of earlier
+    images. Batch norm of the momentum encoder uses the statistics of the
+    batch, as in the released code.
 
     Args:
         backbone (dict): The student's backbone.
         neck (dict): The student's projection head, or a pooling.
-        views (Sequence[int]): Which it embeds. Defaults to (0, ).
-        momentum (float): What the momentum encoder takes from the student at
-            each step, 1 - m of the paper. Defaults to .001.
+        views (Sequence[int]): Views that it embeds. Defaults to (0, ).
+        momentum (float): Share of the student in each update of the momentum
+            encoder, 1 - m of the paper. Defaults to .001.
         data_preprocessor (dict, optional): Defaults to None.
         init_cfg (dict or list[dict], optional): Defaults to None.
 
     Attributes:
-        keys (dict[int, Tensor]): The momentum encoder's embeddings of the
-            last step, [N, D], by view.
+        keys (dict[int, Tensor]): The momentum encoder's embeddings [N, D] of
+            the last step by view.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MomentumStudent(PlainStudent):
     def loss(
         self, inputs: list[Tensor], data_samples: list | None = None
     ) -> dict[str, Tensor]:
-        """Embed the views, with the student and with its moving average.
+        """Embed the views with the student and with its moving average.
 
         Args:
             inputs (list[Tensor]): Views, [N, 3, H, W] each.

@@ -11,14 +11,14 @@ from mmdisco.errors import InputError
 class PlainStudent(BaseSelfSupervisor):
     """A student without a task of its own.
 
-    It only embeds views, so that what :class:`DisCo` distils into it is all
-    that it learns: `SEED <https://arxiv.org/abs/2101.04731>`_, for one. There
-    is no momentum encoder, queue or head that would be computed in vain.
+    It only embeds views, so it learns from distillation alone, for example by
+    `SEED <https://arxiv.org/abs/2101.04731>`_, and spends no time on a momentum
+    encoder, queue or head.
 
     Args:
         backbone (dict): The student's backbone.
         neck (dict): The student's projection head.
-        views (Sequence[int]): Which it embeds. Defaults to (0, ).
+        views (Sequence[int]): Views that it embeds. Defaults to (0, ).
         data_preprocessor (dict, optional): Defaults to None.
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
@@ -55,7 +55,7 @@ class PlainStudent(BaseSelfSupervisor):
             raise InputError(
                 f'{type(self).__name__} embeds the views {list(self.views)}, '
                 f'the data give {len(inputs)}: set model.ssl.views, or '
-                'num_views of the pipeline (BINGO wants a data set of Bags)'
+                'num_views of the pipeline (BINGO needs a dataset of type Bags)'
             )
         for view in self.views:
             self.neck(self.backbone(inputs[view]))
