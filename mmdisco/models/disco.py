@@ -53,6 +53,7 @@ class DisCo(TeacherMixin, SSLHost):
     extra_views: tuple[int, ...] = ()
     ssl_weight: float = 1.0
     distill_crops: str = 'all'
+    distill: Sequence[DistillLoss]  # in an nn.ModuleList
 
     def __init__(
         self,
@@ -66,9 +67,11 @@ class DisCo(TeacherMixin, SSLHost):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(ssl, data_preprocessor, init_cfg)
-        self.hold_teacher(build(teacher, 'teacher'))
-        losses = distill if isinstance(distill, (list, tuple)) else [distill]
-        self.distill = nn.ModuleList(build(loss, 'distill') for loss in losses)
+        self.hold_teacher(teacher)
+        losses = distill if isinstance(distill, Sequence) else [distill]
+        self.distill = nn.ModuleList(  # type: ignore[assignment]
+            build(loss, 'distill') for loss in losses
+        )
         if distill_crops not in ('all', 'global'):
             raise InputError(
                 f"distill_crops is 'all' or 'global', got {distill_crops!r}"
@@ -143,7 +146,7 @@ class DisCo(TeacherMixin, SSLHost):
         student = tap.views(inputs, size)
 
         # E_t, E'_t, …: embeds [N, E] and maps of the same views, without gradient
-        views = set().union(*(d.teacher_views(student) for d in self.distill))
+        views = {v for d in self.distill for v in d.teacher_views(student)}
         teacher = self.teacher.views(tap.batches_of(views), maps)
 
         # L_dis, Eq. 1: a scalar for each loss, summed over the views

@@ -1,4 +1,5 @@
 from mmengine.model import BaseModel
+from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
@@ -30,19 +31,21 @@ class SSLHost(BaseModel):
         init_cfg (dict or list[dict], optional): Defaults to None.
     """
 
+    ssl: BaseSelfSupervisor
+
     def __init__(
         self,
         ssl: Part,
         data_preprocessor: Part | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        ssl = build(ssl, 'ssl')
+        algorithm = build(ssl, 'ssl')
         if data_preprocessor is not None:
             if isinstance(data_preprocessor, dict):
                 data_preprocessor.setdefault('type', 'SelfSupDataPreprocessor')
-            ssl.data_preprocessor = build(data_preprocessor, 'data_preprocessor')
-        super().__init__(ssl.data_preprocessor, init_cfg)
-        self.ssl = ssl
+            algorithm.data_preprocessor = build(data_preprocessor, 'data_preprocessor')
+        super().__init__(algorithm.data_preprocessor, init_cfg)
+        self.ssl = algorithm
 
     def _is_of_ssl(self, name: str) -> bool:
         ssl = vars(self).get('_modules', {}).get('ssl')
@@ -80,7 +83,7 @@ class SSLHost(BaseModel):
         """Head of the self-supervised algorithm."""
         return self.ssl.head
 
-    def extract_feat(self, inputs: Tensor):
+    def extract_feat(self, inputs: Tensor | list[Tensor]) -> tuple[Tensor, ...]:
         """Features of the student's backbone, as ``ssl`` returns them."""
         return self.ssl.extract_feat(inputs)
 

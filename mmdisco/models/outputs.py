@@ -1,8 +1,9 @@
-"""What is deployed: a backbone with the outputs that its user needs."""
+"""Deployed networks: a backbone with the outputs that its user needs."""
 
 from argparse import ArgumentTypeError
 
 import torch
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
@@ -10,22 +11,22 @@ from mmdisco.errors import InputError
 STRIDES = (4, 8, 16, 32)
 
 
-def _keep(backbone: nn.Module, stages: int) -> None:
+def _keep(backbone: BaseBackbone, stages: int) -> None:
     """All stages of a ResNet make maps."""
 
 
-def _cut_list(backbone: nn.Module, stages: int) -> None:
+def _cut_list(backbone: BaseBackbone, stages: int) -> None:
     del backbone.layers[stages:]
 
 
-def _cut_named(backbone: nn.Module, stages: int) -> None:
+def _cut_named(backbone: BaseBackbone, stages: int) -> None:
     for name in backbone.layers[stages:]:
         delattr(backbone, name)
     del backbone.layers[stages:]
 
 
-# By class: the last stage at each stride, and how to take off what follows.
-# That is a layer for classification, of which a detector has no use.
+# By class: the last stage at each stride, and how to remove the stages after
+# them, which only a classifier uses.
 _STAGES = dict(
     ResNet=((0, 1, 2, 3), _keep),
     EfficientNet=((2, 3, 4, 5), _cut_list),
@@ -34,10 +35,10 @@ _STAGES = dict(
 
 
 class Pooled(nn.Module):
-    """A backbone with one vector per image: what a linear probe gets.
+    """A backbone with one vector per image, the input of a linear probe.
 
     Args:
-        backbone (nn.Module): Gives a tuple, of which the last one counts.
+        backbone (nn.Module): Returns a tuple; its last element is used.
     """
 
     names = ('features',)
@@ -50,7 +51,7 @@ class Pooled(nn.Module):
         """Embed images.
 
         Args:
-            images (Tensor): Normalised, [N, 3, H, W].
+            images (Tensor): Normalised images, [N, 3, H, W].
 
         Returns:
             tuple[Tensor]: Means over positions, or class tokens, [N, C].
@@ -60,20 +61,20 @@ class Pooled(nn.Module):
 
 
 class FeatureMaps(nn.Module):
-    """A convolutional backbone with the maps that a detector takes.
+    """A convolutional backbone with the feature maps that a detector uses.
 
-    The backbone is changed: it ends behind the last of these maps.
+    The backbone is changed: the stages after the last of these maps are removed.
 
     Args:
         backbone (nn.Module): A ResNet, EfficientNet or MobileNetV3Pooled.
 
     Raises:
-        InputError: If it is another one.
+        InputError: If it is another network.
     """
 
     names = tuple(f'stride{stride}' for stride in STRIDES)
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: BaseBackbone) -> None:
         super().__init__()
         kind = type(backbone).__name__
         if kind not in _STAGES:
@@ -90,7 +91,7 @@ class FeatureMaps(nn.Module):
         """Compute the maps.
 
         Args:
-            images (Tensor): Normalised, [N, 3, H, W].
+            images (Tensor): Normalised images, [N, 3, H, W].
 
         Returns:
             tuple[Tensor]: [N, C, H / s, W / s] for s in 4, 8, 16, 32.
@@ -99,25 +100,25 @@ class FeatureMaps(nn.Module):
 
 
 def image_size(text: str) -> int:
-    """Height and width of images as tools are told it.
+    """Parse the height and width of images, an option of tools.
 
     Raises:
-        ArgumentTypeError: If it is no positive number.
+        ArgumentTypeError: If it is not a positive integer.
     """
     if not (text.isdecimal() and int(text)):
-        raise ArgumentTypeError(f"'{text}' is no number of pixels")
+        raise ArgumentTypeError(f"'{text}' is not a number of pixels")
     return int(text)
 
 
 def outputs_of(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
-    """Run a network once, to see that it takes such images.
+    """Run a network once to check that it takes images of this size.
 
     Args:
         network (nn.Module): :class:`Pooled` or :class:`FeatureMaps`.
         images (Tensor): [N, 3, H, W].
 
     Raises:
-        InputError: If it does not.
+        InputError: If it does not take them.
     """
     try:
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from inspect import signature
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,13 @@ from torch import Tensor, nn
 from mmdisco.errors import InputError
 
 Rows = dict[int, slice]  # rows of a batch by index of the view
+
+
+class Network(Protocol):
+    """A network that embeds images by ``neck(backbone(images))``."""
+
+    backbone: nn.Module
+    neck: nn.Module
 
 
 class Batch(NamedTuple):
@@ -93,12 +100,12 @@ def embed_dim(neck: nn.Module) -> int | None:
     return widths[-1] if widths else None
 
 
-def width_of(network: nn.Module) -> int | None:
+def width_of(network: Network) -> int | None:
     """Width of a network's embeddings.
 
     Args:
-        network (nn.Module): With ``backbone`` and ``neck``. If the neck has no
-            linear layer, one blank image goes through both.
+        network (nn.Module): The network. If its neck has no linear layer, one
+            blank image goes through it.
 
     Returns:
         int, optional: None if it can't be determined.
@@ -198,7 +205,7 @@ class StudentTap:
             does not match the calls of the backbone.
     """
 
-    def __init__(self, ssl: nn.Module, maps: bool = False) -> None:
+    def __init__(self, ssl: Network, maps: bool = False) -> None:
         self.name = type(ssl).__name__
         for part in ('backbone', 'neck'):
             if not isinstance(getattr(ssl, part, None), nn.Module):

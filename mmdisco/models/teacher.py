@@ -9,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdisco.checkpoints import load_strictly, read_teacher, sha256_of
 from mmdisco.errors import InputError
-from .fast.teacher import DTYPES, Encoder, speed_up
+from .fast.teacher import DTYPES, Encoder, SpeedOptions, speed_up
+from .host import Part, build
 from .tap import Batch, ForwardRecord, MapRecorder, Views, by_view
 
 
@@ -48,7 +49,8 @@ class Renormalize(nn.Module):
         """
         if self.mean is None or self.std is None:
             return
-        if not hasattr(preprocessor, 'mean'):
+        mean, std = (getattr(preprocessor, name, None) for name in ('mean', 'std'))
+        if mean is None or std is None:
             raise InputError(
                 f'the teacher needs images of mean {list(self.mean)}, but the '
                 "student's data preprocessor normalises none: set "
@@ -58,7 +60,7 @@ class Renormalize(nn.Module):
             torch.tensor(v, dtype=torch.float32).view(-1, 1, 1)
             for v in (self.mean, self.std)
         )  # [3, 1, 1]
-        mean, std = preprocessor.mean.cpu(), preprocessor.std.cpu()
+        mean, std = mean.cpu(), std.cpu()
         scale, shift = std / own_std, (mean - own_mean) / own_std
         alike = torch.allclose(scale, torch.ones(1)) and torch.allclose(
             shift, torch.zeros(1)
@@ -162,8 +164,8 @@ class FrozenTeacher(nn.Module):
 
     def __init__(
         self,
-        backbone: dict | nn.Module,
-        neck: dict | nn.Module,
+        backbone: Part,
+        neck: Part,
         checkpoint: str | None = None,
         url: str | None = None,
         norm_mode: str = 'eval',
@@ -188,13 +190,16 @@ class FrozenTeacher(nn.Module):
         self.backbone, self.neck = map(revert_sync_batchnorm, parts)
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
-        self._options = dict(
-            fuse=fuse, dtype=dtype, channels_last=channels_last, compile=compile
+        options = SpeedOptions(fuse, dtype, channels_last, compile)
+        self._plain = options == SpeedOptions()
+        # what is left to do, in the first step
+        self._options: SpeedOptions | None = options
+        # in a tuple, it is not a submodule
+        self._run: tuple[Callable[[Tensor], Tensor]] = (
+            Encoder(self.backbone, self.neck),
         )
-        self._plain = dtype == 'fp32' and not (fuse or channels_last or compile)
-        self._run = (Encoder(self.backbone, self.neck),)  # no submodule
         self.checkpoint = checkpoint
-        self.sha256 = None
+        self.sha256: str | None = None
         if checkpoint is not None:
             head = bool(list(self.neck.parameters()))
             self._load(checkpoint, read_teacher(checkpoint, self.backbone, url, head))
@@ -288,15 +293,16 @@ class FrozenTeacher(nn.Module):
         if self._plain:
             return self._run[0](images)
         with torch.autocast(images.device.type, enabled=False):
-            if self._options is not None:
-                self._speed_up(images)
+            self._speed_up(images)
             run = self._run[0]
             # hooks don't reach into what is compiled
             return (run if compiled else getattr(run, '_orig_mod', run))(images)
 
     def _speed_up(self, images: Tensor) -> None:
         options, self._options = self._options, None
-        faster = speed_up(self._run[0], images, **options)
+        if options is None:
+            return
+        faster = speed_up(Encoder(self.backbone, self.neck), images, *options)
         if faster is not None:
             encoder, run = faster
             self.backbone, self.neck = encoder.backbone, encoder.neck
@@ -311,9 +317,23 @@ class TeacherMixin:
     and dtype all the same.
     """
 
-    def hold_teacher(self, teacher: FrozenTeacher) -> None:
-        """Set the teacher."""
-        self._teacher = (teacher,)
+    def hold_teacher(self, teacher: Part) -> None:
+        """Set the teacher.
+
+        Args:
+            teacher (dict or nn.Module): A :class:`FrozenTeacher`.
+
+        Raises:
+            TypeError: If it is neither a config dict nor a module.
+            InputError: If it is another network.
+        """
+        built = build(teacher, 'teacher')
+        if not isinstance(built, FrozenTeacher):
+            raise InputError(
+                f'the teacher is a {type(built).__name__}: set model.teacher.type to '
+                'FrozenTeacher or FrozenClassifier'
+            )
+        self._teacher = (built,)
 
     @property
     def teacher(self) -> FrozenTeacher:

@@ -256,7 +256,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, teacher_file):
             dict(distill=dict(type='DisCoLoss')),
         ),
         (
-            'leave batch_augments out',
+            'remove batch_augments',
             dict(
                 data_preprocessor=dict(
                     num_classes=CLASSES,

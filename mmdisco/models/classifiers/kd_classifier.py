@@ -54,12 +54,10 @@ class KDClassifier(TeacherMixin, LinearClassifier):
         data_preprocessor: Part | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        for part, name in (
-            (head, 'classifier: set model.head'),
-            (teacher, 'teacher: set model.teacher'),
-        ):
-            if part is None:
-                raise InputError(f'KDClassifier has no {name}')
+        if head is None:
+            raise InputError('KDClassifier has no classifier: set model.head')
+        if teacher is None:
+            raise InputError('KDClassifier has no teacher: set model.teacher')
         super().__init__(
             backbone, neck, head, init_cfg=init_cfg, data_preprocessor=data_preprocessor
         )
@@ -74,7 +72,7 @@ class KDClassifier(TeacherMixin, LinearClassifier):
                 f'{type(self.distill).__name__} takes no labels: '
                 'set model.distill to a KDLoss'
             )
-        self.hold_teacher(build(teacher, 'teacher'))
+        self.hold_teacher(teacher)
         classes, targets = (
             getattr(part, 'num_classes', None) for part in (self.head, self.teacher)
         )

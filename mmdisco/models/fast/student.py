@@ -98,7 +98,7 @@ def fast_depthwise(network: nn.Module) -> int:
         and isinstance(m.padding, tuple)
     ]
     for module in found:
-        module.forward = _forward.__get__(module)
+        module.forward = _forward.__get__(module)  # type: ignore[method-assign]
     return len(found)
 
 
@@ -136,7 +136,7 @@ def speed_up_student(model: nn.Module, channels_last: bool, compile: bool) -> No
             encoder itself still see its inputs and outputs.
     """
     if channels_last:
-        model.to(memory_format=torch.channels_last)
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for part in encoders(model):
         fast_depthwise(part)
         if compile:

@@ -1,6 +1,7 @@
 import logging
 from collections.abc import Callable
 from copy import deepcopy
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from ..tap import unwrap
 
 Pair = tuple[str, str]
+Network = TypeVar('Network', bound=nn.Module)
 
 
 def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
@@ -65,7 +67,7 @@ def norm_pairs(network: nn.Module, images: Tensor) -> list[Pair]:
     return [pair for pair in pairs if all(calls[name] == 1 for name in pair)]
 
 
-def fuse_norms(network: nn.Module, images: Tensor) -> nn.Module:
+def fuse_norms(network: Network, images: Tensor) -> Network:
     """Copy a frozen network with each BN folded into the layer before it.
 
     Exact up to rounding, unless another module reads that layer's output, too:
@@ -100,6 +102,15 @@ def fuse_norms(network: nn.Module, images: Tensor) -> nn.Module:
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 
 
+class SpeedOptions(NamedTuple):
+    """How to rewrite a frozen network, as in :func:`speed_up`."""
+
+    fuse: bool = False
+    dtype: str = 'fp32'
+    channels_last: bool = False
+    compile: bool = False
+
+
 class Encoder(nn.Module):
     """Backbone and neck, computed in one dtype and memory format.
 
@@ -121,7 +132,9 @@ class Encoder(nn.Module):
         self.dtype = dtype
         if channels_last:
             self.memory_format = torch.channels_last
-        return self.to(dtype=dtype, memory_format=self.memory_format)
+        return self.to(  # type: ignore[call-overload]
+            dtype=dtype, memory_format=self.memory_format
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed images [N, 3, H, W] as fp32 [N, D]."""
@@ -182,7 +195,7 @@ def speed_up(
         encoder.rewrite(DTYPES[dtype], channels_last)
         if dtype != 'fp32':
             encoder.mixed = _is_mixed(encoder, images[:rows])
-        run = encoder
+        run: Callable[[Tensor], Tensor] = encoder
         if compile:
             run = torch.compile(encoder)
             try:

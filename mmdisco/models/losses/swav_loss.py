@@ -142,17 +142,17 @@ class QueueSwAVLoss(BaseModule):
             self.queue = embeds[0].new_zeros(
                 len(self.crops_for_assign), rows, embeds[0].shape[1]
             )
-        full = use and self.filled >= rows
+        queue = self.queue if use else None
         codes = {}
         for i, crop in enumerate(self.crops_for_assign):
             samples = scores[crop]
-            if full:
-                samples = torch.cat([self.prototypes(self.queue[i]), samples])
+            if queue is not None and self.filled >= rows:
+                samples = torch.cat([self.prototypes(queue[i]), samples])
             codes[crop] = sinkhorn(samples, self.epsilon, self.sinkhorn_iterations)[
                 -num:
             ]
-            if use:
-                self.queue[i] = torch.cat([embeds[crop], self.queue[i]])[:rows]
-        if use:
+            if queue is not None:
+                queue[i] = torch.cat([embeds[crop], queue[i]])[:rows]
+        if queue is not None:
             self.filled += num
         return codes
