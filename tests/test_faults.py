@@ -136,7 +136,7 @@ def test_a_folder_in_place_of_a_file_and_no_seed(tmp_path, fails):
         'tools/extract_backbone.py', 'demo/teacher/quickstart_r18w32.pth', tmp_path
     )
     assert not list(tmp_path.iterdir())
-    assert '--seeds wants' in fails('tools/quickstart.py', '--seeds', '0')
+    assert '--seeds must be at least 1' in fails('tools/quickstart.py', '--seeds', '0')
 
 
 def test_junk_is_not_extracted_and_nothing_is_written(tmp_path, fails):

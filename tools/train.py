@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
-from mmdisco.engine import QueueCheckHook, check_labels, guard_weights
+from mmdisco.engine import check_batch, check_labels, guard_weights
 from mmdisco.launch import (
     LEVELS,
     ConfigOptions,
@@ -181,8 +181,7 @@ def main() -> None:
     runner.logger.addFilter(
         lambda record: 'is skipped since its requires_grad' not in record.getMessage()
     )
-    # as a hook it comes too late for schedulers that count iterations
-    QueueCheckHook().before_train(runner)
+    check_batch(runner)
     check_labels(runner)
     for note in notes + unreached(cfg, len(runner.train_dataloader)):
         runner.logger.warning(note)

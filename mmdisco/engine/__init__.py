@@ -20,6 +20,7 @@ from .hooks import (
     TeacherHook,
     ThroughputHook,
 )
+from .hooks.queues import check_batch
 from .hooks.resume import guard_weights
 from .label_check import check_labels
 from .online import (
@@ -74,6 +75,7 @@ __all__ = [
     'TeacherKNNHook',
     'TeacherKNNScorer',
     'ThroughputHook',
+    'check_batch',
     'check_labels',
     'guard_weights',
 ]

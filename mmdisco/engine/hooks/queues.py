@@ -2,6 +2,7 @@ import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather, get_rank, get_world_size
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
@@ -10,6 +11,33 @@ from mmdisco.launch.loaders import batch_size_of
 from mmdisco.models.losses.feature_queue import FeatureQueue
 from mmdisco.models.losses.swav_loss import QueueSwAVLoss
 from mmdisco.utils import unwrapped
+
+
+def check_batch(runner: Runner) -> int:
+    """Check that the images fill one batch.
+
+    ``tools/train.py`` calls it before ``runner.train``: schedulers that count
+    iterations are built before any hook runs, and fail on an empty loader.
+
+    Args:
+        runner (Runner): Before its ``train``, or within.
+
+    Returns:
+        int: Images of a batch, over all ranks.
+
+    Raises:
+        InputError: If there are fewer images.
+    """
+    loader = runner.train_dataloader
+    images = len(loader.dataset)
+    batch = runner.world_size * batch_size_of(loader)
+    if images < batch:
+        raise InputError(
+            f'{images} images are too few for one batch of {batch} '
+            f'({runner.world_size} ranks): lower '
+            'train_dataloader.batch_size, or add images'
+        )
+    return batch
 
 
 @HOOKS.register_module()
@@ -29,15 +57,9 @@ class QueueCheckHook(Hook):
         Raises:
             InputError: If a batch can't be filled, or the queue does not fit.
         """
-        images = len(runner.train_dataloader.dataset)
+        batch = check_batch(runner)
         loader = runner.train_dataloader
-        batch = runner.world_size * batch_size_of(loader)
-        if images < batch:
-            raise InputError(
-                f'{images} images are too few for one batch of {batch} '
-                f'({runner.world_size} ranks): lower '
-                'train_dataloader.batch_size, or add images'
-            )
+        images = len(loader.dataset)
         model = unwrapped(runner.model)
         prefix = 'model.ssl.' if hasattr(model, 'ssl') else 'model.'
         for name, module in model.named_modules():
