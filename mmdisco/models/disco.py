@@ -8,21 +8,20 @@ from torch import Tensor, nn
 from mmdisco.errors import InputError
 from .host import Part, SSLHost, build
 from .losses.base import DistillLoss, EmbedSpec
-from .selfsup.momentum_student import MomentumStudent
-from .selfsup.plain_student import PlainStudent
+from .selfsup.students import MomentumStudent, PlainStudent
 from .tap import StudentTap, Views, width_of
 from .teacher import TeacherMixin
 
 
 @MODELS.register_module()
 class DisCo(TeacherMixin, SSLHost):
-    """Distilled contrastive learning of a lightweight student.
+    r"""Distilled contrastive learning of a lightweight student.
 
     Implementation of `DisCo: Remedy Self-supervised Learning on Lightweight
     Models with Distilled Contrastive Learning
     <https://arxiv.org/abs/2104.09124>`_. While ``ssl`` learns its own task,
     its final embedding of each view is pulled towards that of a frozen
-    teacher: :math:`L = L_{dis} + \\lambda L_{co}` (Eq. 2).
+    teacher: :math:`L = L_{dis} + \lambda L_{co}` (Eq. 2).
 
     Args:
         ssl (dict or nn.Module): A self-supervised algorithm, unmodified. It
@@ -37,7 +36,7 @@ class DisCo(TeacherMixin, SSLHost):
         distill_crops (str): 'all' distils every view that the student sees,
             'global' those as large as the first: each small crop costs a pass
             of the teacher. Defaults to 'all'.
-        ssl_weight (float): :math:`\\lambda`. Defaults to 1.
+        ssl_weight (float): :math:`\lambda`. Defaults to 1.
         data_preprocessor (dict or nn.Module, optional): Replaces that of
             ``ssl``. Defaults to None.
         init_cfg (dict or list[dict], optional): Defaults to None.
@@ -49,7 +48,7 @@ class DisCo(TeacherMixin, SSLHost):
             unknown.
     """
 
-    # the model's own, even if the algorithm has attributes of these names
+    # never read from or written to the algorithm, even if it has these names
     extra_views: tuple[int, ...] = ()
     ssl_weight: float = 1.0
     distill_crops: str = 'all'

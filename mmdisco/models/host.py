@@ -47,7 +47,7 @@ class SSLHost(BaseModel):
         super().__init__(algorithm.data_preprocessor, init_cfg)
         self.ssl = algorithm
 
-    def _is_of_ssl(self, name: str) -> bool:
+    def _belongs_to_ssl(self, name: str) -> bool:
         ssl = vars(self).get('_modules', {}).get('ssl')
         return (
             ssl is not None
@@ -58,19 +58,19 @@ class SSLHost(BaseModel):
         )
 
     def __getattr__(self, name: str):
-        if self._is_of_ssl(name):
+        if self._belongs_to_ssl(name):
             return getattr(self.ssl, name)
         return super().__getattr__(name)
 
     def __setattr__(self, name: str, value) -> None:
-        if self._is_of_ssl(name):
+        if self._belongs_to_ssl(name):
             setattr(self.ssl, name, value)
         else:
             super().__setattr__(name, value)
 
     @property
     def backbone(self) -> nn.Module:
-        """Backbone of the student: what is deployed."""
+        """Backbone of the student, which is deployed."""
         return self.ssl.backbone
 
     @property

@@ -19,8 +19,8 @@ class StrictPretrainedInit(PretrainedInit):
 
     Args:
         checkpoint (str): The file, or a URL.
-        prefix (str, optional): Take what is below it, as 'backbone.'.
-            Defaults to None, any layout that
+        prefix (str, optional): Load the tensors under this prefix, for example
+            'backbone.'. Defaults to None, any layout that
             ``tools/convert_checkpoint.py`` knows.
         map_location (str): Not used: weights go where the module is.
     """

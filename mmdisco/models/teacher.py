@@ -178,21 +178,18 @@ class FrozenTeacher(nn.Module):
     ) -> None:
         super().__init__()
         check_options(norm_mode, dtype, fuse, mean, std)
-        built = [isinstance(part, nn.Module) for part in (backbone, neck)]
-        if checkpoint is None and not all(built):
+        built = isinstance(backbone, nn.Module) and isinstance(neck, nn.Module)
+        if checkpoint is None and not built:
             raise InputError('the teacher has no weights: set model.teacher.checkpoint')
-        parts = [
-            part if ready else MODELS.build(part)
-            for part, ready in zip((backbone, neck), built)
-        ]
         # mmengine reverts SyncBN of a model that is not distributed, but it
         # does not see the teacher
-        self.backbone, self.neck = map(revert_sync_batchnorm, parts)
+        self.backbone = revert_sync_batchnorm(build(backbone, 'backbone'))
+        self.neck = revert_sync_batchnorm(build(neck, 'neck'))
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
         options = SpeedOptions(fuse, dtype, channels_last, compile)
         self._plain = options == SpeedOptions()
-        # what is left to do, in the first step
+        # applied in the first step, then None
         self._options: SpeedOptions | None = options
         # in a tuple, it is not a submodule
         self._run: tuple[Callable[[Tensor], Tensor]] = (
@@ -295,7 +292,7 @@ class FrozenTeacher(nn.Module):
         with torch.autocast(images.device.type, enabled=False):
             self._speed_up(images)
             run = self._run[0]
-            # hooks don't reach into what is compiled
+            # hooks don't see inside a compiled network
             return (run if compiled else getattr(run, '_orig_mod', run))(images)
 
     def _speed_up(self, images: Tensor) -> None:

@@ -88,7 +88,7 @@ def fast_depthwise(network: nn.Module) -> int:
     Returns:
         int: Number of depthwise convolutions.
     """
-    found = [
+    convolutions = [
         m
         for m in network.modules()
         if type(m) is nn.Conv2d
@@ -97,9 +97,9 @@ def fast_depthwise(network: nn.Module) -> int:
         and m.padding_mode == 'zeros'
         and isinstance(m.padding, tuple)
     ]
-    for module in found:
+    for module in convolutions:
         module.forward = _forward.__get__(module)  # type: ignore[method-assign]
-    return len(found)
+    return len(convolutions)
 
 
 def encoders(model: nn.Module) -> list[nn.Module]:

@@ -84,8 +84,8 @@ class DistillLoss(nn.Module):
         needs_labels (bool): Whether ``forward`` takes labels as its third
             argument. Such a loss is for :class:`KDClassifier`. Defaults to
             False.
-        sha256 (str, optional): Digest of the file that the loss has read, of
-            which the teacher must have read the same. Defaults to None.
+        sha256 (str, optional): Digest of the file that the loss has read. The
+            teacher must have read the same file. Defaults to None.
 
     Raises:
         InputError: If ``adapter`` does not describe a linear layer.

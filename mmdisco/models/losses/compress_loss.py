@@ -78,7 +78,7 @@ class CompRessLoss(DistillLoss):
     def check(
         self, student: EmbedSpec, teacher: EmbedSpec, key: str = 'model.distill'
     ) -> None:
-        """Check the widths of the memories and what enters the student's, too."""
+        """Check the memories, too."""
         name = type(self).__name__
         self.teacher_memory.check_width('teacher', teacher.width, f'{key}.teacher_dim')
         if self.student_memory is not None:

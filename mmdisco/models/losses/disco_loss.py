@@ -8,10 +8,10 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class DisCoLoss(DistillLoss):
-    """Consistency of student and teacher embeddings of one view.
+    r"""Consistency of student and teacher embeddings of one view.
 
     Eq. 1 of `DisCo <https://arxiv.org/abs/2104.09124>`_ for one view:
-    :math:`\\frac{1}{N}\\sum_i \\|s_i - t_i\\|^2` of L2-normalised rows.
+    :math:`\frac{1}{N}\sum_i \|s_i - t_i\|^2` of L2-normalised rows.
     :class:`DisCo` sums the views.
 
     Args:

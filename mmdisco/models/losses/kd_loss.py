@@ -9,11 +9,11 @@ from .base import DistillLoss
 
 @MODELS.register_module()
 class KDLoss(DistillLoss):
-    """Cross entropy with labels, and divergence from the softened teacher.
+    r"""Cross entropy with labels, and divergence from the softened teacher.
 
     `Distilling the Knowledge in a Neural Network
     <https://arxiv.org/abs/1503.02531>`_, Section 2, for a classifier:
-    :math:`\\alpha T^2 KL(p_t \\| p_s) + (1 - \\alpha) CE`, with both
+    :math:`\alpha T^2 KL(p_t \| p_s) + (1 - \alpha) CE`, with both
     distributions at temperature T.
 
     Args:

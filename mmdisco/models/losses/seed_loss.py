@@ -130,5 +130,5 @@ class SEEDLoss(DistillLoss):
 
     def _scores(self, embeds: Tensor, teacher: Tensor) -> Tensor:
         """Similarity to the teacher's embedding and to the queue, [N, 1 + L]."""
-        own = (embeds * teacher).sum(1, keepdim=True)  # [N, 1]
-        return torch.cat([own, self.queue(embeds)], dim=1)
+        positive = (embeds * teacher).sum(1, keepdim=True)  # [N, 1]
+        return torch.cat([positive, self.queue(embeds)], dim=1)

@@ -1,9 +1,8 @@
 from .dino import DINO
 from .ema import ForeachEMA
 from .moco import LeanMoCo
-from .momentum_student import MomentumStudent
-from .plain_student import PlainStudent
 from .simclr import GlobalSimCLR
+from .students import MomentumStudent, PlainStudent
 
 __all__ = [
     'DINO',

@@ -57,12 +57,11 @@ class DINO(BaseSelfSupervisor):
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
-        width, wanted = embed_dim(self.neck), self.head.last_layer.in_features
-        if width != wanted:
+        width, in_channels = embed_dim(self.neck), self.head.last_layer.in_features
+        if width != in_channels:
             raise InputError(
-                f'the neck gives {width}-d embeddings, '
-                f'head.in_channels is {wanted}: set one to the '
-                'other'
+                f'the neck gives {width}-d embeddings, head.in_channels is '
+                f'{in_channels}: set it to {width}'
             )
         self.global_crops = global_crops
         self.momentum_encoder = ForeachEMA(self._network(), base_momentum)
