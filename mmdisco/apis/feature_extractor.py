@@ -19,17 +19,17 @@ ImageInput = str | Path | Image.Image | np.ndarray
 
 
 class GivenImages(Source):
-    """Images as a caller has them: paths, PIL's, or arrays.
+    """Images given by the caller: paths, PIL images or arrays.
 
     Args:
-        images (Sequence[ImageInput]): At least one. An array is uint8 in RGB,
-            [H, W, 3]: not BGR, as mmcv and OpenCV read images.
-        background (tuple[int, int, int]): Colour below what is transparent,
+        images (Sequence[ImageInput]): At least one. Arrays are uint8 in RGB,
+            [H, W, 3], not BGR as read by mmcv and OpenCV.
+        background (tuple[int, int, int]): Colour behind transparent pixels,
             in RGB. Defaults to white.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If there is no image, or one of another type or shape.
+        MissingFileError: If a file does not exist.
+        InputError: If there are no images, or one has another type or shape.
     """
 
     kind = 'given'
@@ -48,7 +48,7 @@ class GivenImages(Source):
     def load(self, index: int) -> Image.Image:
         image = self.images[index]
         if isinstance(image, Image.Image):
-            return to_rgb(image, self.background)  # it stays open
+            return to_rgb(image, self.background)  # the caller closes it
         if isinstance(image, np.ndarray):
             return Image.fromarray(image)
         return Image.open(Path(image).expanduser())
@@ -84,7 +84,7 @@ class GivenImages(Source):
         elif not isinstance(image, Image.Image):
             raise InputError(
                 f'image {where} is of type {type(image).__name__}: should be '
-                'a path, an image of PIL, or an array'
+                'a path, a PIL image or an array'
             )
 
 
@@ -92,32 +92,32 @@ INTERPOLATIONS = 'bilinear', 'bicubic'
 
 
 class FeatureExtractor:
-    """Features of images by a frozen backbone, as the evaluation sees them.
+    """Extracts features with a frozen backbone, as in evaluation.
 
-    Means over positions of the last feature map, or the class token; the
-    channels are normalised as the checkpoint's config tells.
+    Features are the mean over positions of the last feature map, or the class
+    token. Images are normalised as specified by the checkpoint's config.
 
     Args:
-        model (str or Path): A checkpoint of any layout that is known; a model
-            of the zoo, or of mmpretrain's; or a config, of either library.
-        checkpoint (str or Path, optional): Weights of a config, or of a model
-            that is named; without, a named model's are downloaded.
-        arch (str, optional): Network of a checkpoint that does not tell.
-        device (str or torch.device, optional): Defaults to None: CUDA if it
-            is there.
-        resize (int): Pixels of the shorter edge. Defaults to 256.
-        crop (int): Pixels of the square in the middle. Defaults to 224.
+        model (str or Path): A checkpoint in any supported layout; the name of
+            a model of the zoo or of mmpretrain; or a config of either.
+        checkpoint (str or Path, optional): Weights for a config or a named
+            model. Defaults to None: a named model's weights are downloaded.
+        arch (str, optional): Network of a checkpoint that does not name it.
+        device (str or torch.device, optional): Defaults to None: CUDA if
+            available, else the CPU.
+        resize (int): Length of the shorter edge in pixels. Defaults to 256.
+        crop (int): Size of the centre crop in pixels. Defaults to 224.
         interpolation (str): 'bilinear' or 'bicubic', antialiased. Defaults to
             'bilinear'.
-        batch_size (int): Images at once. Defaults to 64.
-        background (tuple[int, int, int]): Colour below what is transparent,
+        batch_size (int): Images per forward pass. Defaults to 64.
+        background (tuple[int, int, int]): Colour behind transparent pixels,
             in RGB. Defaults to white.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If there is no such model or device, the file does not fit
-            it, a size is no positive number, or ``crop`` is larger than
-            ``resize``.
+        MissingFileError: If a file does not exist.
+        InputError: If the model or device is unknown, the file does not fit
+            the model, a size is not a positive integer, or ``crop`` is larger
+            than ``resize``.
 
     Example:
         >>> from mmdisco.apis import FeatureExtractor
@@ -143,11 +143,11 @@ class FeatureExtractor:
             resize=resize, crop=crop, batch_size=batch_size
         ).items():
             if not isinstance(value, int) or value < 1:
-                raise InputError(f'{name} is {value!r}, should be a positive number')
+                raise InputError(f'{name} is {value!r}, should be a positive integer')
         if crop > resize:
             raise InputError(
                 f'crop is {crop}, larger than resize, {resize}: '
-                'resize to as many pixels or more'
+                'set resize to at least crop'
             )
         if interpolation not in INTERPOLATIONS:
             raise InputError(
@@ -172,16 +172,17 @@ class FeatureExtractor:
 
         Args:
             images (str, Path, PIL.Image.Image, np.ndarray or a list of them):
-                Of any size. An array is uint8 in RGB, [H, W, 3]: not BGR, as
-                mmcv and OpenCV read images.
+                Of any size. Arrays are uint8 in RGB, [H, W, 3], not BGR as
+                read by mmcv and OpenCV.
 
         Returns:
             np.ndarray: float32, [N, D], in the given order; N is 1 for one
             image.
 
         Raises:
-            MissingFileError: If there is no such file.
-            InputError: If one can't be read, or is of another type or shape.
+            MissingFileError: If a file does not exist.
+            InputError: If an image can't be read, or has another type or
+                shape.
         """
         if not isinstance(images, (list, tuple)):
             images = [images]
@@ -190,30 +191,30 @@ class FeatureExtractor:
     def extract_folder(self, path: str | Path) -> Extracted:
         """Embed the photos of a folder, at any depth.
 
-        Several processes: ``tools/extract_features.py --launcher``; here each
-        would take all images.
+        For several processes use ``tools/extract_features.py --launcher``;
+        here each process embeds all images.
 
         Args:
             path (str or Path): The folder.
 
         Returns:
-            Extracted: ``names``, paths below the folder in sorted order;
-            their ``features``, float32, [N, D]; and the names that were
-            ``skipped``, with a warning, as they can't be read. One line of
-            the log counts all files.
+            Extracted: ``names``, sorted paths relative to the folder;
+            ``features``, float32, [N, D]; and ``skipped``, the names of
+            unreadable images, with a warning. One line of the log counts all
+            files.
 
         Raises:
-            MissingFileError: If there is no such folder.
-            InputError: If it holds no image, or none that can be read.
+            MissingFileError: If the folder does not exist.
+            InputError: If it contains no readable image.
         """
         photos = SkippingPhotos(str(path), self.background)
         return photos.extracted(self._embed(photos, available_cores(), 'photos'))
 
     def _embed(
-        self, source: Source, num_workers: int = 0, told: str = ''
+        self, source: Source, num_workers: int = 0, label: str = ''
     ) -> np.ndarray:
         batches: Sequence[Tensor] = torch.arange(len(source)).split(self.batch_size)
-        found = embed(
-            self.encoder, ImageViews(source, self.crop), batches, num_workers, told
+        embedded = embed(
+            self.encoder, ImageViews(source, self.crop), batches, num_workers, label
         )
-        return np.concatenate([features for _, features in found])  # [N, D]
+        return np.concatenate([features for _, features in embedded])  # [N, D]

@@ -1,4 +1,4 @@
-"""Features of a folder of images, and a file of them in three formats."""
+"""Features of a folder of images, and their file in three formats."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import Source, open_photos
 from mmdisco.utils import atomic_write
 
-TOLD = 10  # names in a warning
+SHOWN = 10  # names in a warning
 
 
 class Extracted(NamedTuple):
@@ -27,23 +27,23 @@ class Extracted(NamedTuple):
 
     names: list[str]  # paths below the folder, sorted
     features: np.ndarray  # [N, D], in that order
-    skipped: list[str]  # names of those that can't be read, sorted
+    skipped: list[str]  # names of unreadable files, sorted
 
 
 class SkippingPhotos(Source):
-    """A folder of photos, some of which can't be read.
+    """A folder of photos that may include unreadable ones.
 
-    In place of such a one there is a black image, so that batches do not
-    depend on it; :meth:`extracted` leaves out its features.
+    An unreadable photo is replaced by a black image, so that batches do not
+    depend on it; :meth:`extracted` drops its features.
 
     Args:
         root (str): The folder; photos at any depth.
-        background (tuple[int, int, int]): Colour below what is transparent,
+        background (tuple[int, int, int]): Colour behind transparent pixels,
             in RGB. Defaults to white.
 
     Raises:
-        MissingFileError: If there is no such folder.
-        InputError: If it holds no image, or one whose name can't be written.
+        MissingFileError: If the folder does not exist.
+        InputError: If it contains no image, or a name that can't be written.
     """
 
     kind = 'photos'
@@ -58,9 +58,9 @@ class SkippingPhotos(Source):
             if len(name.splitlines()) > 1 or _no_utf8(name):
                 raise InputError(
                     f'image {name!r} in {self.root!r} has a name '
-                    'with a line break or of no UTF-8: rename it'
+                    'with a line break or not in UTF-8: rename it'
                 )
-        # shared with the workers of a loader
+        # shared with the data loader's workers
         self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
 
     def __getitem__(self, index: int) -> Image.Image:
@@ -72,10 +72,10 @@ class SkippingPhotos(Source):
             return Image.new('RGB', (1, 1))
 
     def extracted(self, features: np.ndarray) -> Extracted:
-        """Leave out those that could not be read, with one warning.
+        """Drop unreadable images, with one warning.
 
         Args:
-            features (np.ndarray): Of all images, [N, D].
+            features (np.ndarray): Features of all images, [N, D].
 
         Raises:
             InputError: If no image is left.
@@ -89,11 +89,11 @@ class SkippingPhotos(Source):
                 f"none of the {len(self)} images in '{self.root}' can be read"
             )
         skipped = [self.names[i] for i in np.flatnonzero(~readable)]
-        told = ', '.join(f"'{name}'" for name in skipped[:TOLD])
-        more = len(skipped) - TOLD
+        shown = ', '.join(f"'{name}'" for name in skipped[:SHOWN])
+        more = len(skipped) - SHOWN
         print_log(
             f"Skip {len(skipped)} of {len(self)} images in '{self.root}' that "
-            f"can't be read: {told}{f' and {more} more' if more > 0 else ''}",
+            f"can't be read: {shown}{f' and {more} more' if more > 0 else ''}",
             logger='current',
             level=logging.WARNING,
         )
@@ -101,7 +101,7 @@ class SkippingPhotos(Source):
         return Extracted(names, features[readable], sorted(skipped + others))
 
     def counts(self) -> str:
-        """All files, of which so many are skipped, by reason, in words."""
+        """Number of files and of skipped ones, with reasons, as text."""
         unreadable = int(self.unreadable.sum())
         reasons = [f"{unreadable} can't be read"] if unreadable else []
         reasons += filter(None, [self.tally.reasons()])
@@ -111,12 +111,12 @@ class SkippingPhotos(Source):
         )
 
     def share(self) -> None:
-        """Tell all processes of a group what each could not read."""
+        """Share the unreadable images of each process with the others."""
         all_reduce(self.unreadable, 'max')
 
 
 def _no_utf8(name: str) -> bool:
-    """Whether the system's bytes of a name are no text."""
+    """Whether a file name is not valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -124,39 +124,39 @@ def _no_utf8(name: str) -> bool:
     return False
 
 
-ROWS = 4096  # of a row group
+ROWS = 4096  # per row group
 
 
-def _write_npz(path: Path, found: Extracted, header: str) -> None:
+def _write_npz(path: Path, extracted: Extracted, header: str) -> None:
     np.savez(
         path,
-        names=np.array(found.names),
-        features=found.features,
+        names=np.array(extracted.names),
+        features=extracted.features,
         header=np.array(header),
     )
 
 
-def _write_npy(path: Path, found: Extracted, header: str) -> None:
-    np.save(path, found.features)
+def _write_npy(path: Path, extracted: Extracted, header: str) -> None:
+    np.save(path, extracted.features)
 
 
-def _write_parquet(path: Path, found: Extracted, header: str) -> None:
+def _write_parquet(path: Path, extracted: Extracted, header: str) -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    dim = found.features.shape[1]
-    value = pa.from_numpy_dtype(found.features.dtype)
+    dim = extracted.features.shape[1]
+    value = pa.from_numpy_dtype(extracted.features.dtype)
     schema = pa.schema(
         [('name', pa.string()), ('feature', pa.list_(value, dim))], dict(header=header)
     )
     with ParquetWriter(path, schema) as writer:
-        for start in range(0, len(found.names), ROWS):
+        for start in range(0, len(extracted.names), ROWS):
             part = slice(start, start + ROWS)
-            flat = pa.array(found.features[part].reshape(-1))
+            flat = pa.array(extracted.features[part].reshape(-1))
             writer.write_table(
                 pa.Table.from_arrays(
                     [
-                        pa.array(found.names[part], pa.string()),
+                        pa.array(extracted.names[part], pa.string()),
                         pa.FixedSizeListArray.from_arrays(flat, dim),
                     ],
                     schema=schema,
@@ -168,18 +168,18 @@ FORMATS = {'.npz': _write_npz, '.npy': _write_npy, '.parquet': _write_parquet}
 
 
 def check_out(out: Path) -> None:
-    """See that features can be written there, before they are extracted.
+    """Check that features can be written, before they are extracted.
 
     Args:
-        out (Path): File to write; its folder is made.
+        out (Path): File to write; its folder is created.
 
     Raises:
-        InputError: If it is of no known format, a folder, or its folder can't
-            be made, or a package is missing.
+        InputError: If the format is unknown, it is a folder, its folder can't
+            be created, or a package is missing.
     """
     if out.suffix not in FORMATS:
         raise InputError(
-            f"'{out}' is of no known format: should end in {', '.join(FORMATS)}"
+            f"'{out}' has an unknown format: should end in {', '.join(FORMATS)}"
         )
     if out.suffix == '.parquet' and find_spec('pyarrow') is None:
         raise InputError(
@@ -190,33 +190,33 @@ def check_out(out: Path) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(out.parent, os.W_OK):
-            raise PermissionError(f"no right to write to '{out.parent}'")
+            raise PermissionError(f"no permission to write to '{out.parent}'")
     except OSError as error:
         raise InputError(f"'{out}' can't be written: {error}") from error
 
 
-def write_features(out: Path, found: Extracted, header: dict) -> None:
+def write_features(out: Path, extracted: Extracted, header: dict) -> None:
     """Write features, all files or none.
 
-    Beside the file are ``OUT.skipped.txt``, if images were skipped, and of
-    .npy ``OUT.names.txt``, one name a line.
+    Also writes ``OUT.skipped.txt``, if images were skipped, and for .npy
+    ``OUT.names.txt``, one name per line.
 
     Args:
-        out (Path): .npz with ``names``, ``features`` and ``header``, JSON;
+        out (Path): .npz with ``names``, ``features`` and ``header`` (JSON);
             .npy with the features; or .parquet with the columns ``name`` and
-            ``feature``, lists of one size, and ``header`` in its metadata.
-        found (Extracted): What to write.
-        header (dict): What made them, in JSON's types.
+            ``feature`` (fixed-size lists) and ``header`` in its metadata.
+        extracted (Extracted): Features to write.
+        header (dict): Their provenance, in JSON types.
 
     Raises:
         InputError: If a file can't be written.
     """
-    lists = dict(skipped=found.skipped)
+    lists = dict(skipped=extracted.skipped)
     if out.suffix == '.npy':
-        lists['names'] = found.names
-    with ExitStack() as files:  # none is put in place before all are whole
-        whole = files.enter_context(atomic_write(out))
-        FORMATS[out.suffix](whole, found, json.dumps(header))
+        lists['names'] = extracted.names
+    with ExitStack() as files:  # rename no file before all are complete
+        half = files.enter_context(atomic_write(out))
+        FORMATS[out.suffix](half, extracted, json.dumps(header))
         for key, names in lists.items():
             path = out.with_name(f'{out.name}.{key}.txt')
             if names:
@@ -224,5 +224,5 @@ def write_features(out: Path, found: Extracted, header: dict) -> None:
                 half.write_text(
                     ''.join(f'{name}\n' for name in names), encoding='utf-8'
                 )
-            else:  # of a former run
+            else:  # left by an earlier run
                 path.unlink(missing_ok=True)

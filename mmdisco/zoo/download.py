@@ -19,27 +19,27 @@ from .transport import (
     size_of,
 )
 
-PAUSE = 1.0  # seconds before the second attempt, then twice as many
+PAUSE = 1.0  # seconds before the second attempt, doubled for each further one
 
 
 def check_file(path: str, sha256: str | None = None) -> str:
-    """Compare a file that is already there with what it should be.
+    """Check an existing file.
 
     Args:
         path (str): The file.
-        sha256 (str, optional): What it should hash to, None if unknown.
+        sha256 (str, optional): Expected digest, None if unknown.
 
     Returns:
-        str: Its hexadecimal sha256.
+        str: Hexadecimal sha256 of the file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it can't be read, or is another file.
+        MissingFileError: If the file does not exist.
+        InputError: If it can't be read, or has another digest.
     """
     try:
         digest = sha256_of(path)
     except FileNotFoundError as error:
-        raise MissingFileError(f"'{path}' is not there") from error
+        raise MissingFileError(f"'{path}' does not exist") from error
     except OSError as error:
         raise InputError(f"can't read '{path}': {error.strerror}") from error
     if sha256 and digest != sha256.lower():
@@ -48,12 +48,12 @@ def check_file(path: str, sha256: str | None = None) -> str:
             f'not {sha256.lower()}; delete it or use another folder'
         )
     if not sha256 and is_text(path):
-        raise InputError(f"'{path}' is a text, no checkpoint: delete it")
+        raise InputError(f"'{path}' is a text file, not a checkpoint: delete it")
     return digest
 
 
 def is_text(path: str) -> bool:
-    """Whether a file begins as no checkpoint does, with readable letters."""
+    """Whether a file starts with readable text, as no checkpoint does."""
     with open(path, 'rb') as file:
         start = file.read(64)
     return (
@@ -70,26 +70,26 @@ def fetch(
     retries: int = 4,
     progress: bool = True,
 ) -> str:
-    """Download a file from the first mirror that gives it whole.
+    """Download a file from the first mirror that provides it completely.
 
-    What has come is kept in ``{path}.part``, and over http(s) taken up again,
-    in this call or a later one. Only a whole file gets its name; it replaces
-    one that was there.
+    Received bytes are kept in ``{path}.part``; over http(s) the download
+    continues from them, in this call or a later one. Only a complete file is
+    renamed to ``path``, replacing an existing one.
 
     Args:
         urls (Sequence[str]): Mirrors: http, https, file, or a scheme of
             mmengine's storage backends.
-        path (str): File to write; its folder is made.
-        sha256 (str, optional): What the file must hash to, None if unknown.
-        retries (int): Failures in a row, none of which got further, before
-            the next mirror's turn. Defaults to 4.
+        path (str): File to write; its folder is created.
+        sha256 (str, optional): Required digest, None if unknown.
+        retries (int): Consecutive failures without progress before the next
+            mirror is tried. Defaults to 4.
         progress (bool): Whether to show a bar on a terminal.
 
     Returns:
         str: Hexadecimal sha256 of the file.
 
     Raises:
-        ValueError: If no mirror gives it, or it can't be written.
+        InputError: If no mirror provides it, or it can't be written.
     """
     path, part, reasons = Path(path), Path(f'{path}.part'), []
     err = Console(stderr=True)
@@ -103,7 +103,7 @@ def fetch(
     )
     task = bar.add_task(path.name, total=None)
 
-    def tell(done: int, total: int | None) -> None:
+    def report(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
 
     try:
@@ -111,33 +111,33 @@ def fetch(
         with bar:
             for url in urls:
                 try:
-                    digest = _from_mirror(url, part, sha256, retries, tell)
+                    digest = _from_mirror(url, part, sha256, retries, report)
                 except Refused as error:
                     reasons.append(f'{url} ' + ' '.join(str(error).split()))
                     continue
                 os.replace(part, path)
                 note_of(part).unlink(missing_ok=True)
                 return digest
-    except OSError as error:  # those of the network never get here
+    except OSError as error:  # network errors are handled per mirror
         raise InputError(f"can't write '{path}': {error.strerror}") from error
     raise InputError(
         f"'{path.name}' could not be downloaded: "
-        + '; '.join(reasons or ['no address is known'])
+        + '; '.join(reasons or ['no download address is known'])
     )
 
 
 def _from_mirror(
-    url: str, part: Path, sha256: str | None, retries: int, tell: Callable
+    url: str, part: Path, sha256: str | None, retries: int, report: Callable
 ) -> str:
-    """Complete the part from this mirror; gives its sha256."""
+    """Complete the part from this mirror and return its sha256."""
     get = receive if urlsplit(url).scheme in ('http', 'https') else copy
     furthest = failures = 0
     while True:
         try:
-            from_zero = get(url, part, sha256 is not None, tell)
+            from_zero = get(url, part, sha256 is not None, report)
         except Broken:
-            # The furthest ever: else a server that ignores ranges and always
-            # breaks off would seem to get on each time.
+            # compare with the furthest position so far: a server that ignores
+            # ranges and always breaks off would seem to make progress
             failures = 0 if size_of(part) > furthest else failures + 1
             furthest = max(furthest, size_of(part))
             if failures >= retries:
@@ -147,10 +147,10 @@ def _from_mirror(
         digest = sha256_of(part)
         if sha256 is None and is_text(part):
             drop(part)
-            raise Refused('gives a text, no checkpoint')
+            raise Refused('sends a text file, not a checkpoint')
         if sha256 is None or digest == sha256.lower():
             return digest
         drop(part)
         if from_zero:
-            raise Refused(f'gives a file with sha256 {digest}, not {sha256}')
-        # What was there before may have been the wrong half: once more.
+            raise Refused(f'sends a file with sha256 {digest}, not {sha256}')
+        # the earlier part may belong to another file: try once more

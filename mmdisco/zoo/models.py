@@ -21,16 +21,16 @@ from .download import check_file, fetch
 
 
 class Entry(NamedTuple):
-    """What the index tells of a model.
+    """The index entry of a model.
 
     Args:
-        name (str): As users type it.
+        name (str): Name of the model.
         config (str): Absolute path.
-        urls (tuple[str]): Where its file is: first the main address, then
-            mirrors; a path if it comes with this package.
-        sha256 (str, optional): Of that file, None if it is not known.
-        file (str, optional): Name under which it is stored, None without.
-        metadata (dict): Source, licence, sizes and numbers, each with its
+        urls (tuple[str]): Addresses of its file: the main one, then mirrors; a
+            path if it ships with this package.
+        sha256 (str, optional): Digest of that file, None if unknown.
+        file (str, optional): Name of the stored file, None without a file.
+        metadata (dict): Source, licence, sizes and numbers with their
             provenance.
     """
 
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 @cache
 def _models() -> dict[str, Model]:
-    """Models of ``model-index.yml`` by name, with what their collection has."""
+    """Models of ``model-index.yml`` by name, merged with their collection."""
     index = load(str(project_root() / 'model-index.yml'))
     index.build_models_with_collections()
     return {model.name: model.full_model for model in index.models}
@@ -54,26 +54,26 @@ def list_models(pattern: str = '*') -> list[str]:
     """Names of the index, sorted.
 
     Args:
-        pattern (str): As of a shell, e.g. 'r50_*'. Defaults to '*'.
+        pattern (str): Shell pattern, e.g. 'r50_*'. Defaults to '*'.
     """
     return sorted(matching(_models(), pattern))
 
 
 def find(name: str) -> Entry:
-    """What the index tells of a model.
+    """Find the index entry of a model.
 
     Args:
         name (str): One of :func:`list_models`.
 
     Raises:
-        ValueError: If it is not in the index; names the nearest that are.
+        InputError: If it is not in the index; suggests the nearest names.
     """
     if name not in _models():
         near = ', '.join(get_close_matches(name, _models(), n=3))
         raise InputError(
             f"no model '{name}' in the index; "
             + (f'nearest: {near}; ' if near else '')
-            + 'mmdisco.zoo.list_models() names all'
+            + 'mmdisco.zoo.list_models() lists all'
         )
     model = _models()[name]
     metadata = copy.deepcopy(model.metadata.data)
@@ -93,9 +93,9 @@ def get_model(
 
     Args:
         name (str): One of :func:`list_models`.
-        pretrained (bool, str or Path): A file with its weights, of any layout
-            that is known; True takes the published one, and downloads it if
-            it is not there. Defaults to False, random weights.
+        pretrained (bool, str or Path): A file with its weights, in any
+            supported layout. True uses the published file, which is downloaded
+            if missing. Defaults to False, random weights.
         dest (str): Folder of downloaded files, where the configs look for
             them. Defaults to 'checkpoints'.
 
@@ -106,8 +106,8 @@ def get_model(
         class token of transformers.
 
     Raises:
-        InputError: If there is no such model, no file of it is published, a
-            teacher is wanted without weights, or the file does not fit.
+        InputError: If the model is unknown, has no published file, is a
+            teacher without weights, or the file does not fit.
     """
     entry = find(name)
     init_default_scope('mmpretrain')
@@ -115,7 +115,7 @@ def get_model(
     if 'teacher' in cfg and 'model' not in cfg:
         if not pretrained:
             raise InputError(
-                f"'{name}' is a teacher, which is nothing without weights: "
+                f"'{name}' is a teacher and needs weights: "
                 'pretrained=True downloads them, or name a file'
             )
         return MODELS.build(
@@ -137,13 +137,13 @@ def get_model(
 
 
 def _file_of(entry: Entry, pretrained: bool | str | Path, dest: str) -> str:
-    """The file of the weights, downloaded if need be."""
+    """The file of the weights, downloaded if necessary."""
     if not isinstance(pretrained, bool):
         return str(pretrained)
     if not entry.urls:
         raise InputError(
             f"'{entry.name}' has no published weights: train "
-            f'it by {entry.config}, or name a file of yours'
+            f'it with {entry.config}, or name your own file'
         )
     path = Path(dest, entry.file)
     if path.exists():

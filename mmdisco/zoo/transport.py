@@ -1,4 +1,4 @@
-"""How the bytes of a file come, over http(s) or from a storage backend."""
+"""Receive the bytes of a file over http(s) or from a storage backend."""
 
 import json
 import re
@@ -15,26 +15,26 @@ from mmengine.fileio import get_file_backend
 
 from mmdisco.version import __version__
 
-_SILENCE = 30  # seconds after which a server that says nothing is given up
+_SILENCE = 30  # seconds without a reply before a server is given up
 _CHUNK = 1 << 18  # bytes
-_PAGE = 'answers with a web page, no file: download it by hand'
+_PAGE = 'answers with a web page, not a file: download it manually'
 
 
 class Refused(Exception):
-    """This mirror won't do, however often it is asked."""
+    """Permanent failure of a mirror: do not retry."""
 
 
 class Broken(Refused):
-    """This mirror may do better next time."""
+    """Temporary failure of a mirror: retry."""
 
 
-def receive(url: str, part: Path, sure: bool, tell: Callable) -> bool:
-    """Ask for what the part lacks; gives whether all of it came just now.
+def receive(url: str, part: Path, sure: bool, report: Callable) -> bool:
+    """Request the missing bytes; return whether the download began at zero.
 
-    A part is taken up only if it will show should the halves not belong
-    together: by the server, which compares the file's mark (If-Range), or,
-    across mirrors, whose marks differ, by the sha256 in the end (sure). Equal
-    sizes prove nothing: two trainings of a network have them.
+    A part is continued only if mismatched halves would be detected: by the
+    server, which compares the file's mark (If-Range), or, across mirrors with
+    other marks, by the final sha256 (``sure``). Equal sizes are not enough:
+    two trainings of one network have equal sizes.
     """
     have, note = size_of(part), {}
     with suppress(OSError, ValueError):
@@ -53,36 +53,36 @@ def receive(url: str, part: Path, sure: bool, tell: Callable) -> bool:
             response.headers.get_content_type() == 'text/html'
         ):
             raise Refused(_PAGE)
-        start, total = 0, response.length  # None if it does not say
+        start, total = 0, response.length  # None if the server does not send it
         if response.status != 200:
             sent = re.fullmatch(
                 r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '')
             )
             start = int(sent[1]) if sent else None
             total = int(sent[2]) if sent and sent[2] != '*' else size
-            # Not all servers with ranges know If-Range.
+            # some servers support ranges but not If-Range
             if (
                 start != have
                 or size not in (None, total)
                 or (mark and _mark(response) not in (None, mark))
             ):
                 drop(part)
-                raise Broken('gives another file than the one begun')
+                raise Broken('sends another file than before')
         note = dict(url=url, mark=_mark(response), size=total)
-        _store(_body(response, start == 0), part, start, note, tell)
+        _store(_body(response, start == 0), part, start, note, report)
     if total is not None and size_of(part) != total:
         raise Broken(f'breaks off at {size_of(part)} of {total} bytes')
     return start == 0
 
 
-def copy(url: str, part: Path, sure: bool, tell: Callable) -> bool:
-    """As receive, by mmengine's storage backends, which know no ranges."""
-    _store(_stored(url), part, 0, {}, tell)
+def copy(url: str, part: Path, sure: bool, report: Callable) -> bool:
+    """Like receive, by mmengine's storage backends, which have no ranges."""
+    _store(_stored(url), part, 0, {}, report)
     return True
 
 
 def _ask(url: str, headers: dict[str, str]):
-    """Send a request, say why it failed."""
+    """Send a request; raise with the reason if it fails."""
     headers = {'User-Agent': f'mmdisco/{__version__}', **headers}
     try:
         return urlopen(Request(url, headers=headers), timeout=_SILENCE)
@@ -99,7 +99,7 @@ def _ask(url: str, headers: dict[str, str]):
 
 
 def _body(response, whole: bool) -> Iterator[bytes]:
-    """What a server sends; whole if it begins with the file's first byte."""
+    """Chunks of a reply; ``whole`` if it starts at the file's first byte."""
     try:
         while chunk := response.read(_CHUNK):
             if whole and chunk.lstrip().startswith(b'<'):
@@ -111,9 +111,9 @@ def _body(response, whole: bool) -> Iterator[bytes]:
 
 
 def _stored(url: str) -> Iterator[bytes]:
-    """What a storage backend of mmengine has under this address."""
+    """Chunks of a file in a storage backend of mmengine."""
     parsed = urlsplit(url)
-    # mmengine's local backend wants a plain path
+    # mmengine's local backend needs a plain path
     source = url2pathname(parsed.path) if parsed.scheme == 'file' else url
     try:
         backend = get_file_backend(source)
@@ -124,27 +124,27 @@ def _stored(url: str) -> Iterator[bytes]:
             with open(local, 'rb') as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
-    except Exception as error:  # whatever the backend's library raises
+    except Exception as error:  # any error of the backend's library
         raise Refused(f"can't be read: {type(error).__name__}: {error}") from error
 
 
 def _store(
-    chunks: Iterator[bytes], part: Path, start: int, note: dict, tell: Callable
+    chunks: Iterator[bytes], part: Path, start: int, note: dict, report: Callable
 ) -> None:
-    """Append to the part, or begin it anew if start is 0."""
-    first = next(chunks, b'')  # before anything is lost: this may fail
+    """Append to the part, or start it again if ``start`` is 0."""
+    first = next(chunks, b'')  # may fail: before the part is truncated
     with open(part, 'ab' if start else 'wb') as file:
-        if not start:  # the part is empty now: it can't get a wrong note
+        if not start:  # the part is empty, so the note can't be wrong
             note_of(part).write_text(json.dumps(note))
         for chunk in chain([first], chunks):
             file.write(chunk)
-            tell(file.tell(), note.get('size'))
+            report(file.tell(), note.get('size'))
 
 
 def _mark(response) -> str | None:
-    """What changes whenever the file on the server does."""
+    """A value that changes with the file on the server."""
     tag = response.headers.get('ETag', 'W/')
-    # weak ones stay the same for files that are not the same bytes
+    # weak tags may be equal for different bytes
     return response.headers.get('Last-Modified') if tag[:2] == 'W/' else tag
 
 

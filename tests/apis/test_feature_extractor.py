@@ -166,7 +166,7 @@ def test_bad_images_are_named(model, tmp_path):
 @pytest.mark.parametrize(
     'options, told',
     [
-        (dict(resize=0), 'resize is 0, should be a positive number'),
+        (dict(resize=0), 'resize is 0, should be a positive integer'),
         (dict(crop=41), 'crop is 41, larger than resize, 40: '),
         (dict(crop=None), 'crop is None'),
         (dict(batch_size=-1), 'batch_size is -1'),

@@ -255,7 +255,8 @@ def test_web_page(server, path, reply):
     if reply.kind.startswith('text/html'):
         server.give('a', RIGHT, reply)  # what it says is enough
     with pytest.raises(
-        InputError, match=f'{url} answers with a web page, no file: download it by hand'
+        InputError,
+        match=f'{url} answers with a web page, not a file: download it manually',
     ):
         fetch([url], path)
     assert_nothing(path)
@@ -435,7 +436,7 @@ def test_tool_keeps_the_part_when_interrupted(
 def test_verify(zoo, runs, fails, tmp_path):
     zoo('known', 'http://localhost:1/a', sha256=sha(RIGHT))
     zoo('unknown', 'http://localhost:1/a')
-    assert "known.pth' is not there" in fails(
+    assert "known.pth' does not exist" in fails(
         TOOL, 'known', '--verify', '--dest', tmp_path
     )
     (tmp_path / 'known.pth').write_bytes(RIGHT)

@@ -63,7 +63,7 @@ def test_a_file_of_that_name_has_its_hash(tmp_path):
 @pytest.mark.parametrize(
     'name, pretrained, words',
     [
-        ('r50', False, "'r50' is a teacher, which is nothing without weights"),
+        ('r50', False, "'r50' is a teacher and needs weights"),
         ('r50_mbv3', True, "'r50_mbv3' has no published weights"),
         ('r50_mbv3', 'nowhere.pth', "'nowhere.pth' not found"),
         ('r50_mvb3', False, "no model 'r50_mvb3' in the index; nearest: r50_mbv3"),
