@@ -140,7 +140,7 @@ def take_turns(
     Returns:
         dict: By name, ``seconds`` (the median) and ``all``.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     processes: list[StepProcess] = []
     times: dict[str, list[float]] = {}
     try:
@@ -149,7 +149,7 @@ def take_turns(
             processes[-1].answer()
             print(f'ready: {", ".join(group)}', flush=True)
         for turn in range(rounds):
-            if turn and time.monotonic() - begun > budget:
+            if turn and time.monotonic() - start > budget:
                 break
             for process in processes:
                 for name in process.names:

@@ -1,4 +1,4 @@
-"""What features of true boxes tell, against torchvision's RoIAlign."""
+"""Features of ground-truth boxes, against torchvision's RoIAlign."""
 
 import runpy
 
@@ -113,7 +113,7 @@ def test_the_tool_takes_c4_detectors_alone(tmp_path, fails):
         f'data_root={tmp_path}/set',
     )
     line = done.stdout.strip().split('\n')[-1]
-    assert line.startswith('linear classifier of true boxes, random: ')
+    assert line.startswith('linear probe of ground-truth boxes, random: ')
     assert 0 <= float(line.split()[-2]) <= 100
     line = fails(
         TOOL,
@@ -121,4 +121,4 @@ def test_the_tool_takes_c4_detectors_alone(tmp_path, fails):
         '--student',
         'random',
     )
-    assert 'is no C4 detector: it has no roi_head.shared_head' in line
+    assert 'is not a C4 detector: it has no roi_head.shared_head' in line

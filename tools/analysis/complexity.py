@@ -1,7 +1,7 @@
 """Parameters, multiply-adds and activations of teachers and students.
 
-Multiply-adds are those of the metafiles, by mmengine's FlopAnalyzer; memory is
-counted on networks that have shapes alone, so it is that of any machine.
+Multiply-adds are those of the metafiles, counted by mmengine's FlopAnalyzer.
+Memory is counted on the device 'meta', so it is the same on every machine.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from mmdisco.utils import atomic_write
 NOTE = """
 paper M: units of 2^20; teachers without fc, students with a linear layer to
 128. G mult-add: forward pass of one image, with normalisation and pooling.
-peak MiB: activations alive at once in that pass, fp32. saved MiB:
-what a training step keeps per image for its backward pass, fp32."""
+peak MiB: activations alive at the same time in that pass, fp32. saved MiB:
+activations that a training step saves per image for the backward pass, fp32."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,13 +33,13 @@ def parse_args() -> argparse.Namespace:
         nargs='*',
         metavar='NAME',
         default=ARCHS,
-        help=f'default: all of {", ".join(ARCHS)}',
+        help=f'networks; default: {", ".join(ARCHS)}',
     )
     parser.add_argument(
         '--size',
         type=image_size,
         default=224,
-        help='height and width of images. Default: 224',
+        help='height and width of the images; default: 224',
     )
     parser.add_argument('--json', type=Path, help='file to write')
     return parser.parse_args()
@@ -47,7 +47,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    # before anything is counted for a file that can't be written
+    # an unwritable file is an error before anything is counted
     with atomic_write(args.json) if args.json else nullcontext() as half:
         content = report(args.names, args.size)
         if half:
@@ -55,23 +55,22 @@ def main() -> None:
 
 
 def report(names: Sequence[str], size: int) -> dict:
-    """Print everything, and give what the file holds."""
+    """Print all numbers, and return the content of the file."""
     print(HEAD)
     rows = []
     for name in names:
         rows.append(complexity(name, size))
         print(*table(rows[-1:]), flush=True)
     print(NOTE)
-    print("\nEfficientNet-B0's parameters in per cent of a teacher's")
+    print("\nEfficientNet-B0's parameters, % of a teacher's")
     compared, faults = ratios(), impossible()
     for r in compared:
         print(
-            f'{r.teacher}: {r.printed} printed. {r.papers:.2f} if it has a '
-            'linear layer to 128 and the teacher its classifier; '
-            f'{r.backbones:.2f} of backbones, {r.classifiers:.2f} with '
-            'classifiers'
+            f'{r.teacher}: {r.printed} printed. {r.papers:.2f} with a linear layer '
+            'to 128, of a teacher with its classifier; backbones only: '
+            f'{r.backbones:.2f}; both with classifiers: {r.classifiers:.2f}'
         )
-    print("\nWhere the paper's figures cannot be right", *faults, sep='\n')
+    print('\nSizes in the paper that cannot be right', *faults, sep='\n')
     return dict(
         size=size,
         rows=[row._asdict() for row in rows],
@@ -82,7 +81,7 @@ def report(names: Sequence[str], size: int) -> dict:
 
 
 if __name__ == '__main__':
-    # mmcv warns of what these networks have in their papers, too
+    # mmcv warns about settings that are those of the networks' papers
     warnings.simplefilter('ignore', UserWarning)
     with one_line_errors():
         main()

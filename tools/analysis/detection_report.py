@@ -1,7 +1,7 @@
-"""Test a detector once: AP by class and by size of object, and a picture.
+"""Test a detector: AP by class and by object size, and a picture.
 
-Writes report.json, report.md and detections.png. COCO's definition of AP, on
-sets of COCO's and of VOC's format.
+Writes report.json, report.md and detections.png. AP is COCO's, on sets in COCO's
+and in VOC's format.
 """
 
 import argparse
@@ -18,20 +18,20 @@ from mmdisco.utils import atomic_write
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of a detector')
-    parser.add_argument('checkpoint', help='checkpoint file, of the detector')
+    parser.add_argument('config', help='config of a detector')
+    parser.add_argument('checkpoint', help='checkpoint of the whole detector')
     parser.add_argument('--out', required=True, type=Path, help='folder to write to')
     parser.add_argument(
         '--num',
         type=int,
         default=8,
-        help='images to draw, evenly spaced over the set; default: 8',
+        help='number of images to draw, evenly spaced over the set; default: 8',
     )
     parser.add_argument(
         '--score-thr',
         type=float,
         default=0.3,
-        help='lowest score that is drawn, AP takes all; default: 0.3',
+        help='lowest score to draw, AP uses all; default: 0.3',
     )
     parser.add_argument(
         '--cfg-options',
@@ -43,23 +43,23 @@ def parse_args() -> argparse.Namespace:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Say what can't be used before anything is computed."""
+    """Check the arguments before anything is computed."""
     if not Path(args.checkpoint).is_file():
         raise MissingFileError(f"checkpoint '{args.checkpoint}' not found")
     if args.out.exists() and not args.out.is_dir():
         raise InputError(f"--out '{args.out}' is a file: name a folder")
     if args.num < 0:
-        raise InputError(f'--num {args.num}: wants 0 or more images')
+        raise InputError(f'--num {args.num}: must be 0 or more')
 
 
 def main() -> None:
     try:
         args = parse_args()
     except ValueError as error:  # of mmengine's DictAction
-        raise InputError('--cfg-options wants key=value') from error
+        raise InputError('--cfg-options must be key=value') from error
     cfg = read_config(args.config)
     check(args)
-    # after what is quick to check, as mmdet takes seconds to import
+    # after the quick checks, because importing mmdet takes seconds
     from mmdisco.detection.report import (
         draw_detections,
         markdown,

@@ -1,8 +1,8 @@
 """Learning rate and hidden width of both quickstart students.
 
-Each gets the same grid. The students train on the first 8000 bundled
-training images and are scored by the linear probe on the other 2000; the test
-images are not read. Results are kept, so that a search can be taken up again.
+Both have the same grid. They train on the first 8000 bundled training images and
+are scored by the linear probe on the other 2000; test images are not read.
+Finished runs are kept: start the tool again to continue.
 """
 
 import argparse
@@ -27,10 +27,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--hidden', type=int, nargs='+', default=[64, 512])
     parser.add_argument('--kinds', nargs='+', default=['disco', 'mocov2'])
     parser.add_argument(
-        '--seed', type=int, default=100, help='not one of the seeds that are reported'
+        '--seed',
+        type=int,
+        default=100,
+        help='not one of the reported seeds; default: 100',
     )
     parser.add_argument(
-        '--cfg-options', nargs='*', default=[], help='for all runs, as key=value'
+        '--cfg-options',
+        nargs='*',
+        default=[],
+        help='config options of all runs, as key=value',
     )
     parser.add_argument('--work-dir', default='work_dirs/quickstart_search')
     parser.add_argument('--out', default='work_dirs/quickstart_search.json')

@@ -1,7 +1,7 @@
 """Accuracy of the quickstart's DisCo student under --speed auto and exact.
 
-Each seed trains once with either; both are scored on the 10 000 test images,
-and differences are paired by seed. Finished runs are kept.
+Trains each seed with both settings, scores them on the 10 000 test images and
+reports differences paired by seed. Finished runs are kept.
 """
 
 import argparse

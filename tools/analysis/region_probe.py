@@ -1,7 +1,8 @@
-"""Ask what a student knows of a detector's objects before it is trained.
+"""Linear probe of a student's features of objects, before detection training.
 
-Features of the true boxes, from a C4 detector that has only its student, and
-a linear classifier of their classes: its accuracy on the test images.
+Extracts features of the ground-truth boxes with a C4 detector that has only the
+student's weights, fits a linear classifier of their classes, and reports its
+accuracy on the test images.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from mmdisco.launch.student import set_student
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of a C4 detector')
+    parser.add_argument('config', help='config of a C4 detector')
     parser.add_argument(
         '--student',
         required=True,
@@ -46,17 +47,17 @@ def parse_args() -> argparse.Namespace:
 
 
 def region_probe(runner: Runner) -> float:
-    """Accuracy of a linear classifier on the true boxes' frozen features.
+    """Accuracy of a linear classifier on features of the ground-truth boxes.
 
-    The features are those of the shared head, pooled, of a C4 detector that
-    has its student and was not trained; its batch norms have the statistics
-    of the training images, each layer's of all boxes.
+    The features are the pooled output of the shared head, of a detector with the
+    student's weights and no training. The statistics of its batch norms are
+    means over the batches of the training set.
 
     Args:
-        runner (Runner): Of a C4 detector, built.
+        runner (Runner): Runner of a C4 detector.
 
     Returns:
-        float: Of the test images' objects, from 0 to 1.
+        float: Accuracy on the objects of the test images, from 0 to 1.
     """
     from mmdisco.detection import DetectionStudentHook
 
@@ -73,7 +74,7 @@ def region_probe(runner: Runner) -> float:
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     for norm in norms:
         norm.train().reset_running_stats()
-        norm.momentum = None  # a mean over all batches
+        norm.momentum = None  # the mean over all batches
     region_features(model, train)
     for norm in norms:
         norm.eval()
@@ -86,13 +87,13 @@ def region_probe(runner: Runner) -> float:
 def region_features(
     model: BaseModel, loader: DataLoader, original: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Features of the true boxes of all images.
+    """Features of the ground-truth boxes of all images.
 
     Args:
-        model (BaseModel): A C4 detector, in the mode that is wanted.
-        loader (DataLoader): Of images and their objects.
-        original (bool): Whether boxes are in pixels of the original images,
-            as pipelines of tests load them. Defaults to False.
+        model (BaseModel): A C4 detector; its mode is not changed.
+        loader (DataLoader): Images and their objects.
+        original (bool): Whether boxes are in pixels of the original images, as
+            test pipelines load them. Defaults to False.
 
     Returns:
         tuple[Tensor, Tensor]: Pooled features [N, C] and classes [N], on the
@@ -105,7 +106,7 @@ def region_features(
     for data in loader:
         data = model.data_preprocessor(data, True)
         objects = [sample.gt_instances for sample in data['data_samples']]
-        # the preprocessor has made tensors of them
+        # tensors, by the preprocessor
         boxes = [o.bboxes for o in objects]
         if original:
             boxes = [
@@ -125,7 +126,7 @@ def main() -> None:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     if not cfg.model.get('roi_head', {}).get('shared_head'):
         raise InputError(
-            f"'{args.config}' is no C4 detector: it has no roi_head.shared_head"
+            f"'{args.config}' is not a C4 detector: it has no roi_head.shared_head"
         )
     apply_overrides(cfg, args.cfg_options)
     set_student(cfg, args.student)
@@ -133,7 +134,7 @@ def main() -> None:
     runner = Runner.from_cfg(cfg)
     runner._init_model_weights()
     print(
-        f'linear classifier of true boxes, {args.student}: '
+        f'linear probe of ground-truth boxes, {args.student}: '
         f'{100 * region_probe(runner):.2f} %'
     )
 

@@ -1,11 +1,10 @@
-"""DisCo and what it is compared with, on the bundled images.
+"""DisCo and related methods on the bundled images.
 
 One teacher, one student, equal epochs. Each method has at most four short
-runs, of four fifths of the training images, scored by the linear probe on the
-others; the best setting is then run with each seed on all of them, and scored
-on the test images, once. KD learns classifiers for the students of MoCo-v2
-and DisCo. What is done is kept: an interrupted run goes on when it is started
-again.
+runs on four fifths of the training images, scored by the linear probe on the
+others. The best setting is trained with each seed on all training images and
+scored once on the test images. KD trains classifiers on the students of MoCo-v2
+and DisCo. Finished runs are kept: start the tool again to continue.
 """
 
 import argparse
@@ -18,7 +17,13 @@ from mmengine.registry import init_default_scope
 
 from mmdisco.errors import InputError
 from mmdisco.evaluation.features.bags import make_bags
-from mmdisco.experiments.comparator_tables import COLUMNS, draw, markdown, sections
+from mmdisco.experiments.comparator_tables import (
+    COLUMNS,
+    Tuned,
+    draw,
+    markdown,
+    sections,
+)
 from mmdisco.experiments.comparators import (
     METHODS,
     SWEPT,
@@ -26,6 +31,7 @@ from mmdisco.experiments.comparators import (
     WEIGHT_ROW,
     WEIGHTS,
     Common,
+    Method,
     kd_scores,
 )
 from mmdisco.experiments.jobs import run_jobs
@@ -48,9 +54,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--methods', nargs='+', default=names, choices=names)
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--epochs', type=int, default=12)
-    parser.add_argument('--images', type=int, default=10000, help='training images')
     parser.add_argument(
-        '--full', action='store_true', help=f'all 60 000 images, of {FULL}'
+        '--images', type=int, default=10000, help='number of training images'
+    )
+    parser.add_argument(
+        '--full', action='store_true', help=f'use all 60 000 images in {FULL}'
     )
     parser.add_argument('--work-dir', default='work_dirs/comparators')
     parser.add_argument('--out-dir', default='benchmarks')
@@ -58,14 +66,14 @@ def parse_args() -> argparse.Namespace:
     args.images = 60000 if args.full else args.images
     if args.seeds < 1 or not args.full and not 5120 <= args.images <= 10000:
         raise InputError(
-            '--seeds wants 1 or more, --images 5120 to 10000, '
-            'which are bundled, or --full'
+            '--seeds must be 1 or more, --images between 5120 and 10000, '
+            'the bundled ones; --full for all'
         )
     return args
 
 
-def write_bags(common: Common, method, stop: int) -> None:
-    """Find the neighbours of the first images, if they are not there."""
+def write_bags(common: Common, method: Method, stop: int) -> None:
+    """Write the neighbours of the first images, unless the file exists."""
     path = common.bags(stop)
     if not path.is_file():
         job = common.job(method, {}, 0, stop)
@@ -75,7 +83,7 @@ def write_bags(common: Common, method, stop: int) -> None:
             np.save(file, make_bags(cfg, 5, 256).numpy().astype(np.int32))
 
 
-def tune(methods, common: Common, kept: int, source: dict) -> dict:
+def tune(methods: list[Method], common: Common, kept: int, source: dict) -> Tuned:
     """Held-out scores of each method's settings, as ``[(setting, score)]``."""
     jobs = [
         (method, setting, common.job(method, setting, SEARCH_SEED, kept))
@@ -83,7 +91,7 @@ def tune(methods, common: Common, kept: int, source: dict) -> dict:
         for setting in method.settings()
     ]
     run_jobs([job for _, _, job in jobs])
-    scores: dict = {}
+    scores: Tuned = {}
     for (method, setting, _), values in zip(
         jobs, score_runs([job for _, _, job in jobs], common.images, True, source)
     ):
@@ -103,7 +111,7 @@ def main() -> None:
         args.epochs,
     )
     common.work_dir.mkdir(parents=True, exist_ok=True)
-    source = row_source()  # before this run changes files: 'dirty' is of the code
+    source = row_source()  # 'dirty' before this run writes files
     command = shlex.join(['python', *sys.argv])
     methods = [m for m in METHODS if m.name in args.methods]
     kept = int(TRAINED * args.images)

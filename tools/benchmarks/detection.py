@@ -1,10 +1,9 @@
-"""The quickstart's students as backbones of C4 detectors, against random ones.
+"""The quickstart's students as backbones of C4 detectors.
 
-After `python tools/quickstart.py --seeds 3`. Faster R-CNN on a set in VOC's
-layout and Mask R-CNN on one in COCO's, garments in photographs, from random
-weights, MoCo-v2's student and DisCo's, at equal iterations and at each of some
-learning rates. What is done is kept: an interrupted run goes on when it is
-started again.
+Run `python tools/quickstart.py --seeds 3` first. Trains Faster R-CNN on a set in
+VOC's format and Mask R-CNN on one in COCO's, garments in photographs, from
+random weights, MoCo-v2's student and DisCo's, with equal iterations at each
+learning rate. Finished runs are kept: start the tool again to continue.
 """
 
 import argparse
@@ -35,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         '--runs',
         type=Path,
         default=Path('work_dirs/quickstart'),
-        help='folder of the students, STUDENT/seedN/epoch_*',
+        help='folder of the students, STUDENT/seedN/epoch_*.pth',
     )
     parser.add_argument(
         '--detectors', nargs='+', choices=DETECTORS, default=list(DETECTORS)
@@ -47,16 +46,18 @@ def parse_args() -> argparse.Namespace:
         type=float,
         nargs='+',
         default=[0.03, 0.01],
-        help='learning rates, each for all initialisations',
+        help='learning rates; all initialisations train at each',
     )
     parser.add_argument('--epochs', type=int, default=6)
-    parser.add_argument('--train', type=int, default=2000, help='images')
-    parser.add_argument('--test', type=int, default=400, help='images')
+    parser.add_argument(
+        '--train', type=int, default=2000, help='number of training images'
+    )
+    parser.add_argument('--test', type=int, default=400, help='number of test images')
     parser.add_argument(
         '--objects',
         type=Path,
         default=Path('/usr/share/datasets/fashion-mnist'),
-        help="Fashion-MNIST's IDX files",
+        help="folder of Fashion-MNIST's IDX files",
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/detection'))
     parser.add_argument('--out', type=Path, default=Path('benchmarks/detection.csv'))
@@ -64,7 +65,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def jobs_of(args: argparse.Namespace) -> dict[tuple, Job]:
-    """A job for each of all combinations; makes the data."""
+    """One job per combination; creates the data sets."""
     data = {
         name: data_of(
             args.work_dir, DETECTORS[name][1], args.train, args.test, args.objects

@@ -1,10 +1,9 @@
-"""What a step of DisCo costs beside one of SEED, and what explains it.
+"""Cost of a DisCo step compared with a SEED step, and its explanation.
 
-DisCo sees a second view and has a momentum encoder, SEED has neither. The
-steps are those that tools/train.py runs, from the configs of both; `passes_…`
-are the forward and backward passes alone that each of them needs. All take
-turns in one run. Passes are counted while a step runs. Weights are random:
-they don't change the time.
+DisCo has a second view and a momentum encoder, SEED has neither. Steps are those
+of tools/train.py with both configs; `passes_…` are only the forward and backward
+passes that each method needs. All are timed in turns. Passes are counted during
+a step. Weights are random, which does not change the time.
 """
 
 import argparse
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor, nn
 
 from mmdisco.experiments.stats import write_json
@@ -26,8 +25,10 @@ from mmdisco.launch.smoke import save_random
 VIEWS = dict(disco=2, seed=1)
 
 
-def model_of(method: str, args: argparse.Namespace, teacher: str):
-    """A method's model, its optimizer and its views."""
+def model_of(
+    method: str, args: argparse.Namespace, teacher: str
+) -> tuple[nn.Module, OptimWrapper, list[Tensor]]:
+    """Model, optimizer and views of a method."""
     cfg = config(args.student, teacher, args.queue_len, method)
     model = fast_model(cfg, args.speed)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -41,12 +42,12 @@ def step(method: str, args: argparse.Namespace, teacher: str) -> Callable:
 
 
 def momentum_encoder(model: nn.Module) -> Callable[[Tensor], object]:
-    """MoCo's, or nothing."""
+    """MoCo's momentum encoder, or a function that does nothing."""
     return getattr(model.ssl, 'encoder_k', lambda view: None)
 
 
 def passes(method: str, args: argparse.Namespace, teacher: str) -> Callable:
-    """The passes of a step: no loss, queue, average or optimizer."""
+    """The passes of a step, without loss, queue, average and optimizer."""
     model, _, views = model_of(method, args, teacher)
     views = [view.float() / 255 for view in views]
     both = torch.cat(views)  # [V * N, 3, H, W]
@@ -64,7 +65,7 @@ def passes(method: str, args: argparse.Namespace, teacher: str) -> Callable:
 
 
 def counted(method: str, args: argparse.Namespace, teacher: str) -> dict[str, float]:
-    """Forward passes of a step for each image, by network."""
+    """Forward passes per image of a step, by network."""
     args = argparse.Namespace(**{**vars(args), 'speed': 'off'})
     model, wrapper, views = model_of(method, args, teacher)
     seen: Counter = Counter()
@@ -111,18 +112,18 @@ def main() -> None:
         )
     for name, row in rows.items():
         print(f'{name:<13} {row["seconds"]:7.3f} s')
-    for method, found in counts.items():
+    for method, passes_by_network in counts.items():
         print(
-            f'{method}: '
-            + ', '.join(f'{number:g} x {name}' for name, number in found.items())
-            + ' forward for each image; the student backward, too'
+            f'{method}, forward passes per image: '
+            + ', '.join(f'{name} {n:g}' for name, n in passes_by_network.items())
         )
     ratio, explained = (
         rows[f'{kind}disco']['seconds'] / rows[f'{kind}seed']['seconds']
         for kind in ('', 'passes_')
     )
     print(
-        f'DisCo takes {ratio:.2f} steps of SEED; their passes explain {explained:.2f}'
+        f'a step of DisCo takes {ratio:.2f} times as long as one of SEED; the passes '
+        f'alone {explained:.2f}'
     )
     if args.json:
         write_json(

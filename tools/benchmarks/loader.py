@@ -1,8 +1,8 @@
-"""Images (two views each) that one core loads and augments in a second.
+"""Images per second, two views each, that one core loads and augments.
 
-All variants take turns in one run, each through all images, so that a machine
-that slows down slows all of them. The device's part of the augmentation is
-timed by itself, a batch at a time, and is no part of any other figure.
+Variants are timed in turns, each over all images, so that a slow phase of the
+machine affects all of them. The part of the augmentation on the device is timed
+separately, one batch at a time, and not included in any other number.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=16)
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--batch-size', type=int, default=32)
-    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    parser.add_argument('--json', help='file to write, and a PNG next to it')
     return parser.parse_args()
 
 
@@ -54,7 +54,7 @@ def write_images(folder: Path, num: int) -> list:
 
 
 def as_released() -> Callable:
-    """torchvision and PIL, as in MoCo's own code."""
+    """The pipeline of MoCo's code, with torchvision and PIL."""
     view = T.Compose(
         [
             T.RandomResizedCrop(224, scale=(0.2, 1.0)),
@@ -82,7 +82,7 @@ def as_released() -> Callable:
 
 
 def of_config(name: str) -> Callable:
-    """The pipeline of a dataset config, up to packed tensors."""
+    """The pipeline of a dataset config, up to the packed tensors."""
     cfg = Config.fromfile(DATASETS / name)
     pipeline = Compose(cfg.train_dataloader.dataset.pipeline)
     return lambda path: pipeline(dict(img_path=path))
@@ -107,7 +107,7 @@ def seconds(function: Callable, argument: object) -> float:
 
 
 def device_part(batch_size: int, rounds: int) -> dict:
-    """Seconds a batch that DeviceViews takes, copy to the device included."""
+    """Seconds per batch of DeviceViews, with the copy to the device."""
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     cfg = Config.fromfile(DATASETS / 'imagenet_mocov2_device.py')
     views = MODELS.build(cfg.data_preprocessor).to(device)
@@ -129,7 +129,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     functions = variants()
-    times = {name: [] for name in functions}  # of a whole round
+    times = {name: [] for name in functions}  # seconds per image, one per round
     with tempfile.TemporaryDirectory() as folder:
         paths = write_images(Path(folder), args.images)
         for turn in range(args.rounds + 1):
@@ -148,8 +148,8 @@ def main() -> None:
         print(f'{name:<34} {row["images_per_s"]:7.1f} images/s  {row["ratio"]:5.2f}x')
     device = device_part(args.batch_size, args.rounds)
     print(
-        f"apart from these, the device's part: {device['seconds']:.4f} s a "
-        f'batch of {args.batch_size} images on {device["device"]}'
+        f'not included, on {device["device"]}: {device["seconds"]:.4f} s per batch of '
+        f'{args.batch_size} images'
     )
     if args.json:
         path = Path(args.json)
@@ -164,7 +164,7 @@ def main() -> None:
             ),
         )
         draw_rates(
-            rows, 'images (two views) a second, one core', path.with_suffix('.png')
+            rows, 'images (two views) per second, one core', path.with_suffix('.png')
         )
 
 

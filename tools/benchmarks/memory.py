@@ -1,8 +1,8 @@
 """Peak memory of a DisCo step by batch size, and the size of a checkpoint.
 
-Each figure is of a process of its own. A checkpoint holds student, momentum
-encoder, both necks, queue and optimizer, and no teacher; it is compared with
-the sum of these.
+Each number is measured in a separate process. A checkpoint contains student,
+momentum encoder, both necks, queue and optimizer, but no teacher; its size is
+compared with their sum.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--queue-len', type=int, default=65536)
-    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    parser.add_argument('--json', help='file to write, and a PNG next to it')
     return parser.parse_args()
 
 

@@ -1,8 +1,8 @@
 """Images per second by batch size, queue length and number of processes.
 
-Batch sizes and queue lengths take turns in one process. Processes are ranks
-of one run on this machine (gloo without a GPU): they share its cores, so on a
-CPU two of them show what communication costs, not a gain.
+Batch sizes and queue lengths are timed in turns, each in its own process. For the
+number of processes, the ranks of one run share this machine (gloo without a GPU):
+on a CPU they share its cores, so that two show the cost of communication.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--processes', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    parser.add_argument('--json', help='file to write, and a PNG next to it')
     return parser.parse_args()
 
 
@@ -53,7 +53,7 @@ def rank_main(
     teacher: str,
     results: mp.SimpleQueue,
 ) -> None:
-    """Steps of one rank; the first puts the seconds of each."""
+    """Steps of one rank; rank 0 puts the seconds of each into the queue."""
     os.environ.update(LOCAL_RANK=str(rank))
     torch.set_num_threads(max(available_cores() // world_size, 1))
     if DEVICE == 'cuda':
@@ -87,7 +87,7 @@ def rank_main(
 
 
 def of_processes(num: int, args: argparse.Namespace, teacher: str) -> float:
-    """Median seconds of a step of the largest batch over some ranks."""
+    """Median seconds of a step of the largest batch, split over the ranks."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
@@ -101,7 +101,7 @@ def main() -> None:
     batch, queue = args.batch_sizes[-1], args.queue_lens[-1]
     if any(batch % num for num in args.processes):
         raise InputError(
-            f'--processes {args.processes} do not divide the batch of {batch}'
+            f'--processes {args.processes}: each must divide the batch of {batch}'
         )
     rates: dict[str, dict[int, float]] = {
         name: {} for name in ('batch size', 'queue length', 'processes')
@@ -125,7 +125,7 @@ def main() -> None:
             ('batch size', args.batch_sizes, [(b, queue) for b in args.batch_sizes]),
             ('queue length', args.queue_lens, [(batch, q) for q in args.queue_lens]),
         ):
-            # a process for each: compiled code would be shared between them
+            # one process each: they would share compiled code
             rows = take_turns(
                 [{str(v): variant(*shape)} for v, shape in zip(values, shapes)],
                 args.rounds,
@@ -151,7 +151,7 @@ def main() -> None:
         )
         draw_curves(
             {name: {args.speed: curve} for name, curve in rates.items()},
-            'images a second',
+            'images per second',
             path.with_suffix('.png'),
         )
 

@@ -1,7 +1,7 @@
-"""Forward passes of a frozen teacher, plain and rewritten for speed.
+"""Forward passes of a frozen teacher, plain and optimised.
 
-All variants take turns in one run, so that a machine that slows down slows
-all of them. Weights are random: they don't change the time.
+Variants are timed in turns, so that a slow phase of the machine affects all of
+them. Weights are random, which does not change the time.
 """
 
 import argparse
@@ -43,17 +43,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config',
         default='configs/disco/r50_mbv3.py',
-        help='DisCo config whose teacher is timed',
+        help='DisCo config with the teacher to time',
     )
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    parser.add_argument('--json', help='file to write, and a PNG next to it')
     return parser.parse_args()
 
 
 def seconds(function: Callable, images: torch.Tensor) -> float:
-    """Time of one call."""
+    """Seconds of one call."""
     if images.is_cuda:
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -71,7 +71,7 @@ def gflops(teacher: torch.nn.Module, images: torch.Tensor) -> float:
 
 
 def matmul_rate(device: str, size: int = 4096) -> float:
-    """10^9 operations a second of a large bf16 product: the hardware's."""
+    """GFLOP/s of a large bf16 matrix product, the limit of the hardware."""
     a, b = torch.randn(2, size, size, device=device).bfloat16()
     a @ b  # warm up
     times = [seconds(lambda x: x @ b, a) for _ in range(7)]
@@ -94,7 +94,7 @@ def main() -> None:
         }
     times = {name: [] for name in teachers}
     for name, teacher in teachers.items():
-        teacher.to(device)(images)  # warm up; rewrites and compares
+        teacher.to(device)(images)  # warm up, rewrite and compare
         print(f'ready: {name}', flush=True)
     for _ in range(args.rounds):
         for name, teacher in teachers.items():
@@ -118,8 +118,8 @@ def main() -> None:
     work, best = gflops(teachers['plain'], images), matmul_rate(device)
     fastest = min(row['seconds'] for row in rows.values())
     print(
-        f'{work:.0f} GFLOP a batch: {work / fastest:.0f} GFLOP/s at best; a '
-        f'bf16 matrix product reaches {best:.0f}'
+        f'{work:.0f} GFLOP per batch, at most {work / fastest:.0f} GFLOP/s; a bf16 '
+        f'matrix product reaches {best:.0f}'
     )
     if args.json:
         path = Path(args.json)
@@ -135,7 +135,7 @@ def main() -> None:
                 device=device,
             ),
         )
-        draw_rates(rows, 'images a second', path.with_suffix('.png'))
+        draw_rates(rows, 'images per second', path.with_suffix('.png'))
 
 
 if __name__ == '__main__':

@@ -1,11 +1,11 @@
-"""The quickstart's student alone and with DisCo on five methods.
+"""The quickstart's student alone and with DisCo, on several methods.
 
 On each method both arms share head, width, crops, epochs and the grid of
-learning rates, factors of the config's. A grid run learns of four fifths of
-the training images and is scored by the linear probe on the others; the best
-rate of each arm is then run with each seed on all of them, and scored on the
-test images, once. What is done is kept: an interrupted run goes on when it is
-started again.
+learning rates, given as factors of the config's rate. Runs of the grid train on
+four fifths of the training images and are scored by the linear probe on the
+others. The best rate of each arm is trained with each seed on all training
+images and scored once on the test images. Finished runs are kept: start the
+tool again to continue.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def parse_args() -> argparse.Namespace:
         '--lr-factors', type=float, nargs='+', default=[1 / 3, 1.0, 2.0, 4.0, 8.0]
     )
     parser.add_argument('--epochs', type=int, default=12)
-    parser.add_argument('--images', type=int, default=10000, help='training images')
+    parser.add_argument(
+        '--images', type=int, default=10000, help='number of training images'
+    )
     parser.add_argument('--work-dir', default='work_dirs/testbeds')
     parser.add_argument('--out-dir', default='benchmarks')
     return parser.parse_args()
@@ -53,7 +55,17 @@ def parse_args() -> argparse.Namespace:
 def run_method(
     method: str, args: argparse.Namespace, grids: dict, source: dict
 ) -> list:
-    """Grid and seeds of a method; its rows, and its grids by the way."""
+    """Run the grid and the seeds of a method.
+
+    Args:
+        method (str): The method.
+        args (argparse.Namespace): The arguments.
+        grids (dict): Gets the held-out scores of both arms.
+        source (dict): ``commit`` and ``machine`` of new scores.
+
+    Returns:
+        list: Rows of the table.
+    """
     work_dir, rows, seeds = Path(args.work_dir), [], {}
     base = Config.fromfile(config_of(method, 'none')).optim_wrapper.optimizer.lr
     rates = [base * factor for factor in args.lr_factors]
@@ -86,7 +98,7 @@ def run_method(
                 {stop: args.images, **common},
                 work_dir,
             )
-    run_jobs(list(seeds.values())[::-1])  # the long ones first
+    run_jobs(list(seeds.values())[::-1])  # longest first
     for (arm, seed), run in seeds.items():
         rows.append(
             dict(
@@ -105,7 +117,7 @@ def main() -> None:
     init_default_scope('mmpretrain')
     out, rows, grids = Path(args.out_dir), [], {}
     out.mkdir(parents=True, exist_ok=True)
-    source = row_source()  # before this run changes files: 'dirty' is of the code
+    source = row_source()  # 'dirty' before this run writes files
     for method in args.methods:
         rows += run_method(method, args, grids, source)
         report = markdown(rows, grids, args.images, args.epochs)

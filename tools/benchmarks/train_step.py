@@ -1,11 +1,11 @@
 """A DisCo step on the MoCo-v2 testbed: plain, exact, auto, and the bare sum.
 
-`plain` is the step as the literature writes it, below: eager, fp32, a teacher
-in train mode, separate passes, concatenated logits. `plain_eval` has a teacher
-in eval mode, so that the change of BN mode is not counted as speed. `exact`
-and `auto` are what tools/train.py runs with that --speed. `bare_…` are the
-forward and backward passes alone that the method can't avoid, with the same
-precision and compiler. Weights are random: they don't change the time.
+`plain` is the step as in the literature, written out below: eager, fp32, teacher
+in train mode, separate passes, concatenated logits. `plain_eval` has the teacher
+in eval mode, so that the BN mode does not count as a speed-up. `exact` and `auto`
+are the steps of tools/train.py with that --speed. `bare_…` are only the necessary
+forward and backward passes, with the same precision and compiler. Weights are
+random, which does not change the time.
 """
 
 import argparse
@@ -36,12 +36,12 @@ from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.models.disco import build as build_part
 
-Step = Callable[[], float | None]  # its loss, if it has one
-BUDGET = 630  # seconds in all, after which no round is begun
+Step = Callable[[], float | None]  # the loss, if computed
+BUDGET = 630  # seconds, after which no round starts
 
 
 def plain(cfg: Config, batch_size: int, size: int, train_mode: bool) -> Step:
-    """The step as the literature writes it."""
+    """The step as in the literature."""
     ssl, frozen = cfg.model.ssl, cfg.model.teacher
     student, teacher = (
         nn.Sequential(
@@ -105,7 +105,7 @@ def fast(cfg: Config, batch_size: int, size: int, level: str) -> Step:
 
 
 def bare(cfg: Config, batch_size: int, size: int, level: str) -> Step:
-    """The unavoidable passes: no loss, queue, average, or optimizer."""
+    """The necessary passes, without loss, queue, average and optimizer."""
     model = fast_model(cfg, level)
     half = cfg.optim_wrapper.type == 'BF16OptimWrapper'
     views = [v.float() / 255 for v in two_views(batch_size, size)]
@@ -146,22 +146,22 @@ VARIANTS = dict(
 )
 
 
-# by process: what would share settings anyway
+# one process each: variants with the same process settings
 GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'), ('auto', 'bare_auto'))
 
 
 def measure(
     variants: dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
 ) -> dict[str, dict]:
-    """Peak memory of each variant, then its seconds in turns."""
-    peaks, begun = {}, time.monotonic()
+    """Peak memory of each variant, then seconds in turns."""
+    peaks, start = {}, time.monotonic()
     for name, variant in variants.items():
         peaks[name] = peak_memory(name, variant)
         print(f'{name}: peak memory {peaks[name]:.0f} MiB', flush=True)
     times = take_turns(
         [{name: variants[name] for name in group} for group in groups],
         rounds,
-        BUDGET - (time.monotonic() - begun),
+        BUDGET - (time.monotonic() - start),
     )
     return {
         name: dict(seconds=row['seconds'], peak_memory_mib=peaks[name], all=row['all'])
@@ -176,7 +176,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--queue-len', type=int, default=65536)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--json', help='file to write, with a PNG beside it')
+    parser.add_argument('--json', help='file to write, and a PNG next to it')
     parser.add_argument(
         '--profile', metavar='FILE', help='write a Chrome trace of an auto step instead'
     )

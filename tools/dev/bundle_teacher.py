@@ -1,5 +1,8 @@
-"""Write the quickstart's teacher as it is bundled: half precision, with the
-command, commit, machine, seconds and figures that belong to it."""
+"""Write the bundled teacher of the quickstart.
+
+Its weights are in half precision, its metadata has the command, commit, machine,
+training time and scores.
+"""
 
 import argparse
 from pathlib import Path
@@ -18,9 +21,9 @@ CONFIG = 'configs/quickstart/teacher.py'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('work_dir', help=f'of a finished run of {CONFIG}')
+    parser.add_argument('work_dir', help=f'folder of a finished run of {CONFIG}')
     parser.add_argument('out', help='file to write')
-    parser.add_argument('--commit', required=True, help='that made the run')
+    parser.add_argument('--commit', required=True, help='commit of the run')
     return parser.parse_args()
 
 

@@ -1,5 +1,8 @@
-"""Write metafile.yml beside the configs, from what configs, papers, results and
-networks say. The teachers' is written by hand."""
+"""Write the metafile.yml of each folder of configs.
+
+Its content comes from the configs, the reported and measured results, and the
+networks. The teachers' metafile is written manually.
+"""
 
 import argparse
 import ast
@@ -24,7 +27,7 @@ HEAD = """\
 # `Weights`, if there is one.
 """
 DISCO = 'https://arxiv.org/abs/2104.09124'
-COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
+COLLECTIONS = {  # by folder: name, paper, tables with results of its configs
     'disco': ('DisCo', DISCO, ('table1', 'table7', 'section4_2')),
     'disco/hidden': ('DisCo, hidden widths', DISCO, ('table4',)),
     'disco/other': ('DisCo on other methods', DISCO, ()),
@@ -41,31 +44,31 @@ COLLECTIONS = {  # by folder: name, paper, tables that report on its configs
     'quickstart/testbeds': ('Quickstart of testbeds', DISCO, ()),
     'quickstart/comparators': ('Quickstart of comparators', DISCO, ()),
 }
-# Names are those of files, with a prefix where folders have the same ones.
+# Names are those of files, with a prefix if two folders share a file name.
 PREFIXES = {
     'quickstart': 'quickstart_',
     'quickstart/testbeds': 'testbeds_',
     'quickstart/comparators': 'comparators_',
     'disco_swav': 'swav_',
 }
-# in a table, by file name and by algorithm
+# method in a table, by file name and by algorithm
 BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV', 'dino': 'DINO'}
 TESTBEDS = {'SwAV': 'SwAV + DisCo', 'DINO': 'DINO + DisCo'}
-# by all of a file's name but teacher and student
+# by file name without teacher and student
 COMPARATORS = {
     'at': 'AT',
     'rkd': 'RKD',
     'at_disco': 'AT + DisCo',
     'rkd_disco': 'RKD + DisCo',
 }
-ELSEWHERE = {  # of which only their authors report
+ELSEWHERE = {  # reported only by their authors
     'bingo': 'BINGO',
     'compress': 'CompRess',
     'compress_1q': 'CompRess, one memory',
     'retro': 'Retro',
     'simreg': 'SimReg',
 }
-# by all of a file's name but the network, or by all of it
+# by file name without the network, or by the whole file name
 BENCHMARKS = {
     'kd_mocov2': dict(method='KD'),
     'kd_disco': dict(method='KD + DisCo'),
@@ -74,7 +77,7 @@ BENCHMARKS = {
     'linear_vitt': dict(method='DINO + DisCo'),
     'linear_xcitt': dict(method='DINO + DisCo'),
     'linear_r50': dict(method='MoCo-v2'),
-    # in figures without values
+    # the paper has figures without values
     'semi1': {},
     'semi10': {},
     'cifar10': {},
@@ -89,7 +92,7 @@ IMAGES = {  # by data_root
     'demo/fashion_mnist': 'Fashion-MNIST, 10 000 images',
     '/usr/share/datasets/fashion-mnist': 'Fashion-MNIST, 60 000 images',
 }
-ROWS = dict(  # of RESULTS, by name
+ROWS = dict(  # rows of RESULTS by name
     quickstart_disco='disco',
     quickstart_mocov2='mocov2',
     quickstart_mocov2_60k='mocov2_teachers_images',
@@ -98,34 +101,37 @@ ROWS = dict(  # of RESULTS, by name
 
 
 def reported(paper: dict, tables, student: str, wanted: dict) -> dict | None:
-    """What is reported for a config, None if nothing.
+    """The reported result of a config.
 
     Args:
         paper (dict): Content of benchmarks/paper.yml or reported.yml.
-        tables (Sequence[str]): Where to look, in this order.
+        tables (Sequence[str]): Tables to search, in this order.
         student (str): The network, a column of a table.
-        wanted (dict): What the row must say.
+        wanted (dict): Values that the row must have.
+
+    Returns:
+        dict or None: The entry of the metafile, None if there is no result.
     """
     for table in (paper[name] for name in tables):
         for row in table['rows'] if student in table['columns'] else ():
             value = row['values'][table['columns'].index(student)]
-            said = {'epochs': 200, **row}
-            if value and all(said.get(k) == v for k, v in wanted.items()):
+            keys = {'epochs': 200, **row}
+            if value and all(keys.get(k) == v for k, v in wanted.items()):
                 source = (
                     paper['sources'][row['source']]
                     if ('source' in row)
                     else dict(where=table['where'])
                 )
-                found = {'Source': ', '.join(source.values())}
+                result = {'Source': ', '.join(source.values())}
                 if 'epochs' in row:
-                    found['Epochs'] = row['epochs']
+                    result['Epochs'] = row['epochs']
                 value = value if isinstance(value, list) else [value]
-                return found | {f'Top {k} Accuracy': v for k, v in zip((1, 5), value)}
+                return result | {f'Top {k} Accuracy': v for k, v in zip((1, 5), value)}
     return None
 
 
 def row_of(stem: str, cfg: Config) -> dict:
-    """What the row for a config says."""
+    """Values of a config's row in the tables."""
     if stem.rsplit('_', 1)[0] in BENCHMARKS:
         return (
             BENCHMARKS.get(stem)
@@ -155,7 +161,7 @@ def row_of(stem: str, cfg: Config) -> dict:
 
 
 def measured(row: str) -> dict:
-    """What was measured here: medians of seeds, and how."""
+    """Results measured here: medians over seeds, and their provenance."""
     data = json.loads((ROOT / RESULTS).read_text())
     machine, runs = data['machine'], data['runs'][row]
     return {
@@ -171,24 +177,24 @@ def measured(row: str) -> dict:
 
 
 def resolution(cfg: Config) -> int:
-    """Side of the first view."""
+    """Side of the first view in pixels."""
     if 'view_pipeline' in cfg:
         return cfg.view_pipeline[0].scale
-    if 'transforms' not in cfg.data_preprocessor:  # of a classifier
+    if 'transforms' not in cfg.data_preprocessor:  # a classifier
         return next(t.scale for t in cfg.train_pipeline if 'scale' in t)
     first = cfg.data_preprocessor.transforms[0]  # or a group of views
     return (first if isinstance(first, dict) else first[0]).size[0]
 
 
 def images(cfg: Config) -> str:
-    """What is trained on."""
+    """Name of the training images."""
     listed = cfg.train_dataloader.dataset.get('ann_file')
     whole = IMAGES[cfg.data_root]
     return f'{whole}, the images of {listed}' if listed else whole
 
 
 def head_of(ssl: dict) -> dict:
-    """What stands on the backbone, without weights that it would read."""
+    """Config of the head on the backbone, without the file of its weights."""
     neck = ssl.get('neck') or ssl.head
     head = ssl.head if neck.type == 'GlobalAveragePooling' and ('head' in ssl) else neck
     return {**head, 'checkpoint': None} if 'checkpoint' in head else head
@@ -197,7 +203,7 @@ def head_of(ssl: dict) -> dict:
 def entry(
     path: Path, folder: str, paper: dict, elsewhere: dict, teachers: dict
 ) -> dict:
-    """The index's entry of a config."""
+    """The index entry of a config."""
     cfg, stem = Config.fromfile(str(path)), path.stem
     collection, _, tables = COLLECTIONS[folder]
     name = PREFIXES.get(folder, '') + stem
@@ -238,7 +244,7 @@ def entry(
 
 
 def metafiles() -> dict:
-    """What should be in each metafile, by its path."""
+    """Content of each metafile, by path."""
     paper, elsewhere = (
         yaml.safe_load((ROOT / f'benchmarks/{name}.yml').read_text())
         for name in ('paper', 'reported')
@@ -281,12 +287,12 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    torch.set_num_threads(1)  # one small image is no work for more
+    torch.set_num_threads(1)  # one small image does not need more
     for path, text in metafiles().items():
         if args.check and (not path.is_file() or path.read_text() != text):
             raise InputError(
-                f'{path.relative_to(ROOT)} is not what it is made '
-                'from: run python tools/dev/make_metafiles.py'
+                f'{path.relative_to(ROOT)} is out of date: run python '
+                'tools/dev/make_metafiles.py'
             )
         if not args.check:
             path.write_text(text)

@@ -1,4 +1,4 @@
-"""Sizes of networks, as OpenMMLab's metafiles count them."""
+"""Sizes of networks, as counted in OpenMMLab's metafiles."""
 
 import json
 from functools import cache
@@ -26,11 +26,11 @@ def _backbone(config: str, size: int) -> tuple:
 
 
 def counts(backbone: dict, neck: dict, size: int) -> dict:
-    """Parameters and FLOPs of a network, each part built once.
+    """Parameters and FLOPs of a network; each part is built once.
 
     Args:
-        backbone (dict): Its config.
-        neck (dict): Config of its projection head.
+        backbone (dict): Config of the backbone.
+        neck (dict): Config of the projection head.
         size (int): Side of the image in pixels.
 
     Returns:
