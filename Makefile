@@ -1,36 +1,53 @@
-# Two commands do everything: make quickstart, make test.
+# make help lists the targets; the main ones are quickstart and test.
 VENV := .venv
 PY := $(VENV)/bin/python
+# so that hooks and tools find the venv's programs first
+IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 SEEDS ?= 1
 TEACHER ?= bundled
 FULL_DATA ?= /usr/share/datasets/fashion-mnist
-REQUIREMENTS := setup.py requirements/mminstall.txt requirements/runtime.txt \
-	requirements/constraints.txt
+REQUIREMENTS := setup.py pyproject.toml requirements/mminstall.txt \
+	requirements/runtime.txt requirements/constraints.txt
 
-.PHONY: quickstart test test-slow smoke-all lint docs venv venv-test
+.PHONY: help quickstart test test-slow smoke-all lint format typecheck docs clean \
+	venv venv-test
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
 
 quickstart: venv  ## teacher, student alone, student with DisCo, on real images
 	$(PY) -W ignore tools/quickstart.py --seeds $(SEEDS) --teacher $(TEACHER) \
 		--full-data $(FULL_DATA)
 
-test: venv-test lint  ## lint and the whole suite
+test: venv-test lint  ## lint and the suite
 	$(PY) -m pytest -q tests
 
-test-slow: venv-test  ## what waits for the compiler for minutes
+test-slow: venv-test  ## tests that take minutes each
 	$(PY) -m pytest -q tests -m slow
 
 smoke-all: venv-test  ## a few iterations of every config
 	$(PY) tools/dev/smoke_all.py
 
-lint: venv-test
-	$(VENV)/bin/pre-commit run --all-files
+lint: venv-test  ## check format, style and spelling
+	$(IN_VENV) pre-commit run --all-files
 
-docs: venv
+format: venv-test  ## sort imports, apply safe fixes, format
+	$(IN_VENV) ruff check --fix .
+	$(IN_VENV) ruff format .
+
+typecheck: venv-test  ## check the types of mmdisco/
+	$(IN_VENV) mypy
+
+docs: venv  ## build the documentation into site/
 	$(PY) -m pip install -q -r requirements/docs.txt
 	$(PY) -m mkdocs build --strict
 
-venv: $(VENV)/.run
-venv-test: $(VENV)/.test
+clean:  ## remove builds and caches, but neither the venv nor results
+	rm -rf build dist site .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+venv: $(VENV)/.run  ## virtual environment to run the tools
+venv-test: $(VENV)/.test  ## and what tests, lint and detection need
 
 $(VENV)/.run: $(REQUIREMENTS)
 	bash tools/dev/make_venv.sh $(VENV)

@@ -23,11 +23,9 @@ from unittest.mock import patch
 from tests.tools import ROOT
 
 DOCUMENTS = [
-    'README.md',
-    'CONTRIBUTING.md',
     *sorted(
         str(path.relative_to(ROOT))
-        for pattern in ('docs/*.md', 'demo/*/*.md')
+        for pattern in ('*.md', 'docs/*.md', 'demo/*/*.md', '.github/*.md')
         for path in ROOT.glob(pattern)
     ),
 ]

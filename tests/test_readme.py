@@ -102,7 +102,7 @@ def test_a_right_command_passes(text):
         ('tagged', '--amp', '--cfg-options a'),
         ('tagged', 'r50_r18', 'r50_r19'),
         ('tagged', 'configs/disco/r50_r18.py ', ''),
-        ('tagged', 'tools/train.py', 'tools/trian.py'),
+        ('tagged', 'tools/train.py', 'tools/drain.py'),
         ('untagged', '--verify', '--verifi'),
         ('indented', '--verify', '--verifi'),
         ('inline', '--verify', '--verifi'),
