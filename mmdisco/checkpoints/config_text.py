@@ -153,7 +153,11 @@ def _value(node: ast.AST) -> Any:
         if getattr(node.func, 'id', None) == 'dict' and not node.args and named:
             return {k.arg: _value(k.value) for k in node.keywords}
     elif isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values)}
+        return {
+            _value(k): _value(v)
+            for k, v in zip(node.keys, node.values)
+            if k is not None
+        }
     elif isinstance(node, ast.List):
         return [_value(item) for item in node.elts]
     elif isinstance(node, ast.Tuple):

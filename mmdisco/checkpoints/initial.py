@@ -1,5 +1,5 @@
 from collections import Counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import BaseClassifier, BaseSelfSupervisor
@@ -173,9 +173,9 @@ def _of_student(
     taken, left_out = [], dict(conversion.left_out)
     for part in ('backbone', 'neck'):
         weights = conversion.part(part)
-        module = getattr(student, part, None)
+        module: Any = getattr(student, part, None)
         if part == 'neck' and (module is None or not module.state_dict()):
-            left_out.update({'projection head': weights} if weights else {})
+            left_out.update({'projection head': list(weights)} if weights else {})
             continue
         if part == 'neck' and not weights:
             continue

@@ -4,6 +4,7 @@ import re
 import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from mmdisco.errors import InputError, MissingFileError
 
 
-def sha256_of(path: str) -> str:
+def sha256_of(path: str | Path) -> str:
     """Hexadecimal sha256 of a file."""
     with open(path, 'rb') as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
@@ -34,8 +35,8 @@ def _allowed() -> list:
     """What checkpoints hold beside tensors: mmengine's histories of logged
     values and DINO's arguments, which are not read, and numpy arrays under
     the module names of numpy 1 and 2."""
-    reconstruct = np.empty(0).__reduce__()[0]
-    scalar = np.float64(0).__reduce__()[0]
+    reconstruct: Any = np.empty(0).__reduce__()[0]
+    scalar: Any = np.float64(0).__reduce__()[0]
     named = [
         (function, f'numpy.{core}.multiarray.{function.__name__}')
         for function in (reconstruct, scalar)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from inspect import signature
+from typing import Any
 
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmengine.logging import print_log
@@ -26,7 +27,9 @@ def _stated(meta: Mapping) -> Mapping:
             backbone = read_parts(meta['cfg']).backbone
         except InputError:  # of more than plain values: unknown
             return {}
-    kind = backbone.get('type') if isinstance(backbone, Mapping) else None
+    if not isinstance(backbone, Mapping):
+        return {}
+    kind = backbone.get('type')
     if not isinstance(kind, str) or kind not in MODELS.module_dict:
         return {}
     defaults = signature(MODELS.module_dict[kind]).parameters
@@ -44,13 +47,15 @@ def _faults(settings: Mapping, backbone: nn.Module, where: str) -> list[str]:
     """Where a network has other settings."""
     faults = []
     norm = settings.get('norm_cfg')
-    kind = str(norm.get('type')) if isinstance(norm, Mapping) else ''
+    norm = norm if isinstance(norm, Mapping) else {}
+    kind = str(norm.get('type'))
     name = next((name for name in _NORMS if name in kind), '')
     if name:
         eps = norm.get('eps', 1e-5)
-        found = sorted(
-            {m.eps for m in backbone.modules() if isinstance(m, _NORMS[name])}
-        )
+        values: set[Any] = {
+            m.eps for m in backbone.modules() if isinstance(m, _NORMS[name])
+        }
+        found = sorted(values)
         # a network may have norms of its own besides, as Swin between stages
         if found and eps not in found:
             faults.append(
@@ -60,7 +65,7 @@ def _faults(settings: Mapping, backbone: nn.Module, where: str) -> list[str]:
             )
     if 'conv_cfg' in settings:
         conv = settings['conv_cfg']
-        kind = conv.get('type') if isinstance(conv, Mapping) else None
+        kind = str(conv.get('type')) if isinstance(conv, Mapping) else ''
         as_tf = kind == 'Conv2dAdaptivePadding'
         found = [
             isinstance(m, Conv2dAdaptivePadding)

@@ -45,7 +45,7 @@ def built(config: dict, weights: Mapping, name: str) -> nn.Module:
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         last = str(error).strip().split('\n')[-1]
         raise InputError(f'{name}: its config does not fit: {last}') from error
-    load_strictly(module, weights, name)
+    load_strictly(module, dict(weights), name)
     module.requires_grad_(False)
     module.eval()  # returns None in some backbones
     return module
@@ -155,7 +155,9 @@ class StudentFile:
         self.sha256 = before['sha256']
 
     def _digest(self) -> str | None:
-        return None if self.path == RANDOM else sha256_of(_existing(self.path))
+        if self.path is None or self.path == RANDOM:
+            return None
+        return sha256_of(_existing(self.path))
 
 
 def _existing(path: str) -> str:

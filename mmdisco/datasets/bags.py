@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from copy import copy
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -84,18 +85,17 @@ class Bags(Dataset):
         neighbours: str,
         member_pipeline: Sequence[dict] | None = None,
     ) -> None:
-        if isinstance(dataset, dict):
-            dataset = DATASETS.build(dataset)
-        self.dataset = dataset
-        self.neighbours = read_bags(neighbours, len(dataset))  # [N, K]
-        self.members = dataset
+        images: Any = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.dataset = images
+        self.neighbours = read_bags(neighbours, len(images))  # [N, K]
+        self.members = images
         if member_pipeline is not None:
-            if not hasattr(dataset, 'pipeline'):
+            if not hasattr(images, 'pipeline'):
                 raise InputError(
-                    f'{type(dataset).__name__} has no pipeline: '
+                    f'{type(images).__name__} has no pipeline: '
                     'leave out member_pipeline of Bags'
                 )
-            self.members = copy(dataset)  # the same list of images
+            self.members = copy(images)  # the same list of images
             self.members.pipeline = Compose(
                 [TRANSFORMS.build(part) for part in member_pipeline]
             )

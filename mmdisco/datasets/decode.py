@@ -1,4 +1,6 @@
 import re
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
@@ -13,7 +15,7 @@ WHITE_IS_ZERO = 0  # a photometric interpretation
 LEAST = 1 / 16  # of its range that the brightest value of an image must reach
 
 
-def to_rgb(image: Image.Image, background: tuple[int, int, int] = WHITE) -> Image.Image:
+def to_rgb(image: Image.Image, background: Sequence[int] = WHITE) -> Image.Image:
     """Convert an image of any kind to upright RGB of 8 bits.
 
     Training, fast views, evaluation and detectors all read images through
@@ -58,12 +60,13 @@ def to_rgb(image: Image.Image, background: tuple[int, int, int] = WHITE) -> Imag
         upright = Image.new('RGB', colours.size, tuple(background))
         upright.paste(colours, mask=colours.getchannel('A'))
     elif upright.mode == 'LAB':
-        upright = ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             upright,
             ImageCms.createProfile('LAB'),
             ImageCms.createProfile('sRGB'),
             outputMode='RGB',
         )
+        upright = cast(Image.Image, converted)  # None is for a change in place
     return upright if upright.mode == 'RGB' else upright.convert('RGB')
 
 
@@ -86,7 +89,8 @@ def _transparent_colour(image: Image.Image) -> int | tuple | bytes | None:
     as long as it is not loaded.
     """
     key = image.info.get('transparency')
-    stored = image.tile[0][3] if getattr(image, 'tile', None) else ''
+    tile = getattr(image, 'tile', None)
+    stored = tile[0][3] if tile else ''
     if key is not None and stored in ('L;2', 'L;4'):
         return key * 255 // (2 ** int(stored[2:]) - 1)
     if key is not None and stored == 'RGB;16B':
@@ -95,7 +99,7 @@ def _transparent_colour(image: Image.Image) -> int | tuple | bytes | None:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    if image.mode == 'P' and image.palette.mode.endswith('A'):
+    if image.palette and image.mode == 'P' and image.palette.mode.endswith('A'):
         return True
     return (
         image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info

@@ -1,5 +1,6 @@
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def read_idx(path: Path) -> torch.Tensor:
         except (OSError, EOFError) as error:
             raise InputError(f"'{path}' is damaged: {error}") from error
     dims = data[3] if len(data) > 3 else 0
-    shape = np.frombuffer(data, '>i4', dims, 4) if len(data) > 4 * dims else []
+    shape: Any = np.frombuffer(data, '>i4', dims, 4) if len(data) > 4 * dims else []
     if data[:3] != b'\x00\x00\x08' or 4 + 4 * dims + np.prod(shape, dtype=int) != len(
         data
     ):

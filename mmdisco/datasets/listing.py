@@ -3,13 +3,13 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mmengine.logging import print_log
 from PIL import features
 
 # What people call images of formats that Pillow reads.
-EXTENSIONS = (
+EXTENSIONS: tuple[str, ...] = (
     '.jpg',
     '.jpeg',
     '.jpe',
@@ -92,12 +92,12 @@ def is_hidden(name: str) -> bool:
     return name.startswith('.') or name in HIDDEN
 
 
-def why_left_out(path: str, extensions: Sequence[str] = EXTENSIONS) -> str | None:
+def why_left_out(path: str, extensions: Collection[str] = EXTENSIONS) -> str | None:
     """Why a file is not taken.
 
     Args:
         path (str): Below the folder or in the archive, with '/'.
-        extensions (Sequence[str]): Of the files taken, in lower case.
+        extensions (Collection[str]): Of the files taken, in lower case.
 
     Returns:
         str, optional: In words; None of a file that is taken.
@@ -196,7 +196,8 @@ def list_images(
     names: list[str] = []
     tally = Tally(extensions)
     seen: set[tuple[int, int]] = set()
-    folders, links = [''], []  # to be read; each ends with '/' but the first
+    folders = ['']  # to be read; each ends with '/' but the first
+    links: list[str] = []
     while folders or links:
         if folders:
             below = folders.pop()

@@ -72,7 +72,7 @@ def subset(folder: str, percent: str, seed: int) -> list[str]:
     """
     share = read_share(percent)
     data = LabelledPhotos(folder)
-    classes = [[] for _ in data.CLASSES]
+    classes: list[list[str]] = [[] for _ in data.CLASSES]
     for i in range(len(data)):
         info = data.get_data_info(i)
         path = Path(info['img_path']).relative_to(data.img_prefix)

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
-from numbers import Integral, Number
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,14 +26,13 @@ class _Range(NamedTuple):
     besides: tuple = ()  # other values
 
     def takes(self, value: Any) -> bool:
+        kind: Any = Integral if self.whole else Real
         if any(
             value is other or (value == other and not isinstance(value, bool))
             for other in self.besides
         ):
             return True
-        if isinstance(value, bool) or not isinstance(
-            value, Integral if self.whole else Number
-        ):
+        if isinstance(value, bool) or not isinstance(value, kind):
             return False
         return (
             math.isfinite(value)
@@ -69,7 +68,7 @@ _EVERY = _Range(1, whole=True, besides=(-1,))
 
 # Settings by their dotted names, where * is any part of one; the first row
 # that fits holds.
-_SETTINGS = {
+_SETTINGS: dict[str, _Range | _OneOf] = {
     'log_level': _OneOf(
         ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
         'DEBUG, INFO, WARNING, ERROR or CRITICAL',

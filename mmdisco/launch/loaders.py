@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
@@ -45,7 +47,8 @@ def batch_size_of(loader: DataLoader) -> int:
     A loader with a batch sampler of its own, as detectors have, does not know
     it.
     """
-    return loader.batch_size or loader.batch_sampler.batch_size
+    batches: Any = loader.batch_sampler
+    return loader.batch_size or batches.batch_size
 
 
 LONGEST = 65536  # the paper's, for 1.28 million images

@@ -59,7 +59,11 @@ def _value(node: ast.expr) -> Any:
         values = [_value(part) for part in node.elts]
         return tuple(values) if isinstance(node, ast.Tuple) else values
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(k): _value(v) for k, v in zip(node.keys, node.values)}
+        return {
+            _value(k): _value(v)
+            for k, v in zip(node.keys, node.values)
+            if k is not None
+        }
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

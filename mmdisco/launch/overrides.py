@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 from mmpretrain import registry as registries
@@ -287,7 +287,7 @@ def _arguments(node: dict) -> list[str]:
         for base in cls.__mro__[:-1]:
             if '__init__' not in vars(base):
                 continue
-            parameters = inspect.signature(base.__init__).parameters
+            parameters = inspect.signature(vars(base)['__init__']).parameters
             names += [
                 n
                 for n, p in parameters.items()
@@ -299,7 +299,7 @@ def _arguments(node: dict) -> list[str]:
     return names
 
 
-def datasets_of(node: Any) -> Iterator[dict]:
+def datasets_of(node: Any) -> Iterator[ConfigDict]:
     """All data set configs below a node that have a data_root."""
     children = (
         node.values()

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmdisco.checkpoints import safe_load
 
@@ -55,7 +55,7 @@ def checkpoints_of(cfg: Config) -> tuple:
     Args:
         cfg (Config): The config, with its ``work_dir``.
     """
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or ConfigDict()
     folder = Path(cfg.work_dir)
     if hook.get('out_dir'):  # where CheckpointHook makes a folder of that name
         folder = Path(hook.out_dir, folder.name)

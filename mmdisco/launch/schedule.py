@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
@@ -63,12 +63,12 @@ WAITS = [
 ]
 
 
-def schedulers_of(cfg: Config) -> list[dict]:
+def schedulers_of(cfg: Config) -> list[ConfigDict]:
     """Schedulers of a config, of which mmengine takes one or several."""
     return several(cfg.get('param_scheduler'))
 
 
-def losses_of(cfg: Config) -> list[dict]:
+def losses_of(cfg: Config) -> list[ConfigDict]:
     """Distillation losses of a config, one or several."""
     return several(cfg.model.get('distill'))
 
@@ -106,7 +106,7 @@ def check_schedule(cfg: Config) -> list[str]:
     ]
 
 
-def _check_warm_up(i: int, scheduler: dict, epochs: int | None) -> None:
+def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
     """Refuse a warm-up that keeps the rate low for the whole run.
 
     mmengine's LinearLR and ConstantLR set the first factor at ``begin`` and
@@ -148,7 +148,7 @@ def _check_warm_up(i: int, scheduler: dict, epochs: int | None) -> None:
         )
 
 
-def _factors(scheduler: dict) -> tuple[float, float, str]:
+def _factors(scheduler: ConfigDict) -> tuple[float, float, str]:
     """First and last factor of a warm-up, and the first one's name."""
     kind = str(scheduler.get('type'))
     if kind.startswith('Linear'):

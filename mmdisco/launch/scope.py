@@ -1,4 +1,4 @@
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 
 def is_detector(cfg: Config) -> bool:
@@ -53,7 +53,7 @@ ONLINE_MOVED = (
 )
 
 
-def hooks_of(cfg: Config) -> list[dict]:
+def hooks_of(cfg: Config) -> list[ConfigDict]:
     """Default and custom hooks of a config.
 
     Args:

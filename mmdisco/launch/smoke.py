@@ -61,11 +61,11 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
         Image.fromarray(tile).save(path)
 
 
-def few_images(loader: dict, images: int, folder: Path) -> str:
+def few_images(loader: ConfigDict, images: int, folder: Path) -> str:
     """Have a loader give small batches of a few bundled images.
 
     Args:
-        loader (dict): Config of a loader, changed in place.
+        loader (ConfigDict): Config of a loader, changed in place.
         images (int): How many of Fashion-MNIST, if it is of IDX files.
         folder (Path): Of the tiles for any other.
 

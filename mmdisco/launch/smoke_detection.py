@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from torch import Tensor
 
 from mmdisco.checkpoints.student import RANDOM
 from mmdisco.utils import quiet_init
@@ -147,7 +148,7 @@ def _random_student(cfg: Config, path: Path, main: bool) -> bool:
         from mmdet.registry import MODELS
 
         parts = [cfg.model.backbone, cfg.model.get('roi_head', {}).get('shared_head')]
-        state_dict = {}
+        state_dict: dict[str, Tensor] = {}
         with torch.random.fork_rng(), quiet_init():
             torch.manual_seed(1)
             for part in filter(None, parts):

@@ -4,7 +4,7 @@ import ctypes
 import platform
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
 
 from mmdisco.datasets.transforms.load_photo import is_mmcvs_loader
@@ -182,14 +182,14 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     return notes
 
 
-def _compares_maps(loss: dict) -> bool:
+def _compares_maps(loss: ConfigDict) -> bool:
     kind = MODELS.get(loss.type)
     return (
         isinstance(kind, type) and issubclass(kind, DistillLoss) and kind.on == 'feat'
     )
 
 
-def _lean(ssl: dict) -> None:
+def _lean(ssl: ConfigDict) -> None:
     if ssl.type != 'MoCo':
         return
     ssl.type = 'LeanMoCo'

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.fileio import list_from_file
 
 from mmdisco.checkpoints.student import RANDOM
@@ -54,7 +54,7 @@ def check_student(cfg: Config) -> None:
         _check_file(hook, hook.checkpoint)
 
 
-def _hooks(cfg: Config) -> list[dict]:
+def _hooks(cfg: Config) -> list[ConfigDict]:
     return [
         hook
         for hook in cfg.get('custom_hooks') or ()
@@ -62,7 +62,7 @@ def _hooks(cfg: Config) -> list[dict]:
     ]
 
 
-def _check_file(hook: dict, path: str) -> None:
+def _check_file(hook: ConfigDict, path: str) -> None:
     random = path == RANDOM and hook.type == 'DetectionStudentHook'
     if not random and not Path(path).is_file():
         raise MissingFileError(f"student file '{path}' not found: pass --student CKPT")

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> Any:
     """The model in DistributedDataParallel, or the model itself."""
     return model.module if is_model_wrapper(model) else model
 

@@ -52,7 +52,7 @@ def check_file(path: str, sha256: str | None = None) -> str:
     return digest
 
 
-def is_text(path: str) -> bool:
+def is_text(path: str | Path) -> bool:
     """Whether a file starts with readable text, as no checkpoint does."""
     with open(path, 'rb') as file:
         start = file.read(64)
@@ -91,7 +91,8 @@ def fetch(
     Raises:
         InputError: If no mirror provides it, or it can't be written.
     """
-    path, part, reasons = Path(path), Path(f'{path}.part'), []
+    target, part = Path(path), Path(f'{path}.part')
+    reasons: list[str] = []
     err = Console(stderr=True)
     bar = Progress(
         *Progress.get_default_columns(),
@@ -101,13 +102,13 @@ def fetch(
         transient=True,
         disable=not (progress and err.is_terminal),
     )
-    task = bar.add_task(path.name, total=None)
+    task = bar.add_task(target.name, total=None)
 
     def report(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         with bar:
             for url in urls:
                 try:
@@ -115,13 +116,13 @@ def fetch(
                 except Refused as error:
                     reasons.append(f'{url} ' + ' '.join(str(error).split()))
                     continue
-                os.replace(part, path)
+                os.replace(part, target)
                 note_of(part).unlink(missing_ok=True)
                 return digest
     except OSError as error:  # network errors are handled per mirror
         raise InputError(f"can't write '{path}': {error.strerror}") from error
     raise InputError(
-        f"'{path.name}' could not be downloaded: "
+        f"'{target.name}' could not be downloaded: "
         + '; '.join(reasons or ['no download address is known'])
     )
 

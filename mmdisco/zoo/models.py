@@ -78,8 +78,8 @@ def find(name: str) -> Entry:
     model = _models()[name]
     metadata = copy.deepcopy(model.metadata.data)
     root = project_root()
-    urls = [model.weights, *metadata.get('Mirrors', [])]
-    urls = tuple(url if '://' in url else str(root / url) for url in urls if url)
+    addresses = [model.weights, *metadata.get('Mirrors', [])]
+    urls = tuple(url if '://' in url else str(root / url) for url in addresses if url)
     file = PurePosixPath(unquote(urlsplit(urls[0]).path)).name if urls else None
     return Entry(
         name, str(root / model.config), urls, metadata.get('SHA256'), file, metadata
@@ -140,14 +140,14 @@ def _file_of(entry: Entry, pretrained: bool | str | Path, dest: str) -> str:
     """The file of the weights, downloaded if necessary."""
     if not isinstance(pretrained, bool):
         return str(pretrained)
-    if not entry.urls:
+    if not entry.urls or entry.file is None:
         raise InputError(
             f"'{entry.name}' has no published weights: train "
             f'it with {entry.config}, or name your own file'
         )
     path = Path(dest, entry.file)
     if path.exists():
-        check_file(path, entry.sha256)
+        check_file(str(path), entry.sha256)
     else:
         fetch(entry.urls, str(path), entry.sha256)
     return str(path)

@@ -58,7 +58,7 @@ def receive(url: str, part: Path, sure: bool, report: Callable) -> bool:
             sent = re.fullmatch(
                 r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '')
             )
-            start = int(sent[1]) if sent else None
+            start = int(sent[1]) if sent else -1  # not the end of the part
             total = int(sent[2]) if sent and sent[2] != '*' else size
             # some servers support ranges but not If-Range
             if (

@@ -128,7 +128,7 @@ class LoadCrops(BaseTransform):
             dict: With ``img``, the list of crops.
         """
         content = fileio.get(results['img_path'], backend_args=self.backend_args)
-        image = Image.open(io.BytesIO(content))
+        image: Image.Image = Image.open(io.BytesIO(content))
         plain = (
             image.format == 'JPEG'
             and image.mode == 'RGB'

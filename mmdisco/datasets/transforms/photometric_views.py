@@ -1,17 +1,19 @@
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
+from torch import Tensor
 
 from mmdisco.errors import InputError
 from ..transforms import photometric_views as ops
 from .view_recipe import ViewParams, build_recipes
 
 
-def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
+def pil_gaussian_kernel(sigma: np.ndarray | Tensor, max_sigma: float) -> np.ndarray:
     """Kernels of PIL's Gaussian blur, one a sample.
 
     PIL runs an extended box filter three times
@@ -20,7 +22,7 @@ def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
     at the pixels is another kernel below 0.7.
 
     Args:
-        sigma (np.ndarray): Deviations in pixels, [N].
+        sigma (np.ndarray or Tensor): Deviations in pixels, [N].
         max_sigma (float): Which no deviation exceeds; fixes the length.
 
     Returns:
@@ -58,8 +60,8 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the mean of the grey image."""
-    mean = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
-    return _blend(image, np.floor(mean + 0.5), factor)
+    mean: Any = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    return _blend(image, np.floor(mean[0] + 0.5), factor)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
@@ -72,7 +74,7 @@ def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_hue(image: np.ndarray, factor: float) -> np.ndarray:
     """Turn the hue; a whole turn is 256 steps."""
-    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    hsv: Any = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     hsv[..., 0] += np.uint8(int(factor * 255) % 256)  # wraps, as a hue should
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 

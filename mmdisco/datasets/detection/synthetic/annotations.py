@@ -28,12 +28,12 @@ def write_voc(
     Returns:
         dict: Labels of the objects of each image, by split.
     """
-    lists = {
+    lists: dict[tuple[str, str], list[str]] = {
         ('VOC2007', 'trainval'): [],
         ('VOC2007', 'test'): [],
         ('VOC2012', 'trainval'): [],
     }
-    labels = {split: [] for split in scenes}
+    labels: dict[str, list] = {split: [] for split in scenes}
     for year in ('VOC2007', 'VOC2012'):
         for part in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
             (folder / year / part).mkdir(parents=True)
@@ -104,12 +104,13 @@ def write_coco(
     Returns:
         dict: Labels of the objects of each image, by split.
     """
-    labels = {split: [] for split in scenes}
+    labels: dict[str, list] = {split: [] for split in scenes}
     (folder / 'annotations').mkdir()
     for split, (of_split, count) in scenes.items():
         year = 'val2017' if split == 'test' else 'train2017'
         (folder / year).mkdir()
-        images, annotations = [], []
+        images: list[dict] = []
+        annotations: list[dict] = []
         for number in range(1, count + 1):
             scene = of_split[number - 1]
             labels[split].append(scene.labels)

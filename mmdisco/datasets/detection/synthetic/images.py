@@ -42,7 +42,7 @@ def photographs(split: str, source: str = 'skimage') -> list[Path]:
 
 def _inside(package: str, module: str, folder: str, names: tuple) -> list[Path]:
     spec = find_spec(module)
-    if spec is None:
+    if spec is None or spec.origin is None:
         raise MissingFileError(
             f'{package} is not installed, whose photographs are the '
             f"backgrounds: pip install {package}, or take photos 'sklearn' "

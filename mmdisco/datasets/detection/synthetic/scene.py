@@ -70,7 +70,8 @@ class Scenes:
         name, photo = self.photos[rng.integers(len(self.photos))]
         image = self._background(rng, photo)  # [S, S, 3]
         owner = np.full(image.shape[:2], -1)  # [S, S], object of each pixel
-        boxes, labels, chosen = [], [], []
+        boxes: list[tuple] = []
+        labels, chosen = [], []
         for _ in range(rng.integers(1, MOST + 1)):
             garment = int(rng.integers(len(self.garments)))
             side = round(rng.uniform(*SIDES) * self.size)
@@ -106,7 +107,7 @@ class Scenes:
 
     def _room(
         self, rng: np.random.Generator, shape: tuple[int, int], taken: list[tuple]
-    ) -> tuple[int, int, int, int]:
+    ) -> tuple[int, int, int, int] | None:
         """A box of this shape, clear of the others, or None."""
         height, width = shape
         for _ in range(TRIES):
@@ -115,6 +116,7 @@ class Scenes:
             box = left, top, left + width, top + height
             if all(_shared(box, other) < OVERLAP for other in taken):
                 return box
+        return None
 
 
 def _shared(a: tuple, b: tuple) -> float:

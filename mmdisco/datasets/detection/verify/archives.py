@@ -3,8 +3,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.utils import atomic_write
@@ -35,7 +36,7 @@ class Member(NamedTuple):
 
     name: str
     size: int
-    open: Callable[[], BinaryIO | None]
+    open: Callable[[], Any]
 
 
 def unpack(
@@ -108,7 +109,7 @@ def _members(file) -> list[Member]:
     """The files in an archive; links and devices are refused."""
     if isinstance(file, zipfile.ZipFile):
         return [
-            Member(m.filename, m.file_size, lambda m=m: file.open(m))
+            Member(m.filename, m.file_size, partial(file.open, m))
             for m in file.infolist()
             if not m.is_dir()
         ]
@@ -121,7 +122,7 @@ def _members(file) -> list[Member]:
                 f"'{file.name}' holds '{member.name}', which is "
                 'no plain file: nothing was unpacked'
             )
-    return [Member(m.name, m.size, lambda m=m: file.extractfile(m)) for m in members]
+    return [Member(m.name, m.size, partial(file.extractfile, m)) for m in members]
 
 
 def _check_end(file: tarfile.TarFile, members: list) -> None:

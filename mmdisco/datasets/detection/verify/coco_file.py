@@ -1,7 +1,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from .report import Report
 
@@ -41,22 +41,22 @@ def check_content(
         masks = any(entry.get('segmentation') for entry in objects)
         if not masks:
             report.notes.append(f'{path} has boxes alone: for detectors without masks')
-    sizes = {}
+    sizes: dict[Any, tuple | None] = {}
     for entry in content['images']:
         size = entry.get('width'), entry.get('height')
+        sizes[entry['id']] = None
         if not all(_finite(side) and side > 0 for side in size):
             report.faults.append(f'{path}: image {entry["id"]} has no size')
-            size = None
         elif masks and not all(isinstance(side, int) for side in size):
             report.faults.append(
                 f'{path}: image {entry["id"]} has the size {size}: masks need '
                 'whole numbers'
             )
-            size = None
-        sizes[entry['id']] = size
+        else:
+            sizes[entry['id']] = size
     kept = {entry['id']: 0 for entry in content['categories']}
     there = dict(kept)
-    odd = Counter()
+    odd: Counter = Counter()
     for entry in objects:
         fault = _object(entry, sizes, kept, evaluated, masks, odd)
         if fault:
@@ -228,7 +228,7 @@ def _text(box: list) -> str:
     return ' '.join(f'{x:g}' for x in box)
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
@@ -290,7 +290,7 @@ def _run_lengths(mask: dict, width: int, height: int) -> str | None:
 
 def _decoded(counts: str) -> list | None:
     """Run lengths of COCO's compressed form, None if it is another text."""
-    runs = []
+    runs: list[int] = []
     try:
         for value in _numbers(counts):
             # from the fourth on, the difference to the one before the last

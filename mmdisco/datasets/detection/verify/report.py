@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 MOST = 20  # faults that are told one by one
 
@@ -45,7 +46,7 @@ def check_categories(
     report: Report,
     path: str,
     categories: Sequence[dict],
-    classes: Sequence[str] | None,
+    classes: Sequence[Any] | None,
     others: str = 'notes',
 ) -> None:
     """Check that mmdet gives a file's objects the labels that are meant.
@@ -63,7 +64,7 @@ def check_categories(
         others (str): Of the report, what takes categories that are not among
             the classes. Defaults to 'notes'.
     """
-    names = [category.get('name') for category in categories]
+    names: list[Any] = [category.get('name') for category in categories]
     for category, name in zip(categories, names):
         if not isinstance(name, str):
             report.faults.append(f'{path}: category {category["id"]} has no name')

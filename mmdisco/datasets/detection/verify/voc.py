@@ -117,21 +117,22 @@ def _check_split(
         report.faults.append(f"'{path}' lists an image twice")
     if official:
         report.count(what, len(ids), official)
-    if None in here.values():
+    images_here, annotated = here['JPEGImages'], here['Annotations']
+    if images_here is None or annotated is None:
         return ids
-    found: list[str] = []  # the class of each object
-    odd = Counter()
+    found: list[str | None] = []  # the class of each object
+    odd: Counter = Counter()
     files, sizes = [], []
-    for line, name in enumerate(with_bar(ids, what), 1):
+    for number, name in enumerate(with_bar(ids, what), 1):
         image, xml = f'{name}.jpg', f'{name}.xml'
-        if xml not in here['Annotations'] and _not_alone(name):
+        if xml not in annotated and _not_alone(name):
             report.faults.append(
-                f"'{path}': line {line} is {name!r}: mmdet "
+                f"'{path}': line {number} is {name!r}: mmdet "
                 'wants the name of an image, and no more'
             )
             continue
         size: Size = (None, None)
-        if xml not in here['Annotations']:
+        if xml not in annotated:
             report.faults.append(f"no annotation '{folder / 'Annotations' / xml}'")
         else:
             entry = _Annotation(
@@ -139,7 +140,7 @@ def _check_split(
             )
             report.faults += entry.faults(classes, found, odd)
             size = entry.size
-        if image in here['JPEGImages']:
+        if image in images_here:
             files.append(folder / 'JPEGImages' / image)
             sizes.append(size)
         else:
@@ -169,7 +170,7 @@ class _Annotation:
         self.size: Size = (None, None)
 
     def faults(
-        self, classes: Sequence[str], found: list[str], odd: Counter
+        self, classes: Sequence[str], found: list[str | None], odd: Counter
     ) -> Iterator[str]:
         """What mmdet stops at or leaves out.
 
@@ -184,7 +185,7 @@ class _Annotation:
         if root.find('size') is None:  # mmdet then asks the image
             size = size_of(self.image)
         else:
-            size = tuple(_number(root, f'size/{key}') for key in ('width', 'height'))
+            size = _number(root, 'size/width'), _number(root, 'size/height')
             texts = [
                 root.findtext(f'size/{key}', '').strip() for key in ('width', 'height')
             ]
