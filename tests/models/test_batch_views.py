@@ -93,7 +93,7 @@ def test_a_flat_list_draws_what_its_transforms_draw_view_by_view():
 
 
 @pytest.mark.parametrize(
-    'transforms, num_views, told',
+    'transforms, num_views, message',
     [
         ([[FLIP], [FLIP]], 2, '2 group.s. .* num_views=2'),
         ([[FLIP], [FLIP]], [2, 4, 1], '2 group.s. .* num_views=.2, 4, 1.'),
@@ -101,6 +101,6 @@ def test_a_flat_list_draws_what_its_transforms_draw_view_by_view():
         ([FLIP, [FLIP]], [2, 4], 'partly in groups'),
     ],
 )
-def test_groups_that_do_not_fit_are_refused(transforms, num_views, told):
-    with pytest.raises(InputError, match=told):
+def test_groups_that_do_not_fit_are_refused(transforms, num_views, message):
+    with pytest.raises(InputError, match=message):
         build(*transforms, num_views=num_views)

@@ -1,4 +1,4 @@
-"""What does not fit is told when the model is built, not at the first step."""
+"""Parts that do not fit raise when the model is built, not in the first step."""
 
 import logging
 
@@ -98,7 +98,7 @@ def test_what_fits_is_built_and_left_as_it_was():
     build(CompRessLoss(64, adapter=ADAPTER), POOL, narrow=True)
 
 
-def test_a_memory_without_a_moving_average_is_warned_of(caplog):
+def test_a_memory_without_a_moving_average_logs_a_warning(caplog):
     logger = MMLogger.get_instance('checks')
     logger.addHandler(caplog.handler)
     with caplog.at_level(logging.WARNING):
@@ -106,7 +106,7 @@ def test_a_memory_without_a_moving_average_is_warned_of(caplog):
     assert 'PlainStudent has no moving average' in caplog.text
 
 
-def test_missing_views_and_keys_are_told():
+def test_missing_views_are_named():
     model = build(SEEDLoss(8, queue_len=16), views=(0, 2))
     with pytest.raises(
         ValueError,

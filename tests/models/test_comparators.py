@@ -15,7 +15,7 @@ def close(actual, expected, rtol=1e-5, atol=1e-6):
 
 
 def check(loss, golden, inputs, value, grad, pack=lambda x: x):
-    """Value, and gradient with respect to the student, as recorded."""
+    """Compare value and gradient with respect to the student with the golden."""
     student, *rest = (torch.from_numpy(golden[key]) for key in inputs)
     student.requires_grad_()
     result = loss(pack(student), *map(pack, rest[:1]), *rest[1:])
@@ -58,10 +58,10 @@ def test_at_pairs_maps_by_size_and_equals_a_plain_loop():
         return [v / norm for v in flat]
 
     expected = 0.0
-    for ours, wanted in ((student[1], teacher[1]), (student[2], teacher[2])):
+    for s_map, t_map in ((student[1], teacher[1]), (student[2], teacher[2])):
         differences = [
             (a - b) ** 2
-            for s, t in zip(ours, wanted)
+            for s, t in zip(s_map, t_map)
             for a, b in zip(attention(s), attention(t))
         ]
         expected += 10 * sum(differences) / len(differences)
@@ -150,7 +150,7 @@ LOSSES = dict(
 
 
 @pytest.mark.parametrize('name', LOSSES)
-def test_losses_are_fp32_whatever_the_inputs_are(name):
+def test_losses_are_fp32_for_any_input(name):
     torch.manual_seed(0)
     loss = MODELS.build(dict(LOSSES[name], type=name))
     inputs = list((300 * torch.randn(2, 4, 8)).bfloat16())
@@ -158,7 +158,7 @@ def test_losses_are_fp32_whatever_the_inputs_are(name):
         inputs.append(torch.tensor([1, 2, 3, 4]))
     if name == 'BINGOLoss':
         inputs.append(inputs[0].flip(0))
-    if name == 'ATLoss':  # the square of 300 is out of reach for fp16
+    if name == 'ATLoss':  # fp16 overflows at the square of 300
         inputs = [[maps.half()[:, None, None]] for maps in inputs]
     state = {k: v.clone() for k, v in loss.state_dict().items()}
     with torch.autocast('cpu', dtype=torch.bfloat16):

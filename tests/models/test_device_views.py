@@ -30,24 +30,26 @@ def test_colours_are_torchvisions_image_by_image():
     images[0] = 0.5  # no hue
     images[1, :2] = 1  # ties of the largest channel
     factors = ViewRecipe().draw(24).factors
-    for part, theirs in enumerate(released.PARTS):
-        ours = augment_batch.JITTER_PARTS[part](images, factors[:, part])
+    for part, reference in enumerate(released.PARTS):
+        actual = augment_batch.JITTER_PARTS[part](images, factors[:, part])
         expected = torch.stack(
             [
-                theirs(image, factor.item())
+                reference(image, factor.item())
                 for image, factor in zip(images, factors[:, part])
             ]
         )
         # torchvision's weight of red is .2989
-        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-4)
-        assert (ours - images).abs().max() > 0.05
+        torch.testing.assert_close(actual, expected, rtol=0, atol=1e-4)
+        assert (actual - images).abs().max() > 0.05
     for turns in (-0.5, -0.31, 0, 0.2, 0.5):
-        ours = augment_batch.adjust_hue(images, torch.full((24,), turns))
-        torch.testing.assert_close(ours, F.adjust_hue(images, turns), rtol=0, atol=1e-5)
+        actual = augment_batch.adjust_hue(images, torch.full((24,), turns))
+        torch.testing.assert_close(
+            actual, F.adjust_hue(images, turns), rtol=0, atol=1e-5
+        )
 
 
 def in_order(images, params):
-    """torchvision, one image and one part after the other."""
+    """torchvision, for one image and one part at a time."""
     out = images.clone()
     for i in range(len(out)):
         for part in params.order[i].tolist() if params.jitter[i] else ():
@@ -74,11 +76,11 @@ def test_each_image_has_its_own_parameters_and_order():
     images = crops(48).float() / 255
     params = ViewRecipe().draw(48, torch.Generator().manual_seed(0))
     assert len(params.order.unique(dim=0)) > 15
-    ours = augment_batch.augment_(images.clone(), params)
-    torch.testing.assert_close(ours, in_order(images, params), rtol=0, atol=3e-4)
+    actual = augment_batch.augment_(images.clone(), params)
+    torch.testing.assert_close(actual, in_order(images, params), rtol=0, atol=3e-4)
     params.order = params.order.flip(1)
     other = (
-        (augment_batch.augment_(images.clone(), params) - ours).abs().amax((1, 2, 3))
+        (augment_batch.augment_(images.clone(), params) - actual).abs().amax((1, 2, 3))
     )
     assert (other[params.jitter] > 1e-3).float().mean() > 0.8
 
@@ -100,15 +102,15 @@ def test_blur_is_pils_and_nearly_gaussian(sigma):
     photo = released.photograph(96)
     image = F.to_tensor(photo)[None]
     kernel = torch.from_numpy(pil_gaussian_kernel(np.array([sigma]), 2.0))
-    ours = augment_batch.gaussian_blur(image, kernel)[0].permute(1, 2, 0) * 255
+    actual = augment_batch.gaussian_blur(image, kernel)[0].permute(1, 2, 0) * 255
     pils = np.asarray(photo.filter(ImageFilter.GaussianBlur(sigma)), float)
-    off = np.abs(ours.numpy() - pils)
+    off = np.abs(actual.numpy() - pils)
     assert off[6:-6, 6:-6].max() <= 3 and off.mean() < 0.6
     if sigma > 0.7:  # below, a Gaussian sampled at pixels is too narrow
         exact = ndimage.gaussian_filter(
             np.asarray(photo, float), (sigma, sigma, 0), mode='nearest', truncate=6
         )
-        assert np.abs(ours.numpy() - exact).mean() < 0.35
+        assert np.abs(actual.numpy() - exact).mean() < 0.35
 
 
 def test_views_are_torchvisions_in_distribution():
@@ -119,24 +121,24 @@ def test_views_are_torchvisions_in_distribution():
     assert rounded.max() < 2.5  # levels of 256
     np.random.seed(0)
     torch.manual_seed(0)
-    theirs = released.statistics([released.RELEASED(photo) for _ in range(num)])
+    reference = released.statistics([released.RELEASED(photo) for _ in range(num)])
     crop = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
     out = build()(dict(inputs=[crop.repeat(num // 2, 1, 1, 1)] * 2), training=True)
-    ours = released.statistics(torch.cat(out['inputs']).permute(0, 2, 3, 1).numpy())
-    released.assert_equal_in_distribution(ours, theirs, rounded)
+    actual = released.statistics(torch.cat(out['inputs']).permute(0, 2, 3, 1).numpy())
+    released.assert_equal_in_distribution(actual, reference, rounded)
 
 
 def test_evaluation_only_normalises():
     reference = MODELS.build(dict(type='SelfSupDataPreprocessor', **NORM))
     views = [crops(seed=1), crops(seed=2)]
     expected = reference(dict(inputs=views, data_samples=None))['inputs']
-    for ours in (
+    for actual in (
         build(**NORM)(dict(inputs=views)),
         build(views=[NOTHING], **NORM)(dict(inputs=views), training=True),
     ):
-        for a, b in zip(ours['inputs'], expected):
+        for a, b in zip(actual['inputs'], expected):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
-        assert ours['data_samples'] is None
+        assert actual['data_samples'] is None
     one = build(**NORM)(dict(inputs=views[0]))['inputs']
     torch.testing.assert_close(one, expected[0], rtol=1e-5, atol=1e-5)
 
@@ -181,8 +183,8 @@ def test_on_cuda_the_same_views_and_the_host_never_waits():
     torch.manual_seed(0)
     torch.cuda.set_sync_debug_mode('error')
     try:
-        ours = views(batch, training=True)['inputs']
+        actual = views(batch, training=True)['inputs']
     finally:
         torch.cuda.set_sync_debug_mode('default')
-    for a, b in zip(ours, expected):
+    for a, b in zip(actual, expected):
         torch.testing.assert_close(a.cpu(), b, rtol=0, atol=1e-3)

@@ -88,19 +88,19 @@ def test_the_projection_head_equals_the_public_code():
     weight = head.last_layer.parametrizations.weight
     for key, value in zip(golden['head/keys'], golden['head/weight_check']):
         part, _, name = key.rpartition('.')
-        own = (
+        param = (
             getattr(weight, f'original{int(name == "weight_v")}')
             if 'last_layer' in part
             else getattr(neck.get_submodule(part), name)
         )
         filled = (
-            torch.ones_like(own)
-            if name == 'weight_g'  # as it begins
-            else recipe(f'head.{key}', tuple(own.shape))
+            torch.ones_like(param)
+            if name == 'weight_g'  # as initialised
+            else recipe(f'head.{key}', tuple(param.shape))
         )
         assert filled.double().sum().item() == pytest.approx(value, abs=1e-4)
         with torch.no_grad():
-            own.copy_(filled)
+            param.copy_(filled)
     embeds = neck((torch.from_numpy(golden['head/input']),))[0]
     for actual, key in ((embeds, 'bottleneck_unit'), (head(embeds), 'logits')):
         close(actual.detach(), golden[f'head/{key}'], 1e-4, 1e-5)
@@ -115,14 +115,14 @@ def test_the_last_layer_begins_with_rows_of_norm_one():
 
 
 def test_the_schedules_equal_the_public_code():
-    """Five epochs of seven iterations, as a runner would go through them."""
+    """Run five epochs of seven iterations in a runner's order."""
     golden, epochs, iters = np.load(GOLDEN), 5, 7
     cfg = Config.fromfile('configs/_base_/schedules/dino_100e.py')
     warmup, cosine, decay = (dict(s) for s in cfg.param_scheduler)
     for scheduler in (warmup, cosine, decay):
         assert scheduler.pop('convert_to_iter_based')
         assert scheduler.pop('type') and scheduler['by_epoch']
-    warmup['end'] = cosine['begin'] = 2  # of 5, as recorded, not 10 of 100
+    warmup['end'] = cosine['begin'] = 2  # of 5, as in the golden, not 10 of 100
     decayed, plain = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
     optimizer = torch.optim.AdamW(
         [
@@ -144,24 +144,24 @@ def test_the_schedules_equal_the_public_code():
     hook = MomentumHook()
     ema.momentum_encoder.momentum = 0.004
     hook.before_train(runner)
-    seen = []
+    values = []
     wrapper = runner.optim_wrapper = SimpleNamespace(
         _accumulative_counts=1, _inner_count=0
     )
     for step in range(epochs * iters):
-        runner.iter = step + 1  # what the next iteration begins with
+        runner.iter = step + 1  # value at the start of the next iteration
         hook.before_train_iter(runner, 0)
         first, second = optimizer.param_groups
-        seen.append(
+        values.append(
             (first['lr'], 1 - ema.momentum_encoder.momentum, first['weight_decay'])
         )
         assert second['weight_decay'] == 0
         optimizer.step()
         for scheduler in schedulers:
             scheduler.step()
-    for column, key in zip(zip(*seen), ('lr_like', 'momentum', 'wd')):
+    for column, key in zip(zip(*values), ('lr_like', 'momentum', 'wd')):
         close(column, golden[f'sched/{key}'], rtol=1e-4, atol=1e-9)
-    # it moves once for each step of the optimizer
+    # one update for each step of the optimizer
     wrapper._accumulative_counts = 3
     moves = []
     for runner.iter in range(1, 8):
@@ -170,7 +170,7 @@ def test_the_schedules_equal_the_public_code():
         moves.append(ema.momentum_encoder.momentum > 0)
     assert moves == [False, False, True, False, False, True, False]
     wrapper._inner_count, runner.iter = 0, 2 * runner.max_iters
-    hook.before_train_iter(runner, 0)  # a cosine would be at its start again
+    hook.before_train_iter(runner, 0)  # a cosine would restart
     assert ema.momentum_encoder.momentum == 0
     hook.after_train(runner)
     assert ema.momentum_encoder.momentum == 0.004

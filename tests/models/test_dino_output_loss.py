@@ -9,7 +9,7 @@ from tests.models.test_dino import DINO
 
 
 def dino_file(path, wrap=''):
-    """A file as DINO writes it, beside its content."""
+    """Write a file like DINO's and return its tensors."""
     torch.manual_seed(0)
     weight = {
         f'{wrap}head.last_layer.weight_g': torch.rand(5, 1) + 0.5,

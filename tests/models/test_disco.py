@@ -180,12 +180,12 @@ def test_another_width_wants_an_adapter(views):
 
 def test_only_global_crops_are_distilled_on_request(views):
     views = [*views, *(torch.randn(4, 3, 16, 16) for _ in range(2))]
-    seen = []
+    shapes = []
 
     def run(crops):
         model = build(extra_views=(1, 2, 3), distill_crops=crops).eval()
         model.teacher.backbone.register_forward_hook(
-            lambda _, args, out: seen.append(tuple(args[0].shape))
+            lambda _, args, out: shapes.append(tuple(args[0].shape))
         )
         loss = model.loss(list(views))['loss_distill'] / 32
         pairs = [
@@ -196,19 +196,19 @@ def test_only_global_crops_are_distilled_on_request(views):
         torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
 
     run('global')
-    assert {shape[2] for shape in seen} == {32}
+    assert {shape[2] for shape in shapes} == {32}
     run('all')
-    assert {shape[2] for shape in seen} == {16, 32}
+    assert {shape[2] for shape in shapes} == {16, 32}
     with pytest.raises(ValueError, match="'all' or 'global', got 'some'"):
         build(distill_crops='some')
 
 
 def test_a_teacher_of_other_images_gets_its_own():
-    """As if the pictures had been normalised for it."""
+    """The teacher gets images as if they had been normalised for it."""
     pictures = torch.randint(0, 256, (2, 4, 3, 32, 32)).float()
-    own = dict(mean=[127.5] * 3, std=[128.0, 64.0, 32.0])
+    statistics = dict(mean=[127.5] * 3, std=[128.0, 64.0, 32.0])
     torch.manual_seed(0)
-    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP), **own)
+    teacher = FrozenTeacher(MODELS.build(EVAL), MODELS.build(MLP), **statistics)
     plain = FrozenTeacher(teacher.backbone, teacher.neck)
     ssl = dict(TESTBEDS['SimCLR'], backbone=EVAL)
     assert not teacher.state_dict().keys() - plain.state_dict().keys()
@@ -221,13 +221,13 @@ def test_a_teacher_of_other_images_gets_its_own():
     student = model.data_preprocessor(dict(inputs=list(pictures), data_samples=None))[
         'inputs'
     ]
-    mean, std = (torch.tensor(own[k]).view(3, 1, 1) for k in ('mean', 'std'))
-    for seen, picture in zip(student, pictures):
+    mean, std = (torch.tensor(statistics[k]).view(3, 1, 1) for k in ('mean', 'std'))
+    for images, picture in zip(student, pictures):
         expected = plain((picture - mean) / std)
-        torch.testing.assert_close(teacher(seen), expected, rtol=1e-3, atol=1e-4)
-    # and those of another student, who may see what the teacher wants
-    DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict(own))
-    torch.testing.assert_close(teacher(seen), plain(seen))
+        torch.testing.assert_close(teacher(images), expected, rtol=1e-3, atol=1e-4)
+    # another student with the teacher's own normalisation
+    DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict(statistics))
+    torch.testing.assert_close(teacher(images), plain(images))
     with pytest.raises(ValueError, match='preprocessor normalises none'):
         DisCo(ssl, teacher, DisCoLoss(), data_preprocessor=dict())
     for mean, std, words in (
@@ -240,16 +240,16 @@ def test_a_teacher_of_other_images_gets_its_own():
 
 
 def test_the_algorithms_settings_are_read_and_written_through():
-    """As DenseCLHook does with loss_lambda."""
+    """DenseCLHook does so with loss_lambda."""
     model = build()
     assert model.queue_len == 8
     model.queue_len = 4
     assert model.ssl.queue_len == 4 and 'queue_len' not in vars(model)
-    model.ssl_weight, model.own = 0.5, 1
+    model.ssl_weight, model.setting = 0.5, 1
     assert not hasattr(model.ssl, 'ssl_weight')
-    assert not hasattr(model.ssl, 'own')
+    assert not hasattr(model.ssl, 'setting')
     ssl = MODELS.build(dict(TESTBEDS['MoCo'], backbone=EVAL))
-    ssl.ssl_weight = 3.0  # an algorithm with a setting of that name
+    ssl.ssl_weight = 3.0  # an algorithm with an attribute of that name
     model = DisCo(ssl, model.teacher, DisCoLoss(), ssl_weight=0.5)
     assert (model.ssl_weight, ssl.ssl_weight) == (0.5, 3.0)
     with pytest.raises(AttributeError, match='DisCo.*nothing'):

@@ -21,7 +21,7 @@ BACKBONES = dict(
 
 
 def settle(network):
-    """Running statistics as training leaves them: not zero and one."""
+    """Give BN running statistics other than zero and one, as after training."""
     torch.manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -46,8 +46,8 @@ def networks():
 
 
 @pytest.fixture
-def said(monkeypatch):
-    """The lines that are logged."""
+def logged(monkeypatch):
+    """The logged lines."""
     lines = []
     monkeypatch.setattr(
         'mmdisco.models.fast.teacher.print_log',
@@ -81,16 +81,16 @@ def test_folded_networks_have_no_norm_left_and_equal_the_plain(name):
     ],
     ids=str,
 )
-def test_every_rewriting_keeps_the_embeddings(networks, said, options):
+def test_every_rewriting_keeps_the_embeddings(networks, logged, options):
     images = torch.randn(4, 3, 64, 64)
     expected = FrozenTeacher(*networks)(images)
     teacher = FrozenTeacher(*networks, **options)
-    for _ in range(2):  # the batch that is compared, and the next
+    for _ in range(2):  # the compared batch and the next
         actual = teacher(images)
         assert actual.dtype == torch.float32
         error = (actual - expected).norm() / expected.norm()
         assert error < (0.05 if 'dtype' in options else 1e-4)
-    [line] = said
+    [line] = logged
     assert line.startswith('Teacher: ')
     weight = teacher.backbone.layer4[0].conv1.weight
     assert (weight.dtype == torch.bfloat16) == ('dtype' in options)
@@ -108,14 +108,14 @@ class Twice(ToyBackbone):
         return (self.conv2(self.bn1(x) + 3 * x.flip(1)),)
 
 
-def test_a_network_that_can_not_be_folded_stays_plain(said):
+def test_a_network_that_can_not_be_folded_stays_plain(logged):
     backbone, neck = settle(Twice(8, 16)), nn.Flatten()
     backbone.bn1.running_mean.normal_(0, 3)
     images = torch.randn(2, 3, 16, 16)
     expected = FrozenTeacher(backbone, nn.Sequential(Last(), neck))(images)
     teacher = FrozenTeacher(backbone, nn.Sequential(Last(), neck), fuse=True)
     assert torch.equal(teacher(images), expected)
-    assert 'the plain one is used' in said[0]
+    assert 'the plain one is used' in logged[0]
     assert isinstance(teacher.backbone.bn1, nn.BatchNorm2d)
 
 
@@ -124,8 +124,8 @@ class Last(nn.Module):
         return feats[-1]
 
 
-def test_a_network_that_computes_parts_in_fp32_can_be_bf16(said):
-    """XCiT makes its positions in fp32, whatever the dtype of its weights."""
+def test_a_network_that_computes_parts_in_fp32_can_be_bf16(logged):
+    """XCiT computes its positions in fp32 for any dtype of its weights."""
     backbone = settle(
         MODELS.build(
             dict(type='XCiT', embed_dims=32, depth=1, num_heads=2, tokens_norm=True)
@@ -137,21 +137,21 @@ def test_a_network_that_computes_parts_in_fp32_can_be_bf16(said):
     images = torch.randn(2, 3, 32, 32)
     expected = FrozenTeacher(backbone, neck)(images)
     actual = FrozenTeacher(backbone, neck, dtype='bf16')(images)
-    assert actual.dtype == torch.float32 and 'bf16' in said[0]
-    assert not torch.equal(actual, expected)  # it did compute in bf16
+    assert actual.dtype == torch.float32 and 'bf16' in logged[0]
+    assert not torch.equal(actual, expected)  # it computed in bf16
     torch.testing.assert_close(actual, expected, rtol=0, atol=0.02)
 
 
 @pytest.mark.parametrize(
     'options', [dict(channels_last=True), dict(dtype='bf16')], ids=str
 )
-def test_batch_mode_can_be_rewritten(networks, said, options):
-    """Its BN can do nothing with a single image: no trial on one. Rounding
-    may count for too much here, and then the plain network is used."""
+def test_batch_mode_can_be_rewritten(networks, logged, options):
+    """No trial on a single image, since BN needs a batch. Rounding may differ too
+    much here; then the plain network is used."""
     images = torch.randn(4, 3, 32, 32)
     expected = FrozenTeacher(*networks, norm_mode='batch')(images)
     actual = FrozenTeacher(*networks, norm_mode='batch', **options)(images)
-    assert len(said) == 1
+    assert len(logged) == 1
     if 'dtype' not in options:
         torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-3)
 
@@ -167,11 +167,11 @@ def test_views_of_one_size_go_together_where_rows_are_alone(networks, norm_mode,
     )
     actual = teacher(views)
     assert len(batches) == calls
-    for ours, theirs in zip(actual, expected):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for embeds, target in zip(actual, expected):
+        torch.testing.assert_close(embeds, target, rtol=1e-4, atol=1e-5)
 
 
-def test_without_a_compiler_it_goes_on_in_one_line(networks, said, monkeypatch):
+def test_without_a_compiler_it_goes_on_in_one_line(networks, logged, monkeypatch):
 
     def compiled(module):
 
@@ -188,11 +188,11 @@ def test_without_a_compiler_it_goes_on_in_one_line(networks, said, monkeypatch):
     torch.testing.assert_close(
         teacher(images), FrozenTeacher(*networks)(images), rtol=1e-4, atol=1e-5
     )
-    assert 'no working C++ compiler' in said[0] and '\n' not in said[0]
-    assert said[1].startswith('Teacher: BN folded; ')
+    assert 'no working C++ compiler' in logged[0] and '\n' not in logged[0]
+    assert logged[1].startswith('Teacher: BN folded; ')
 
 
-def test_a_compiled_teacher_gives_the_same(said):
+def test_a_compiled_teacher_gives_the_same(logged):
     torch.manual_seed(0)
     networks = (
         settle(ToyBackbone(8, 16)),
@@ -203,7 +203,7 @@ def test_a_compiled_teacher_gives_the_same(said):
     torch.testing.assert_close(
         teacher(images), FrozenTeacher(*networks)(images), rtol=1e-4, atol=1e-5
     )
-    assert 'compiled' in said[0] and not isinstance(teacher._run[0], Encoder)
+    assert 'compiled' in logged[0] and not isinstance(teacher._run[0], Encoder)
 
 
 def test_the_log_says_what_was_done(networks, caplog):

@@ -1,4 +1,4 @@
-"""What --speed does to the student changes no name and no result."""
+"""--speed changes neither names nor results of the student."""
 
 import copy
 
@@ -30,9 +30,9 @@ def moco():
 def test_the_student_and_its_momentum_copy_are_found():
     model = moco()
     expected = [model.backbone, model.neck, *model.encoder_k.module]
-    for found in (encoders(model), encoders(nn.ModuleDict(dict(ssl=model)))):
-        assert len(found) == 4
-        assert all(a is b for a, b in zip(found, expected))
+    for parts in (encoders(model), encoders(nn.ModuleDict(dict(ssl=model)))):
+        assert len(parts) == 4
+        assert all(a is b for a, b in zip(parts, expected))
 
 
 def test_a_compiled_student_is_tapped_and_gives_the_same():
@@ -41,7 +41,7 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
     speed_up_student(fast, channels_last=True, compile=True)
     assert fast.backbone.conv1.weight.is_contiguous(memory_format=torch.channels_last)
     assert plain.state_dict().keys() == fast.state_dict().keys()
-    seen = []
+    results = []
     for model in (plain, fast):
         torch.manual_seed(1)
         views = [torch.randn(4, 3, 16, 16) for _ in range(2)]
@@ -49,10 +49,10 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
             loss = model.loss(views)['loss']
         loss.backward()
         assert tap.records[0].images is views[0]
-        seen.append(
+        results.append(
             [loss, tap.records[0].embeds, model.queue, model.backbone.conv1.weight.grad]
         )
-    for first, second in zip(*seen):
+    for first, second in zip(*results):
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
     # a copy runs its own weights
     twin = copy.deepcopy(fast)
@@ -73,7 +73,7 @@ def test_a_compiled_student_is_tapped_and_gives_the_same():
 def test_depthwise_gradients_are_those_of_fp32(geometry):
     torch.manual_seed(0)
     layer = nn.Conv2d(6, 6, groups=6, bias=False, **geometry)
-    with torch.no_grad():  # whatever goes in is exact in bf16
+    with torch.no_grad():  # all inputs are exact in bf16
         layer.weight.copy_(layer.weight.bfloat16())
     images = torch.randn(3, 6, 15, 17).bfloat16()
     with torch.autocast('cpu', torch.bfloat16):

@@ -30,7 +30,7 @@ def test_what_does_not_fit_is_named():
 
 
 def run_steps(rank, world):
-    """Losses of this rank's part of each batch, and the queues after."""
+    """Losses of this rank's part of each batch, and the queues afterwards."""
     torch.manual_seed(0)
     losses = [SEEDLoss(3, 10), BINGOLoss(3, 10), CompRessLoss(3, 3, 10)]
     values = []

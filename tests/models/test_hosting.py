@@ -1,4 +1,4 @@
-"""Every testbed's configs learn, alone and with DisCo, on one rank and two."""
+"""The configs of every testbed learn, alone and with DisCo, on one and two ranks."""
 
 from copy import deepcopy
 from math import cos, pi
@@ -47,9 +47,9 @@ HOSTED = [
 ]
 LARGE = ('mbv3', 'effb0')  # seconds each; their testbed runs with r34, too
 EACH = [name for name in HOSTED if not name.endswith(LARGE) and '_disco_' not in name]
-# two images a rank have but one distance
+# two images per rank have one distance only
 RANKED = [name for name in EACH if 'rkd' not in name]
-# images through student and momentum encoder, for each sample
+# images through student and momentum encoder per sample
 IMAGES = dict(
     MoCo=(2, 1),
     DenseCL=(2, 1),
@@ -62,8 +62,8 @@ IMAGES = dict(
     DINO=(10, 2),
 )
 BATCH = 4
-# one of a CNN, of a momentum encoder without queue, of crops of two sizes, of
-# a network without BN, and of a comparator; the others wait for test-slow
+# a CNN, a momentum encoder without queue, crops of two sizes, a network without
+# BN, and a comparator; the others run in test-slow
 QUICK = (
     'disco/r50_r18',
     'disco/other/byol_r50_r18',
@@ -78,7 +78,7 @@ QUICK_OR_SLOW = [
 
 
 def setup(name, lr=0.01, batch_size=BATCH, **wrapper):
-    """A tiny model, its optimizer, and two batches that it sees in turn."""
+    """A tiny model, its optimizer, and two alternating batches."""
     model, sizes = build_tiny(f'configs/{name}.py')
     optimizer = (
         dict(type='AdamW', lr=2e-3)
@@ -91,7 +91,7 @@ def setup(name, lr=0.01, batch_size=BATCH, **wrapper):
     generator = torch.Generator().manual_seed(0)
     batches = [photo_views(sizes, batch_size, generator) for _ in range(2)]
     model.train()
-    if 'dino' in name:  # whose loss rises until the centre is found
+    if 'dino' in name:  # its loss rises until the centre has settled
         with torch.no_grad():
             for step in range(30):
                 model.loss(list(batches[step % 2]), [])
@@ -99,7 +99,7 @@ def setup(name, lr=0.01, batch_size=BATCH, **wrapper):
 
 
 def losses_of(log):
-    """Its parts, or the loss if it has none."""
+    """The parts of the loss, or the loss if it has no parts."""
     return [
         value.item() for key, value in log.items() if 'loss' in key and key != 'loss'
     ] or [log['loss'].item()]
@@ -115,12 +115,12 @@ def train(model, wrapper, batches, steps=STEPS):
 
 
 def average_of(model):
-    found = [m for m in model.modules() if isinstance(m, BaseAveragedModel)]
-    return found[0] if found else None
+    averages = [m for m in model.modules() if isinstance(m, BaseAveragedModel)]
+    return averages[0] if averages else None
 
 
 def follow(average):
-    """Moves a copy of an average by w <- (1 - m) w + m student."""
+    """Update a copy of an average by w <- (1 - m) w + m student."""
     expected, update = [], average.update_parameters
 
     def updated(source):
@@ -166,7 +166,7 @@ def test_twenty_steps(name):
     )
     first = train(model, wrapper, batches, 1)
     handle.remove()
-    views, passes = (  # a student without a task sees what it is told to
+    views, passes = (  # a student without a task sees the views of its config
         (len(ssl.views), 'compress' in name)
         if hasattr(ssl, 'views')
         else IMAGES[type(ssl).__name__]
@@ -180,8 +180,8 @@ def test_twenty_steps(name):
 
     logged = np.concatenate([first, train(model, wrapper, batches, STEPS - 1)])
     start, end = logged[:5].mean(0), logged[-5:].mean(0)
-    # on SwAV the released weight of L_dis is one of 2048: too little to see;
-    # of AT and RKD the sum counts
+    # on SwAV the released weight of L_dis is 1 / 2048, too small to see; for AT
+    # and RKD, the sum counts
     parts = 1 if 'swav' in name else 0 if 'comparators' in name else None
     assert (end < start)[:parts].all() and end.sum() < start.sum()
     if average:
@@ -201,7 +201,7 @@ def test_twenty_steps(name):
     ],
 )
 def test_bf16_ends_near_fp32(name):
-    """Within 10 % of what the first step's losses add up to."""
+    """Within 10 % of the sum of the first step's losses."""
     ends = []
     for kind in ('OptimWrapper', 'BF16OptimWrapper'):
         model, wrapper, batches = setup(name, lr=0.002, type=kind)
@@ -252,7 +252,7 @@ def _rank(rank, port, path):
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     ends = {}
     for name in RANKED:
-        # standardised over two images, embeddings are but plus or minus one
+        # standardised over two images, embeddings are plus or minus one
         size = 2 * BATCH if 'barlowtwins' in name else BATCH
         model, wrapper, batches = setup(name, batch_size=size)
         views = [[v.chunk(2)[rank] for v in b] for b in batches]

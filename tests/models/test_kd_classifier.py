@@ -1,4 +1,4 @@
-"""KD of a classifier on a frozen student: loss, gradient, what stays."""
+"""KD of a classifier on a frozen student: loss, gradient, frozen parts."""
 
 import math
 
@@ -31,7 +31,7 @@ def head(width, classes=CLASSES):
 
 
 def random_state(cfg, prefix):
-    """Weights of a network, with running statistics of its own."""
+    """Random weights and running statistics of a network."""
     init_default_scope('mmpretrain')
     module = MODELS.build(cfg)
     module.init_weights()
@@ -88,7 +88,7 @@ def batch():
 def plain_features(cfg, state, images):
     """Pooled features of a network in eval mode, [N, D]."""
     backbone = MODELS.build(cfg)
-    backbone.eval()  # which gives no module back
+    backbone.eval()  # mmpretrain's returns None
     backbone.load_state_dict(
         {
             k.removeprefix('backbone.'): v
@@ -135,7 +135,7 @@ def test_loss_is_that_of_plain_networks(model, teacher_file, batch):
 
 
 def test_the_classifier_alone_gets_a_gradient(model, teacher_file, batch):
-    """It is (share of KL + share of CE) times features, by hand."""
+    """The gradient is (share of KL + share of CE) times features."""
     images, samples, labels = batch
     feats = plain_features(BACKBONE, model.state_dict(), images)
     student = plain_logits(BACKBONE, model.state_dict(), images)
@@ -206,7 +206,7 @@ def test_all_of_a_student_is_frozen_before_ddp_looks(student):
         assert torch.equal(value, before[key]), key
 
 
-def test_what_is_wrong_is_said_in_one_line(tmp_path, teacher_file):
+def test_faults_are_named_in_one_line(tmp_path, teacher_file):
     def build(**kwargs):
         parts = dict(
             backbone=BACKBONE,

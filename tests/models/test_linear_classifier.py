@@ -1,4 +1,4 @@
-"""A classifier whose backbone stays as it is, whatever backbone it is."""
+"""A linear classifier does not change its backbone, for all backbones."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ VIT = dict(
 )
 BACKBONES = dict(
     resnet=(dict(type='ResNet', depth=18, stem_channels=8, base_channels=8), 64),
-    # which would drop most of what it has
+    # would drop most features
     vit=(dict(VIT, type='VisionTransformer', drop_rate=0.5, drop_path_rate=0.5), 16),
 )
 
@@ -77,7 +77,7 @@ def test_features_in_training_are_those_of_evaluation(name):
 
 @pytest.mark.parametrize('name', BACKBONES)
 def test_ddp_finds_nothing_unused(name, tmp_path):
-    """It fails in the second step if a parameter had waited for a gradient."""
+    """DDP would fail in the second step if a parameter had no gradient."""
     dist.init_process_group('gloo', f'file://{tmp_path}/store', rank=0, world_size=1)
     try:
         model = DistributedDataParallel(build(name))

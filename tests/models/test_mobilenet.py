@@ -6,26 +6,26 @@ from mmdisco.models import MobileNetV3Pooled
 
 
 def test_it_equals_torchvision_up_to_the_pooled_layer():
-    """Both list their layers in the order of the computation."""
+    """Both networks list their layers in computation order."""
     torch.manual_seed(0)
-    ours, theirs = MobileNetV3Pooled(), mobilenet_v3_large()
-    source = list(theirs.parameters())[:-2]  # without the classifier
-    target = list(ours.parameters())
+    network, reference = MobileNetV3Pooled(), mobilenet_v3_large()
+    source = list(reference.parameters())[:-2]  # without the classifier
+    target = list(network.parameters())
     assert len(source) == len(target)
     with torch.no_grad():
         for a, b in zip(source, target):
             a.uniform_(0.5, 1.5) if a.dim() == 1 else a
             b.copy_(a.view_as(b))
-    for module in theirs.modules():
+    for module in reference.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = 1e-5
-    ours.eval()
-    theirs.eval()
+    network.eval()
+    reference.eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        feats = ours(images)
-        hidden = theirs.avgpool(theirs.features(images)).flatten(1)
-        expected = theirs.classifier[1](theirs.classifier[0](hidden))
+        feats = network(images)
+        hidden = reference.avgpool(reference.features(images)).flatten(1)
+        expected = reference.classifier[1](reference.classifier[0](hidden))
     assert len(feats) == 1 and feats[0].shape == (2, 1280, 1, 1)
     torch.testing.assert_close(
         feats[0].flatten(1),

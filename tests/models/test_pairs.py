@@ -23,21 +23,21 @@ from tests.models.test_tap import MLP, TESTBEDS
 
 
 class Maps(DistillLoss):
-    """A loss that keeps what it is given."""
+    """A loss that records its inputs."""
 
     on = 'feat'
 
     def __init__(self, views=None):
         super().__init__(views=views)
-        self.seen = []
+        self.calls = []
 
     def forward(self, student, teacher):
-        self.seen.append((student, teacher))
+        self.calls.append((student, teacher))
         return sum((s.mean() - t.mean()).square() for s, t in zip(student, teacher))
 
 
 def stages(backbone, images):
-    """The outputs of a ResNet's four stages, by hand."""
+    """The outputs of a ResNet's four stages."""
     x = backbone.maxpool(backbone.relu(backbone.norm1(backbone.conv1(images))))
     maps = []
     for name in ('layer1', 'layer2', 'layer3', 'layer4'):
@@ -61,12 +61,12 @@ def test_maps_are_those_of_the_stages_of_each_view(name, extra, options):
         extra_views=extra,
     ).eval()
     losses = model.loss(list(views))
-    assert len(maps.seen) == 2
-    for view, target, (student, found) in zip(views, expected, maps.seen):
+    assert len(maps.calls) == 2
+    for view, target, (student, frozen) in zip(views, expected, maps.calls):
         assert [m.shape[2] for m in student] == [16, 8, 4, 2]
         for m, e in zip(student, stages(model.backbone, view)):
             torch.testing.assert_close(m, e, rtol=1e-4, atol=1e-5)
-        for m, e in zip(found, target):
+        for m, e in zip(frozen, target):
             assert not m.requires_grad
             torch.testing.assert_close(m, e, rtol=1e-3, atol=1e-4)
     losses['loss_distill_0_Maps'].backward()
@@ -207,9 +207,9 @@ def test_a_loss_of_some_views_sees_these_alone():
     maps = Maps(views=(1,))
     model = DisCo(ssl, teacher, maps).eval()
     model.loss(list(views))
-    assert len(maps.seen) == 1
+    assert len(maps.calls) == 1
     torch.testing.assert_close(
-        maps.seen[0][0][-1], stages(model.backbone, views[1])[-1]
+        maps.calls[0][0][-1], stages(model.backbone, views[1])[-1]
     )
     maps.views = (2,)
     with pytest.raises(

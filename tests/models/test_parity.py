@@ -26,7 +26,7 @@ STEPS = 4
 
 
 def build(norm_mode, testbed=MoCo):
-    """Student, momentum encoder, queue and teacher as the goldens start."""
+    """Student, momentum encoder, queue and teacher at the goldens' start."""
     backbone = ToyBackbone(8, 16)
     neck = MoCoV2Neck(16, 2048, 128)
     fill(backbone, neck, 'student')
@@ -78,19 +78,19 @@ def check_final(model, gold):
 
 
 def step(model, views, size):
-    """Forward and backward of (CE + summed squares); what was computed."""
-    seen = {}
+    """Forward and backward of (CE + summed squares); returns all values."""
+    values = {}
     original = model.ssl.head.loss
 
     def spy(pos, neg):
-        seen['logits'] = torch.cat([pos, neg], 1) / 0.2
+        values['logits'] = torch.cat([pos, neg], 1) / 0.2
         return original(pos, neg)
 
     model.ssl.head.loss = spy
     exit_tap = StudentTap.__exit__
 
     def record(tap, *args):
-        seen['embeds'] = [
+        values['embeds'] = [
             torch.nn.functional.normalize(p.embeds, dim=1) for p in tap.records
         ]
         return exit_tap(tap, *args)
@@ -101,7 +101,7 @@ def step(model, views, size):
     finally:
         StudentTap.__exit__, model.ssl.head.loss = exit_tap, original
     total = losses['loss_ssl'] + size * losses['loss_distill']
-    return losses, total, seen
+    return losses, total, values
 
 
 @pytest.mark.parametrize('testbed', [MoCo, LeanMoCo])
@@ -115,7 +115,7 @@ def test_four_steps_equal_the_public_implementation(norm_mode, testbed):
     for s in range(STEPS):
         key = f'step{s}/'
         views = [torch.from_numpy(gold[key + v]) for v in ('view1', 'view2')]
-        losses, total, seen = step(model, views, size=8)
+        losses, total, values = step(model, views, size=8)
         check(losses['loss_ssl'], gold[key + 'ce'], key + 'ce')
         check(
             8 * losses['loss_distill'],
@@ -123,13 +123,13 @@ def test_four_steps_equal_the_public_implementation(norm_mode, testbed):
             key + 'mse',
         )
         check(total, gold[key + 'loss'], key + 'loss')
-        check(seen['logits'], gold[key + 'logits'], key + 'logits')
+        check(values['logits'], gold[key + 'logits'], key + 'logits')
         for view, (q, t) in enumerate((('q', 'teacher_q'), ('qk', 'teacher_qk'))):
-            check(seen['embeds'][view], gold[key + q], key + q)
+            check(values['embeds'][view], gold[key + q], key + q)
             unit = torch.nn.functional.normalize(model.teacher(views[view]), dim=1)
             check(unit, gold[key + t], key + t)
             check(
-                ((seen['embeds'][view] - unit) ** 2).sum(),
+                ((values['embeds'][view] - unit) ** 2).sum(),
                 gold[key + ('mse_q', 'mse_k')[view]],
                 key + 'mse of a view',
             )
@@ -239,15 +239,15 @@ def _rank(rank, port, fail, testbed):
 
 
 class Wrapper(torch.nn.Module):
-    """What DDP runs: the summed loss of the release."""
+    """The module for DDP: the summed loss of the released code."""
 
     def __init__(self, model):
         super().__init__()
         self.model = model
 
     def forward(self, views):
-        losses, total, seen = step(self.model, views, size=4)
-        return total, losses, seen['embeds']
+        losses, total, values = step(self.model, views, size=4)
+        return total, losses, values['embeds']
 
 
 @pytest.mark.parametrize('testbed', [MoCo, LeanMoCo])

@@ -23,7 +23,7 @@ def test_seed_equals_the_public_code(case):
         at = f'{case}/step{step}'
         student = recorded(golden, f'student_raw{step}').requires_grad_()
         value = loss(student, recorded(golden, f'teacher_raw{step}'))
-        value.backward()  # after the queue has moved
+        value.backward()  # after the queue was updated
         close(value.item(), golden[f'{at}/loss'], rtol=1e-4)
         close(student.grad, golden[f'{at}/grad_student_raw'], rtol=1e-4)
         close(loss.queue.rows.T, golden[f'{at}/queue_after'])
@@ -74,7 +74,7 @@ def test_they_equal_plain_loops():
         queue.load_state_dict(queues[0].state_dict())
     earlier = unit(queues[0].rows)
     ours = unit(compress.student_memory.rows)
-    for step in range(4):  # of four rows, the queue has six
+    for step in range(4):  # batches of four rows in a queue of six
         student, teacher, member = torch.randn(3, 4, 3)
         wide = torch.randn(4, 5)
         s, t, m, w = map(unit, (student, teacher, member, wide))

@@ -21,7 +21,7 @@ OPTIMIZER = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9))
 
 
 class FrozenNorm(DisCo):
-    """BN never uses the batch, in the momentum encoder neither."""
+    """BN never uses batch statistics, not even in the momentum encoder."""
 
     def train(self, mode=True):
         super().train(mode)
@@ -41,7 +41,7 @@ def build():
 
 
 def train(model, rank, world_size):
-    """Logged losses of each step, queue and weights at the end."""
+    """Logged losses of each step, and queue and weights at the end."""
     core = getattr(model, 'module', model)
     optim_wrapper = build_optim_wrapper(core, OPTIMIZER)
     generator = torch.Generator().manual_seed(1)

@@ -69,7 +69,7 @@ def test_another_head_is_refused(teacher):
         RetroNeck(32, dict(HEAD, hid_channels=8), teacher.checkpoint)
 
 
-def test_a_missing_file_and_another_file_are_told(teacher, tmp_path):
+def test_a_missing_file_and_another_file_are_named(teacher, tmp_path):
     with pytest.raises(FileNotFoundError, match="'none.pth' not found.*https"):
         RetroNeck(32, HEAD, 'none.pth', url='https://example.org/none.pth')
     other = str(tmp_path / 'other.pth')
@@ -82,7 +82,7 @@ def test_a_missing_file_and_another_file_are_told(teacher, tmp_path):
 
 
 def test_a_teacher_may_give_the_backbones_feature(teacher, tmp_path):
-    """Of a file with a head, and of one without."""
+    """For a file with a head and a file without one."""
     pool = dict(type='GlobalAveragePooling')
     images = torch.randn(2, 3, 64, 64)
     expected = teacher.backbone(images)[-1].mean((2, 3))

@@ -56,7 +56,7 @@ def relations(embeds):
 
 @pytest.mark.parametrize('equal', [(1, 1), (2, 1), (4, 1), (1, 4), (3, 5)])
 def test_rkd_equals_a_plain_loop(equal):
-    """Also where the first images of student or teacher have one embedding."""
+    """Also if the first images of student or teacher have equal embeddings."""
     torch.manual_seed(0)
     student, teacher = torch.randn(8, 3), torch.randn(8, 6)
     for embeds, num in zip((student, teacher), equal):
@@ -73,7 +73,7 @@ def test_rkd_equals_a_plain_loop(equal):
 
 
 def test_rkd_counts_equal_embeddings_as_the_public_code():
-    """Which clamps the square of a distance at 1e-12 and means over N (N-1)."""
+    """The public code clamps squared distances at 1e-12, mean over N (N - 1)."""
     torch.manual_seed(0)
     embeds = F.normalize(torch.randn(8, 5, dtype=torch.double), dim=1)
     embeds[:4] = embeds[0].clone()
@@ -98,12 +98,12 @@ def plain_angle(student, teacher):
 
 
 def _peaks(_, path):
-    # whatever is freed goes back to the system, so that the peak is of use
+    # freed memory returns to the system, so that the peak is meaningful
     ctypes.CDLL(None).mallopt(-3, 1 << 17)
     torch.set_num_threads(1)
     grown, grads = [], []
     for angle in (RKDLoss(0.0, normalize=False), plain_angle):
-        for rows in (8, 256):  # the first loads what is loaded once
+        for rows in (8, 256):  # the first loads libraries
             student, teacher = torch.randn(
                 2, rows, 128, generator=torch.Generator().manual_seed(0)
             )

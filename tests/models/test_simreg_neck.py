@@ -19,7 +19,7 @@ def neck():
 
 
 def plain(neck, feat):
-    """The head in plain arithmetic; BN by statistics of the batch."""
+    """The head in plain arithmetic; BN with batch statistics."""
     one, two, three, four = (m for m in neck.modules() if isinstance(m, nn.Linear))
     norms = [m for m in neck.modules() if isinstance(m, nn.BatchNorm1d)]
 
@@ -31,7 +31,7 @@ def plain(neck, feat):
         x = (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()
         return (x * norm.weight + norm.bias).clamp(min=0)
 
-    x = linear(two, hidden(one, norms[0], feat))  # no ReLU: release's
+    x = linear(two, hidden(one, norms[0], feat))  # no ReLU, as released
     return linear(four, hidden(three, norms[1], x))
 
 

@@ -1,4 +1,4 @@
-"""SwAV's loss equals the public one, on one process and on two."""
+"""SwAV's loss equals the public code's on one and two processes."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def close(actual, expected):
 
 
 def run_steps(case, rank=0):
-    """All steps of a case on this rank, compared with the public ones."""
+    """Compare all steps of a case on this rank with the public code's."""
     golden = np.load(GOLDEN)
     world = dist.get_world_size() if dist.is_initialized() else 1
     at = f'world{world}/{case}' + (f'/rank{rank}' if world > 1 else '')
@@ -150,7 +150,7 @@ def test_disco_on_swav_learns():
         (losses['loss_ssl'] + losses['loss_distill']).backward()
         optimizer.step()
     hook.remove()
-    assert seen[:2] == [2 * 6, 6 * 6]  # eight student images a sample
+    assert seen[:2] == [2 * 6, 6 * 6]  # eight student images per sample
     first, last = np.mean(logged[:5], 0), np.mean(logged[-5:], 0)
     assert (last < first).all(), (first, last)
     for key, value in teacher.state_dict().items():

@@ -90,7 +90,7 @@ def test_hooks_live_inside_the_block_only():
 
 
 class Odd(nn.Module):
-    """An algorithm whose neck does not answer its backbone."""
+    """An algorithm with a neck that is called apart from its backbone."""
 
     def __init__(self, neck=True):
         super().__init__()

@@ -37,7 +37,7 @@ def save(path, networks, names=('backbone.', 'neck.')):
     return str(path)
 
 
-def test_eval_mode_is_the_plain_network_for_ever(networks):
+def test_eval_mode_is_always_the_plain_network(networks):
     backbone, neck = networks
     teacher = FrozenTeacher(backbone, neck)
     teacher.train()
@@ -59,7 +59,7 @@ def test_batch_mode_uses_the_batch_and_leaves_running_statistics(networks):
     actual = teacher(images)
     for key, value in teacher.state_dict().items():
         assert torch.equal(value, before[key]), key
-    # the same networks in plain train mode, which is what the release runs
+    # the same networks in plain train mode, as in the released code
     for module in (backbone, neck):
         for part in module.modules():
             part.training = True
@@ -100,13 +100,13 @@ def test_it_reads_the_public_moco_file_and_leaves_the_rest(tmp_path):
     torch.testing.assert_close(teacher(images), plain(images))
 
 
-def test_a_missing_file_is_told_with_its_address(networks):
+def test_a_missing_file_is_named_with_its_address(networks):
     with pytest.raises(FileNotFoundError, match='published at https://a.b/c'):
         FrozenTeacher(*networks, checkpoint='nowhere.pth', url='https://a.b/c')
 
 
 def test_weights_learned_with_other_settings_are_refused(tmp_path, networks):
-    """As a converted file says; the network would load and differ."""
+    """Settings are read from a converted file; otherwise the network would differ."""
     path = save(tmp_path / 'eps.pth', networks)
     content = torch.load(path)
     norm = dict(type='BN', eps=1e-3, momentum=0.01)
@@ -127,7 +127,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, networks):
         FrozenTeacher(BACKBONE, NECK, checkpoint=path)
 
 
-def test_what_is_wrong_with_a_file_is_said_in_one_line(tmp_path, networks):
+def test_faults_of_a_file_are_named_in_one_line(tmp_path, networks):
     cases = [(str(tmp_path / 'none.pth'), FileNotFoundError, "none.pth' not")]
     bare = save(tmp_path / 'bare.pth', networks[:1])
     cases.append((bare, ValueError, 'no projection head'))

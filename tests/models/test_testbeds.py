@@ -1,4 +1,4 @@
-"""LeanMoCo and its parts against mmpretrain's and mmengine's."""
+"""LeanMoCo and its parts equal mmpretrain's and mmengine's."""
 
 import copy
 
@@ -55,7 +55,7 @@ def test_three_steps_and_more_equal_mmpretrains():
     ours.load_state_dict(theirs.state_dict())
     torch.testing.assert_close(run(ours, 3), run(theirs, 3))
     assert_same_state(ours, theirs)
-    # and with a state that was loaded in the middle of a run
+    # also with a state loaded in the middle of a run
     theirs.load_state_dict(moco(MoCo, head=head).state_dict())
     ours.load_state_dict(theirs.state_dict())
     torch.testing.assert_close(run(ours, 1, 7), run(theirs, 1, 7))
@@ -71,7 +71,7 @@ def test_keys_enter_the_queue_in_the_backward_pass():
     assert not torch.equal(model.queue[:, :4], before[:, :4])
     assert torch.equal(model.queue[:, 4:], before[:, 4:])
     assert int(model.queue_ptr) == 4
-    with torch.no_grad():  # no backward pass will come
+    with torch.no_grad():  # no backward pass follows
         model.loss(views(1))
     assert int(model.queue_ptr) == 0
 
@@ -122,7 +122,7 @@ def test_the_average_equals_mmengines(options):
         ours.update_parameters(network)
         theirs.update_parameters(network)
         assert_same_state(ours, theirs)
-        if step == 3:  # a counter that is loaded counts
+        if step == 3:  # a loaded counter counts
             state = copy.deepcopy(theirs.state_dict())
             state['steps'].fill_(0)
             ours.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Configs as they are, but for tiny networks, pictures and queues."""
+"""Leaf configs with tiny networks, images and queues."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ STEPS = 20
 
 
 def tiny_backbone(backbone):
-    """The backbone, narrower, and the width of its features."""
+    """Make the backbone narrower; return the width of its features."""
     if backbone.type == 'ResNet':
         # bf16 convolutions of one pixel give garbage on CPUs (torch 2.11)
         backbone.update(
@@ -36,7 +36,7 @@ def tiny_backbone(backbone):
     if backbone.type == 'XCiT':
         backbone.update(img_size=32, patch_size=8, embed_dims=16, depth=2, num_heads=2)
         return 16
-    return 1280  # MobileNetV3 and EfficientNet have no widths to choose
+    return 1280  # MobileNetV3 and EfficientNet have a fixed width
 
 
 def tiny_neck(neck, width, embed):

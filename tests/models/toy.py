@@ -1,4 +1,4 @@
-"""The small encoder of the golden vectors, and how they are filled."""
+"""The small encoder of the goldens, and its weights."""
 
 import zlib
 
