@@ -64,8 +64,8 @@ class DeviceViews(SelfSupDataPreprocessor):
         views = [crops] if torch.is_tensor(crops) else list(crops)
         if training and len(views) != len(self.recipes):
             raise InputError(
-                f'an image has {len(views)} crops, num_views is '
-                f'{len(self.recipes)}: set both to the same number'
+                f'{len(views)} crops of an image for num_views={len(self.recipes)}: '
+                'set both to the same number'
             )
         with torch.autocast(views[0].device.type, enabled=False):
             views = [view.float().div_(255) for view in views]

@@ -1,4 +1,4 @@
-"""Feature maps, single views, and a student without a task of its own."""
+"""Feature maps, single views, and students without a task of their own."""
 
 from copy import deepcopy
 
