@@ -1,3 +1,5 @@
+"""Features of images from Python."""
+
 from mmdisco.errors import InputError, MissingFileError
 from .feature_extractor import FeatureExtractor
 from .photos import Extracted

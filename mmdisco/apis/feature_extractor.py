@@ -1,5 +1,8 @@
+"""Features of images from Python, as in the evaluation."""
+
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,17 +22,18 @@ ImageInput = str | Path | Image.Image | np.ndarray
 
 
 class GivenImages(Source):
-    """Images given by the caller: paths, PIL images or arrays.
+    """Images passed by the caller: paths, PIL images or arrays.
 
     Args:
-        images (Sequence[ImageInput]): At least one. Arrays are uint8 in RGB,
-            [H, W, 3], not BGR as read by mmcv and OpenCV.
-        background (tuple[int, int, int]): Colour behind transparent pixels,
-            in RGB. Defaults to white.
+        images (Sequence[ImageInput]): At least one. Arrays are uint8, RGB (not
+            BGR as in mmcv and OpenCV), [H, W, 3].
+        background (tuple[int, int, int]): RGB colour under transparent
+            pixels. Defaults to white.
 
     Raises:
         MissingFileError: If a file does not exist.
-        InputError: If there are no images, or one has another type or shape.
+        InputError: If ``images`` is empty or an image has another type or
+            shape.
     """
 
     kind = 'given'
@@ -46,14 +50,16 @@ class GivenImages(Source):
             self._check(index)
 
     def load(self, index: int) -> Image.Image:
+        """Open one image; a PIL image of the caller is copied."""
         image = self.images[index]
         if isinstance(image, Image.Image):
-            return to_rgb(image, self.background)  # the caller closes it
+            return to_rgb(image, self.background)  # the caller's stays open
         if isinstance(image, np.ndarray):
             return Image.fromarray(image)
         return Image.open(Path(image).expanduser())
 
     def where(self, index: int) -> str:
+        """Name of the image in messages: its path or its index."""
         image = self.images[index]
         return (
             f"'{image}'"
@@ -79,7 +85,7 @@ class GivenImages(Source):
             ):
                 raise InputError(
                     f'image {where} is an array of {image.dtype}, shape '
-                    f'{shape}: should be uint8 in RGB, [H, W, 3]'
+                    f'{shape}: should be uint8, RGB, [H, W, 3]'
                 )
         elif not isinstance(image, Image.Image):
             raise InputError(
@@ -92,30 +98,30 @@ INTERPOLATIONS = 'bilinear', 'bicubic'
 
 
 class FeatureExtractor:
-    """Extracts features with a frozen backbone, as in evaluation.
+    """Image features from a frozen backbone, the same as in the evaluation.
 
-    Features are the mean over positions of the last feature map, or the class
-    token. Images are normalised as specified by the checkpoint's config.
+    A feature is the mean over positions of the last feature map, or the class
+    token. Images are normalised as the checkpoint's config specifies.
 
     Args:
-        model (str or Path): A checkpoint in any supported layout; the name of
-            a model of the zoo or of mmpretrain; or a config of either.
-        checkpoint (str or Path, optional): Weights for a config or a named
-            model. Defaults to None: a named model's weights are downloaded.
-        arch (str, optional): Network of a checkpoint that does not name it.
+        model (str or Path): A checkpoint in any supported layout, a model name
+            of the zoo or of mmpretrain, or a config of either library.
+        checkpoint (str or Path, optional): Weights for a config or a model
+            name. Defaults to None: a named model's weights are downloaded.
+        arch (str, optional): Network of a checkpoint that does not record it.
         device (str or torch.device, optional): Defaults to None: CUDA if
-            available, else the CPU.
-        resize (int): Length of the shorter edge in pixels. Defaults to 256.
-        crop (int): Size of the centre crop in pixels. Defaults to 224.
+            available.
+        resize (int): Shorter edge after resizing, in pixels. Defaults to 256.
+        crop (int): Edge of the centre crop, in pixels. Defaults to 224.
         interpolation (str): 'bilinear' or 'bicubic', antialiased. Defaults to
             'bilinear'.
         batch_size (int): Images per forward pass. Defaults to 64.
-        background (tuple[int, int, int]): Colour behind transparent pixels,
-            in RGB. Defaults to white.
+        background (tuple[int, int, int]): RGB colour under transparent
+            pixels. Defaults to white.
 
     Raises:
         MissingFileError: If a file does not exist.
-        InputError: If the model or device is unknown, the file does not fit
+        InputError: If the model or device is unknown, the weights do not fit
             the model, a size is not a positive integer, or ``crop`` is larger
             than ``resize``.
 
@@ -147,7 +153,7 @@ class FeatureExtractor:
         if crop > resize:
             raise InputError(
                 f'crop is {crop}, larger than resize, {resize}: '
-                'set resize to at least crop'
+                'increase resize or reduce crop'
             )
         if interpolation not in INTERPOLATIONS:
             raise InputError(
@@ -156,7 +162,7 @@ class FeatureExtractor:
             )
         self.crop = Crop(resize, crop, interpolation)
         self.batch_size = batch_size
-        self.background = tuple(background)
+        self.background = (*background,)
         encoder = open_encoder(
             str(model), None if checkpoint is None else str(checkpoint), arch
         )
@@ -172,8 +178,8 @@ class FeatureExtractor:
 
         Args:
             images (str, Path, PIL.Image.Image, np.ndarray or a list of them):
-                Of any size. Arrays are uint8 in RGB, [H, W, 3], not BGR as
-                read by mmcv and OpenCV.
+                Images of any size. Arrays are uint8, RGB (not BGR as in mmcv
+                and OpenCV), [H, W, 3].
 
         Returns:
             np.ndarray: float32, [N, D], in the given order; N is 1 for one
@@ -181,31 +187,32 @@ class FeatureExtractor:
 
         Raises:
             MissingFileError: If a file does not exist.
-            InputError: If an image can't be read, or has another type or
+            InputError: If an image can't be read or has another type or
                 shape.
         """
-        if not isinstance(images, (list, tuple)):
-            images = [images]
-        return self._embed(GivenImages(images, self.background))
+        several = (
+            images if isinstance(images, (list, tuple)) else [cast(ImageInput, images)]
+        )
+        return self._embed(GivenImages(several, self.background))
 
     def extract_folder(self, path: str | Path) -> Extracted:
         """Embed the photos of a folder, at any depth.
 
-        For several processes use ``tools/extract_features.py --launcher``;
-        here each process embeds all images.
+        This method does not split the images between processes: for that use
+        ``tools/extract_features.py --launcher``.
 
         Args:
             path (str or Path): The folder.
 
         Returns:
-            Extracted: ``names``, sorted paths relative to the folder;
-            ``features``, float32, [N, D]; and ``skipped``, the names of
-            unreadable images, with a warning. One line of the log counts all
+            Extracted: ``names``, paths below the folder, sorted; their
+            ``features``, float32, [N, D]; ``skipped``, names of images that
+            can't be read, also logged as a warning. One log line counts all
             files.
 
         Raises:
             MissingFileError: If the folder does not exist.
-            InputError: If it contains no readable image.
+            InputError: If the folder has no readable image.
         """
         photos = SkippingPhotos(str(path), self.background)
         return photos.extracted(self._embed(photos, available_cores(), 'photos'))

@@ -1,4 +1,4 @@
-"""Features of a folder of images, and their file in three formats."""
+"""Features of a folder of images, and feature files in three formats."""
 
 import json
 import logging
@@ -19,38 +19,40 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import Source, open_photos
 from mmdisco.utils import atomic_write
 
-SHOWN = 10  # names in a warning
+MAX_NAMES = 10  # in a warning
 
 
 class Extracted(NamedTuple):
     """Features of the photos of a folder."""
 
     names: list[str]  # paths below the folder, sorted
-    features: np.ndarray  # [N, D], in that order
-    skipped: list[str]  # names of unreadable files, sorted
+    features: np.ndarray  # [N, D], in the order of names
+    skipped: list[str]  # names of images that can't be read, sorted
 
 
 class SkippingPhotos(Source):
-    """A folder of photos that may include unreadable ones.
+    """A folder of photos that may contain unreadable ones.
 
     An unreadable photo is replaced by a black image, so that batches do not
-    depend on it; :meth:`extracted` drops its features.
+    depend on it; :meth:`extracted` leaves out its features.
 
     Args:
         root (str): The folder; photos at any depth.
-        background (tuple[int, int, int]): Colour behind transparent pixels,
-            in RGB. Defaults to white.
+        background (tuple[int, int, int]): RGB colour under transparent
+            pixels. Defaults to white.
 
     Raises:
         MissingFileError: If the folder does not exist.
-        InputError: If it contains no image, or a name that can't be written.
+        InputError: If the folder has no image, or an image name can't be
+            written to a text file.
     """
 
     kind = 'photos'
 
     def __init__(self, root: str, background: tuple[int, int, int] = WHITE) -> None:
         self.photos = open_photos(root)
-        self.photos.background = self.background = tuple(background)
+        self.photos.background = self.background = (*background,)
+        assert self.photos.tally is not None  # open_photos counts the files
         self.tally = self.photos.tally
         super().__init__(root, '', self.photos.names, None)
         self.sizes = self.photos.sizes
@@ -60,11 +62,11 @@ class SkippingPhotos(Source):
                     f'image {name!r} in {self.root!r} has a name '
                     'with a line break or not in UTF-8: rename it'
                 )
-        # shared with the data loader's workers
+        # shared with the loader's workers
         self.unreadable = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
 
     def __getitem__(self, index: int) -> Image.Image:
-        """One image in RGB, upright; black if it can't be read."""
+        """Return an image, RGB and upright; black if it can't be read."""
         try:
             return self.photos[index]
         except InputError:
@@ -72,36 +74,36 @@ class SkippingPhotos(Source):
             return Image.new('RGB', (1, 1))
 
     def extracted(self, features: np.ndarray) -> Extracted:
-        """Drop unreadable images, with one warning.
+        """Leave out unreadable images, with one warning.
 
         Args:
             features (np.ndarray): Features of all images, [N, D].
 
         Raises:
-            InputError: If no image is left.
+            InputError: If no image is readable.
         """
         readable = self.unreadable.numpy() == 0
-        others = self.tally.unread  # formats that can't be read
+        unsupported = self.tally.unread
         if readable.all():
-            return Extracted([*self.names], features, sorted(others))
+            return Extracted([*self.names], features, sorted(unsupported))
         if not readable.any():
             raise InputError(
                 f"none of the {len(self)} images in '{self.root}' can be read"
             )
         skipped = [self.names[i] for i in np.flatnonzero(~readable)]
-        shown = ', '.join(f"'{name}'" for name in skipped[:SHOWN])
-        more = len(skipped) - SHOWN
+        listed = ', '.join(f"'{name}'" for name in skipped[:MAX_NAMES])
+        more = len(skipped) - MAX_NAMES
         print_log(
             f"Skip {len(skipped)} of {len(self)} images in '{self.root}' that "
-            f"can't be read: {shown}{f' and {more} more' if more > 0 else ''}",
+            f"can't be read: {listed}{f' and {more} more' if more > 0 else ''}",
             logger='current',
             level=logging.WARNING,
         )
         names = [self.names[i] for i in np.flatnonzero(readable)]
-        return Extracted(names, features[readable], sorted(skipped + others))
+        return Extracted(names, features[readable], sorted(skipped + unsupported))
 
     def counts(self) -> str:
-        """Number of files and of skipped ones, with reasons, as text."""
+        """Describe in words how many files there are and how many are skipped."""
         unreadable = int(self.unreadable.sum())
         reasons = [f"{unreadable} can't be read"] if unreadable else []
         reasons += filter(None, [self.tally.reasons()])
@@ -111,12 +113,12 @@ class SkippingPhotos(Source):
         )
 
     def share(self) -> None:
-        """Share the unreadable images of each process with the others."""
+        """Combine the unreadable images of all ranks."""
         all_reduce(self.unreadable, 'max')
 
 
 def _no_utf8(name: str) -> bool:
-    """Whether a file name is not valid UTF-8."""
+    """Whether a file name's bytes are not valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -144,19 +146,20 @@ def _write_parquet(path: Path, extracted: Extracted, header: str) -> None:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    dim = extracted.features.shape[1]
-    value = pa.from_numpy_dtype(extracted.features.dtype)
+    names, features = extracted.names, extracted.features
+    dim = features.shape[1]
+    value = pa.from_numpy_dtype(features.dtype)
     schema = pa.schema(
         [('name', pa.string()), ('feature', pa.list_(value, dim))], dict(header=header)
     )
     with ParquetWriter(path, schema) as writer:
-        for start in range(0, len(extracted.names), ROWS):
+        for start in range(0, len(names), ROWS):
             part = slice(start, start + ROWS)
-            flat = pa.array(extracted.features[part].reshape(-1))
+            flat = pa.array(features[part].reshape(-1))
             writer.write_table(
                 pa.Table.from_arrays(
                     [
-                        pa.array(extracted.names[part], pa.string()),
+                        pa.array(names[part], pa.string()),
                         pa.FixedSizeListArray.from_arrays(flat, dim),
                     ],
                     schema=schema,
@@ -168,18 +171,18 @@ FORMATS = {'.npz': _write_npz, '.npy': _write_npy, '.parquet': _write_parquet}
 
 
 def check_out(out: Path) -> None:
-    """Check that features can be written, before they are extracted.
+    """Check before the extraction that features can be written.
 
     Args:
         out (Path): File to write; its folder is created.
 
     Raises:
-        InputError: If the format is unknown, it is a folder, its folder can't
-            be created, or a package is missing.
+        InputError: If the format is unknown, ``out`` is a folder, its folder
+            can't be created, or a package is missing.
     """
     if out.suffix not in FORMATS:
         raise InputError(
-            f"'{out}' has an unknown format: should end in {', '.join(FORMATS)}"
+            f"'{out}' has no known format: should end in {', '.join(FORMATS)}"
         )
     if out.suffix == '.parquet' and find_spec('pyarrow') is None:
         raise InputError(
@@ -198,15 +201,15 @@ def check_out(out: Path) -> None:
 def write_features(out: Path, extracted: Extracted, header: dict) -> None:
     """Write features, all files or none.
 
-    Also writes ``OUT.skipped.txt``, if images were skipped, and for .npy
-    ``OUT.names.txt``, one name per line.
+    Also writes ``OUT.skipped.txt`` if images were skipped, and
+    ``OUT.names.txt`` for .npy, one name per line.
 
     Args:
         out (Path): .npz with ``names``, ``features`` and ``header`` (JSON);
             .npy with the features; or .parquet with the columns ``name`` and
-            ``feature`` (fixed-size lists) and ``header`` in its metadata.
-        extracted (Extracted): Features to write.
-        header (dict): Their provenance, in JSON types.
+            ``feature``, lists of fixed size, and ``header`` in its metadata.
+        extracted (Extracted): Names and features.
+        header (dict): Provenance of the features, of JSON types.
 
     Raises:
         InputError: If a file can't be written.
@@ -214,7 +217,7 @@ def write_features(out: Path, extracted: Extracted, header: dict) -> None:
     lists = dict(skipped=extracted.skipped)
     if out.suffix == '.npy':
         lists['names'] = extracted.names
-    with ExitStack() as files:  # rename no file before all are complete
+    with ExitStack() as files:  # all files are complete before one is renamed
         half = files.enter_context(atomic_write(out))
         FORMATS[out.suffix](half, extracted, json.dumps(header))
         for key, names in lists.items():
@@ -224,5 +227,5 @@ def write_features(out: Path, extracted: Extracted, header: dict) -> None:
                 half.write_text(
                     ''.join(f'{name}\n' for name in names), encoding='utf-8'
                 )
-            else:  # left by an earlier run
+            else:  # from an earlier run
                 path.unlink(missing_ok=True)

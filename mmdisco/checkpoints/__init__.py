@@ -1,3 +1,5 @@
+"""Files of weights: reading, conversion, matching with a network, writing."""
+
 from .checkpoint import (
     check_complete,
     check_finite,

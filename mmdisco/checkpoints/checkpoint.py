@@ -1,3 +1,5 @@
+"""Read a checkpoint, compare it with a network and load it completely."""
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,30 +18,30 @@ from .wrappers import bare_names
 
 
 def read_conversion(path: str) -> Conversion:
-    """Read a checkpoint of any known family under this project's names.
+    """Read a checkpoint of any known family, converted to this project's names.
 
     Args:
         path (str): This project's or mmpretrain's checkpoint, an extracted
             backbone, or a published file; see :mod:`.families`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not a checkpoint, of no known family, holds weights
-            of the student that nothing explains, or that are not finite.
+        MissingFileError: If the file does not exist.
+        InputError: If it is not a checkpoint of a known family, has unknown
+            weights of the student, or weights that are not finite.
     """
-    return explain(safe_load(path), path)
+    return convert_loaded(safe_load(path), path)
 
 
-def explain(loaded: Mapping, path: str) -> Conversion:
-    """Rename what was read from a file; its name is for the message.
+def convert_loaded(loaded: Mapping, path: str) -> Conversion:
+    """Convert the content of a file to this project's names.
 
     Args:
         loaded (dict): The content of the file.
-        path (str): Its name.
+        path (str): Name of the file, for error messages.
 
     Raises:
-        ValueError: If it is of no known family, or holds weights of the
-            student that nothing explains.
+        InputError: If it is not a checkpoint of a known family, has unknown
+            weights of the student, or weights that are not finite.
     """
     try:
         conversion = convert(loaded if isinstance(loaded, dict) else {})
@@ -48,51 +50,53 @@ def explain(loaded: Mapping, path: str) -> Conversion:
     if conversion.unexpected:
         raise InputError(
             f"'{path}' ({conversion.family}) has {len(conversion.unexpected)} "
-            f'keys that are not known, e.g. {conversion.unexpected[0]}'
+            f'unknown keys, e.g. {conversion.unexpected[0]}'
         )
     check_finite(conversion.state_dict, f"'{path}'")
     return conversion
 
 
-def misfits(state_dict: Mapping, own: Mapping) -> list[str]:
-    """Keys of both of which shapes or kinds differ, with both sides.
+def misfits(state_dict: Mapping, expected: Mapping) -> list[str]:
+    """Describe the tensors with different shapes or kinds of dtype.
 
     Args:
         state_dict (dict): Tensors of a file.
-        own (dict): Those of the network.
+        expected (dict): Tensors of the network.
+
+    Returns:
+        list[str]: Key and both sides, of each such tensor that both have.
     """
-    found = []
-    for key in own:
+    different = []
+    for key, target in expected.items():
         if key in state_dict:
-            theirs, ours = (
-                (list(t.shape), t.is_floating_point())
-                for t in (state_dict[key], own[key])
-            )
-            if theirs[0] != ours[0]:
-                found.append(f'{key} ({theirs[0]} in the file, {ours[0]} in the model)')
-            elif theirs[1] != ours[1]:
-                found.append(
-                    f'{key} ({state_dict[key].dtype} in the file, '
-                    f'{own[key].dtype} in the model)'
+            source = state_dict[key]
+            if source.shape != target.shape:
+                different.append(
+                    f'{key} ({list(source.shape)} in the file, '
+                    f'{list(target.shape)} in the model)'
                 )
-    return found
+            elif source.is_floating_point() != target.is_floating_point():
+                different.append(
+                    f'{key} ({source.dtype} in the file, {target.dtype} in the model)'
+                )
+    return different
 
 
-def check_fit(own: Mapping, state_dict: Mapping, name: str) -> None:
-    """Compare tensors of a file with those of a network.
+def check_fit(expected: Mapping, state_dict: Mapping, name: str) -> None:
+    """Compare the tensors of a file with those of a network.
 
     Args:
-        own (dict): Those of the network.
-        state_dict (dict): Those of the file, all of them and no others.
-        name (str): What these are, for the message.
+        expected (dict): Tensors of the network.
+        state_dict (dict): Tensors of the file, all of them and no others.
+        name (str): Name of the file in messages.
 
     Raises:
-        InputError: If a key is missing or left over, or of another shape or
-            kind.
+        InputError: If a key is missing or unexpected, or a tensor has another
+            shape or kind of dtype.
     """
-    missing = [k for k in own if k not in state_dict]
-    unexpected = [k for k in state_dict if k not in own]
-    misfit = misfits(state_dict, own)
+    missing = [k for k in expected if k not in state_dict]
+    unexpected = [k for k in state_dict if k not in expected]
+    misfit = misfits(state_dict, expected)
     faults = [
         f'{len(keys)} {what}, e.g. {keys[0]}'
         for what, keys in (
@@ -106,40 +110,42 @@ def check_fit(own: Mapping, state_dict: Mapping, name: str) -> None:
         raise InputError(f'{name} does not fit this architecture: {"; ".join(faults)}')
 
 
-def load_strictly(module: nn.Module, state_dict: dict, name: str) -> None:
-    """Load weights or explain what does not fit.
+def load_strictly(
+    module: nn.Module, state_dict: Mapping[str, Tensor], name: str
+) -> None:
+    """Load weights; every tensor must load.
 
     Args:
         module (nn.Module): The network.
         state_dict (dict): Its weights, all of them and no others.
-        name (str): What the weights are, for the message.
+        name (str): Name of the weights in messages.
 
     Raises:
-        ValueError: If a key is missing or left over, or of another shape or
-            kind.
+        InputError: If a key is missing or unexpected, or a tensor has another
+            shape or kind of dtype.
     """
     check_fit(module.state_dict(), state_dict, name)
     try:
         module.load_state_dict(state_dict)
-    except RuntimeError as error:  # sparse or quantized tensors, say
+    except RuntimeError as error:  # e.g. sparse or quantized tensors
         last = str(error).strip().split('\n')[-1].strip()
         raise InputError(f"{name} can't be loaded: {last}") from error
 
 
 def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
-    """Refuse weights that are not numbers, or give none.
+    """Check that weights are finite and BN variances not negative.
 
     Args:
         state_dict (dict): Tensors by key.
-        name (str): What they are, for the error.
+        name (str): Name of the weights in messages.
 
     Raises:
-        InputError: If a value is not finite, or a variance of BN is negative.
+        InputError: If a value is not finite, or a BN variance is negative.
     """
     for key, value in state_dict.items():
         if not value.is_floating_point():
             continue
-        if value.dtype.itemsize == 1:  # torch compares no floats of 8 bits
+        if value.dtype.itemsize == 1:  # isfinite does not support 8-bit floats
             value = value.float()
         if not value.isfinite().all():
             raise InputError(f'{name}: {key} is not finite')
@@ -147,35 +153,35 @@ def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
             raise InputError(
                 f'{name}: {key}, a variance, is negative '
                 f'({float(value.min()):.3g}), and BN takes its '
-                'root: the file is damaged, take another'
+                'root: the file is damaged, use another'
             )
 
 
 def read_teacher(
     path: str, backbone: nn.Module, url: str | None = None, head: bool = True
 ) -> dict:
-    """Read a teacher from any known layout.
+    """Read a teacher from a file in any known layout.
 
     Args:
         path (str): The file.
-        backbone (nn.Module): What the weights are for.
-        url (str, optional): Where it is published, to be told if there is no
-            such file. Defaults to None.
-        head (bool): Whether its projection head is wanted, or its backbone
-            alone. Defaults to True.
+        backbone (nn.Module): Backbone for the weights.
+        url (str, optional): Source of the file. Never downloaded; shown in
+            the error if the file is missing. Defaults to None.
+        head (bool): Whether the projection head is needed, too. Defaults to
+            True.
 
     Returns:
         dict: Tensors by key, ``backbone.*`` and ``neck.*``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, has no projection head, is not
-            finite, or was learned with other settings than the backbone has.
+        MissingFileError: If the file does not exist.
+        InputError: If it is not a checkpoint, has no projection head, is not
+            finite, or was trained with other settings than the backbone's.
     """
     if not Path(path).is_file():
-        where = f' (it is published at {url})' if url else ''
+        source = f' from {url}' if url else ''
         raise MissingFileError(
-            f"teacher file '{path}' not found: put it there{where}, or set "
+            f"teacher file '{path}' not found: download it{source}, or set "
             'model.teacher.checkpoint'
         )
     conversion = read_conversion(path)
@@ -185,8 +191,8 @@ def read_teacher(
     elif not any(key.startswith('neck.') for key in state_dict):
         raise InputError(
             f"teacher file '{path}' ({conversion.family}) has no projection "
-            'head: it holds a backbone alone, and DisCo distils the final '
-            'embedding. Use the file of the pre-training itself'
+            'head, only a backbone, and DisCo distils the final embedding: '
+            'use the original pre-training checkpoint'
         )
     check_settings(
         conversion, backbone, f"teacher file '{path}'", 'model.teacher.backbone'
@@ -194,8 +200,8 @@ def read_teacher(
     return state_dict
 
 
-# Where a file keeps norms and directions of DINO's last layer: the entry of
-# the file, the ends of both keys. First as DINO publishes it, then ours.
+# Norms and directions of DINO's last layer in a file: its entry and the
+# suffixes of both keys. First DINO's published files, then this project's.
 _PLACES = (
     ('teacher', 'head.last_layer.weight_g', 'head.last_layer.weight_v'),
     *(
@@ -210,21 +216,21 @@ _PLACES = (
 
 
 class Prototypes(NamedTuple):
-    """The last layer of DINO, and the centre of its outputs."""
+    """DINO's last layer and the centre of its outputs."""
 
     prototypes: Tensor  # [K, D]
     center: Tensor  # [1, K]
 
 
 def read_prototypes(path: str) -> Prototypes:
-    """Read DINO's last layer from a checkpoint of its pre-training.
+    """Read DINO's last layer from a pre-training checkpoint.
 
     Args:
-        path (str): DINO's full checkpoint, or one of :class:`DINO`.
+        path (str): DINO's full checkpoint, or a checkpoint of :class:`DINO`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds no last layer.
+        MissingFileError: If the file does not exist.
+        InputError: If it has no last layer.
     """
     loaded = safe_load(path)
     for group, norms, directions in _PLACES:
@@ -239,31 +245,30 @@ def read_prototypes(path: str) -> Prototypes:
                 center = torch.zeros(1, len(rows))
             return Prototypes(rows * tensors[norms].float(), center.float())
     raise InputError(
-        f"'{path}' has no last layer of DINO: use the full "
-        'checkpoint of the pre-training'
+        f"'{path}' has no last layer of DINO: use the full pre-training checkpoint"
     )
 
 
 def check_complete(runner: Runner, path: str) -> None:
-    """Load a checkpoint for a test; refuse one of other weights.
+    """Load a checkpoint before a test; it must contain the whole model.
 
-    mmengine would test what the file does not hold with random weights, after
-    a warning. Names of the file may have wrappers
-    (:mod:`mmdisco.checkpoints.wrappers`), which mmengine would not load.
+    mmengine only warns about missing tensors and tests them with random
+    values. Key prefixes of wrappers (:mod:`mmdisco.checkpoints.wrappers`),
+    which mmengine does not load, are removed.
 
     Args:
-        runner (Runner): Of the whole model, before its ``test``.
+        runner (Runner): Runner with the whole model, before its ``test``.
         path (str): The checkpoint.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If it is no checkpoint, or not of all this model.
+        MissingFileError: If the file does not exist.
+        InputError: If it is not a checkpoint, or not of this whole model.
     """
     loaded = safe_load(path)
     if not isinstance(loaded, dict) or 'state_dict' not in loaded:
         raise InputError(
-            f"checkpoint '{path}' has no state_dict: take one "
-            'that tools/train.py has written with this config'
+            f"checkpoint '{path}' has no state_dict: use one "
+            'written by tools/train.py with this config'
         )
     model, saved = unwrapped(runner.model), loaded['state_dict']
     try:
@@ -271,20 +276,20 @@ def check_complete(runner: Runner, path: str) -> None:
         load_strictly(model, state_dict, f"checkpoint '{path}'")
     except InputError as error:
         raise InputError(
-            f'{error}: take one of the whole model, as '
-            'tools/train.py writes with this config'
+            f'{error}: use a checkpoint of the whole model, '
+            'written by tools/train.py with this config'
         ) from error
     if state_dict.keys() != saved.keys():
         runner._has_loaded = True
-        runner.logger.info(f"Loaded '{path}', by names without wrappers")
+        runner.logger.info(f"Loaded '{path}', wrapper prefixes removed")
 
 
 def _by_names_of(model: nn.Module, saved: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a file by the model's names; either may have wrappers."""
-    own = model.state_dict()
-    if saved.keys() == own.keys():
+    """Rename a file's tensors to the model's keys; both may have wrappers."""
+    expected = model.state_dict()
+    if saved.keys() == expected.keys():
         return saved
-    tensors, names = bare_names(saved)[0], bare_names(own)[1]
+    tensors, names = bare_names(saved)[0], bare_names(expected)[1]
     if tensors.keys() != names.keys():
-        return saved  # so that errors name its keys
+        return saved  # errors then name the file's keys
     return {names[name]: value for name, value in tensors.items()}

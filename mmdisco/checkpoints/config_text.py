@@ -1,4 +1,4 @@
-"""Networks out of the text of a config, of which nothing is run."""
+"""Read a network from the text of a config, without running it."""
 
 import ast
 import math
@@ -9,7 +9,7 @@ from mmdisco.errors import InputError
 
 
 class Parts(NamedTuple):
-    """What the text says of the model."""
+    """Parts of the model in a config text."""
 
     algorithm: str | None
     backbone: dict
@@ -17,18 +17,19 @@ class Parts(NamedTuple):
 
 
 def read_parts(text: str) -> Parts:
-    """Read backbone and neck of ``model``, or of ``model.ssl`` if it has one.
+    """Read backbone and neck of ``model``, or of ``model.ssl`` if it exists.
 
-    mmengine writes a config into each checkpoint as
-    ``model = dict(type='MoCo', backbone=dict(...))``. Calls of ``dict`` and
-    plain values are read, and only where they are needed: the text of a
-    file of unknown origin is as safe as its weights.
+    mmengine saves the config in each checkpoint as
+    ``model = dict(type='MoCo', backbone=dict(...))``. Only calls of ``dict``
+    and plain values are read, and only the needed ones: reading the text of an
+    untrusted file is as safe as reading its weights.
 
     Args:
         text (str): The config.
 
     Raises:
-        InputError: If it holds no backbone, or one that needs more than that.
+        InputError: If it has no backbone, or the backbone contains more than
+            plain values.
     """
     model = _assigned(text, 'model')
     algorithm = _member(model, 'type')
@@ -44,35 +45,36 @@ def read_parts(text: str) -> Parts:
 
 
 def read_normalisation(text: str) -> tuple[list, list] | None:
-    """Read means and deviations of ``data_preprocessor``, 0 to 255.
+    """Read mean and std of ``data_preprocessor``, for pixels from 0 to 255.
 
     Args:
-        text (str): The config, as of :func:`read_parts`.
+        text (str): The config, see :func:`read_parts`.
 
     Returns:
-        tuple[list, list] or None: Three of each; None if it does not tell.
+        tuple[list, list] or None: Mean and std of three channels; None if the
+        config does not set them.
     """
-    found = _assigned(text, 'data_preprocessor') or _member(
+    preprocessor = _assigned(text, 'data_preprocessor') or _member(
         _assigned(text, 'model'), 'data_preprocessor'
     )
-    mean, std = _member(found, 'mean'), _member(found, 'std')
+    mean, std = _member(preprocessor, 'mean'), _member(preprocessor, 'std')
     return (_value(mean), _value(std)) if mean and std else None
 
 
 def normalisation_of(meta: Mapping) -> tuple[list, list] | None:
-    """Means and deviations of the images that weights were learned from.
+    """Mean and std of the images in the training of a checkpoint.
 
     Args:
-        meta (dict): What a checkpoint says of itself: ``cfg``, the text of its
-            config, or ``normalisation``, which extracted, published and
-            converted files keep of it.
+        meta (dict): Metadata of the checkpoint: ``cfg``, the text of its
+            config, or ``normalisation`` in extracted, published and converted
+            files.
 
     Returns:
-        tuple[list, list] or None: Three of each, of 0 to 255; None if it says
-        nothing.
+        tuple[list, list] or None: Mean and std of three channels, for pixels
+        from 0 to 255; None if not recorded.
 
     Raises:
-        InputError: If they are not plain numbers.
+        InputError: If the values are not plain numbers.
     """
     if isinstance(meta.get('cfg'), str):
         return read_normalisation(meta['cfg'])
@@ -93,45 +95,47 @@ def normalisation_of(meta: Mapping) -> tuple[list, list] | None:
         and min(kept[1]) > 0
     ):
         raise InputError(
-            f'its normalisation is {kept}, not means and '
-            'deviations of RGB: write the file anew'
+            f'its normalisation is {kept}, should be mean and '
+            'std of RGB: write the file again'
         )
     return [*kept[0]], [*kept[1]]
 
 
 def kept_normalisation(meta: Mapping) -> dict:
-    """What a file made of a checkpoint keeps of its normalisation.
+    """Metadata with the normalisation of a checkpoint, for files made from it.
 
     Args:
-        meta (dict): Of the checkpoint.
+        meta (dict): Metadata of the checkpoint.
 
     Returns:
-        dict: ``normalisation``, or nothing if the checkpoint does not say it.
+        dict: ``normalisation``; empty if not recorded.
     """
     try:
-        found = normalisation_of(meta)
-    except InputError:  # of more than plain values
-        found = None
-    return {} if found is None else dict(normalisation=[*map(list, found)])
+        normalisation = normalisation_of(meta)
+    except InputError:  # more than plain values
+        normalisation = None
+    if normalisation is None:
+        return {}
+    return dict(normalisation=[*map(list, normalisation)])
 
 
 def _assigned(text: str, name: str) -> ast.AST | None:
-    """What a variable of the config is set to last, if anything."""
+    """Last value assigned to a variable of the config, if any."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise InputError('its config is no Python that can be read') from error
-    found = None
+        raise InputError('its config is not valid Python') from error
+    value = None
     for line in body:
         if isinstance(line, ast.Assign) and any(
             isinstance(to, ast.Name) and to.id == name for to in line.targets
         ):
-            found = line.value
-    return found
+            value = line.value
+    return value
 
 
 def _member(node: ast.AST | None, name: str) -> ast.AST | None:
-    """What stands at a key of ``dict(...)`` or ``{...}``, if anything."""
+    """Value of a key of ``dict(...)`` or ``{...}``, if any."""
     if isinstance(node, ast.Call):
         return next((k.value for k in node.keywords if k.arg == name), None)
     if isinstance(node, ast.Dict):
@@ -147,7 +151,7 @@ def _member(node: ast.AST | None, name: str) -> ast.AST | None:
 
 
 def _value(node: ast.AST) -> Any:
-    """The value of literals, and of ``dict`` with keywords."""
+    """Evaluate literals and ``dict`` with keywords."""
     if isinstance(node, ast.Call):
         named = all(k.arg is not None for k in node.keywords)
         if getattr(node.func, 'id', None) == 'dict' and not node.args and named:
@@ -168,5 +172,5 @@ def _value(node: ast.AST) -> Any:
         except (ValueError, TypeError):
             pass
     raise InputError(
-        f"its config holds more than plain values: '{ast.unparse(node)[:60]}'"
+        f"its config has more than plain values: '{ast.unparse(node)[:60]}'"
     )

@@ -1,3 +1,5 @@
+"""Convert a published checkpoint to this project's tensor names."""
+
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -8,30 +10,30 @@ from torch import Tensor
 from mmdisco.errors import InputError
 from .families import FAMILIES, Family, find_head
 from .libraries import NAMINGS, known_overrides
-from .naming import OURS, Naming, Renamed, Variant, to_ours
+from .naming import OURS, Naming, Renamed, Variant, to_project
 from .wrappers import COUNTER, bare_names
 
 
 class Conversion(NamedTuple):
-    """A checkpoint under this project's names, and what became of the rest."""
+    """A checkpoint under this project's names, and an account of the rest."""
 
     family: str
-    library: str  # whose names the backbone had
-    state_dict: dict[str, Tensor]  # 'backbone.*', and 'neck.*' if there is one
-    left_out: dict[str, list[str]]  # why -> keys of the file
+    library: str  # library with the backbone's original names
+    state_dict: dict[str, Tensor]  # 'backbone.*', and 'neck.*' if it has one
+    left_out: dict[str, list[str]]  # reason -> keys of the file
     missing: list[str]  # keys that the family should have
-    unexpected: list[str]  # keys of the file that nothing explains
-    neck: dict | None  # config of the head, where its widths are known
-    overrides: Mapping  # settings that the backbone needs for these weights
-    counters: int  # of batches, which were added
-    taken: str = ''  # which of its encoders this is
-    assumed: str = ''  # what neither keys nor file show, '' if nothing
-    choices: Sequence[Mapping] = ()  # overrides of all that it may be then
-    meta: Mapping = {}  # what the file says of itself
-    alike: str = ''  # other networks of the same keys
+    unexpected: list[str]  # unknown keys of the file
+    neck: dict | None  # config of the head, if its widths are known
+    overrides: Mapping  # backbone settings that these weights need
+    counters: int  # number of added BN batch counters
+    taken: str = ''  # which of the file's encoders this is
+    assumed: str = ''  # assumption that neither keys nor metadata confirm
+    choices: Sequence[Mapping] = ()  # with an assumption: all possible overrides
+    meta: Mapping = {}  # metadata of the file
+    alike: str = ''  # other networks with the same keys
 
     def part(self, name: str) -> dict[str, Tensor]:
-        """The tensors of 'backbone' or 'neck', without that prefix."""
+        """Tensors of 'backbone' or 'neck', without that prefix."""
         return {
             key.removeprefix(f'{name}.'): value
             for key, value in self.state_dict.items()
@@ -39,21 +41,21 @@ class Conversion(NamedTuple):
         }
 
 
-class Found(NamedTuple):
+class FamilyMatch(NamedTuple):
     """The family of a file, and its tensors."""
 
     family: Family
-    group: str  # entry of the file that has them; '' is the file itself
-    tensors: dict[str, Tensor]  # by their bare names
-    keys: dict[str, str]  # of the file, by bare names
+    group: str  # entry of the file with the tensors; '' is the file itself
+    tensors: dict[str, Tensor]  # by bare name
+    keys: dict[str, str]  # bare name -> key of the file
 
     def key(self, name: str) -> str:
-        """How the file names or would name a tensor."""
+        """Key of a tensor in the file, or the key that it would have."""
         if name in self.keys:
             return self.keys[name]
-        like, key = next(iter(self.keys.items()))
-        wrapper = key.removesuffix(like)
-        return wrapper + name if wrapper + like == key else name
+        bare, key = next(iter(self.keys.items()))
+        wrapper = key.removesuffix(bare)
+        return wrapper + name if wrapper + bare == key else name
 
 
 def _tensors(content) -> dict[str, Tensor]:
@@ -68,12 +70,12 @@ def _tensors(content) -> dict[str, Tensor]:
     )
 
 
-def find_family(loaded: Mapping, source: str) -> Found:
-    """The family of a loaded file, the entry that has it, and its tensors.
+def find_family(loaded: Mapping, source: str) -> FamilyMatch:
+    """Find the family of a loaded file, the entry with its weights, its tensors.
 
     Raises:
-        InputError: If it is of none, or of one that can't be taken, or two of
-            its tensors are the same but for wrappers.
+        InputError: If no family matches, the network is not supported, or two
+            keys differ only by wrappers.
     """
     for family in FAMILIES:
         if source not in ('auto', family.name):
@@ -82,62 +84,64 @@ def find_family(loaded: Mapping, source: str) -> Found:
             tensors = _tensors(loaded.get(group) if group else loaded)
             if not tensors:
                 continue
-            found = Found(family, group, *bare_names(tensors))
-            if any(name.startswith(family.marks) for name in found.tensors):
+            match = FamilyMatch(family, group, *bare_names(tensors))
+            if any(name.startswith(family.marks) for name in match.tensors):
                 for mark, why in family.refused:
-                    if any(k.startswith(mark) for k in found.tensors):
-                        raise InputError(f"can't take '{found.key(mark)}*': {why}")
-                return found
-    known = 'any that is known here' if source == 'auto' else f"'{source}'"
+                    if any(k.startswith(mark) for k in match.tensors):
+                        raise InputError(
+                            f"'{match.key(mark)}*' is not supported: {why}"
+                        )
+                return match
+    known = 'any known family' if source == 'auto' else f"'{source}'"
     raise InputError(
-        f'no checkpoint of {known}: its first keys are '
+        f'not a checkpoint of {known}: its first keys are '
         f'{", ".join(map(str, list(loaded)[:3])) or "none"}'
     )
 
 
 def _add_counters(state_dict: dict[str, Tensor]) -> int:
-    """Files of an older torch have no count of batches beside BN."""
-    wanted = {
+    """Add BN batch counters, which files of old torch versions lack."""
+    needed = {
         k.replace('running_var', 'num_batches_tracked')
         for k in state_dict
         if k.endswith('.running_var')
     }
-    added = wanted - state_dict.keys()
+    added = needed - state_dict.keys()
     state_dict.update((key, torch.tensor(0)) for key in added)
     return len(added)
 
 
-def _choose(naming: Naming, family: Family, wanted: str) -> tuple[Variant, str]:
-    """The variant of a naming, and what was assumed to choose it.
+def _choose(naming: Naming, family: Family, name: str) -> tuple[Variant, str]:
+    """Choose the variant of a naming; also returns the assumption made.
 
     Raises:
-        InputError: If the wanted one is not among them, or not that of the
-            code which writes such files.
+        InputError: If the naming has no such variant, or the code that writes
+            this family's files uses another.
     """
     named = {variant.name: variant for variant in naming.variants}
     fixed = family.variant if family.variant in named else ''
-    if wanted == 'auto':
+    if name == 'auto':
         first = naming.variants[0]
         if fixed or len(named) == 1:
             return named[fixed] if fixed else first, ''
         others = '; '.join(
-            f'those of {v.networks} have the same names: convert them by '
+            f'weights of {v.networks} have the same names: convert those with '
             f'tools/convert_checkpoint.py --variant {v.name}'
             for v in naming.variants[1:]
         )
-        return first, f'taken for weights of {first.networks}; {others}'
-    if wanted not in named or len(named) == 1:
-        known = ' and '.join(f"'{name}'" for name in named if name)
+        return first, f'assumed to be weights of {first.networks}; {others}'
+    if name not in named or len(named) == 1:
+        known = ' and '.join(f"'{each}'" for each in named if each)
         raise InputError(
-            f'--variant {wanted} is not for this network of {naming.library}: '
-            f'{f"it has {known}" if known else "its names have one meaning"}'
+            f'--variant {name} does not apply to this network of {naming.library}: '
+            f'{f"it has {known}" if known else "it has no variants"}'
         )
-    if fixed and wanted != fixed:
+    if fixed and name != fixed:
         raise InputError(
-            f'--variant {wanted} contradicts the code that '
+            f'--variant {name} contradicts the code that '
             f"writes files of '{family.name}': that is {fixed}"
         )
-    return named[wanted], ''
+    return named[name], ''
 
 
 def _states_network(meta: Mapping) -> bool:
@@ -146,14 +150,14 @@ def _states_network(meta: Mapping) -> bool:
 
 def _settings(
     meta: Mapping,
-    own: bool,
+    renamed_before: bool,
     naming: Naming,
     renamed: Renamed,
     family: Family,
     variant: str,
 ) -> tuple[Mapping, str]:
-    """Overrides of the backbone, and what was assumed."""
-    if not own:
+    """Overrides of the backbone, and the assumption made."""
+    if not renamed_before:
         chosen, assumed = _choose(naming, family, variant)
         return chosen.overrides, assumed
     known = naming.library == OURS and not (renamed.unexpected or renamed.unused)
@@ -164,19 +168,20 @@ def _settings(
         return chosen.overrides, assumed
     if variant != 'auto':
         raise InputError(
-            f'--variant {variant} is not for this file: '
-            + ('it states its settings' if stated else 'its names have one meaning')
+            f'--variant {variant} does not apply to this file: '
+            + ('it records its settings' if stated else 'it has no variants')
         )
     return overrides, ''
 
 
 def _sort(
-    found: Found, head: Mapping[str, str], longer: Sequence[str]
+    match: FamilyMatch, head: Mapping[str, str], longer: Sequence[str]
 ) -> tuple[dict[str, Tensor], dict[str, list[str]], list[str]]:
-    """Tensors of the backbone, keys that are left out, unexpected names."""
-    backbone, left_out, unexpected = {}, defaultdict(list), list(longer)
-    family = found.family
-    for name, value in found.tensors.items():
+    """Split into tensors of the backbone, keys left out, unexpected names."""
+    backbone: dict[str, Tensor] = {}
+    left_out: dict[str, list[str]] = defaultdict(list)
+    unexpected, family = list(longer), match.family
+    for name, value in match.tensors.items():
         if name in head or name in unexpected:
             continue
         prefix, why = next(
@@ -188,21 +193,21 @@ def _sort(
             (None, None),
         )
         if name == COUNTER:
-            left_out['count of averaged weights'].append(found.key(name))
+            left_out['count of averaged weights'].append(match.key(name))
         elif name.startswith(family.backbone) and not prefix:
             backbone[name[len(family.backbone) :]] = value
         elif why:
-            left_out[why].append(found.key(name))
+            left_out[why].append(match.key(name))
         else:
             unexpected.append(name)
     return backbone, left_out, unexpected
 
 
 def _note_the_rest(
-    loaded: Mapping, found: Found, left_out: dict[str, list[str]]
+    loaded: Mapping, match: FamilyMatch, left_out: dict[str, list[str]]
 ) -> None:
-    """Add what is not a tensor, and what is beside the weights."""
-    group, kept = found.group, set(found.keys.values())
+    """Add entries that are not tensors, and entries beside the weights."""
+    group, kept = match.group, set(match.keys.values())
     left_out['no tensors'] += [
         str(k) for k in (loaded[group] if group else loaded) if k not in kept
     ]
@@ -221,73 +226,70 @@ def convert(
 
     Args:
         loaded (dict): The content of the file.
-        namings (Sequence[Naming]): Of which one explains the backbone. The
-            one that leaves least unexplained is taken. Defaults to all.
-        source (str): Name of the family; 'auto' goes by the keys.
-        variant (str): Which of the networks that are named alike it is;
-            'auto' goes by the family, or else takes the first and says so.
+        namings (Sequence[Naming]): Candidate namings of the backbone; the one
+            with the fewest unknown keys is used. Defaults to all.
+        source (str): Name of the family; 'auto' detects it from the keys.
+        variant (str): Which of the networks with equal names it is; 'auto'
+            uses the family's, or else the first and reports the assumption.
 
     Raises:
-        InputError: If the file is of no family, or of one that can't be
-            taken, or nothing explains its backbone, or it can't be that
-            variant.
+        InputError: If the family is unknown or not supported, the backbone is
+            unknown, or the variant does not apply.
     """
-    found = find_family(loaded, source)
-    family, tensors = found.family, found.tensors
+    match = find_family(loaded, source)
+    family, tensors = match.family, match.tensors
     meta = loaded.get('meta')
     meta = meta if isinstance(meta, Mapping) else {}
     names, missing, longer, neck = find_head(family, tensors)
-    backbone, left_out, unexpected = _sort(found, names, longer)
-    _note_the_rest(loaded, found, left_out)
+    backbone, left_out, unexpected = _sort(match, names, longer)
+    _note_the_rest(loaded, match, left_out)
 
     naming, renamed = min(
-        ((naming, to_ours(naming, backbone)) for naming in namings),
+        ((naming, to_project(naming, backbone)) for naming in namings),
         key=lambda pair: len(pair[1].unexpected) + pair[1].unused,
     )
-    named_here = family.name in ('mmdisco', 'mmpretrain', 'mmselfsup')
-    # Somebody's own network is none of the tables', and may keep its names.
-    own = not named_here and 2 * renamed.unused > len(naming.rows)
-    if own and not (family.backbone or family.heads):
+    renamed_before = family.name in ('mmdisco', 'mmpretrain', 'mmselfsup')
+    # A custom network is in none of the tables and keeps its names.
+    custom = not renamed_before and 2 * renamed.unused > len(naming.rows)
+    if custom and not (family.backbone or family.heads):
         first = next(iter(backbone), 'of none')
         raise InputError(
-            'it has no backbone that is known here, its first '
-            f"key is '{found.key(first)}'"
+            f"it has no known backbone; its first key is '{match.key(first)}'"
         )
-    library = OURS if named_here else 'nobody else'
-    if named_here and _states_network(meta):
-        neck = None  # there
-    if own and variant != 'auto':
+    library = OURS if renamed_before else 'nobody else'
+    if renamed_before and _states_network(meta):
+        neck = None  # recorded in the metadata
+    if custom and variant != 'auto':
         raise InputError(
-            f'--variant {variant} is not for this file: its '
-            'network is none that is known here'
+            f'--variant {variant} does not apply to this file: its network is unknown'
         )
     overrides, assumed = (
         ({}, '')
-        if own
-        else _settings(meta, named_here, naming, renamed, family, variant)
+        if custom
+        else _settings(meta, renamed_before, naming, renamed, family, variant)
     )
-    if not (named_here or own):
+    if not (renamed_before or custom):
         library = naming.library
         backbone = renamed.state_dict
         unexpected += [family.backbone + k for k in renamed.unexpected]
         for key, why in renamed.left_out.items():
-            left_out[why].append(found.key(family.backbone + key))
+            left_out[why].append(match.key(family.backbone + key))
     state_dict = {f'backbone.{k}': v for k, v in backbone.items()}
-    state_dict.update((ours, tensors[k]) for k, ours in names.items())
+    state_dict.update((name, tensors[key]) for key, name in names.items())
     added = _add_counters(state_dict)
     return Conversion(
         family.name,
         library,
         state_dict,
         {why: keys for why, keys in left_out.items() if keys},
-        [*map(found.key, missing)],
-        [*map(found.key, unexpected)],
+        [*map(match.key, missing)],
+        [*map(match.key, unexpected)],
         neck,
         overrides,
         added,
-        family.taken + (f" in '{found.group}'" if found.group else ''),
+        family.taken + (f" in '{match.group}'" if match.group else ''),
         assumed,
         [v.overrides for v in naming.variants] if assumed else (),
         meta,
-        '' if own or named_here else naming.alike,
+        '' if custom or renamed_before else naming.alike,
     )

@@ -1,19 +1,18 @@
-"""EfficientNet and MobileNetV3-Large.
+"""Tensor names of EfficientNet and MobileNetV3-Large.
 
-EfficientNet has seven stages of blocks in timm and torchvision, five here.
-
-mmpretrain counts the blocks of stages 4 and 5, and of 6 and 7, through;
-lukemelas' EfficientNet-PyTorch, which SEED uses, counts all of them through.
+EfficientNet has seven stages of blocks in timm and torchvision. mmpretrain
+merges stages 4 and 5, and stages 6 and 7; lukemelas' EfficientNet-PyTorch,
+which SEED uses, numbers all blocks consecutively.
 """
 
 from collections.abc import Iterator
 
 from .naming import OURS, Naming, Variant
 
-# Stages of timm and torchvision -> where their blocks go on here
+# mmpretrain's layer of each stage of timm and torchvision
 _LAYERS = (1, 2, 3, 4, 4, 5, 5)
 
-# Modules of a block: ours -> theirs. The first stage does not expand.
+# Modules of a block: mmpretrain -> library. The first stage does not expand.
 TIMM = {
     'expand_conv.conv': 'conv_pw',
     'expand_conv.bn': 'bn1',
@@ -66,7 +65,7 @@ _LUKEMELAS_FIRST = {
 
 
 def _blocks(depths: tuple[int, ...]) -> Iterator[tuple[int, int, int, str]]:
-    """Stage, block of it, number of the block in all, and our path."""
+    """Yield stage, block in the stage, overall number, and mmpretrain's path."""
     places = dict.fromkeys(_LAYERS, 0)
     number = 0
     for stage, (depth, layer) in enumerate(zip(depths, _LAYERS)):
@@ -83,7 +82,7 @@ def _rows(
     first: dict,
     other: dict,
 ) -> tuple:
-    """All rows of one library; ``where`` is its path of a block."""
+    """Rows of one library; ``where`` is its path of a block."""
     rows = list(
         zip(ends, ('layers.0.conv', 'layers.0.bn', 'layers.6.conv', 'layers.6.bn'))
     )
@@ -127,7 +126,7 @@ _OUR_VARIANTS = (
 
 
 def efficientnet(*depths: int) -> tuple[Naming, ...]:
-    """Namings of an EfficientNet with so many blocks in its seven stages."""
+    """Namings of an EfficientNet, from the depths of its seven stages."""
     timm, torchvision, lukemelas = (
         _rows(
             depths,
@@ -175,14 +174,14 @@ EFFICIENTNET_B0 = efficientnet(1, 2, 2, 3, 3, 4, 1)
 EFFICIENTNET_B1 = efficientnet(2, 3, 3, 4, 4, 5, 2)
 
 
-# MobileNetV3-Large: six stages in timm, one row of blocks here and in
-# torchvision. Blocks with squeeze-and-excitation have one module more.
+# MobileNetV3-Large: six stages in timm, one sequence of blocks in mmpretrain
+# and torchvision. Blocks with squeeze-and-excitation have one more module.
 _DEPTHS = (1, 2, 3, 4, 2, 3)  # of timm's stages
 _WITH_SE = (4, 5, 6, 11, 12, 13, 14, 15)  # blocks, counted from 1
 
 
 def _modules(number: int) -> dict:
-    """Modules of a block: ours -> timm's, as in its EfficientNets."""
+    """Modules of a block: mmpretrain -> timm, as in EfficientNet."""
     table = TIMM_FIRST if number == 1 else TIMM
     return {
         ours: timm
@@ -220,7 +219,7 @@ def _torchvision() -> tuple:
         ('classifier.0', 'layer17.1'),
     ]
     for number in range(1, 16):
-        # modules of a block are numbered there, in this order
+        # torchvision numbers the modules of a block in this order
         stages = list(dict.fromkeys(ours.split('.')[0] for ours in _modules(number)))
         for ours in _modules(number):
             stage, module = ours.split('.')[:2]

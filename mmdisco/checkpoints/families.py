@@ -1,4 +1,4 @@
-"""What each family of published checkpoints holds, and where."""
+"""Families of published checkpoints: where each keeps its tensors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,23 +15,23 @@ _QUEUE = 'queue of keys'
 class Family(NamedTuple):
     """A checkpoint family.
 
-    Keys are those of :func:`~.wrappers.bare_name`.
+    All keys are without wrappers, see :func:`~.wrappers.bare_name`.
 
     Args:
-        name (str): For ``--source`` and the report.
-        groups (tuple): Entries of the file that may hold the tensors; '' is
+        name (str): Name for ``--source`` and the report.
+        groups (tuple): Entries of the file that may contain the tensors; '' is
             the file itself.
-        marks (tuple): Prefixes of keys, one of which only it has.
+        marks (tuple): Key prefixes that identify the family; one suffices.
         backbone (str): Prefix of the backbone's keys.
         head (str): Prefix of the projection head's keys.
-        heads (tuple): Heads that it may have; none if there is no head, or
-            if backbone and head have our names.
-        left_out (tuple): Prefixes of what has no place here, and why.
-        refused (tuple): Prefixes by which to know what can't be taken, and
-            why.
-        taken (str): Which of its encoders that is.
-        variant (str): Of a naming that has several, the one of the code that
-            writes such files; '' if that is not known.
+        heads (tuple): Possible heads; empty without a head, or if backbone and
+            head already have this project's names.
+        left_out (tuple): Prefixes of tensors to leave out, and the reasons.
+        refused (tuple): Prefixes that identify unsupported networks, and the
+            reasons.
+        taken (str): Which of the file's encoders is converted.
+        variant (str): Variant that the code of this family uses, for namings
+            with several; '' if unknown.
     """
 
     name: str
@@ -46,9 +46,9 @@ class Family(NamedTuple):
     variant: str = ''
 
 
-# as trainers name it; 'module' is DeepSpeed's
+# entries with weights, by trainer; 'module' is DeepSpeed's
 _FILE = ('state_dict', 'model', 'model_state_dict', 'module', '')
-# of an algorithm: all that is neither backbone nor neck
+# tensors of an algorithm that are neither backbone nor neck
 _ALGORITHM = (
     ('encoder_k.', 'momentum encoder'),
     ('ssl.encoder_k.', 'momentum encoder'),
@@ -59,9 +59,9 @@ _ALGORITHM = (
 
 
 def _sequential(encoder: str) -> Family:
-    """Of mmselfsup 0.x, where an encoder is a row of backbone and neck.
+    """Family of mmselfsup 0.x: an encoder is a sequence of backbone and neck.
 
-    Its algorithms hold both once more as ``backbone`` and ``neck``.
+    Its algorithms also save both as ``backbone`` and ``neck``.
     """
     return Family(
         'mmselfsup',
@@ -160,8 +160,8 @@ FAMILIES = (
         taken='the student',
         variant='tf',
     ),
-    # https://github.com/facebookresearch/dino, of which the momentum encoder,
-    # its 'teacher', is the published model
+    # https://github.com/facebookresearch/dino; the published model is the
+    # momentum encoder, which DINO calls 'teacher'
     Family(
         'dino',
         ('teacher',),
@@ -183,8 +183,8 @@ FAMILIES = (
         (('prototypes.', 'prototypes'),),
         taken='its only encoder',
     ),
-    # this project's algorithms, DisCo with its student in ssl; mmpretrain,
-    # mmselfsup 1.x, and what is converted
+    # this project's algorithms (DisCo has its student in ssl), mmpretrain,
+    # mmselfsup 1.x, and converted files
     *(
         Family(
             name,
@@ -200,36 +200,36 @@ FAMILIES = (
             ('mmpretrain', '', 'its backbone, with its neck if it has one'),
         )
     ),
-    # timm, torchvision and DINO's backbones alone
+    # only a backbone: timm, torchvision, DINO
     Family('backbone', _FILE, ('',), ''),
 )
 
 SOURCES = ('auto', *dict.fromkeys(family.name for family in FAMILIES))
 
 
-class FoundHead(NamedTuple):
+class HeadMatch(NamedTuple):
     """The projection head of a file."""
 
-    names: dict[str, str]  # their key -> ours
+    names: dict[str, str]  # key of the file -> key here
     missing: Sequence[str] = ()
     unexpected: Sequence[str] = ()
     neck: dict | None = None
 
 
-def find_head(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
-    """The projection head, if the family has one.
+def find_head(family: Family, tensors: dict[str, Tensor]) -> HeadMatch:
+    """Find the projection head, if the family has one.
 
     Args:
-        family (Family): Of the file.
-        tensors (dict): All tensors of its group, by their keys.
+        family (Family): Family of the file.
+        tensors (dict): All tensors of the file's entry, by key.
     """
-    if not family.heads:  # none, or under our names
-        return _under_our_names(family, tensors)
+    if not family.heads:  # no head, or this project's names
+        return _with_project_names(family, tensors)
     for head in family.heads:
         if family.head + head.mark in tensors:
             break
     else:
-        return FoundHead({}, [family.head + family.heads[0].mark])
+        return HeadMatch({}, [family.head + family.heads[0].mark])
     rows = dict(head.rows)
     roots = tuple(f'{family.head}{path.split(".")[0]}.' for path in rows)
     names, unexpected = {}, []
@@ -237,7 +237,7 @@ def find_head(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
         path, rest = split_key(key.removeprefix(family.head), rows)
         if key.startswith(family.head) and path:
             names[key] = f'neck.{rows[path]}{rest}'
-        elif key.startswith(roots):  # of a head that is longer
+        elif key.startswith(roots):  # the head has more layers
             unexpected.append(key)
     weights = [tensors.get(f'{family.head}{path}.weight') for path in rows]
     missing = [
@@ -246,11 +246,11 @@ def find_head(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
         if not any(n.startswith(f'neck.{ours}.') for n in names.values())
     ]
     if weights[0] is None or missing:
-        return FoundHead(names, missing or [roots[0] + '0.weight'], unexpected)
-    return FoundHead(names, missing, unexpected, head.neck(_widths(weights)))
+        return HeadMatch(names, missing or [roots[0] + '0.weight'], unexpected)
+    return HeadMatch(names, missing, unexpected, head.neck(_widths(weights)))
 
 
-def _under_our_names(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
+def _with_project_names(family: Family, tensors: dict[str, Tensor]) -> HeadMatch:
     names = {
         k: 'neck.' + k[len(family.head) :]
         for k in tensors
@@ -262,11 +262,11 @@ def _under_our_names(family: Family, tensors: dict[str, Tensor]) -> FoundHead:
         if None not in weights and layers == {
             name.rpartition('.')[0] for name in names.values()
         }:
-            return FoundHead(names, neck=head.neck(_widths(weights)))
-    return FoundHead(names)
+            return HeadMatch(names, neck=head.neck(_widths(weights)))
+    return HeadMatch(names)
 
 
 def _widths(weights: Sequence[Tensor | None]) -> tuple[int, ...]:
-    """Along the head, in to out, by the weights of its linear layers."""
+    """Widths along the head, from the weights of its linear layers."""
     layers = [w for w in weights if w is not None and w.dim() == 2]
     return (layers[0].shape[1], *(w.shape[0] for w in layers))

@@ -1,3 +1,5 @@
+"""Compare converted weights with an arch, and report the result."""
+
 from typing import NamedTuple
 
 from mmengine.registry import init_default_scope
@@ -10,38 +12,39 @@ from .network import ARCHS, TEACHERS, Arch, arch_config
 
 
 class Fit(NamedTuple):
-    """How converted weights fit a network."""
+    """Result of comparing converted weights with a network."""
 
-    backbone: dict  # config that they are for
-    neck: dict | None  # config, None if there is no head
+    backbone: dict  # config of the backbone
+    neck: dict | None  # config of the neck, None without a head
     missing: list[str]
     unexpected: list[str]
-    misfit: list[str]  # with both shapes
+    misfit: list[str]  # other shapes, with both sides
 
     @property
     def faults(self) -> int:
+        """Number of tensors that do not fit."""
         return len(self.missing) + len(self.unexpected) + len(self.misfit)
 
 
 def _kind(neck: dict) -> dict:
-    """A neck's config but for its widths."""
+    """A neck's config without its widths."""
     return {k: v for k, v in neck.items() if not k.endswith('_channels')}
 
 
 def _neck_of(conversion: Conversion, arch: Arch) -> dict | None:
-    """Config of the head: the arch's, or the file's where that may differ."""
+    """Config of the head: the arch's, or the file's if that may differ."""
     if not any(k.startswith('neck.') for k in conversion.state_dict):
         return None
-    found = conversion.neck
-    if found is None or found == arch.neck:
+    neck = conversion.neck
+    if neck is None or neck == arch.neck:
         return arch.neck
-    if _kind(found) == _kind(arch.neck):
-        # Of a student the backbone counts; a teacher's embedding is fixed.
-        return arch.neck if arch.name in TEACHERS else found
+    if _kind(neck) == _kind(arch.neck):
+        # A student's head may have other widths; a teacher's embedding is fixed.
+        return arch.neck if arch.name in TEACHERS else neck
     named = [
         name
         for name in ARCHS
-        if _kind(arch_config(name).neck) == _kind(found)
+        if _kind(arch_config(name).neck) == _kind(neck)
         and arch_config(name).backbone == arch.backbone
     ]
     if named:
@@ -49,40 +52,40 @@ def _neck_of(conversion: Conversion, arch: Arch) -> dict | None:
             f"its projection head is that of '{named[0]}', not "
             f"of '{arch.name}': use --arch {named[0]}"
         )
-    return found  # of MoCo-v1 or -v3, which no config has
+    return neck  # of MoCo-v1 or -v3, for which no config exists
 
 
 def fit(conversion: Conversion, arch: Arch) -> Fit:
-    """Compare converted weights with the network that they are for.
+    """Compare converted weights with an arch.
 
     Args:
         conversion (Conversion): The weights.
         arch (Arch): The network.
 
     Raises:
-        InputError: If the head is that of another arch.
+        InputError: If the head belongs to another arch.
     """
     init_default_scope('mmpretrain')
     backbone = {**arch.backbone, **conversion.overrides}
     neck = _neck_of(conversion, arch)
-    own = {
+    expected = {
         f'{part}.{key}': value
         for part, cfg in (('backbone', backbone), ('neck', neck))
         if cfg
         for key, value in MODELS.build(cfg).state_dict().items()
     }
-    theirs = conversion.state_dict
+    tensors = conversion.state_dict
     return Fit(
         backbone,
         neck,
         missing=conversion.missing
         + [
             k
-            for k in own
-            if k not in theirs and not (conversion.missing and k.startswith('neck.'))
+            for k in expected
+            if k not in tensors and not (conversion.missing and k.startswith('neck.'))
         ],
-        unexpected=conversion.unexpected + [k for k in theirs if k not in own],
-        misfit=misfits(theirs, own),
+        unexpected=conversion.unexpected + [k for k in tensors if k not in expected],
+        misfit=misfits(tensors, expected),
     )
 
 
@@ -107,11 +110,11 @@ def _some(keys: list[str]) -> str:
 
 
 def report(conversion: Conversion, result: Fit, source: dict[str, str]) -> str:
-    """What became of each tensor of a file, in lines.
+    """Report, line by line, what was done with each tensor of a file.
 
     Args:
-        conversion (Conversion): The renamed weights.
-        result (Fit): How they fit.
+        conversion (Conversion): The converted weights.
+        result (Fit): Result of :func:`fit`.
         source (dict): Name of the file, ``source``, and its ``sha256``.
     """
     keys = conversion.state_dict
@@ -123,8 +126,8 @@ def report(conversion: Conversion, result: Fit, source: dict[str, str]) -> str:
         f'converted   {len(keys)} tensors: {len(keys) - head} of the backbone, '
         f'{head} of the projection head'
         + (
-            f'; {conversion.counters} counters of batches, which the file has '
-            'not, are 0'
+            f'; {conversion.counters} BN batch counters, absent in the file, '
+            'are set to 0'
             if conversion.counters
             else ''
         ),
@@ -134,8 +137,8 @@ def report(conversion: Conversion, result: Fit, source: dict[str, str]) -> str:
         for why, left in conversion.left_out.items()
     ]
     lines += [
-        f'{what:<12}{len(found)}{": " * bool(found)}{_some(found)}'
-        for what, found in (
+        f'{what:<12}{len(names)}{": " * bool(names)}{_some(names)}'
+        for what, names in (
             ('missing', result.missing),
             ('unexpected', result.unexpected),
             ('misfit', result.misfit),
@@ -146,7 +149,8 @@ def report(conversion: Conversion, result: Fit, source: dict[str, str]) -> str:
         'widths      '
         + (
             ', '.join(f'{name} {width}' for name, width in widths.items())
-            or 'no projection head in this family: a start for students, no teacher'
+            or 'no projection head in this family: usable as initial weights, '
+            'not as a teacher'
         )
     )
     if conversion.neck and result.neck:
@@ -155,12 +159,12 @@ def report(conversion: Conversion, result: Fit, source: dict[str, str]) -> str:
         lines.append(f'assumed     {conversion.assumed}')
     if conversion.alike:
         lines.append(
-            f'alike       {conversion.alike} have the same keys and '
-            'are other networks: they can not be taken'
+            f'alike       {conversion.alike} have the same keys but '
+            'are other networks: not supported'
         )
     if conversion.overrides:
         lines.append(
             f'note        set backbone {dict(conversion.overrides)}: '
-            'these weights were learned so'
+            'these weights were trained with it'
         )
     return '\n'.join(lines)

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 
 class Head(NamedTuple):
-    """A projection head: its layers there and here, and its neck's config."""
+    """A projection head: names of its layers, and config of its neck."""
 
     name: str
-    rows: tuple[tuple[str, str], ...]  # (their path, ours)
-    neck: Callable[[tuple[int, ...]], dict]  # from the widths, in to out
-    mark: str  # the key that only this head has
+    rows: tuple[tuple[str, str], ...]  # (path in the file, path here)
+    neck: Callable[[tuple[int, ...]], dict]  # widths, in to out -> config
+    mark: str  # key that only this head has
 
 
 def _mocov2(widths: tuple[int, ...]) -> dict:
@@ -110,7 +110,7 @@ DINO = (
         'mlp.4.weight',
     ),
 )
-# Under our names, where all settings of the neck follow from its tensors
+# With this project's names; the tensors determine all settings of the neck
 OURS = (
     Head(
         'two layers', (('mlp.0', 'mlp.0'), ('mlp.2', 'mlp.2')), _mocov2, 'mlp.2.weight'

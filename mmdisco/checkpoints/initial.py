@@ -1,36 +1,38 @@
+"""Initial weights of a model from a file of any known layout."""
+
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import BaseClassifier, BaseSelfSupervisor
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
-from .checkpoint import check_finite, check_fit, explain, misfits
+from .checkpoint import check_finite, check_fit, convert_loaded, misfits
 from .convert import Conversion
 from .safe_load import safe_load, sha256_of
 from .settings import check_settings
 from .wrappers import encoder_source
 
-# of what a file holds beside weights
+# reasons of left-out entries that are not weights
 _NO_WEIGHTS = ('no tensors', 'entries beside the weights')
 
 
 class InitialWeights(NamedTuple):
-    """The weights that a model begins with, out of a file."""
+    """Initial weights of a model, read from a file."""
 
     tensors: dict[str, Tensor]  # by the model's names
-    report: str  # one line: what was loaded, left out, and is as initialised
+    report: str  # one line: tensors loaded, left out and as initialised
 
 
 def read_anywhere(path: str) -> dict:
-    """Read a local file safely, or what mmengine finds under a URL.
+    """Read a local file safely, or a URL with mmengine.
 
     Args:
-        path (str): A file, or a URL as ``https://`` or ``torchvision://``.
+        path (str): A file, or a URL, e.g. ``https://`` or ``torchvision://``.
 
     Raises:
-        MissingFileError: If there is no such file.
+        MissingFileError: If the file does not exist.
         InputError: If it is not a checkpoint, or can't be downloaded.
     """
     if '://' not in path:
@@ -39,75 +41,77 @@ def read_anywhere(path: str) -> dict:
         return CheckpointLoader.load_checkpoint(path, map_location='cpu')
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"'{path}' can't be downloaded ({error}): download it, and give the file"
+            f"'{path}' can't be downloaded ({error}): download it manually, "
+            'and pass the file'
         ) from error
 
 
 def initial_weights(
     model: nn.Module, path: str, prefix: str | None = None, parts: bool = False
 ) -> InitialWeights:
-    """Choose from a file what a model begins with; all of it, or raise.
+    """Select a model's initial weights from a file, completely or not at all.
 
-    - The whole model of the same config: every tensor.
-    - A student, of any layout of :mod:`.families`: the backbone, and the
-      projection head where file and model have one. A momentum encoder
-      follows its student. Queues, predictors and prototypes begin as they are
-      initialised, and the report names them.
-    - Of a network of another kind, as a detector: the whole or, from a file
-      of a backbone alone, the backbone.
-    - Of a backbone: all of it.
+    - Checkpoint of the same config: all tensors.
+    - Student in any layout of :mod:`.families`: the backbone, and the
+      projection head if file and model have one. The momentum encoder gets the
+      student's weights. Queues, predictors and prototypes keep their
+      initialisation; the report lists them.
+    - Another network, e.g. a detector: the whole network or, from a file with
+      only a backbone, the backbone.
+    - Backbone: all of it.
 
     Args:
-        model (nn.Module): An algorithm, a classifier, a detector, or a
+        model (nn.Module): An algorithm, a classifier, a detector or a
             backbone. It is not changed.
         path (str): The file, or a URL.
-        prefix (str, optional): Take the tensors below this prefix of the
-            file's names, which have to be all of the model's. Defaults to
-            None.
-        parts (bool): Whether whole parts of the file that a backbone does not
-            have, as the last stage of a ResNet, may be left out; the report
-            names them. Defaults to False.
+        prefix (str, optional): Use the tensors below this prefix; they must be
+            all of the model's. Defaults to None.
+        parts (bool): Whether parts of the file that a backbone does not have,
+            e.g. the last stage of a ResNet, may be left out; the report lists
+            them. Defaults to False.
 
     Raises:
-        InputError: If a tensor of the file has no place and no family says
-            why, a part of the model is not in the file as a whole, shapes
-            differ, or a value is not finite.
+        InputError: If a tensor of the file is unknown, a part of the model is
+            incomplete in the file, shapes differ, or a value is not finite.
     """
     name = f"'{path}'"
     loaded = read_anywhere(path)
-    own, content = model.state_dict(), _content(loaded)
+    expected, content = model.state_dict(), _content(loaded)
     check_finite(content, name)
     below = _below(content, prefix, name)
     student = getattr(model, 'ssl', model)
     backbone = getattr(student, 'backbone', student)
     beside = ''
     if backbone is model and parts:
-        below, beside = _parts_of(own, below)
-    whole = below.keys() == own.keys() and not misfits(below, own)
+        below, beside = _parts_of(expected, below)
+    whole = below.keys() == expected.keys() and not misfits(below, expected)
     if prefix is not None and not whole:
-        check_fit(own, below, f"{name}, below '{prefix}',")
+        check_fit(expected, below, f"{name}, below '{prefix}',")
     try:
-        conversion = explain(loaded, path)
+        conversion = convert_loaded(loaded, path)
     except InputError:
         if not whole:
-            if below.keys() & own.keys():
-                check_fit(own, below, name)
+            if below.keys() & expected.keys():
+                check_fit(expected, below, name)
             raise
-        return InitialWeights(below, _loaded(path, len(own), 'all') + beside)
+        return InitialWeights(below, _loaded(path, len(expected), 'all') + beside)
     check_settings(conversion, backbone, name, 'model.backbone')
     if whole:
-        return InitialWeights(below, _loaded(path, len(own), 'all') + beside)
+        return InitialWeights(below, _loaded(path, len(expected), 'all') + beside)
     if backbone is model:
         weights = conversion.part('backbone')
         if parts:
-            weights, beside = _parts_of(own, weights)
-        check_fit(own, weights, name)
-        return InitialWeights(weights, _loaded(path, len(own), 'the backbone') + beside)
-    alone = {key.split('.')[0] for key in conversion.state_dict} == {
+            weights, beside = _parts_of(expected, weights)
+        check_fit(expected, weights, name)
+        report = _loaded(path, len(expected), 'the backbone') + beside
+        return InitialWeights(weights, report)
+    only_backbone = {key.split('.')[0] for key in conversion.state_dict} == {
         'backbone'
     } and 'not the student' not in conversion.left_out
-    if not alone and not isinstance(student, (BaseSelfSupervisor, BaseClassifier)):
-        check_fit(own, below, name)
+    if not only_backbone and not isinstance(
+        student, (BaseSelfSupervisor, BaseClassifier)
+    ):
+        check_fit(expected, below, name)
     return _of_student(model, student, conversion, path)
 
 
@@ -150,14 +154,14 @@ def _below(
 
 
 def _parts_of(
-    own: dict[str, Tensor], weights: dict[str, Tensor]
+    expected: dict[str, Tensor], weights: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], str]:
     """Leave out whole parts that a backbone does not have.
 
-    As the last stage of a ResNet, of which a C4 detector's backbone has
-    three. Blocks of a stage that it has are not left out.
+    For example the last stage of a ResNet: the backbone of a C4 detector has
+    three. Blocks of an existing stage are not left out.
     """
-    parts = {key.split('.')[0] for key in own}
+    parts = {key.split('.')[0] for key in expected}
     kept = {key: value for key, value in weights.items() if key.split('.')[0] in parts}
     left = [key for key in weights if key not in kept]
     return kept, f'; left out: {_counts(left)}' if left and kept else ''
@@ -167,26 +171,28 @@ def _of_student(
     model: nn.Module, student: nn.Module, conversion: Conversion, path: str
 ) -> InitialWeights:
     name = f"'{path}'"
-    own = model.state_dict()
+    expected = model.state_dict()
     scope = '' if student is model else 'ssl.'
     tensors: dict[str, Tensor] = {}
-    taken, left_out = [], dict(conversion.left_out)
+    left_out: dict[str, list[str]] = dict(conversion.left_out)
+    taken: list[str] = []
     for part in ('backbone', 'neck'):
         weights = conversion.part(part)
-        module: Any = getattr(student, part, None)
-        if part == 'neck' and (module is None or not module.state_dict()):
-            left_out.update({'projection head': list(weights)} if weights else {})
+        module = getattr(student, part, None)
+        target = {} if module is None else module.state_dict()
+        if part == 'neck' and not target:
+            left_out.update({'projection head': [*weights]} if weights else {})
             continue
         if part == 'neck' and not weights:
             continue
         try:
-            check_fit(module.state_dict(), weights, f'the {part} of {name}')
+            check_fit(target, weights, f'the {part} of {name}')
         except InputError as error:
             if part == 'backbone':
                 raise
             raise InputError(
-                f'{error}: to begin with the backbone alone, take it out by '
-                'tools/extract_backbone.py, and load that file'
+                f'{error}: to load only the backbone, extract it with '
+                'tools/extract_backbone.py'
             ) from error
         taken.append(part)
         tensors.update(
@@ -194,7 +200,7 @@ def _of_student(
         )
     follow = {
         key: tensors[source]
-        for key, source in ((key, encoder_source(key)) for key in own)
+        for key, source in ((key, encoder_source(key)) for key in expected)
         if source in tensors
     }
     line = _loaded(path, len(tensors), ' and '.join(taken))
@@ -205,7 +211,7 @@ def _of_student(
     ]
     if left:
         line += f'; left out: {", ".join(left)}'
-    initial = [key for key in own if key not in tensors and key not in follow]
+    initial = [key for key in expected if key not in tensors and key not in follow]
     if initial:
         line += f'; as initialised: {_counts(initial)}'
     return InitialWeights({**tensors, **follow}, line)
@@ -217,7 +223,7 @@ def _loaded(path: str, count: int, what: str) -> str:
 
 
 def _counts(keys: list[str]) -> str:
-    """Tensors by the modules that they are of."""
+    """Count tensors by module."""
     modules = Counter(
         '.'.join(key.split('.')[: 2 if key.startswith('ssl.') else 1]) for key in keys
     )

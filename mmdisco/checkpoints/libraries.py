@@ -1,4 +1,4 @@
-"""Names of the tensors of each architecture in other libraries."""
+"""Tensor names of each architecture in other libraries."""
 
 from collections.abc import Mapping
 
@@ -6,12 +6,12 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from .efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B1, MOBILENET_V3
-from .naming import Naming, to_theirs
+from .naming import Naming, from_project
 
 # ResNet: mmpretrain, torchvision, timm and MoCo use the same names. All have
 # BN eps 1e-5 and the stride in the 3x3 convolution, as do the copies in the
-# code of MoCo, SwAV and SEED. A deep or anti-aliased stem or another
-# downsampling (timm's *d, *s, *t) has tensors of its own and does not fit.
+# code of MoCo, SwAV and SEED. Deep or anti-aliased stems and other
+# downsampling layers (timm's *d, *s, *t) have other tensors and do not fit.
 _SAME = ('conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4')
 _ALIKE = (
     "timm's resnetaa* and resnetblur*, which filter before they "
@@ -30,7 +30,7 @@ RESNET = tuple(
 )
 
 
-# Vision transformers of 12 blocks: DINO uses timm's names.
+# Vision transformers with 12 blocks: DINO uses timm's names.
 _BLOCK = (
     ('norm1', 'ln1'),
     ('attn', 'attn'),
@@ -58,7 +58,7 @@ VIT = (
 )
 
 
-# XCiT of 12 blocks and two of class attention.
+# XCiT with 12 blocks and two class-attention blocks.
 _ENDS = (
     ('cls_token', 'cls_token'),
     ('norm', 'norm'),
@@ -69,7 +69,7 @@ _ENDS = (
     ),
 )
 _MLP = (('mlp.fc1', 'ffn.layers.0.0'), ('mlp.fc2', 'ffn.layers.1'))
-# the row of a block is for its norms, attention and layer scales
+# the row ('', '') of a block covers its norms, attention and layer scales
 _BLOCKS = tuple(
     (f'blocks.{i}{theirs}', f'xca_layers.{i}{ours}')
     for i in range(12)
@@ -119,7 +119,7 @@ XCIT = (
 )
 
 
-# How libraries name the tensors of each network
+# Namings of each arch
 NAMINGS_OF: dict[str, tuple[Naming, ...]] = {
     **dict.fromkeys(
         ('r50', 'r101', 'r152', 'r50w2', 'swavr50', 'selar50', 'dcr50', 'r18', 'r34'),
@@ -138,41 +138,40 @@ VARIANTS = ('auto', 'symmetric', 'tf')
 def rename_to(
     library: str, arch: str, state_dict: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Rename a backbone to the names of another library.
+    """Rename a backbone's tensors to another library's names.
 
     Args:
         library (str): 'timm' or 'torchvision'.
-        arch (str): Name of the network, as 'mbv3'.
+        arch (str): Name of the network, e.g. 'mbv3'.
         state_dict (dict): The backbone's tensors, without a prefix.
 
     Returns:
-        dict: Its tensors by the library's keys, the classifier excepted.
+        dict: Tensors by the library's keys, without classifier.
 
     Raises:
         InputError: If the library has no such network.
     """
     for naming in NAMINGS_OF[arch]:
         if naming.library == library:
-            return to_theirs(naming, state_dict)
+            return from_project(naming, state_dict)
     known = ', '.join(naming.library for naming in NAMINGS_OF[arch])
-    raise InputError(f"{library} has no network like '{arch}': {known} has")
+    raise InputError(f"{library} has no network like '{arch}', only {known}")
 
 
 def known_overrides(meta: Mapping, naming: Naming | None) -> Mapping:
-    """What a converted file says that its backbone needs.
+    """Backbone settings recorded in a converted file.
 
-    Only what the tables have is taken, as a config could run anything.
+    Only settings of the tables are accepted, as a config could run anything.
 
     Args:
-        meta (dict): What the file says of itself.
-        naming (Naming, optional): That explains the backbone; None if none
-            does.
+        meta (dict): Metadata of the file.
+        naming (Naming, optional): Naming of the backbone; None if unknown.
 
     Raises:
-        InputError: If it asks for other settings.
+        InputError: If the file records other settings.
     """
-    asked = meta.get('overrides')
-    if not asked:
+    overrides = meta.get('overrides')
+    if not overrides:
         return {}
     networks = [of for of in NAMINGS_OF.values() if naming in of]
     known = [
@@ -181,10 +180,9 @@ def known_overrides(meta: Mapping, naming: Naming | None) -> Mapping:
         for one in of
         for variant in one.variants
     ]
-    if asked not in known:
+    if overrides not in known:
         raise InputError(
-            f'it asks for settings that are not known: {asked}. '
-            'If it was converted by an earlier version, convert '
-            'the published file again'
+            f'it has unknown settings {overrides}: if it was converted '
+            'by an earlier version, convert the published file again'
         )
-    return asked
+    return overrides

@@ -1,3 +1,5 @@
+"""Tables of tensor names in other libraries, and renaming by them."""
+
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -5,17 +7,17 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 
-OURS = 'mmpretrain'  # whose names this project keeps
+OURS = 'mmpretrain'  # library with the names that this project uses
 Path = str  # of a module or a parameter: 'blocks.0.attn'
 
 
 class Variant(NamedTuple):
-    """A network among those that a library names alike.
+    """One of several networks with the same tensor names.
 
     Args:
-        name (str): For ``--variant``.
-        networks (str): Whose weights these are.
-        overrides (dict): Settings of our backbone that such weights need.
+        name (str): Name for ``--variant``.
+        networks (str): The networks, for messages.
+        overrides (dict): Backbone settings that their weights need.
     """
 
     name: str
@@ -24,19 +26,20 @@ class Variant(NamedTuple):
 
 
 class Naming(NamedTuple):
-    """How a library names the tensors of one network.
+    """Tensor names of one network in a library.
 
     Args:
-        library (str): Who names them so.
-        rows (tuple): Pairs of their path and ours; a key belongs to the row
-            with the longest path that it begins with. Several of ours in one
-            row are stacked, in that order, in their tensor.
-        left_out (dict): Their paths that have no place here, and why.
-        linear (tuple): Their paths that are linear layers, where ours are 1x1
-            convolutions.
-        variants (tuple): The networks that have these names; where nothing
-            shows which it is, the first is taken, and that is reported.
-        alike (str): Networks that have these names, too, and are others.
+        library (str): Name of the library.
+        rows (tuple): Pairs of the library's path and the path here. A key
+            belongs to the row with its longest matching prefix. Several paths
+            here in one row are stacked, in that order, in the library's
+            tensor.
+        left_out (dict): Paths of the library to leave out, with the reason.
+        linear (tuple): Paths of the library that are linear layers, but 1x1
+            convolutions here.
+        variants (tuple): Networks with these names; if the variant is unknown,
+            the first is assumed, and that is reported.
+        alike (str): Networks with these names that are not supported.
     """
 
     library: str
@@ -48,19 +51,19 @@ class Naming(NamedTuple):
 
 
 class Renamed(NamedTuple):
-    """What became of a state dict."""
+    """A renamed state dict, and the keys that were not renamed."""
 
     state_dict: dict[str, Tensor]
-    left_out: dict[str, str]  # their key -> why
-    unexpected: list[str]  # their keys that no row explains
-    unused: int  # rows that no key needs
+    left_out: dict[str, str]  # key of the library -> reason
+    unexpected: list[str]  # keys of the library without a row
+    unused: int  # rows without a key
 
 
 def split_key(key: str, paths: Mapping) -> tuple[str, str]:
-    """The longest of the paths that a key begins with, and the rest.
+    """Split a key after the longest of the given paths.
 
     Returns:
-        tuple: The path, '' if there is none, and the rest with its dot.
+        tuple: The path, '' if none matches, and the rest with its dot.
     """
     path = key
     while path and path not in paths:
@@ -68,16 +71,19 @@ def split_key(key: str, paths: Mapping) -> tuple[str, str]:
     return path, key[len(path) :]
 
 
-def to_ours(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
+def to_project(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
     """Rename a library's backbone to this project's names.
 
     Args:
-        naming (Naming): Its table.
-        state_dict (dict): Its tensors by key.
+        naming (Naming): Table of the library.
+        state_dict (dict): The library's tensors by key.
     """
     rows = dict(naming.rows)
     paths = {**dict.fromkeys(naming.left_out), **rows}
-    renamed, left_out, unexpected, used = {}, {}, [], set()
+    renamed: dict[str, Tensor] = {}
+    left_out: dict[str, str] = {}
+    unexpected: list[str] = []
+    used: set[str] = set()
     for key, value in state_dict.items():
         path, rest = split_key(key, paths)
         if not path:
@@ -89,35 +95,40 @@ def to_ours(naming: Naming, state_dict: Mapping[str, Tensor]) -> Renamed:
         used.add(path)
         if path in naming.linear and value.dim() == 2:
             value = value[:, :, None, None]
-        ours = rows[path]
-        goals = (ours,) if isinstance(ours, str) else ours
-        for goal, part in zip(
-            goals, value.chunk(len(goals)) if len(goals) > 1 else (value,)
+        target = rows[path]
+        targets = (target,) if isinstance(target, str) else target
+        for name, part in zip(
+            targets, value.chunk(len(targets)) if len(targets) > 1 else (value,)
         ):
-            renamed[goal + rest] = part
+            renamed[name + rest] = part
     return Renamed(renamed, left_out, unexpected, len(rows) - len(used))
 
 
-def to_theirs(naming: Naming, state_dict: Mapping[str, Tensor]) -> dict:
+def from_project(naming: Naming, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename this project's backbone to a library's names.
 
     Args:
-        naming (Naming): Its table, without stacked rows.
-        state_dict (dict): Tensors by our key.
+        naming (Naming): Table of the library, without stacked rows.
+        state_dict (dict): Tensors by this project's keys.
 
     Raises:
-        InputError: If a key has no name there, or the table has stacked rows.
+        InputError: If the library has no name for a key, or the table has
+            stacked rows.
     """
-    if any(isinstance(ours, tuple) for _, ours in naming.rows):
-        raise InputError(f'to the names of {naming.library} there is no way back')
-    rows = {ours: theirs for theirs, ours in naming.rows}
+    rows: dict[Path, Path] = {}
+    for theirs, here in naming.rows:
+        if isinstance(here, tuple):
+            raise InputError(
+                f'cannot rename to {naming.library}: its table has stacked tensors'
+            )
+        rows[here] = theirs
     renamed = {}
     for key, value in state_dict.items():
         path, rest = split_key(key, rows)
         if not path:
             raise InputError(f"'{key}' has no name in {naming.library}")
-        theirs = rows[path]
-        if theirs in naming.linear and value.dim() == 4:
+        target = rows[path]
+        if target in naming.linear and value.dim() == 4:
             value = value[:, :, 0, 0]
-        renamed[theirs + rest] = value
+        renamed[target + rest] = value
     return renamed

@@ -1,4 +1,4 @@
-"""The named networks of the configs, and which of them a checkpoint holds."""
+"""The named networks of the configs, and the network of a checkpoint."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -28,7 +28,7 @@ ARCHS = TEACHERS + STUDENTS
 
 
 class Arch(NamedTuple):
-    """A network as a config builds it."""
+    """Configs of a named network."""
 
     name: str
     backbone: dict
@@ -39,19 +39,17 @@ def arch_config(name: str) -> Arch:
     """Backbone and neck of ``configs/_base_/{teachers,students}/{name}.py``.
 
     Raises:
-        InputError: If the name is not known.
+        InputError: If the name is unknown.
     """
     if name not in ARCHS:
-        raise InputError(
-            f"arch '{name}' is not known here, but one of {', '.join(ARCHS)}"
-        )
+        raise InputError(f"arch '{name}' is not known: use one of {', '.join(ARCHS)}")
     kind = 'teacher' if name in TEACHERS else 'student'
     path = configs_root() / '_base_' / f'{kind}s' / f'{name}.py'
     part = Config.fromfile(str(path)).to_dict()[kind]
     return Arch(name, part['backbone'], part['neck'])
 
 
-# Settings of the training, or of the weights before it.
+# Settings of the training or of the initial weights.
 _TRAINING = (
     'init_cfg',
     'pretrained',
@@ -65,22 +63,22 @@ _TRAINING = (
 
 
 class Network(NamedTuple):
-    """Configs of a backbone and the neck that it was trained with."""
+    """Configs of a backbone and of its neck in the training."""
 
-    arch: str | None  # its name here, if it has one
+    arch: str | None  # name of the arch, if it is a named one
     backbone: dict
     neck: dict | None
-    algorithm: str | None = None  # class that it was trained by
+    algorithm: str | None = None  # class of the training algorithm
 
 
 def deployed(config: Any) -> Any:
-    """A config without what matters for training alone.
+    """Remove the settings that only matter for training from a config.
 
     Args:
-        config (dict): Of a module.
+        config (dict): Config of a module.
 
     Returns:
-        dict: A plain one, with BN instead of SyncBN.
+        dict: A plain config, with BN instead of SyncBN.
     """
     if isinstance(config, Mapping):
         return {
@@ -94,12 +92,12 @@ def deployed(config: Any) -> Any:
 
 
 def check_types(config: Any) -> None:
-    """Refuse types by which a config of unknown origin could run anything.
+    """Accept only registered types in a config of unknown origin.
 
-    mmengine takes a dotted type for something to import and call.
+    mmengine imports and calls any other dotted name.
 
     Raises:
-        InputError: If a type is no registered name.
+        InputError: If a type is not a registered name.
     """
     if isinstance(config, Mapping):
         kind = config.get('type', 'BN')
@@ -115,28 +113,28 @@ def check_types(config: Any) -> None:
 
 
 def _listed(config: Any) -> Any:
-    """With lists for tuples, which JSON does not know."""
+    """Replace tuples by lists, as JSON does."""
     if isinstance(config, dict):
         return {key: _listed(value) for key, value in config.items()}
-    return [*map(_listed, config)] if isinstance(config, (list, tuple)) else (config)
+    return [*map(_listed, config)] if isinstance(config, (list, tuple)) else config
 
 
 def _full(config: Mapping) -> dict:
-    """A backbone's config with its defaults, to compare it by."""
+    """A backbone's config with all defaults, for comparison."""
     defaults = {
         name: value.default
         for name, value in signature(MODELS.get(config['type'])).parameters.items()
         if value.default is not value.empty
     }
     full = _listed(deployed({**defaults, **config}))
-    full.pop('zero_init_residual', None)  # of the initial weights, too
+    full.pop('zero_init_residual', None)  # affects only the initial weights
     return full
 
 
 def name_of(backbone: Mapping) -> str | None:
-    """Name of the arch that has this backbone; None if there is none.
+    """Name of the arch with this backbone; None if there is none.
 
-    Archs that share a backbone (R-50's pre-trainings) go by the first.
+    The first one, if archs share a backbone (the pre-trainings of R-50).
     """
     full = _full(backbone)
     return next(
@@ -145,19 +143,20 @@ def name_of(backbone: Mapping) -> str | None:
 
 
 def find_network(meta: Mapping, arch: str | None = None) -> Network:
-    """Tell the network of a checkpoint by its own words, or by the user's.
+    """Find the network of a checkpoint from its metadata or the user's arch.
 
     Args:
-        meta (dict): What the file says of itself: ``cfg``, the text of the
-            config in training checkpoints, or ``backbone`` and ``arch`` in
-            converted and published ones.
-        arch (str, optional): What the user says. Defaults to None.
+        meta (dict): Metadata of the file: ``cfg``, the text of the config in
+            training checkpoints, or ``backbone`` and ``arch`` in converted and
+            published ones.
+        arch (str, optional): Name given by the user. Defaults to None.
 
     Raises:
-        InputError: If neither tells, or they contradict each other.
+        InputError: If neither specifies a network, or they contradict each
+            other.
     """
     init_default_scope('mmpretrain')
-    told = None if arch is None else Network(*arch_config(arch))
+    requested = None if arch is None else Network(*arch_config(arch))
     if isinstance(meta.get('cfg'), str):
         algorithm, backbone, neck = read_parts(meta['cfg'])
         name = None
@@ -166,27 +165,26 @@ def find_network(meta: Mapping, arch: str | None = None) -> Network:
         algorithm, name = meta.get('algorithm'), meta.get('arch')
     elif meta.get('arch') is not None:
         algorithm, (name, backbone, neck) = None, arch_config(meta['arch'])
-    elif told is not None:
-        return told
+    elif requested is not None:
+        return requested
     else:
         raise InputError(
-            'it does not tell which network it holds: add '
-            f'--arch, one of {", ".join(ARCHS)}'
+            f'it does not record its network: add --arch, one of {", ".join(ARCHS)}'
         )
     if 'type' not in backbone:
-        raise InputError('its config does not tell the type of its backbone')
+        raise InputError('its config does not specify the type of its backbone')
     backbone, neck = deployed(backbone), deployed(neck)
     check_types([backbone, neck])
-    found = Network(name or name_of(backbone), backbone, neck, algorithm)
+    network = Network(name or name_of(backbone), backbone, neck, algorithm)
     if (
-        told
-        and found.arch != told.arch
-        and (_full(found.backbone) != _full(told.backbone))
+        requested
+        and network.arch != requested.arch
+        and (_full(network.backbone) != _full(requested.backbone))
     ):
-        held = (
-            f"'{found.arch}'"
-            if found.arch
-            else ', '.join(f'{k}={v!r}' for k, v in found.backbone.items())
+        recorded = (
+            f"'{network.arch}'"
+            if network.arch
+            else ', '.join(f'{k}={v!r}' for k, v in network.backbone.items())
         )
-        raise InputError(f"it holds {held}, but --arch says '{arch}'")
-    return found
+        raise InputError(f"it holds {recorded}, but --arch says '{arch}'")
+    return network

@@ -1,3 +1,5 @@
+"""Load files of weights without running code."""
+
 import hashlib
 import json
 import re
@@ -21,20 +23,22 @@ def sha256_of(path: str | Path) -> str:
 
 
 class _Unread:
-    """Stands for what is not needed: takes any state and keeps none."""
+    """Stand-in for unneeded objects: accepts any state and drops it."""
 
     def __setstate__(self, state) -> None:
         pass
 
 
 def _no_attribute(owner, name: str) -> None:
-    """Stands for getattr, by which a pickle could reach anything."""
+    """Stand-in for getattr, which would give a pickle access to anything."""
 
 
 def _allowed() -> list:
-    """What checkpoints hold beside tensors: mmengine's histories of logged
-    values and DINO's arguments, which are not read, and numpy arrays under
-    the module names of numpy 1 and 2."""
+    """Globals allowed in checkpoints besides tensors.
+
+    mmengine's histories of logged values and DINO's arguments, both dropped,
+    and numpy arrays under the module names of numpy 1 and 2.
+    """
     reconstruct: Any = np.empty(0).__reduce__()[0]
     scalar: Any = np.float64(0).__reduce__()[0]
     named = [
@@ -52,65 +56,61 @@ def _allowed() -> list:
 
 
 def _what_it_is(path: str) -> str:
-    """Why a file is no checkpoint, by how it begins."""
+    """Describe a file that is not a checkpoint, from its first bytes."""
     with open(path, 'rb') as file:
         start = file.read(512).lstrip().lower()
     if not start:
         return 'an empty file'
     if start.startswith((b'<!doctype', b'<html', b'<?xml')):
-        return (
-            'a web page under that name: the link is dead, or wants a '
-            'click in a browser'
-        )
+        return 'a web page: the link is dead, or needs a browser'
     if zipfile.is_zipfile(path):
         return 'a zip archive, but not one of torch.save'
     if start.startswith(b'pk'):
-        return 'half a file: download it again'
-    return 'half a file, or something else under that name'
+        return 'an incomplete file: download it again'
+    return 'an incomplete file, or another kind of file'
 
 
 def _is_safetensors(path: str) -> bool:
-    """By its content: the length of a header, which is JSON."""
+    """Detect the format by its content: header length, then JSON."""
     with open(path, 'rb') as file:
         return file.read(9)[8:] == b'{'
 
 
 def _load_safetensors(path: str) -> dict:
-    """Tensors by key, or as ``state_dict`` beside what was saved with it."""
+    """Tensors by key, or ``state_dict`` and ``meta`` if it has metadata."""
     tensors = load_file(path)
     with safe_open(path, framework='pt') as file:
         metadata = file.metadata() or {}
     try:
         meta = json.loads(metadata.get('meta', 'null'))
-    except ValueError:  # somebody else's, in words
+    except ValueError:  # text by another program
         meta = None
     return tensors if meta is None else dict(state_dict=tensors, meta=meta)
 
 
 def safe_load(path: str, trust: bool = False) -> dict:
-    """Load a checkpoint without running code that it may hold.
+    """Load a checkpoint without running code from it.
 
     Tensors, plain values and numpy arrays are read; mmengine's histories of
-    logged values and the arguments of public training scripts are left out,
-    anything else is refused.
+    logged values and the arguments of public training scripts are dropped;
+    anything else is an error.
 
     Args:
-        path (str): A file of ``torch.save``, or of safetensors. What this
-            project wrote into the metadata of the latter is read, too: then
-            the tensors are in ``state_dict``, as in the former.
-        trust (bool): Load whatever it holds, which may run code.
-            Defaults to False.
+        path (str): A ``torch.save`` or safetensors file. This project's
+            metadata in a safetensors file is read, too; the tensors are then
+            in ``state_dict``, as in a ``torch.save`` file.
+        trust (bool): Load any content, which may run code. Defaults to False.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, or needs more than weights.
+        MissingFileError: If the file does not exist.
+        InputError: If it is not a checkpoint, or has more than weights.
     """
     if not Path(path).is_file():
         raise MissingFileError(f"checkpoint '{path}' not found")
     if str(path).lower().endswith('.safetensors') and zipfile.is_zipfile(path):
         raise InputError(
-            f"'{path}' is a file of torch.save under the name of "
-            'safetensors: rename it to *.pth, or write it anew'
+            f"'{path}' is a torch.save file with the ending of "
+            'safetensors: rename it to *.pth, or write it again'
         )
     try:
         if _is_safetensors(path):
@@ -121,14 +121,14 @@ def safe_load(path: str, trust: bool = False) -> dict:
         needs = re.search(r'GLOBAL (\S+)', str(error))
         if not needs:
             raise InputError(
-                f"'{path}' is no PyTorch checkpoint: {_what_it_is(path)}"
+                f"'{path}' is not a PyTorch checkpoint: {_what_it_is(path)}"
             ) from error
         raise InputError(
             f"'{path}' can't be loaded safely, it holds more than weights "
-            f'({needs[1]}): ask for a file of weights, or convert it by '
-            'tools/convert_checkpoint.py --trust, which runs what it holds'
+            f'({needs[1]}): get a file with only weights, or convert it with '
+            'tools/convert_checkpoint.py --trust, which runs code from the file'
         ) from error
-    except Exception as error:  # a junk file raises whatever it hits first
+    except Exception as error:  # a broken file may raise anything
         raise InputError(
-            f"'{path}' is no PyTorch checkpoint: {_what_it_is(path)}"
+            f"'{path}' is not a PyTorch checkpoint: {_what_it_is(path)}"
         ) from error

@@ -1,4 +1,4 @@
-"""Files that are there only as a whole, and the same whenever written."""
+"""Write files of weights: completely or not at all, and reproducibly."""
 
 import io
 import json
@@ -17,28 +17,28 @@ from .safe_load import sha256_of
 
 
 def origin(path: str) -> dict:
-    """What a file that is made of a checkpoint says of that checkpoint."""
+    """Metadata that names the source checkpoint of a file."""
     return dict(
         source=Path(path).name, sha256=sha256_of(path), mmdisco_version=__version__
     )
 
 
-# Endings of files of weights; others are what the name says, not weights.
+# Endings of files of weights.
 TORCH = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.th', '.pyth', '.weights', '')
 SAFETENSORS = '.safetensors'
 
 
 def ending_of(path: str | Path) -> str:
-    """The ending that names the format of a file of weights.
+    """File ending, which selects the format of a file of weights.
 
     Raises:
-        InputError: If it is that of another format.
+        InputError: If it belongs to another format.
     """
     ending = Path(path).suffix.lower()
     if ending not in (*TORCH, SAFETENSORS):
         raise InputError(
-            f"'{path}' would not be what '{ending}' says: name a file of "
-            f'weights {", ".join(filter(None, TORCH))} or {SAFETENSORS}'
+            f"'{path}': '{ending}' is not an ending of weights: use "
+            f'{", ".join(filter(None, TORCH))} or {SAFETENSORS}'
         )
     return ending
 
@@ -46,30 +46,30 @@ def ending_of(path: str | Path) -> str:
 def reproducible_bytes(
     ending: str, state_dict: Mapping[str, Tensor], **content
 ) -> bytes:
-    """A checkpoint as bytes that depend on nothing but its content.
+    """Serialise a checkpoint to bytes that depend only on its content.
 
-    ``torch.save`` writes the name of a file into it, and of a view the whole
-    tensor that it is a part of. safetensors holds tensors and strings: what
-    is beside the tensors becomes one JSON text, ``meta``, which
-    :func:`~mmdisco.checkpoints.safe_load` reads again; tuples become lists.
+    ``torch.save`` would write the file name, and the whole storage of a view.
+    safetensors only holds tensors and strings: other content is written as
+    JSON, which :func:`~mmdisco.checkpoints.safe_load` reads again; tuples
+    become lists.
 
     Args:
-        ending (str): Of :func:`ending_of`, by which the format is chosen.
-        state_dict (dict): Tensors by key; written alone if nothing else is.
-        content: Beside them, plain values.
+        ending (str): Result of :func:`ending_of`, selects the format.
+        state_dict (dict): Tensors by key; the whole file without ``content``.
+        content: Further entries of the file, plain values.
 
     Raises:
-        InputError: If such a file can't hold it.
+        InputError: If the format can't hold the content.
     """
     try:
-        own = {
+        tensors = {
             key: value.detach().cpu().clone().contiguous()
             for key, value in state_dict.items()
         }
         if ending == SAFETENSORS:
             return _sorted_metadata(
                 save(
-                    own,
+                    tensors,
                     {
                         'format': 'pt',
                         **{
@@ -80,21 +80,21 @@ def reproducible_bytes(
                 )
             )
         buffer = io.BytesIO()
-        torch.save(dict(state_dict=own, **content) if content else own, buffer)
+        torch.save(dict(state_dict=tensors, **content) if content else tensors, buffer)
         return buffer.getvalue()
-    # sparse or quantized tensors, or a value that JSON lacks
+    # sparse or quantized tensors, or a value without JSON form
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
-            f'a file of weights *{ending} can not hold it: {error}'
+            f'a *{ending} file cannot hold these weights: {error}'
         ) from error
 
 
 def _sorted_metadata(data: bytes) -> bytes:
-    """The same file with its metadata in order.
+    """Sort the metadata of a safetensors file.
 
-    safetensors writes them in an order that is random in each process.
+    The order written by safetensors is random in each process.
     """
-    begin = 8 + int.from_bytes(data[:8], 'little')  # of the numbers
+    begin = 8 + int.from_bytes(data[:8], 'little')  # offset of the tensors
     header = json.loads(data[8:begin])
     header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
     text = json.dumps(header, separators=(',', ':')).encode()
@@ -103,11 +103,11 @@ def _sorted_metadata(data: bytes) -> bytes:
 
 
 def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], **content) -> None:
-    """Write a checkpoint of :func:`reproducible_bytes`.
+    """Write a checkpoint, see :func:`reproducible_bytes`.
 
     Raises:
-        InputError: If ``path`` is a folder, can't be written, or is named as
-            another format.
+        InputError: If ``path`` is a folder, can't be written, or has another
+            format's ending.
     """
     data = reproducible_bytes(ending_of(path), state_dict, **content)
     with atomic_write(path) as half:

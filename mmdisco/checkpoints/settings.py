@@ -1,9 +1,8 @@
-"""Settings that no tensor shows: a file's against a network's."""
+"""Compare settings that no tensor shows: norm eps and padding."""
 
 import logging
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
 
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from mmengine.logging import print_log
@@ -15,17 +14,20 @@ from mmdisco.errors import InputError
 from .config_text import read_parts
 from .convert import Conversion
 
-_NORMS = {'BN': _BatchNorm, 'LN': nn.LayerNorm}
+_NORMS: dict[str, type[_BatchNorm] | type[nn.LayerNorm]] = {
+    'BN': _BatchNorm,
+    'LN': nn.LayerNorm,
+}
 _PADDING = {True: 'padding as TensorFlow', False: 'padding alike on both sides'}
 
 
 def _stated(meta: Mapping) -> Mapping:
-    """Backbone's config that a file holds, with the defaults of its class."""
+    """Backbone config recorded in a file, with the defaults of its class."""
     backbone = meta.get('backbone')
     if isinstance(meta.get('cfg'), str):
         try:
             backbone = read_parts(meta['cfg']).backbone
-        except InputError:  # of more than plain values: unknown
+        except InputError:  # more than plain values: unknown
             return {}
     if not isinstance(backbone, Mapping):
         return {}
@@ -44,35 +46,35 @@ def _stated(meta: Mapping) -> Mapping:
 
 
 def _faults(settings: Mapping, backbone: nn.Module, where: str) -> list[str]:
-    """Where a network has other settings."""
+    """Describe the settings in which a network differs."""
     faults = []
     norm = settings.get('norm_cfg')
     norm = norm if isinstance(norm, Mapping) else {}
-    kind = str(norm.get('type'))
+    kind = str(norm.get('type', ''))
     name = next((name for name in _NORMS if name in kind), '')
     if name:
         eps = norm.get('eps', 1e-5)
-        values: set[Any] = {
-            m.eps for m in backbone.modules() if isinstance(m, _NORMS[name])
-        }
-        found = sorted(values)
-        # a network may have norms of its own besides, as Swin between stages
-        if found and eps not in found:
+        epsilons = sorted(
+            {m.eps for m in backbone.modules() if isinstance(m, _NORMS[name])}
+        )
+        # a network may have further norms, e.g. Swin between its stages
+        if epsilons and eps not in epsilons:
             faults.append(
                 f'{name} eps {eps:g}, the backbone has '
-                f'{", ".join(f"{e:g}" for e in found)}: set '
+                f'{", ".join(f"{e:g}" for e in epsilons)}: set '
                 f'{where}.norm_cfg.eps'
             )
     if 'conv_cfg' in settings:
         conv = settings['conv_cfg']
-        kind = str(conv.get('type')) if isinstance(conv, Mapping) else ''
-        as_tf = kind == 'Conv2dAdaptivePadding'
-        found = [
+        as_tf = isinstance(conv, Mapping) and (
+            conv.get('type') == 'Conv2dAdaptivePadding'
+        )
+        adaptive = [
             isinstance(m, Conv2dAdaptivePadding)
             for m in backbone.modules()
             if isinstance(m, nn.Conv2d)
         ]
-        if found and any(found) != as_tf:
+        if adaptive and any(adaptive) != as_tf:
             faults.append(
                 f'{_PADDING[as_tf]}, the backbone has '
                 f'{_PADDING[not as_tf]}: set {where}.conv_cfg to '
@@ -84,42 +86,42 @@ def _faults(settings: Mapping, backbone: nn.Module, where: str) -> list[str]:
 def check_settings(
     conversion: Conversion, backbone: nn.Module, name: str, where: str
 ) -> None:
-    """Refuse weights that were learned with other settings than a network's.
+    """Check that weights were trained with the settings of a network.
 
-    Epsilons of norms and padding are compared: with others the same tensors
-    are another function. Of a file that may be several networks, one of them
-    has to fit, and a warning says what was assumed.
+    Norm eps and padding are compared: with other values the same tensors
+    compute another function. If the file may belong to several networks, one
+    of them must fit, and the assumption is logged as a warning.
 
     Args:
-        conversion (Conversion): Of the file.
-        backbone (nn.Module): That its weights are for.
-        name (str): What the file is, for the message.
-        where (str): Where the backbone's config is, as 'model.backbone'.
+        conversion (Conversion): The converted file.
+        backbone (nn.Module): Network for its weights.
+        name (str): Name of the file in messages.
+        where (str): Key of the backbone's config, e.g. 'model.backbone'.
 
     Raises:
-        InputError: If a setting differs, with both values.
+        InputError: If a setting differs; names both values.
     """
     choices = conversion.choices or (conversion.overrides,)
     stated = _stated(conversion.meta)
     faults = [_faults({**stated, **settings}, backbone, where) for settings in choices]
     if all(faults):
-        raise InputError(f'{name} was learned with {"; and with ".join(faults[0])}')
+        raise InputError(f'{name} was trained with {"; and with ".join(faults[0])}')
     if conversion.assumed:
         print_log(
-            f'{name}: its names do not show the padding of its network, nor '
-            'BN eps: it is used with those of the backbone that it is loaded '
-            'into. By itself it would be ' + conversion.assumed,
+            f'{name}: its names do not show the padding or BN eps of its '
+            'network: those of the backbone are used. On its own it would be '
+            + conversion.assumed,
             'current',
             level=logging.WARNING,
         )
 
 
 def warn_assumed(conversion: Conversion, name: str) -> None:
-    """Warn of what neither the keys of a file nor the file itself show.
+    """Log as a warning what was assumed about a file.
 
     Args:
-        conversion (Conversion): Of the file.
-        name (str): What the file is.
+        conversion (Conversion): The converted file.
+        name (str): Name of the file in the warning.
     """
     if conversion.assumed:
         print_log(f'{name}: {conversion.assumed}', 'current', level=logging.WARNING)

@@ -1,3 +1,5 @@
+"""Load a trained student, or the student file of a detector's training."""
+
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,21 +19,21 @@ RANDOM = 'random'  # a detector's baseline without pre-training
 
 
 class Student(NamedTuple):
-    """A trained network, ready to be used."""
+    """A trained network, ready for inference."""
 
-    network: Network  # configs, and the name here
+    network: Network  # configs and arch name
     backbone: nn.Module  # in eval mode, no gradients
     neck_weights: dict[str, Tensor]  # empty if the file has no neck
-    meta: Mapping  # what the file says of itself
+    meta: Mapping  # metadata of the file
 
 
 def built(config: dict, weights: Mapping, name: str) -> nn.Module:
-    """Build a network for inference, its weights loaded strictly.
+    """Build a network for inference and load its weights strictly.
 
     Args:
-        config (dict): Of the network.
-        weights (dict): All of its tensors, by its own keys.
-        name (str): What the weights are, for the message.
+        config (dict): Config of the network.
+        weights (dict): All of its tensors, by its keys.
+        name (str): Name of the weights in messages.
 
     Returns:
         nn.Module: In eval mode, without gradients.
@@ -45,28 +47,28 @@ def built(config: dict, weights: Mapping, name: str) -> nn.Module:
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         last = str(error).strip().split('\n')[-1]
         raise InputError(f'{name}: its config does not fit: {last}') from error
-    load_strictly(module, dict(weights), name)
+    load_strictly(module, weights, name)
     module.requires_grad_(False)
     module.eval()  # returns None in some backbones
     return module
 
 
 def load_student(path: str, arch: str | None = None) -> Student:
-    """Load the student of a checkpoint, whatever made it.
+    """Load the student of a checkpoint.
 
     Args:
-        path (str): Checkpoint of a pre-training, an extracted, converted or
-            published file.
-        arch (str, optional): Its name, needed if the file does not tell.
-            Defaults to None.
+        path (str): Checkpoint of a pre-training, or an extracted, converted
+            or published file.
+        arch (str, optional): Name of its network, needed if the file does not
+            record it. Defaults to None.
 
     Returns:
         Student: The backbone with the weights of the file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, does not tell its network, is
-            of another one than ``arch``, or does not fit it.
+        MissingFileError: If the file does not exist.
+        InputError: If it is not a checkpoint, does not record its network,
+            contradicts ``arch``, or does not fit the network.
     """
     conversion = read_conversion(path)
     warn_assumed(conversion, f"'{path}'")
@@ -83,37 +85,38 @@ def load_student(path: str, arch: str | None = None) -> Student:
 
 
 class StudentFile:
-    """The file that a training takes its backbone from.
+    """File with the initial backbone of a detector's training.
 
     Args:
-        path (str, optional): A checkpoint of a pre-training, a backbone
-            alone, or a published file, of any layout that
-            ``tools/convert_checkpoint.py`` knows. None, the default, is an
-            error when it is read.
+        path (str, optional): A pre-training checkpoint, an extracted backbone
+            or a published file, in any layout that
+            ``tools/convert_checkpoint.py`` supports. Defaults to None, which
+            is an error in :meth:`read`.
     """
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
         self.sha256: str | None = None
-        self.resumed = False  # is the student in a checkpoint of the run?
+        self.resumed = False  # whether the weights come from the run's checkpoint
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name in messages."""
         return f"student file '{self.path}'"
 
     def read(self, backbone: nn.Module) -> dict[str, Tensor]:
         """Read the tensors of the student's backbone.
 
         Args:
-            backbone (nn.Module): That they are for.
+            backbone (nn.Module): Network for the tensors.
 
         Returns:
-            dict[str, Tensor]: By the names of this project, without prefix.
+            dict[str, Tensor]: By this project's names, without prefix.
 
         Raises:
-            InputError: If there is no file, its weights are no numbers, or
-                were learned with another epsilon of norms or padding.
+            InputError: If no file is set or it does not exist, its weights
+                are not finite, or were trained with another norm eps or
+                padding.
         """
         if self.path is None:
             raise InputError(
@@ -127,17 +130,17 @@ class StudentFile:
         return weights
 
     def note(self, checkpoint: dict) -> None:
-        """Note the file in a checkpoint of the run."""
+        """Record the file in a checkpoint of the run."""
         checkpoint['meta']['student'] = dict(checkpoint=self.path, sha256=self.sha256)
 
     def check_resumed(self, checkpoint: dict) -> None:
-        """Compare with the student that a resumed run began with.
+        """Check that a resumed run started from the same student.
 
         Args:
-            checkpoint (dict): Of the run.
+            checkpoint (dict): Checkpoint of the run.
 
         Raises:
-            InputError: If it was another one.
+            InputError: If it started from another file.
         """
         self.resumed = True
         before = checkpoint.get('meta', {}).get('student')

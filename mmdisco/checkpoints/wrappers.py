@@ -1,4 +1,4 @@
-"""Names of tensors without what torch and trainers wrap a network in."""
+"""Tensor names without the wrappers of torch and of trainers."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from mmdisco.errors import InputError
 
 T = TypeVar('T')
 
-# Attributes by which a wrapper holds the network, and who has them
+# Attribute of the wrapped network in each wrapper
 WRAPPERS = {
     'module': 'DataParallel, DistributedDataParallel, AveragedModel, '
     "mmengine's averages",
@@ -20,20 +20,20 @@ WRAPPERS = {
     '_checkpoint_wrapped_module': 'activation checkpointing',
     '_forward_module': 'Lightning Fabric',
 }
-# At the beginning alone: an attribute of a trainer, not of a wrapper.
+# Only as a prefix: attribute of a trainer, not of a wrapper.
 _TRAINER = 'model'
 COUNTER = 'n_averaged'  # of torch.optim.swa_utils.AveragedModel
 
 
 def bare_name(key: str) -> str:
-    """A key without the wrappers that it passes, in any order and depth.
+    """Remove wrappers from a key, in any order and at any depth.
 
-    ``module._orig_mod.encoder_q.conv1.weight`` gives
+    ``module._orig_mod.encoder_q.conv1.weight`` becomes
     ``encoder_q.conv1.weight``, ``model.backbone._orig_mod.conv1.weight``
-    ``backbone.conv1.weight``.
+    becomes ``backbone.conv1.weight``.
 
     Args:
-        key (str): Of a state dict.
+        key (str): Key of a state dict.
     """
     *path, leaf = key.split('.')
     path = [part for part in path if part not in WRAPPERS]
@@ -43,16 +43,16 @@ def bare_name(key: str) -> str:
 
 
 def bare_names(state_dict: Mapping[str, T]) -> tuple[dict[str, T], dict]:
-    """A state dict by its bare names.
+    """Remove wrappers from all keys of a state dict.
 
     Args:
         state_dict (dict): Tensors by the keys of a file.
 
     Returns:
-        tuple[dict, dict]: Tensors by bare names; keys of the file by them.
+        tuple[dict, dict]: Tensors by bare name; keys of the file by bare name.
 
     Raises:
-        InputError: If two of its keys have one bare name.
+        InputError: If two keys have the same bare name.
     """
     keys: dict[str, str] = {}
     for key in state_dict:
@@ -66,7 +66,7 @@ def bare_names(state_dict: Mapping[str, T]) -> tuple[dict[str, T], dict]:
     return {name: state_dict[key] for name, key in keys.items()}, keys
 
 
-# names of mmpretrain's, mmselfsup's and this project's algorithms; 0 is the
+# names in mmpretrain's, mmselfsup's and this project's algorithms; 0 is the
 # backbone, 1 the neck
 _KEY = re.compile(
     r'(ssl\.)?(?:encoder_k|target_net|momentum_encoder)\.'
@@ -76,38 +76,39 @@ _PARTS = ('backbone', 'neck')
 
 
 def momentum_encoder(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Take the momentum encoder out of an algorithm's weights.
+    """Extract the momentum encoder from an algorithm's weights.
 
     Args:
-        state_dict (dict): Of mmpretrain's or this project's algorithm.
+        state_dict (dict): Weights of mmpretrain's, mmselfsup's or this
+            project's algorithm.
 
     Returns:
         dict: Tensors by key, ``backbone.*`` and ``neck.*``.
 
     Raises:
-        ValueError: If there is none.
+        InputError: If it has no momentum encoder.
     """
-    found = {}
+    tensors = {}
     for key, value in bare_names(state_dict)[0].items():
         match = _KEY.fullmatch(key)
         if match:
-            found[f'{_PARTS[int(match[2])]}.{match[3]}'] = value
-    if not found:
+            tensors[f'{_PARTS[int(match[2])]}.{match[3]}'] = value
+    if not tensors:
         raise InputError(
-            'there is no momentum encoder in it, of those that '
-            'this project, mmpretrain and mmselfsup save'
+            'it has no momentum encoder as saved by this project, '
+            'mmpretrain or mmselfsup'
         )
-    return found
+    return tensors
 
 
 def encoder_source(key: str) -> str | None:
-    """Name of the student's tensor that a momentum encoder's is an average of.
+    """Name of the student's tensor for a momentum encoder's tensor.
 
     Args:
-        key (str): A name among an algorithm's tensors.
+        key (str): Key of an algorithm's tensor.
 
     Returns:
-        str or None: None if it is not a momentum encoder's.
+        str or None: None if the key is not the momentum encoder's.
     """
     match = _KEY.fullmatch(bare_name(key))
     return match and f'{match[1] or ""}{_PARTS[int(match[2])]}.{match[3]}'

@@ -1,3 +1,5 @@
+"""Export and publication of students."""
+
 from .publish import Published, entry_of
 from .run import FORMATS, export_student
 

@@ -1,12 +1,12 @@
-"""Graphs of a network for other runtimes, one function for each format."""
+"""Export of a network: graphs for other runtimes, weights for timm and torchvision."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
@@ -17,23 +17,24 @@ from mmdisco.checkpoints import load_strictly, rename_to, safe_load
 from mmdisco.checkpoints.save import reproducible_bytes
 from mmdisco.checkpoints.student import Student
 from mmdisco.errors import InputError
+from mmdisco.models.outputs import FeatureMaps, Pooled
 
 
 class Reloaded(NamedTuple):
-    """A written file, read again as whoever deploys it does."""
+    """A written file, loaded again for verification."""
 
     run: Callable[[Tensor], tuple[Tensor, ...]] | None  # None: no runtime
     parameters: int
-    note: str  # how to load it, or why it is not run
+    note: str  # how to load the file, or why it was not run
 
 
 def to_torchscript(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
-    """Write TorchScript; not frozen, so that parameters stay parameters.
+    """Write TorchScript, not frozen, so that parameters stay parameters.
 
     Args:
-        network (nn.Module): In eval mode; gives a tuple of tensors.
-        images (Tensor): What it is traced with, [N, 3, H, W].
-        path (Path): The file.
+        network (nn.Module): In eval mode; returns a tuple of tensors.
+        images (Tensor): Images for tracing, [N, 3, H, W].
+        path (Path): File to write.
     """
     with torch.no_grad():
         traced = torch.jit.trace(network, images, check_trace=False)
@@ -52,8 +53,8 @@ def _exported(network: nn.Module, images: Tensor):
 
 
 def to_exported_program(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
-    """Write a ``torch.export`` program; arguments as above."""
-    buffer = io.BytesIO()  # a path would have to end in .pt2
+    """Write a ``torch.export`` program; same arguments as :func:`to_torchscript`."""
+    buffer = io.BytesIO()  # torch.export.save requires .pt2 in a path
     torch.export.save(_exported(network, images), buffer)
     path.write_bytes(buffer.getvalue())
     loaded = torch.export.load(io.BytesIO(path.read_bytes()))
@@ -64,11 +65,11 @@ def to_exported_program(network: nn.Module, images: Tensor, path: Path) -> Reloa
     )
 
 
-def to_onnx(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
-    """Write ONNX; arguments as above.
+def to_onnx(network: FeatureMaps | Pooled, images: Tensor, path: Path) -> Reloaded:
+    """Write ONNX; same arguments as :func:`to_torchscript`.
 
-    The graph is left as it is: runtimes fuse what they can when they load
-    it, and so each tensor keeps its name.
+    The graph is not optimised: runtimes fuse operations at load time, and each
+    tensor keeps its name.
 
     Raises:
         InputError: If onnx or onnxscript is not installed.
@@ -117,7 +118,7 @@ def to_onnx(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
     return Reloaded(run, count, 'onnxruntime.InferenceSession(OUT)')
 
 
-GRAPHS = {
+GRAPHS: dict[str, Callable[..., Reloaded]] = {
     'onnx': to_onnx,
     'torchscript': to_torchscript,
     'exported-program': to_exported_program,
@@ -139,7 +140,7 @@ _TIMM = {
     'xcitt': 'xcit_tiny_12_p16_224',
     'xcits': 'xcit_small_12_p16_224',
 }
-# Name, where the classifier is, and the BN eps that it has there.
+# Name, path of the classifier, and default BN eps in torchvision.
 _TORCHVISION = {
     **dict.fromkeys(_R50, ('resnet50', 'fc', 1e-5)),
     **{f'r{depth}': (f'resnet{depth}', 'fc', 1e-5) for depth in (18, 34, 101, 152)},
@@ -150,7 +151,7 @@ _TORCHVISION = {
 
 
 def _eps(backbone: nn.Module) -> float:
-    """Of its batch norms."""
+    """Eps of the batch norms."""
     return next(
         (m.eps for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)), 1e-5
     )
@@ -165,7 +166,8 @@ def _timm(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
 
     as_tf, eps = _pads_as_tensorflow(backbone), _eps(backbone)
     name = f'{"tf_" if as_tf else ""}{_TIMM[arch]}'
-    changed = {} if eps == (1e-3 if as_tf else 1e-5) else dict(bn_eps=eps)
+    default = 1e-3 if as_tf else 1e-5
+    changed: dict[str, Any] = {} if eps == default else dict(bn_eps=eps)
     build = ''.join(f', {k}={v}' for k, v in changed.items())
     return (
         timm.create_model(name, num_classes=0, **changed),
@@ -178,8 +180,8 @@ def _torchvision(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
 
     if _pads_as_tensorflow(backbone):
         raise InputError(
-            'torchvision has no network that pads as TensorFlow, '
-            'as this one does: take --format timm'
+            'torchvision has no network with TensorFlow padding, '
+            'which this one has: use --format timm'
         )
     name, classifier, default = _TORCHVISION[arch]
     eps = _eps(backbone)
@@ -192,31 +194,34 @@ def _torchvision(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
         how = (
             f'torchvision.models.{name}(norm_layer=partial(BatchNorm2d, '
             f'eps={eps:g})) without {classifier}; its default eps of '
-            f'{default:g} is another function'
+            f'{default:g} gives other features'
         )
     return network, how
 
 
-LIBRARIES = dict(timm=(_TIMM, _timm), torchvision=(_TORCHVISION, _torchvision))
+Build = Callable[[str, nn.Module], tuple[nn.Module, str]]
+LIBRARIES: dict[str, tuple[Collection[str], Build]] = dict(
+    timm=(_TIMM, _timm), torchvision=(_TORCHVISION, _torchvision)
+)
 
 
 def to_library(library: str, student: Student, path: Path, ending: str) -> Reloaded:
-    """Write a state dict under the names of a library.
+    """Write a state dict with a library's tensor names.
 
     Args:
         library (str): 'timm' or 'torchvision'.
-        student (Student): The network, of an arch that has a name here.
-        path (Path): The file.
-        ending (str): By which its format is chosen, as '.safetensors'.
+        student (Student): The network.
+        path (Path): File to write.
+        ending (str): File ending that selects the format, e.g. '.safetensors'.
 
     Raises:
         InputError: If the library has no such network.
     """
     names, build = LIBRARIES[library]
     arch = student.network.arch
-    if arch not in names:
-        kind = f"'{arch}'" if arch else 'of these settings'
-        raise InputError(f'{library} has no network {kind}, but of {", ".join(names)}')
+    if arch is None or arch not in names:
+        kind = f"'{arch}'" if arch else 'with these settings'
+        raise InputError(f'{library} has no network {kind}, only {", ".join(names)}')
     weights = rename_to(library, arch, student.backbone.state_dict())
     path.write_bytes(reproducible_bytes(ending, weights))
     count = sum(p.numel() for p in student.backbone.parameters())

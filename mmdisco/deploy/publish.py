@@ -1,3 +1,5 @@
+"""Publication of a student: a file with its hash in the name, a metafile entry."""
+
 import hashlib
 import re
 from pathlib import Path
@@ -22,31 +24,37 @@ def _neck(student: Student, checkpoint: str) -> nn.Module:
     if not student.neck_weights:
         raise InputError(
             f"'{checkpoint}' has no neck: leave out --with-neck, "
-            'or use the file of the pre-training itself'
+            'or use the original pre-training checkpoint'
         )
     if not student.network.neck:
         raise InputError(
-            f"'{checkpoint}' does not tell the settings of its "
+            f"'{checkpoint}' does not record the settings of its "
             'neck: leave out --with-neck'
         )
     return built(student.network.neck, student.neck_weights, f"neck of '{checkpoint}'")
 
 
 class Published:
-    """A student alone, under a name that tells its content.
+    """A student without training state, with its hash in the file name.
 
     Args:
         checkpoint (str): Any file that :func:`load_student` reads.
-        out (str): Where it goes: 'folder/name.pth' gives
+        out (str): Output path: 'folder/name.pth' becomes
             'folder/name-1a2b3c4d.pth', 'name.safetensors' likewise, and
             'name' is 'name.pth'.
-        with_neck (bool): Keep the neck, without which it can't be a teacher.
-            Defaults to False.
-        arch (str, optional): Name of the network, if the file does not tell.
+        with_neck (bool): Keep the neck, which a teacher needs. Defaults to
+            False.
+        arch (str, optional): Name of the network, if the file does not record
+            it.
+
+    Attributes:
+        content (bytes): Content of the file, the same for the same input.
+        sha256 (str): Its hexadecimal sha256.
+        path (Path): File to write.
 
     Raises:
-        InputError: If the file can't be used, or has no neck that is wanted;
-            or ``out`` is a folder, or named as another format.
+        InputError: If the file can't be used or lacks the requested neck, or
+            ``out`` is a folder or has another format's ending.
     """
 
     def __init__(
@@ -96,33 +104,32 @@ class Published:
 
 
 def _config_of(student: Student) -> str | None:
-    """The config that trained it: the one of that name, if it agrees."""
+    """Path of the training config: same name and same backbone; else None."""
     run = str(student.meta.get('experiment_name', ''))
     name = re.sub(r'_\d{8}_\d{6}$', '', run)
-    found = [
+    configs = [
         path
         for path in configs_root().rglob('*.py')
         if path.stem == name and '_base_' not in path.parts
     ]
-    if len(found) != 1 or not isinstance(student.meta.get('cfg'), str):
+    if len(configs) != 1 or not isinstance(student.meta.get('cfg'), str):
         return None
-    model = Config.fromfile(str(found[0])).model.to_dict()
+    model = Config.fromfile(str(configs[0])).model.to_dict()
     same = deployed(model.get('ssl', model)['backbone']) == deployed(
         read_parts(student.meta['cfg']).backbone
     )
-    return str(found[0].relative_to(configs_root().parent)) if same else None
+    return str(configs[0].relative_to(configs_root().parent)) if same else None
 
 
 def entry_of(published: Published, size: int = 224) -> str:
-    """Write the entry as YAML; what is not known is left out.
+    """Format the metafile entry as YAML; unknown fields are left out.
 
     Args:
         published (Published): The student.
-        size (int): Height and width of the image that FLOPs are for.
-            Defaults to 224.
+        size (int): Height and width of the image for FLOPs. Defaults to 224.
 
     Raises:
-        InputError: If the network does not take such images.
+        InputError: If the network does not take images of this size.
     """
     student = published.student
     outputs_of(student.backbone, torch.zeros(1, 3, size, size))

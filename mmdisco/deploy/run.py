@@ -1,4 +1,4 @@
-"""Whether a written network is the one that it was made of."""
+"""Export of a student and comparison of the result with the original network."""
 
 import warnings
 from collections.abc import Callable
@@ -16,26 +16,26 @@ from mmdisco.models.outputs import FeatureMaps, Pooled, outputs_of
 from mmdisco.utils import atomic_write
 from .export import GRAPHS, LIBRARIES, Reloaded, to_library
 
-TOLERANCE = 1e-4  # of the largest entry of an output
-# A network that magnifies rounding (BN of channels that hardly vary does) may
-# differ by more, as it does from itself: so many times what the last bit of
-# the pixels changes, up to this part of the largest entry.
+TOLERANCE = 1e-4  # as a fraction of an output's largest entry
+# A network that amplifies rounding (BN of nearly constant channels does) may
+# differ by more: OWN_ROUNDING times the effect of the pixels' last bit on the
+# original network, at most AT_MOST of the largest entry.
 OWN_ROUNDING, AT_MOST = 10, 1e-2
-TRACED = 2  # images in the batch that a network is traced with
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+TRACED = 2  # images in the batch for tracing
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet
 
 
 class Agreement(NamedTuple):
-    """How far two networks are apart on a batch, at their worst output."""
+    """Difference of two networks on a batch, at the worst output."""
 
     images: int
-    error: float  # largest absolute one
+    error: float  # largest absolute difference
     allowed: float
-    largest: float  # entry
+    largest: float  # largest absolute entry of the output
 
 
 def photographs(size: int) -> Tensor:
-    """Both sides of scikit-learn's two photographs, as ImageNet's images.
+    """Left and right part of scikit-learn's two photographs, ImageNet-normalised.
 
     Args:
         size (int): H and W, in pixels.
@@ -43,7 +43,7 @@ def photographs(size: int) -> Tensor:
     Returns:
         Tensor: Normalised, [4, 3, H, W].
     """
-    # takes most of a second, which most users of this package don't need
+    # local: this import takes most of a second
     from sklearn.datasets import load_sample_images
 
     photos = torch.stack(
@@ -62,12 +62,12 @@ def photographs(size: int) -> Tensor:
 
 
 def random_images(num: int, size: int, seed: int = 0) -> Tensor:
-    """Normal noise, always the same: [N, 3, H, W]."""
+    """Normal noise from a fixed seed, [N, 3, H, W]."""
     return torch.randn(num, 3, size, size, generator=_generator(seed))
 
 
 def _last_bit(images: Tensor) -> Tensor:
-    """The images, each pixel rounded another way."""
+    """Perturb the last bit of each pixel."""
     noise = 2 * torch.rand(images.shape, generator=_generator(1)) - 1
     return images * (1 + torch.finfo(images.dtype).eps * noise)
 
@@ -82,38 +82,42 @@ def agree(
     """Compare two networks on a batch.
 
     Args:
-        network (nn.Module): What counts; gives a tuple of tensors.
-        run (Callable): What is compared with it.
+        network (nn.Module): The reference; returns a tuple of tensors.
+        run (Callable): The network to compare with it.
         images (Tensor): [N, 3, H, W].
 
     Returns:
-        Agreement: Of the output where the error is the largest part of what
-            is allowed.
+        Agreement: Of the output with the largest ratio of error to allowed
+            error.
 
     Raises:
-        InputError: If it can't be run, number or shapes of the outputs
-            differ, or an entry differs by more than is allowed.
+        InputError: If ``run`` fails, number or shapes of the outputs differ,
+            or an entry differs by more than allowed.
     """
     try:
         with torch.no_grad():
-            expected, found = network(images), tuple(run(images))
-            rounded = network(_last_bit(images))
+            expected, actual = network(images), tuple(run(images))
+            perturbed = network(_last_bit(images))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split('\n')[-1]
         raise InputError(
-            f'it can not be run on {len(images)} images of '
+            f'it cannot run on {len(images)} images of '
             f'{images.shape[-1]} pixels: {reason}'
         ) from error
-    shapes = [[list(x.shape) for x in y] for y in (expected, found)]
+    shapes = [[list(x.shape) for x in y] for y in (expected, actual)]
     if shapes[0] != shapes[1]:
-        raise InputError(f'its outputs are {shapes[1]}, they should be {shapes[0]}')
+        raise InputError(f'its outputs have shapes {shapes[1]}, expected {shapes[0]}')
     pairs = []
-    for a, b, c in zip(expected, found, rounded):
-        error, own, largest = (x.abs().max().item() for x in (a - b, a - c, a))
-        allowed = max(TOLERANCE * largest, min(OWN_ROUNDING * own, AT_MOST * largest))
-        pairs.append(Agreement(len(images), error, allowed, largest))
+    for a, b, c in zip(expected, actual, perturbed):
+        difference, rounding, largest = (
+            x.abs().max().item() for x in (a - b, a - c, a)
+        )
+        allowed = max(
+            TOLERANCE * largest, min(OWN_ROUNDING * rounding, AT_MOST * largest)
+        )
+        pairs.append(Agreement(len(images), difference, allowed, largest))
     for pair in pairs:
-        if not pair.error <= pair.allowed:  # neither is NaN
+        if not pair.error <= pair.allowed:  # also False for NaN
             raise InputError(
                 f'its outputs differ by {pair.error:.1e} on {len(images)} '
                 f'images, {pair.allowed:.1e} is allowed'
@@ -124,8 +128,18 @@ def agree(
 def agreements(
     network: nn.Module, run: Callable[[Tensor], tuple[Tensor, ...]], size: int
 ) -> dict[str, Agreement]:
-    """Compare on noise and on photographs, in batches of other sizes than
-    the traced one; arguments and errors as of :func:`agree`."""
+    """Compare two networks on noise and on photographs.
+
+    The batch sizes differ from the traced one.
+
+    Args:
+        network (nn.Module): The reference; returns a tuple of tensors.
+        run (Callable): The network to compare with it.
+        size (int): Height and width of images.
+
+    Raises:
+        InputError: See :func:`agree`.
+    """
     return {
         'noise': agree(network, run, random_images(TRACED + 1, size)),
         'photographs': agree(network, run, photographs(size)),
@@ -145,16 +159,16 @@ def _count(module: nn.Module) -> int:
 
 
 def _check_ending(out: str, format: str) -> None:
-    """Refuse a name that says another format.
+    """Check that the file name's ending matches the format.
 
     Raises:
-        InputError: If it does.
+        InputError: If it does not.
     """
     if format in LIBRARIES:
         ending_of(out)
     elif Path(out).suffix.lower() not in _ENDINGS[format]:
         raise InputError(
-            f"'{out}' would not be what its ending says: --format {format} "
+            f"'{out}' has another format's ending: --format {format} "
             f'writes *{", *".join(filter(None, _ENDINGS[format]))}'
         )
 
@@ -167,14 +181,15 @@ def export_student(
     feature_maps: bool = False,
     size: int = 224,
 ) -> str:
-    """Write the backbone of a checkpoint in another format, and check it.
+    """Export the backbone of a checkpoint and verify the result.
 
     Args:
         checkpoint (str): Any file that :func:`load_student` reads.
-        out (str): The file to write.
+        out (str): File to write.
         format (str): One of :data:`FORMATS`.
-        arch (str, optional): Name of the network, if the file does not tell.
-        feature_maps (bool): Give maps at strides 4 to 32 instead of one
+        arch (str, optional): Name of the network, if the file does not record
+            it.
+        feature_maps (bool): Output maps at strides 4 to 32 instead of one
             vector per image. Defaults to False.
         size (int): Height and width of images. Defaults to 224.
 
@@ -182,23 +197,27 @@ def export_student(
         str: The report.
 
     Raises:
-        InputError: If the file can't be used, the format does not fit, or
-            what was written is not the same network; nothing is kept then.
+        InputError: If the checkpoint can't be used, the format does not fit,
+            or the written network differs from the original. No file is
+            written then.
     """
     _check_ending(out, format)
     student = load_student(checkpoint, arch)
     if feature_maps and format in LIBRARIES:
         raise InputError(
-            f'--feature-maps is for graphs; {format} makes maps of its own networks'
+            f'--feature-maps is for graphs ({", ".join(GRAPHS)}): '
+            f'leave it out for {format}, which has its own way to return maps'
         )
     plain = _count(student.backbone)
-    network = (FeatureMaps if feature_maps else Pooled)(student.backbone)
+    network: FeatureMaps | Pooled = (
+        FeatureMaps(student.backbone) if feature_maps else Pooled(student.backbone)
+    )
     network.eval()
     images = random_images(TRACED, size)
     outputs = outputs_of(network, images)
     with atomic_write(out) as half, warnings.catch_warnings():
-        # of shapes that became constants, and of torch on itself: what was
-        # written is tried on other images afterwards
+        # about shapes that become constants and torch's own deprecations: the
+        # result is verified on other images below
         warnings.simplefilter('ignore')
         if format in GRAPHS:
             reloaded = GRAPHS[format](network, images, half)
@@ -208,12 +227,12 @@ def export_student(
         if reloaded.parameters != kept:
             raise InputError(
                 f"'{out}' would have {reloaded.parameters:,} parameters, the "
-                f'network has {kept:,}: it was not kept'
+                f'network has {kept:,}: not written'
             )
         try:
             compared = agreements(network, reloaded.run, size) if reloaded.run else {}
         except InputError as error:
-            raise InputError(f"'{out}' was not kept: {error}") from error
+            raise InputError(f"'{out}' was not written: {error}") from error
     shapes = {
         name: ['N', *output.shape[1:]] for name, output in zip(network.names, outputs)
     }
@@ -237,7 +256,7 @@ def _report(
 ) -> list[str]:
     kind = type(student.backbone).__name__
     arch = student.network.arch
-    left = f' ({plain - kept:,} behind the last map are left out)'
+    left = f' ({plain - kept:,} behind the last map removed)'
     lines = [
         f'{out}: {format}, {out.stat().st_size / 2**20:.1f} MiB',
         f'  network      {f"{arch}, " if arch else ""}{kind}; images '
@@ -258,7 +277,7 @@ def _report(
             'the largest entry'
         )
     lines.append(
-        f'  load it by   {reloaded.note}'
+        f'  load with    {reloaded.note}'
         if compared
         else f'  not compared {reloaded.note}'
     )

@@ -1,3 +1,5 @@
+"""Downloads that resume, fall back to mirrors and are verified by sha256."""
+
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,27 +21,27 @@ from .transport import (
     size_of,
 )
 
-PAUSE = 1.0  # seconds before the second attempt, doubled for each further one
+PAUSE = 1.0  # seconds before the second attempt; doubles with each failure
 
 
-def check_file(path: str, sha256: str | None = None) -> str:
-    """Check an existing file.
+def check_file(path: str | Path, sha256: str | None = None) -> str:
+    """Verify an existing file.
 
     Args:
-        path (str): The file.
-        sha256 (str, optional): Expected digest, None if unknown.
+        path (str or Path): The file.
+        sha256 (str, optional): Expected sha256. Defaults to None, unknown.
 
     Returns:
         str: Hexadecimal sha256 of the file.
 
     Raises:
         MissingFileError: If the file does not exist.
-        InputError: If it can't be read, or has another digest.
+        InputError: If the file can't be read or has another sha256.
     """
     try:
         digest = sha256_of(path)
     except FileNotFoundError as error:
-        raise MissingFileError(f"'{path}' does not exist") from error
+        raise MissingFileError(f"'{path}' not found") from error
     except OSError as error:
         raise InputError(f"can't read '{path}': {error.strerror}") from error
     if sha256 and digest != sha256.lower():
@@ -53,7 +55,7 @@ def check_file(path: str, sha256: str | None = None) -> str:
 
 
 def is_text(path: str | Path) -> bool:
-    """Whether a file starts with readable text, as no checkpoint does."""
+    """Whether a file starts with printable ASCII, as a checkpoint never does."""
     with open(path, 'rb') as file:
         start = file.read(64)
     return (
@@ -65,33 +67,33 @@ def is_text(path: str | Path) -> bool:
 
 def fetch(
     urls: Sequence[str],
-    path: str,
+    path: str | Path,
     sha256: str | None = None,
     retries: int = 4,
     progress: bool = True,
 ) -> str:
-    """Download a file from the first mirror that provides it completely.
+    """Download a file from the first mirror that serves it completely.
 
-    Received bytes are kept in ``{path}.part``; over http(s) the download
-    continues from them, in this call or a later one. Only a complete file is
-    renamed to ``path``, replacing an existing one.
+    A partial download is kept in ``{path}.part`` and, over http(s), resumed in
+    this call or a later one. Only a complete file is renamed to ``path``,
+    replacing an existing one.
 
     Args:
         urls (Sequence[str]): Mirrors: http, https, file, or a scheme of
             mmengine's storage backends.
-        path (str): File to write; its folder is created.
-        sha256 (str, optional): Required digest, None if unknown.
+        path (str or Path): File to write; its folder is created.
+        sha256 (str, optional): Expected sha256. Defaults to None, unknown.
         retries (int): Consecutive failures without progress before the next
             mirror is tried. Defaults to 4.
-        progress (bool): Whether to show a bar on a terminal.
+        progress (bool): Whether to show a progress bar on a terminal.
 
     Returns:
         str: Hexadecimal sha256 of the file.
 
     Raises:
-        InputError: If no mirror provides it, or it can't be written.
+        InputError: If no mirror serves the file, or it can't be written.
     """
-    target, part = Path(path), Path(f'{path}.part')
+    path, part = Path(path), Path(f'{path}.part')
     reasons: list[str] = []
     err = Console(stderr=True)
     bar = Progress(
@@ -102,13 +104,13 @@ def fetch(
         transient=True,
         disable=not (progress and err.is_terminal),
     )
-    task = bar.add_task(target.name, total=None)
+    task = bar.add_task(path.name, total=None)
 
     def report(done: int, total: int | None) -> None:
         bar.update(task, completed=done, total=total)
 
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with bar:
             for url in urls:
                 try:
@@ -116,29 +118,29 @@ def fetch(
                 except Refused as error:
                     reasons.append(f'{url} ' + ' '.join(str(error).split()))
                     continue
-                os.replace(part, target)
+                os.replace(part, path)
                 note_of(part).unlink(missing_ok=True)
                 return digest
-    except OSError as error:  # network errors are handled per mirror
+    except OSError as error:  # of the disk: network errors become Refused
         raise InputError(f"can't write '{path}': {error.strerror}") from error
     raise InputError(
-        f"'{target.name}' could not be downloaded: "
-        + '; '.join(reasons or ['no download address is known'])
+        f"'{path.name}' could not be downloaded: "
+        + '; '.join(reasons or ['no URL is known'])
     )
 
 
 def _from_mirror(
     url: str, part: Path, sha256: str | None, retries: int, report: Callable
 ) -> str:
-    """Complete the part from this mirror and return its sha256."""
+    """Complete the partial file from this mirror; returns its sha256."""
     get = receive if urlsplit(url).scheme in ('http', 'https') else copy
     furthest = failures = 0
     while True:
         try:
             from_zero = get(url, part, sha256 is not None, report)
         except Broken:
-            # compare with the furthest position so far: a server that ignores
-            # ranges and always breaks off would seem to make progress
+            # Compare with the furthest position ever: a server that ignores
+            # ranges and always breaks off makes no progress.
             failures = 0 if size_of(part) > furthest else failures + 1
             furthest = max(furthest, size_of(part))
             if failures >= retries:
@@ -154,4 +156,4 @@ def _from_mirror(
         drop(part)
         if from_zero:
             raise Refused(f'sends a file with sha256 {digest}, not {sha256}')
-        # the earlier part may belong to another file: try once more
+        # The first part may have come from another file: start again.

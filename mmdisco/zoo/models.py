@@ -1,3 +1,5 @@
+"""Names, metadata and networks of the models in ``model-index.yml``."""
+
 import copy
 from difflib import get_close_matches
 from fnmatch import filter as matching
@@ -21,16 +23,16 @@ from .download import check_file, fetch
 
 
 class Entry(NamedTuple):
-    """The index entry of a model.
+    """Index entry of a model.
 
     Args:
         name (str): Name of the model.
-        config (str): Absolute path.
-        urls (tuple[str]): Addresses of its file: the main one, then mirrors; a
-            path if it ships with this package.
-        sha256 (str, optional): Digest of that file, None if unknown.
-        file (str, optional): Name of the stored file, None without a file.
-        metadata (dict): Source, licence, sizes and numbers with their
+        config (str): Absolute path of the config.
+        urls (tuple[str, ...]): Addresses of the weights, the main one first,
+            then mirrors; a path if the file is part of this package.
+        sha256 (str, optional): Of the weights; None if unknown.
+        file (str, optional): File name of the weights; None without weights.
+        metadata (dict): Source, licence, sizes and numbers, each with its
             provenance.
     """
 
@@ -51,7 +53,7 @@ def _models() -> dict[str, Model]:
 
 
 def list_models(pattern: str = '*') -> list[str]:
-    """Names of the index, sorted.
+    """List the models of the index by name, sorted.
 
     Args:
         pattern (str): Shell pattern, e.g. 'r50_*'. Defaults to '*'.
@@ -60,13 +62,13 @@ def list_models(pattern: str = '*') -> list[str]:
 
 
 def find(name: str) -> Entry:
-    """Find the index entry of a model.
+    """Look up a model in the index.
 
     Args:
         name (str): One of :func:`list_models`.
 
     Raises:
-        InputError: If it is not in the index; suggests the nearest names.
+        InputError: If it is not in the index; the message lists close matches.
     """
     if name not in _models():
         near = ', '.join(get_close_matches(name, _models(), n=3))
@@ -93,21 +95,21 @@ def get_model(
 
     Args:
         name (str): One of :func:`list_models`.
-        pretrained (bool, str or Path): A file with its weights, in any
-            supported layout. True uses the published file, which is downloaded
-            if missing. Defaults to False, random weights.
+        pretrained (bool, str or Path): A file of weights in any supported
+            layout, or True for the published weights, downloaded if the file
+            is missing. Defaults to False: random weights.
         dest (str): Folder of downloaded files, where the configs look for
             them. Defaults to 'checkpoints'.
 
     Returns:
-        nn.Module: A :class:`FrozenTeacher` for teachers; for all others the
-        student's backbone, in eval mode. Its input is normalised images,
-        [N, 3, H, W], its output a tuple of the last feature map, or of the
-        class token of transformers.
+        nn.Module: A :class:`FrozenTeacher` for teachers; otherwise the
+        student's backbone, in eval mode. Input: normalised images,
+        [N, 3, H, W]. Output of a backbone: a tuple with the last feature map,
+        or the class token of a transformer.
 
     Raises:
-        InputError: If the model is unknown, has no published file, is a
-            teacher without weights, or the file does not fit.
+        InputError: If the model is unknown, its weights are not published, a
+            teacher is requested without weights, or the file does not fit.
     """
     entry = find(name)
     init_default_scope('mmpretrain')
@@ -116,7 +118,7 @@ def get_model(
         if not pretrained:
             raise InputError(
                 f"'{name}' is a teacher and needs weights: "
-                'pretrained=True downloads them, or name a file'
+                'pretrained=True downloads them, or pass a file'
             )
         return MODELS.build(
             dict(cfg.teacher, checkpoint=_file_of(entry, pretrained, dest))
@@ -137,17 +139,17 @@ def get_model(
 
 
 def _file_of(entry: Entry, pretrained: bool | str | Path, dest: str) -> str:
-    """The file of the weights, downloaded if necessary."""
+    """Path of the weights, downloaded if missing."""
     if not isinstance(pretrained, bool):
         return str(pretrained)
-    if not entry.urls or entry.file is None:
+    if entry.file is None:
         raise InputError(
             f"'{entry.name}' has no published weights: train "
             f'it with {entry.config}, or name your own file'
         )
     path = Path(dest, entry.file)
     if path.exists():
-        check_file(str(path), entry.sha256)
+        check_file(path, entry.sha256)
     else:
         fetch(entry.urls, str(path), entry.sha256)
     return str(path)

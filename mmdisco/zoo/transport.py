@@ -1,4 +1,4 @@
-"""Receive the bytes of a file over http(s) or from a storage backend."""
+"""Transfer of a file's bytes, over http(s) or from a storage backend."""
 
 import json
 import re
@@ -15,36 +15,49 @@ from mmengine.fileio import get_file_backend
 
 from mmdisco.version import __version__
 
-_SILENCE = 30  # seconds without a reply before a server is given up
+_TIMEOUT = 30  # seconds without an answer
 _CHUNK = 1 << 18  # bytes
-_PAGE = 'answers with a web page, not a file: download it manually'
+_PAGE = 'answers with a web page instead of the file: download it manually'
 
 
 class Refused(Exception):
-    """Permanent failure of a mirror: do not retry."""
+    """Permanent mirror failure: do not retry."""
 
 
 class Broken(Refused):
-    """Temporary failure of a mirror: retry."""
+    """Temporary mirror failure: retry."""
 
 
-def receive(url: str, part: Path, sure: bool, report: Callable) -> bool:
-    """Request the missing bytes; return whether the download began at zero.
+def receive(url: str, part: Path, verified: bool, report: Callable) -> bool:
+    """Download the missing bytes of a partial file over http(s).
 
-    A part is continued only if mismatched halves would be detected: by the
-    server, which compares the file's mark (If-Range), or, across mirrors with
-    other marks, by the final sha256 (``sure``). Equal sizes are not enough:
-    two trainings of one network have equal sizes.
+    A partial file is resumed only if a mismatch of its two halves would be
+    detected: by the server, which compares the file's validator (If-Range), or
+    by the final sha256, also across mirrors, which have different validators.
+    Equal sizes prove nothing: two trainings of a network have the same size.
+
+    Args:
+        url (str): Address of the file.
+        part (Path): The partial file.
+        verified (bool): Whether the caller checks the sha256 in the end.
+        report (Callable): Called with the bytes received and the total.
+
+    Returns:
+        bool: Whether the whole file was downloaded in this call.
+
+    Raises:
+        Broken: If the transfer may succeed next time.
+        Refused: If it will not.
     """
     have, note = size_of(part), {}
     with suppress(OSError, ValueError):
         note = json.loads(note_of(part).read_text())
     same, size = note.get('url') == url, note.get('size')
-    if have and have == size and (sure or same):
-        return False  # killed between the last byte and the new name
+    if have and have == size and (verified or same):
+        return False  # killed between the last byte and the renaming
     mark = note.get('mark') if same else None
     headers = {}
-    if have and (sure or mark):
+    if have and (verified or mark):
         headers['Range'] = f'bytes={have}-'
         if mark:
             headers['If-Range'] = mark
@@ -53,14 +66,14 @@ def receive(url: str, part: Path, sure: bool, report: Callable) -> bool:
             response.headers.get_content_type() == 'text/html'
         ):
             raise Refused(_PAGE)
-        start, total = 0, response.length  # None if the server does not send it
+        start, total = 0, response.length  # None without Content-Length
         if response.status != 200:
             sent = re.fullmatch(
                 r'bytes (\d+)-\d+/(\d+|\*)', response.headers.get('Content-Range', '')
             )
-            start = int(sent[1]) if sent else -1  # not the end of the part
+            start = int(sent[1]) if sent else -1
             total = int(sent[2]) if sent and sent[2] != '*' else size
-            # some servers support ranges but not If-Range
+            # Not all servers with ranges support If-Range.
             if (
                 start != have
                 or size not in (None, total)
@@ -75,20 +88,23 @@ def receive(url: str, part: Path, sure: bool, report: Callable) -> bool:
     return start == 0
 
 
-def copy(url: str, part: Path, sure: bool, report: Callable) -> bool:
-    """Like receive, by mmengine's storage backends, which have no ranges."""
+def copy(url: str, part: Path, verified: bool, report: Callable) -> bool:
+    """Copy a file from an mmengine storage backend, always from the start.
+
+    Same interface as :func:`receive`; these backends do not support ranges.
+    """
     _store(_stored(url), part, 0, {}, report)
     return True
 
 
 def _ask(url: str, headers: dict[str, str]):
-    """Send a request; raise with the reason if it fails."""
+    """Send a request; failures become :class:`Refused` or :class:`Broken`."""
     headers = {'User-Agent': f'mmdisco/{__version__}', **headers}
     try:
-        return urlopen(Request(url, headers=headers), timeout=_SILENCE)
+        return urlopen(Request(url, headers=headers), timeout=_TIMEOUT)
     except HTTPError as error:
         if error.code == 416 and 'Range' in headers:
-            return error  # the part is longer than the file: another file
+            return error  # part longer than the file: it belongs to another file
         error.close()
         again = error.code >= 500 or error.code in (408, 429)
         raise (Broken if again else Refused)(
@@ -98,20 +114,20 @@ def _ask(url: str, headers: dict[str, str]):
         raise Broken(f"can't be reached: {getattr(error, 'reason', error)}") from error
 
 
-def _body(response, whole: bool) -> Iterator[bytes]:
-    """Chunks of a reply; ``whole`` if it starts at the file's first byte."""
+def _body(response, from_zero: bool) -> Iterator[bytes]:
+    """Chunks of a response; ``from_zero`` if they start at the first byte."""
     try:
         while chunk := response.read(_CHUNK):
-            if whole and chunk.lstrip().startswith(b'<'):
+            if from_zero and chunk.lstrip().startswith(b'<'):
                 raise Refused(_PAGE)
-            whole = False
+            from_zero = False
             yield chunk
     except (OSError, HTTPException) as error:
         raise Broken(f'breaks off: {error}') from error
 
 
 def _stored(url: str) -> Iterator[bytes]:
-    """Chunks of a file in a storage backend of mmengine."""
+    """Chunks of a file in an mmengine storage backend."""
     parsed = urlsplit(url)
     # mmengine's local backend needs a plain path
     source = url2pathname(parsed.path) if parsed.scheme == 'file' else url
@@ -124,17 +140,17 @@ def _stored(url: str) -> Iterator[bytes]:
             with open(local, 'rb') as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
-    except Exception as error:  # any error of the backend's library
+    except Exception as error:  # backends raise their library's exceptions
         raise Refused(f"can't be read: {type(error).__name__}: {error}") from error
 
 
 def _store(
     chunks: Iterator[bytes], part: Path, start: int, note: dict, report: Callable
 ) -> None:
-    """Append to the part, or start it again if ``start`` is 0."""
-    first = next(chunks, b'')  # may fail: before the part is truncated
+    """Append to the partial file, or restart it if ``start`` is 0."""
+    first = next(chunks, b'')  # may fail: before the file is truncated
     with open(part, 'ab' if start else 'wb') as file:
-        if not start:  # the part is empty, so the note can't be wrong
+        if not start:  # the file is empty now, so the note always matches it
             note_of(part).write_text(json.dumps(note))
         for chunk in chain([first], chunks):
             file.write(chunk)
@@ -142,20 +158,23 @@ def _store(
 
 
 def _mark(response) -> str | None:
-    """A value that changes with the file on the server."""
+    """Validator of the file (ETag or date), changes with its content."""
     tag = response.headers.get('ETag', 'W/')
-    # weak tags may be equal for different bytes
+    # weak tags may be equal for files with different bytes
     return response.headers.get('Last-Modified') if tag[:2] == 'W/' else tag
 
 
 def size_of(part: Path) -> int:
+    """Bytes of the partial file; 0 without one."""
     return part.stat().st_size if part.exists() else 0
 
 
 def note_of(part: Path) -> Path:
+    """File with URL, validator and size of the partial file."""
     return part.with_name(part.name + '.json')
 
 
 def drop(part: Path) -> None:
+    """Delete the partial file and its note."""
     part.unlink(missing_ok=True)
     note_of(part).unlink(missing_ok=True)

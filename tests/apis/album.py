@@ -1,4 +1,4 @@
-"""A folder of photographs, and their features by hand."""
+"""A folder of photographs and their reference features."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ SIZES = ['--resize', RESIZE, '--crop', CROP]
 
 
 def photographs(count):
-    """Parts of two photographs, of several sizes and both orientations."""
+    """Crops of two photographs, of several sizes and both orientations."""
     china, flower = load_sample_images().images
     rng = np.random.default_rng(0)
     for i in range(count):
@@ -24,24 +24,26 @@ def photographs(count):
 
 
 def write_album(root, count=3):
-    """Write photos in several depths; gives arrays by name, sorted."""
+    """Write photos at several depths; returns arrays by name, sorted."""
     folders = ['', 'b/', 'b/c/', 'b-c/']
-    found = {}
+    photos = {}
     for i, photo in enumerate(photographs(count)):
         name = f'{folders[i % 4]}{count - i:02d} é.png'
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(photo).save(path)
-        found[name] = photo
-    return dict(sorted(found.items()))
+        photos[name] = photo
+    return dict(sorted(photos.items()))
 
 
 def write_model(path):
-    return checkpoint(path)  # gives its backbone
+    return checkpoint(path)  # returns the backbone
 
 
-def by_hand(backbone, photo, mode=Image.Resampling.BILINEAR, resize=RESIZE, crop=CROP):
-    """Of an array, [H, W, 3]: resized, cut, normalised, embedded alone."""
+def reference(
+    backbone, photo, mode=Image.Resampling.BILINEAR, resize=RESIZE, crop=CROP
+):
+    """Resize, crop, normalise and embed a single array, [H, W, 3]."""
     image = Image.fromarray(photo)
     short = min(image.size)
     image = image.resize([int(resize * side / short) for side in image.size], mode)

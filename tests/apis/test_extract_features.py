@@ -1,4 +1,4 @@
-"""tools/extract_features.py: what it writes, in all formats, on any ranks."""
+"""tools/extract_features.py: output in all formats, with one or two ranks."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from tests.apis.album import SIZES, by_hand, write_album, write_model
+from tests.apis.album import SIZES, reference, write_album, write_model
 from tests.tools import run
 
 TOOL = 'tools/extract_features.py'
@@ -18,18 +18,18 @@ BAD = ['00.jpg', 'b-c/00.png']  # in the first and the second batch of 2
 
 @pytest.fixture(scope='module')
 def ready(tmp_path_factory):
-    """Checkpoint, folder with seven photos and two that are none, features."""
+    """Checkpoint, folder with seven photos and two broken files, features."""
     root = tmp_path_factory.mktemp('ready')
     backbone = write_model(root / 'epoch_1.pth')
     album = write_album(root / 'photos', 7)
     for name in BAD:
         (root / 'photos' / name).write_bytes(b'no image')
-    features = [by_hand(backbone, photo) for photo in album.values()]
+    features = [reference(backbone, photo) for photo in album.values()]
     return root / 'epoch_1.pth', root / 'photos', [*album], features
 
 
 def read(path):
-    """Names, features and header, by the format's own library."""
+    """Read names, features and header with the format's own library."""
     if path.suffix == '.npz':
         with np.load(path) as file:  # allows no pickle
             return (
@@ -50,9 +50,9 @@ def read(path):
     )
 
 
-def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
+def test_each_format_equals_the_reference(ready, tmp_path):
     model, photos, names, expected = ready
-    found = []
+    written = []
     for suffix in SUFFIXES:
         out = tmp_path / suffix / f'features.{suffix}'
         done = run(
@@ -68,9 +68,9 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
             '--workers',
             0,
         )
-        told = done.stdout.splitlines()
+        lines = done.stdout.splitlines()
         dim = len(expected[0])
-        assert told[-1] == (
+        assert lines[-1] == (
             f"7 images, {dim}-d, of 9 files, 2 skipped (2 can't be read): {out}"
         )
         assert "can't be read: '00.jpg', 'b-c/00.png'" in done.stdout
@@ -79,7 +79,7 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
         kept, features, header = read(out)
         assert kept == names and features.dtype == np.float32
         np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
-        found.append(features)
+        written.append(features)
         if header:
             assert header['model'] == str(model)
             assert len(header['sha256']) == 64 and header['skipped'] == 2
@@ -91,21 +91,21 @@ def test_each_format_equals_the_backbone_by_hand(ready, tmp_path):
         assert files == {out.name, f'{out.name}.skipped.txt'} | (
             {f'{out.name}.names.txt'} if suffix == 'npy' else set()
         )
-    assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+    assert (written[0] == written[1]).all() and (written[0] == written[2]).all()
 
 
 def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
     model, photos, *_ = ready
     one, two = tmp_path / 'one.npz', tmp_path / 'two.npz'
-    # the last batch has one image, and each rank meets a bad one
-    words = [TOOL, model, photos, *SIZES, '--batch-size', 2]
-    run('python', *words, '--out', one, '--workers', 0)
-    with ThreadPoolExecutor(2) as pool:  # processes of a launcher, but faster
+    # the last batch has one image, and each rank has a broken one
+    command = [TOOL, model, photos, *SIZES, '--batch-size', 2]
+    run('python', *command, '--out', one, '--workers', 0)
+    with ThreadPoolExecutor(2) as pool:  # faster than a launcher
         done = [
             *pool.map(
                 lambda rank: run(
                     'python',
-                    *words,
+                    *command,
                     '--out',
                     two,
                     '--launcher',
@@ -124,8 +124,8 @@ def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
         ]
     assert [each.stdout.count(' 2 skipped ') for each in done] == [1, 0]
     for name in ('names', 'features', 'header'):
-        with np.load(one) as ours, np.load(two) as theirs:
-            assert ours[name].tobytes() == theirs[name].tobytes()
+        with np.load(one) as single, np.load(two) as distributed:
+            assert single[name].tobytes() == distributed[name].tobytes()
     assert (tmp_path / 'two.npz.skipped.txt').read_text().split() == BAD
     assert not [*tmp_path.glob('half.*')]
 
@@ -136,7 +136,7 @@ def test_a_run_replaces_what_another_left(ready, tmp_path):
     out = tmp_path / 'features.npy'
     out.write_bytes(b'old')
     (tmp_path / 'features.npy.skipped.txt').write_text('old.png\n')
-    scratch = tmp_path / 'half.features.npy.features'  # of a killed run
+    scratch = tmp_path / 'half.features.npy.features'  # left by a killed run
     (scratch / 'all').mkdir(parents=True)
     done = run(
         'python',
@@ -204,17 +204,17 @@ def test_nothing_is_written_if_no_image_is_left(ready, tmp_path, fails):
 def test_errors_come_before_the_work(ready, tmp_path, fails, monkeypatch):
     model, photos, *_ = ready
 
-    def said(out, folder=photos):
+    def error(out, folder=photos):
         return fails(TOOL, model, folder, '--out', tmp_path / out)
 
-    assert 'should end in .npz, .npy, .parquet' in said('features.csv')
+    assert 'should end in .npz, .npy, .parquet' in error('features.csv')
     (tmp_path / 'a.npz').mkdir()
-    assert 'is a folder: name the file to write' in said('a.npz')
+    assert 'is a folder: name the file to write' in error('a.npz')
     (tmp_path / 'file').touch()
-    assert "can't be written" in said('file/features.npz')
-    assert 'folder of photos' in said('f.npz', tmp_path / 'none')
+    assert "can't be written" in error('file/features.npz')
+    assert 'folder of photos' in error('f.npz', tmp_path / 'none')
     monkeypatch.setitem(sys.modules, 'pyarrow', None)
-    assert said('f.parquet').endswith(
+    assert error('f.parquet').endswith(
         "f.parquet' needs the package pyarrow: pip install pyarrow, or write .npz"
     )
     assert {path.name for path in tmp_path.iterdir()} == {'a.npz', 'file'}

@@ -1,4 +1,4 @@
-"""Features of images in Python equal the backbone by hand."""
+"""Features from Python equal the reference."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmdisco.apis import FeatureExtractor
 from mmdisco.errors import InputError, MissingFileError
-from tests.apis.album import CROP, RESIZE, by_hand, write_album, write_model
+from tests.apis.album import CROP, RESIZE, reference, write_album, write_model
 
 
 @pytest.fixture(scope='module')
@@ -20,7 +20,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def warnings(caplog):
-    """What the logger has said."""
+    """Logged warnings."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     yield lambda: [
@@ -37,12 +37,12 @@ def extractor(model, **options):
     )
 
 
-def close(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+def close(actual, expected):
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
-def said(action, *args, error=InputError):
-    """The message, which must be one line."""
+def message(action, *args, error=InputError):
+    """Return the error message, which must be one line."""
     with pytest.raises(error) as caught:
         action(*args)
     assert type(caught.value) is error and '\n' not in str(caught.value)
@@ -60,48 +60,48 @@ def test_a_list_of_any_kinds_keeps_its_order(model, tmp_path):
         photos[1],
     ]
     expected = [
-        by_hand(model[1], photo)
+        reference(model[1], photo)
         for photo in (photos[-1], photos[-1], photos[0], photos[2], photos[1])
     ]
-    # else order would not show
+    # features differ, so a wrong order is noticed
     assert np.abs(np.diff(expected[1:], axis=0)).max(1).min() > 1e-2
-    found = extractor(model, batch_size=2)(images)
-    assert found.dtype == np.float32
-    assert found.shape == (5, len(expected[0]))
-    close(found, expected)
-    assert isinstance(found, np.ndarray) and found.flags.writeable
+    actual = extractor(model, batch_size=2)(images)
+    assert actual.dtype == np.float32
+    assert actual.shape == (5, len(expected[0]))
+    close(actual, expected)
+    assert isinstance(actual, np.ndarray) and actual.flags.writeable
     close(extractor(model)(tuple(images)), expected)
 
 
 def test_one_image_is_a_list_of_one(model, tmp_path):
     name, photo = [*write_album(tmp_path).items()][0]
-    expected = [by_hand(model[1], photo)]
+    expected = [reference(model[1], photo)]
     for image in (str(tmp_path / name), photo, Image.fromarray(photo)):
         close(extractor(model)(image), expected)
 
 
 def test_the_crop_is_that_of_the_arguments(model, tmp_path):
     photo = [*write_album(tmp_path).values()][0]
-    found = extractor(model, resize=50, crop=48, interpolation='bicubic')(photo)
-    close(found[0], by_hand(model[1], photo, Image.Resampling.BICUBIC, 50, 48))
+    actual = extractor(model, resize=50, crop=48, interpolation='bicubic')(photo)
+    close(actual[0], reference(model[1], photo, Image.Resampling.BICUBIC, 50, 48))
     default = FeatureExtractor(model[0], device='cpu')(photo)[0]
-    close(default, by_hand(model[1], photo, resize=256, crop=224))
+    close(default, reference(model[1], photo, resize=256, crop=224))
 
 
 def test_images_are_turned_upright_and_stay_the_callers(model, tmp_path):
     photo = [*write_album(tmp_path).values()][0]
     tag = Image.Exif()
-    tag[0x0112] = 6  # stored turned by 90 degrees against the clock
+    tag[0x0112] = 6  # stored rotated by 90 degrees counterclockwise
     path = tmp_path / 'turned.png'
     Image.fromarray(np.rot90(photo)).save(path, exif=tag)
-    expected = by_hand(model[1], photo)
+    expected = reference(model[1], photo)
     close(extractor(model)(path)[0], expected)
     with Image.open(path) as image:
         close(extractor(model)([image, image]), [expected] * 2)
         assert image.getexif()[0x0112] == 6
         assert image.size == (photo.shape[0], photo.shape[1])
     grey = Image.fromarray(photo).convert('L')
-    close(extractor(model)(grey)[0], by_hand(model[1], np.stack([grey] * 3, -1)))
+    close(extractor(model)(grey)[0], reference(model[1], np.stack([grey] * 3, -1)))
 
 
 def test_a_folder_gives_names_and_skips_what_is_no_image(model, tmp_path, warnings):
@@ -111,7 +111,7 @@ def test_a_folder_gives_names_and_skips_what_is_no_image(model, tmp_path, warnin
     (tmp_path / 'notes.txt').write_text('passed over')
     names, features, skipped = extractor(model, batch_size=4).extract_folder(tmp_path)
     assert names == [*album]
-    close(features, [by_hand(model[1], photo) for photo in album.values()])
+    close(features, [reference(model[1], photo) for photo in album.values()])
     assert skipped == ['00.jpg', 'b/zz.png']
     assert warnings() == [
         f"Skip 2 of 8 images in '{tmp_path}' that can't be read: '00.jpg', 'b/zz.png'"
@@ -129,14 +129,14 @@ def test_a_warning_names_ten_at_most(model, tmp_path, warnings):
 
 def test_a_folder_without_a_readable_image(model, tmp_path):
     extract = extractor(model).extract_folder
-    assert 'holds no image' in said(extract, tmp_path)
+    assert 'holds no image' in message(extract, tmp_path)
     (tmp_path / '0.png').touch()
-    assert said(extract, tmp_path) == (
+    assert message(extract, tmp_path) == (
         f"none of the 1 images in '{tmp_path}' can be read"
     )
-    assert 'not found' in said(extract, tmp_path / 'none', error=MissingFileError)
+    assert 'not found' in message(extract, tmp_path / 'none', error=MissingFileError)
     (tmp_path / 'a\nb.png').touch()
-    assert 'rename it' in said(extract, tmp_path)
+    assert 'rename it' in message(extract, tmp_path)
 
 
 def test_bad_images_are_named(model, tmp_path):
@@ -144,27 +144,27 @@ def test_bad_images_are_named(model, tmp_path):
     call = extractor(model)
     broken = tmp_path / 'broken.png'
     broken.write_bytes(b'no image')
-    assert f"image '{broken}' can't be read" in said(call, [photo, broken])
+    assert f"image '{broken}' can't be read" in message(call, [photo, broken])
     (tmp_path / 'sub').mkdir()
-    assert 'use extract_folder' in said(call, tmp_path / 'sub')
-    assert said(call, [photo, 'none.png'], error=MissingFileError) == (
+    assert 'use extract_folder' in message(call, tmp_path / 'sub')
+    assert message(call, [photo, 'none.png'], error=MissingFileError) == (
         "image 'none.png' not found"
     )
     wrong = 'image 1 of 2, counted from 0, is '
     for image, reason in [
         (photo / 255, 'an array of float64'),
         (photo[..., 0], f'shape {photo.shape[:2]}'),
-        (photo.transpose(2, 0, 1), 'should be uint8 in RGB, [H, W, 3]'),
-        (photo[:0], 'should be uint8 in RGB, [H, W, 3]'),
+        (photo.transpose(2, 0, 1), 'should be uint8, RGB, [H, W, 3]'),
+        (photo[:0], 'should be uint8, RGB, [H, W, 3]'),
         (torch.tensor(photo), 'of type Tensor: should be a path'),
     ]:
-        line = said(call, [photo, image])
+        line = message(call, [photo, image])
         assert line.startswith(wrong) and reason in line
-    assert said(call, []) == 'no images: the list is empty'
+    assert message(call, []) == 'no images: the list is empty'
 
 
 @pytest.mark.parametrize(
-    'options, told',
+    'options, words',
     [
         (dict(resize=0), 'resize is 0, should be a positive integer'),
         (dict(crop=41), 'crop is 41, larger than resize, 40: '),
@@ -175,5 +175,5 @@ def test_bad_images_are_named(model, tmp_path):
         (dict(checkpoint='other.pth'), 'is a checkpoint: '),
     ],
 )
-def test_bad_arguments_are_told_at_construction(model, options, told):
-    assert told in said(lambda: extractor(model, **options))
+def test_bad_arguments_fail_at_construction(model, options, words):
+    assert words in message(lambda: extractor(model, **options))

@@ -1,4 +1,4 @@
-"""Checkpoints are read without running code, whoever wrote them."""
+"""Checkpoints are read without running code from the file."""
 
 import zipfile
 
@@ -11,7 +11,7 @@ from mmdisco.checkpoints import read_conversion, safe_load
 
 
 def save_history(path):
-    """As mmengine does: the logged values beside the weights."""
+    """Save weights and logged values as mmengine does."""
     history = HistoryBuffer(np.array([1.0, 2.0]), np.array([1, 1]))
     torch.save(
         dict(
@@ -23,7 +23,7 @@ def save_history(path):
 
 
 def test_a_file_written_under_numpy_1_is_read(tmp_path):
-    """numpy 2 renamed numpy.core to numpy._core."""
+    """Module numpy.core became numpy._core in numpy 2."""
     now, then = tmp_path / 'now.pth', tmp_path / 'then.pth'
     save_history(now)
     with zipfile.ZipFile(now) as source, zipfile.ZipFile(then, 'w') as goal:
@@ -36,33 +36,33 @@ def test_a_file_written_under_numpy_1_is_read(tmp_path):
     for path in (now, then):
         hub = safe_load(str(path))['message_hub']
         assert hub['mean'] == 1.5
-        assert not vars(hub['log_scalars']['loss'])  # nothing of it is kept
+        assert not vars(hub['log_scalars']['loss'])  # content is dropped
         assert read_conversion(str(path)).part('backbone').keys() == {'weight'}
 
 
 class Harm:
-    """What runs code when it is unpickled."""
+    """Runs code when unpickled."""
 
     def __reduce__(self):
         return (exec, ('raise SystemExit("harm was done")',))
 
 
 class Attributes:
-    """Reaches a builtin by way of a class that checkpoints hold."""
+    """Reaches a builtin through an allowed class."""
 
     def __reduce__(self):
         return (getattr, (HistoryBuffer.__init__, '__globals__'))
 
 
 class Polluted:
-    """Gives an object of a known class a method of the file's choice."""
+    """Sets a method of an allowed class through its state."""
 
     def __reduce__(self):
         return (HistoryBuffer, (), dict(__setstate__=print))
 
 
 def test_a_file_can_not_reach_attributes(tmp_path):
-    """By them, and by setting state, a pickle could run anything."""
+    """With attributes or object state, a pickle could run anything."""
     path = tmp_path / 'reach.pth'
     torch.save(dict(state_dict={}, reached=Attributes()), path)
     try:
@@ -85,7 +85,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
 
 
 def test_weights_that_nothing_explains_are_refused(tmp_path):
-    """A key beside the encoders of a family would be lost in silence."""
+    """An unknown key beside the encoders is an error, not ignored."""
     path = tmp_path / 'moco.pth'
     known = {
         'module.encoder_q.conv1.weight': torch.ones(2),
@@ -94,7 +94,7 @@ def test_weights_that_nothing_explains_are_refused(tmp_path):
     torch.save(dict(state_dict=known), path)
     assert read_conversion(str(path)).state_dict.keys() == {'backbone.conv1.weight'}
     torch.save(dict(state_dict=known | {'module.gate': torch.ones(2)}), path)
-    with pytest.raises(ValueError, match=r'1 keys .* module.gate'):
+    with pytest.raises(ValueError, match=r'1 unknown keys.* module.gate'):
         read_conversion(str(path))
 
 
@@ -112,8 +112,8 @@ def test_weights_of_any_precision_are_checked(tmp_path, dtype):
     path = tmp_path / 'weights.pth'
     weights = torch.tensor([1.0, -2.0, 0.5]).to(dtype)
     torch.save({'backbone.weight': weights}, path)
-    found = read_conversion(str(path)).state_dict['backbone.weight']
-    assert found.dtype == dtype and found.float().tolist() == [1.0, -2.0, 0.5]
+    tensor = read_conversion(str(path)).state_dict['backbone.weight']
+    assert tensor.dtype == dtype and tensor.float().tolist() == [1.0, -2.0, 0.5]
     torch.save({'backbone.weight': torch.tensor([1.0, torch.nan]).to(dtype)}, path)
     with pytest.raises(ValueError, match="weights.pth': backbone.weight is not finite"):
         read_conversion(str(path))

@@ -1,4 +1,4 @@
-"""What tools/test.py loads is all of the model, or refused."""
+"""tools/test.py loads all tensors of the model, or fails."""
 
 import logging
 from types import SimpleNamespace
@@ -37,7 +37,7 @@ def test_wrapped_names_are_loaded(tmp_path, prefix):
     check_complete(runner, path)
     for key, value in model.state_dict().items():
         assert torch.equal(value, saved.state_dict()[key]), key
-    assert runner._has_loaded == bool(prefix)  # else mmengine loads it
+    assert runner._has_loaded == bool(prefix)  # without prefix mmengine loads it
     model.more = nn.Linear(1, 1)
-    with pytest.raises(InputError, match='take one of the whole model'):
+    with pytest.raises(InputError, match='use a checkpoint of the whole model'):
         check_complete(runner, path)

@@ -1,4 +1,4 @@
-"""Networks out of config texts: what is read, and that nothing is run."""
+"""Networks are read from config texts without running them."""
 
 import pytest
 from mmengine.config import Config
@@ -18,7 +18,7 @@ def test_the_text_that_mmengine_saves_is_read_as_mmengine_reads_it(name):
     assert parts == (model.type, host['backbone'], host['neck'])
 
 
-def test_archs_are_told_by_their_settings():
+def test_archs_are_identified_by_their_settings():
     assert (
         name_of(
             dict(
@@ -60,11 +60,11 @@ BACKBONE = "backbone=dict(type='ResNet', depth=18)"
         ),
         ('model = dict(backbone=dict(depth=18))', 'type of its backbone'),
         (f'model = RUN or dict({BACKBONE})', 'neither model.backbone'),
-        ('model = (', 'no Python'),
+        ('model = (', 'not valid Python'),
         ('x = 1', 'neither model.backbone'),
     ],
 )
-def test_text_of_unknown_origin_is_refused_unrun(text, words, tmp_path):
+def test_untrusted_text_is_rejected_without_running_it(text, words, tmp_path):
     trace = tmp_path / 'trace'
     text = text.replace('RUN', f"open('{trace}', 'w')")
     with pytest.raises(InputError, match=words):
@@ -72,7 +72,7 @@ def test_text_of_unknown_origin_is_refused_unrun(text, words, tmp_path):
     assert not trace.exists()
 
 
-def test_what_is_not_needed_is_not_read(tmp_path):
+def test_only_needed_values_are_read(tmp_path):
     trace = tmp_path / 'trace'
     network = find_network(
         dict(

@@ -1,4 +1,4 @@
-"""tools/convert_checkpoint.py: what it writes, says and refuses."""
+"""tools/convert_checkpoint.py: output, report and errors."""
 
 import argparse
 import runpy
@@ -35,7 +35,7 @@ def write(layout, path):
 
 
 def test_a_full_dino_file_becomes_a_teacher(tmp_path, converts):
-    """And the teacher takes the published file itself, too."""
+    """The teacher can also load the published file directly."""
     src, dst = tmp_path / 'full.pth', tmp_path / 'new' / 'vits.pth'
     write('dino_vits16_full', src)
     out = converts(src, dst, '--arch', 'vits')
@@ -76,7 +76,7 @@ def test_a_backbone_of_timm_has_no_head(tmp_path, converts):
     content, _ = public_content(layout, LAYOUTS[layout][2:])
     save_file(content, src)
     out = converts(src, dst, '--arch', 'mbv3')
-    assert 'backbone as timm names it' in out and 'no teacher' in out
+    assert 'backbone as timm names it' in out and 'not as a teacher' in out
     assert '2: classifier (classifier.' in out
     backbone, neck = arch_config('mbv3')[1:]
     with pytest.raises(ValueError, match='has no projection head'):
@@ -96,11 +96,11 @@ def test_a_backbone_of_timm_has_no_head(tmp_path, converts):
 
 @pytest.fixture(scope='module')
 def student():
-    """Content of SEED's ResNet-18, to be spoilt."""
+    """Content of SEED's ResNet-18, to be modified."""
     return public_content('seed_student_r18', ('', ''))[0]
 
 
-def spoilt(student, **tensors):
+def modified(student, **tensors):
     return dict(
         student,
         state_dict={
@@ -143,7 +143,7 @@ HEAD = 'module.student.fc.0.weight'
         ({'module.other': torch.zeros(1)}, 'r18', 'e.g. module.other'),
         ({}, 'r34', 'e.g. backbone.layer1.2.conv1.weight'),
         ({}, 'effb0', 'e.g. backbone.layers.0.conv.weight'),
-        ({}, 'r19', "arch 'r19' is not known here"),
+        ({}, 'r19', "arch 'r19' is not known: use one of"),
         (
             {'module.student.features.0.0.weight': torch.zeros(1)},
             'mbv3',
@@ -154,16 +154,19 @@ HEAD = 'module.student.fc.0.weight'
 def test_what_does_not_fit_writes_nothing(
     tmp_path, fails, student, change, arch, words
 ):
-    src, dst = tmp_path / 'spoilt.pth', tmp_path / 'out.pth'
-    torch.save(spoilt(student, **change), src)
+    src, dst = tmp_path / 'modified.pth', tmp_path / 'out.pth'
+    torch.save(modified(student, **change), src)
     line = fails(TOOL, src, dst, '--arch', arch)
     assert words in line
-    assert [p.name for p in tmp_path.iterdir()] == ['spoilt.pth']
+    assert [p.name for p in tmp_path.iterdir()] == ['modified.pth']
 
 
 def test_the_head_of_a_teacher_has_its_width(tmp_path, fails):
-    """Another pre-training's head is named by its arch, another width not
-    taken. All tensors but the head's are blank: only shapes count."""
+    """The error names the arch of another pre-training's head.
+
+    A head of another width is an error, too. All other tensors are empty: only
+    shapes count.
+    """
     content, _ = public_content('swav_r50', ('none', ''))
     src = tmp_path / 'swav.pth'
     torch.save(content, src)
@@ -182,6 +185,8 @@ def test_the_head_of_a_teacher_has_its_width(tmp_path, fails):
 
 
 class Harm:
+    """Calls a function when unpickled."""
+
     def __reduce__(self):
         return (argparse.Namespace, (), dict(x=print))
 
@@ -190,16 +195,20 @@ class Harm:
     'name, content, words',
     [
         ('page.pth', b'<!DOCTYPE html><html>Not found</html>', 'a web page'),
-        ('half.pth', None, 'half a file'),
+        ('half.pth', None, 'an incomplete file'),
         ('empty.pth', b'', 'an empty file'),
         ('archive.pth', 'zip', 'a zip archive, but not one of torch.save'),
         ('code.pth', Harm(), "can't be loaded safely, it holds more than weights"),
-        ('numbers.pth', dict(a=torch.ones(1)), 'no backbone that is known here'),
-        ('list.pth', [1, 2], 'no checkpoint of any that is known here'),
-        ('moco.pth', {'module.encoder_q.a': torch.ones(1)}, "no checkpoint of 'swav'"),
+        ('numbers.pth', dict(a=torch.ones(1)), 'no known backbone'),
+        ('list.pth', [1, 2], 'not a checkpoint of any known family'),
+        (
+            'moco.pth',
+            {'module.encoder_q.a': torch.ones(1)},
+            "not a checkpoint of 'swav'",
+        ),
     ],
 )
-def test_a_file_that_is_no_checkpoint(tmp_path, fails, name, content, words):
+def test_a_file_that_is_not_a_checkpoint(tmp_path, fails, name, content, words):
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -215,7 +224,7 @@ def test_a_file_that_is_no_checkpoint(tmp_path, fails, name, content, words):
     assert f"'{path}'" in line and words in line
 
 
-def test_trust_loads_what_else_a_file_holds(tmp_path, converts, student):
+def test_trust_loads_any_content(tmp_path, converts, student):
     src, dst = tmp_path / 'code.pth', tmp_path / 'r18.pth'
     torch.save(dict(student, more=Harm()), src)
     converts(src, dst, '--arch', 'r18', '--trust')
@@ -223,7 +232,7 @@ def test_trust_loads_what_else_a_file_holds(tmp_path, converts, student):
 
 
 def test_a_student_keeps_the_head_of_its_testbed(tmp_path, converts):
-    """SimSiam's, which is none of the networks' own."""
+    """SimSiam's head, which no arch has."""
     src, dst = tmp_path / 'epoch_1.pth', tmp_path / 'r18.pth'
     cfg = Config.fromfile('configs/baselines/simsiam_r18.py')
     cfg.model.neck.update(hid_channels=32, out_channels=16)

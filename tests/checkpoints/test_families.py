@@ -1,4 +1,4 @@
-"""Families beside the goldens: the public networks are written down here."""
+"""Families without golden files: the public networks are rebuilt here."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tests.layouts import DATA, public_content
 
 
 def encoder(head):
-    """torchvision's ResNet-18 with a head, as the public codes make it."""
+    """ResNet-18 of torchvision with a head, as in the public code."""
     network = randomize(torchvision.models.resnet18())
     network.fc = head
     return network.eval()
@@ -25,11 +25,11 @@ def wrapped(network, prefix):
 
 
 def embed(content, name):
-    """Convert, build what it is for, and embed."""
+    """Convert, build the network, and embed images."""
     conversion = convert(content)
-    found = fit(conversion, arch_config(name))
-    assert found.faults == 0, found
-    networks = [MODELS.build(cfg) for cfg in (found.backbone, found.neck)]
+    result = fit(conversion, arch_config(name))
+    assert result.faults == 0, result
+    networks = [MODELS.build(cfg) for cfg in (result.backbone, result.neck)]
     for part, network in zip(('backbone.', 'neck.'), networks):
         load_strictly(
             network,
@@ -46,8 +46,11 @@ def embed(content, name):
 
 
 def heads():
-    """MoCo-v1: one layer. MoCo-v2, here of another width than the config's.
-    MoCo-v3: no biases, BN after both, the last without affine."""
+    """Heads of the three MoCo versions.
+
+    MoCo-v1: one layer. MoCo-v2: another width than in the config. MoCo-v3: no
+    biases, BN after both layers, the last BN without affine.
+    """
     torch.manual_seed(0)
     last = nn.BatchNorm1d(8, affine=False)
     last.running_mean.normal_()
@@ -114,7 +117,7 @@ def test_mmselfsup():
 
 
 def test_an_old_file_has_no_counters():
-    """torch before 0.4.1 did not save num_batches_tracked."""
+    """Versions of torch before 0.4.1 did not save num_batches_tracked."""
     network = randomize(torchvision.models.resnet18())
     content = {k: v for k, v in network.state_dict().items() if 'num_batches' not in k}
     conversion = convert(content)
@@ -126,29 +129,29 @@ def test_an_old_file_has_no_counters():
     'layout, name',
     [('dino_vits16_full', 'vits'), ('dino_xcit_small_12_p16_full', 'xcits')],
 )
-def test_a_backbone_of_dino_alone(layout, name):
-    """The same tensors as in the full file, under bare keys, no head."""
+def test_dinos_backbone_file(layout, name):
+    """The same tensors as in the full file, with bare keys, without head."""
     full = public_content(layout, ('none', ''))[0]
-    alone = {
+    backbone = {
         k.removeprefix('module.').removeprefix('backbone.'): torch.full_like(v, i)
         for i, (k, v) in enumerate(full['teacher'].items())
         if 'backbone.' in k
     }
     full['teacher'] = {
-        k: alone.get(k.removeprefix('module.').removeprefix('backbone.'), v)
+        k: backbone.get(k.removeprefix('module.').removeprefix('backbone.'), v)
         for k, v in full['teacher'].items()
     }
-    conversion, whole = convert(alone), convert(full)
-    found = fit(conversion, arch_config(name))
-    assert found.faults == 0 and found.neck is None
+    conversion, whole = convert(backbone), convert(full)
+    result = fit(conversion, arch_config(name))
+    assert result.faults == 0 and result.neck is None
     for key, value in conversion.state_dict.items():
         assert torch.equal(value, whole.state_dict[key]), key
 
 
-def built(conversion, found):
+def built(conversion, result):
     """Backbone and neck, in eval mode."""
     parts = []
-    for part, config in (('backbone', found.backbone), ('neck', found.neck)):
+    for part, config in (('backbone', result.backbone), ('neck', result.neck)):
         parts.append(MODELS.build(config))
         load_strictly(parts[-1], conversion.part(part), part)
         parts[-1].eval()
@@ -156,47 +159,49 @@ def built(conversion, found):
 
 
 def test_an_efficientnet_of_seed():
-    """The numbers are of efficientnet_pytorch 0.7.1, which computes what
-    SEED's copy does; that is labelled 0.7.0, but PyPI's 0.7.0 pads otherwise.
+    """Outputs equal those of efficientnet_pytorch 0.7.1.
+
+    SEED's copy computes the same; it is labelled 0.7.0, but PyPI's 0.7.0 has
+    another padding.
     """
     content, _ = public_content('seed_student_effb0', ('state_dict', 'module.student.'))
     conversion = convert(content)
-    found = fit(conversion, arch_config('effb0'))
-    assert found.faults == 0
-    assert found.backbone['conv_cfg'] == dict(type='Conv2dAdaptivePadding')
-    assert found.backbone['norm_cfg']['eps'] == 0.001
-    assert not conversion.assumed  # SEED's code shows it
+    result = fit(conversion, arch_config('effb0'))
+    assert result.faults == 0
+    assert result.backbone['conv_cfg'] == dict(type='Conv2dAdaptivePadding')
+    assert result.backbone['norm_cfg']['eps'] == 0.001
+    assert not conversion.assumed  # known from SEED's code
     outputs = np.load(DATA / 'seed_effb0_outputs.npz')
     images = torch.from_numpy(np.load(DATA / 'layouts_outputs.npz')['input'])
-    backbone, neck = built(conversion, found)
+    backbone, neck = built(conversion, result)
     with torch.no_grad():
         feats = backbone(images)
         close(feats[-1].mean((2, 3)), torch.from_numpy(outputs['pooled']))
         close(neck(feats)[0], torch.from_numpy(outputs['embedding_raw']))
-        # and both are distinguished by these numbers
-        other = MODELS.build({**found.backbone, 'conv_cfg': None})
+        # the other padding gives other outputs
+        other = MODELS.build({**result.backbone, 'conv_cfg': None})
         load_strictly(other, conversion.part('backbone'), '')
         other.eval()
         wrong = other(images)[-1].mean((2, 3)) - torch.from_numpy(outputs['pooled'])
         assert wrong.norm() > 0.1 * np.linalg.norm(outputs['pooled'])
 
 
-def test_an_efficientnet_of_seed_is_timms_of_tensorflow():
-    """Which is an independent implementation."""
+def test_an_efficientnet_of_seed_is_timms_tf_variant():
+    """Network timm.tf_efficientnet_b0 is an independent implementation."""
     content, counted = public_content(
         'seed_student_effb0', ('state_dict', 'module.student.')
     )
     conversion = convert(content)
-    theirs = timm.create_model('tf_efficientnet_b0', num_classes=0).eval()
+    network = timm.create_model('tf_efficientnet_b0', num_classes=0).eval()
     load_strictly(
-        theirs,
+        network,
         rename_to('timm', 'effb0', conversion.part('backbone')),
         'tf_efficientnet_b0',
     )
     outputs = np.load(DATA / 'seed_effb0_outputs.npz')
     images = torch.from_numpy(np.load(DATA / 'layouts_outputs.npz')['input'])
     with torch.no_grad():
-        close(theirs(images), torch.from_numpy(outputs['pooled']))
+        close(network(images), torch.from_numpy(outputs['pooled']))
 
 
 def test_an_efficientnet_b1_of_seed_fits_no_setting():
@@ -208,7 +213,7 @@ def test_an_efficientnet_b1_of_seed_fits_no_setting():
     )
     with pytest.raises(
         ValueError,
-        match=r"module\.student\._blocks\.22\.\*': "
+        match=r"module\.student\._blocks\.22\.\*' is not supported: "
         r'.*240 pixels',
     ):
         convert(content)
@@ -223,7 +228,7 @@ def test_an_efficientnet_b1_of_seed_fits_no_setting():
     ],
 )
 def test_a_longer_head_is_not_cut(prefix, root):
-    """Its second layer would be taken for the embedding."""
+    """Its second layer is not used as the embedding."""
     layers = dict(moco=(0, 2), mocov3=(0, 1, 3, 4), swav=(0, 1, 3))
     family = dict(
         zip(('module.encoder_q.', 'module.base_encoder.', 'module.'), layers)
@@ -247,21 +252,21 @@ def test_a_longer_head_is_not_cut(prefix, root):
 def test_the_order_of_keys_does_not_matter():
     network = encoder(heads()['mocov2'])
     state_dict = wrapped(network, 'module.encoder_q.')
-    there, back = (
+    forward, backward = (
         convert(dict(state_dict=dict(order)))
         for order in (state_dict.items(), reversed(state_dict.items()))
     )
     assert (
-        there.neck
-        == back.neck
+        forward.neck
+        == backward.neck
         == dict(type='MoCoV2Neck', in_channels=512, hid_channels=32, out_channels=8)
     )
     del state_dict['module.encoder_q.fc.0.weight']
-    found = convert(dict(state_dict=state_dict))
-    assert fit(found, arch_config('r18')).missing
+    conversion = convert(dict(state_dict=state_dict))
+    assert fit(conversion, arch_config('r18')).missing
 
 
-def test_what_is_no_tensor_is_told():
+def test_entries_that_are_not_tensors_are_reported():
     network = torchvision.models.resnet18()
     content = dict(network.state_dict(), **{'extra': 'words'})
     content[7] = torch.zeros(1)
@@ -309,5 +314,5 @@ def test_settings_of_a_file_are_those_of_the_tables():
         'words',
         dict(norm_cfg=dict(type='BN', eps=1.0)),
     ):
-        with pytest.raises(ValueError, match='settings that are not known'):
+        with pytest.raises(ValueError, match='unknown settings'):
             convert({**content, 'meta': dict(overrides=other)})

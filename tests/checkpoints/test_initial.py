@@ -1,4 +1,4 @@
-"""What a model begins with: all of a file, or none of it."""
+"""Initial weights: all tensors of a file, or an error."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ HOSTED = dict(
 def build(name='MoCo', seed=0, disco=False, **changes):
     torch.manual_seed(seed)
     ssl = MODELS.build(dict(HOSTED[name], backbone=BACKBONE, **changes))
-    for value in ssl.parameters():  # no two norms alike
+    for value in ssl.parameters():  # distinct values, also in norms
         nn.init.normal_(value)
     if not disco:
         return ssl
@@ -62,7 +62,7 @@ def save(path, state_dict, **beside):
 
 
 def renamed(model, **names):
-    """Its tensors under other names, and no others."""
+    """Tensors of the given parts under other prefixes."""
     return {
         new + key.removeprefix(f'{part}.'): value
         for part, new in names.items()
@@ -112,7 +112,7 @@ def test_a_student_takes_backbone_and_momentum_encoder(tmp_path, name, disco):
 
 
 def published(kind, saved):
-    """A file of MoCo-v2's MLP, as others write it."""
+    """A checkpoint with MoCo-v2's MLP in another project's layout."""
     backbone = saved.backbone.state_dict()
     mlp = {
         f'fc.{key.removeprefix("mlp.")}': value
@@ -171,7 +171,7 @@ def test_a_classifier_takes_a_backbone_and_names_its_head(tmp_path):
 
 
 class Detector(nn.Module):
-    """Names of a detector's parts."""
+    """Parts with the names of a detector's."""
 
     def __init__(self, classes=3):
         super().__init__()
@@ -226,7 +226,7 @@ def of_nobody(state_dict):
         (with_more, 'unexpected, e.g. layer9.weight'),
         (not_finite, 'conv1.weight is not finite'),
         (of_nobody, "first key is 'trunk"),
-        (lambda state: {}, 'no checkpoint of any that is known'),
+        (lambda state: {}, 'not a checkpoint of any known family'),
     ],
 )
 @pytest.mark.parametrize('disco', [False, True])
@@ -236,10 +236,10 @@ def test_what_does_not_fit_stops_the_run(tmp_path, change, words, disco):
         initial_weights(build(disco=disco), path)
 
 
-def test_another_head_says_how_to_begin_without(tmp_path):
+def test_another_head_names_the_remedy(tmp_path):
     path = save(tmp_path / 'a.pth', build().state_dict())
     other = build(neck=dict(MLP, hid_channels=32))
-    with pytest.raises(InputError, match='neck of .*by tools/extract_backbone'):
+    with pytest.raises(InputError, match='neck of .*with tools/extract_backbone'):
         initial_weights(other, path)
 
 
@@ -270,9 +270,9 @@ def test_init_cfg_is_strict_too(tmp_path):
             if (prefix or '').startswith('encoder')
             else saved.backbone
         )
-        expected, found = source.state_dict(), init(path, prefix=prefix)
+        expected, loaded = source.state_dict(), init(path, prefix=prefix)
         for key, value in expected.items():
-            assert torch.equal(found[key], value), (path, prefix, key)
+            assert torch.equal(loaded[key], value), (path, prefix, key)
     with pytest.raises(
         InputError,
         match="nothing below the prefix 'student.'"
@@ -302,13 +302,13 @@ def test_another_epsilon_of_batch_norm_is_refused(tmp_path):
         "norm_cfg=dict(type='BN', eps=0.001)))"
     )
     path = save(tmp_path / 'a.pth', build().state_dict(), meta=dict(cfg=text))
-    for name in ('MoCo', 'SimCLR'):  # the whole, and its backbone
+    for name in ('MoCo', 'SimCLR'):  # the whole model, and only its backbone
         with pytest.raises(InputError, match='BN eps 0.001, .* has 1e-05'):
             initial_weights(build(name), path)
 
 
 def test_a_url_is_read_by_its_scheme(tmp_path):
-    with pytest.raises(InputError, match='download it, and give the file'):
+    with pytest.raises(InputError, match='download it manually, and pass the file'):
         initial_weights(build(), 'http://127.0.0.1:9/none.pth')
 
 

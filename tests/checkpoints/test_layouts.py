@@ -1,4 +1,4 @@
-"""Each published layout gives, converted, the outputs of its network."""
+"""Each published layout, converted, gives the outputs of its network."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.layouts import DATA, public_content
 
 GOLDEN = np.load(DATA / 'layouts_outputs.npz')
 QUERY, STUDENT = 'module.encoder_q.', 'module.student.'
-# layout: arch, family, where the part is that outputs are computed from
+# layout: arch, family, entry and prefix of the encoder with these outputs
 LAYOUTS = dict(
     moco_v2_r50=('r50', 'moco', 'state_dict', QUERY),
     moco_v2_r101=('r101', 'moco', 'state_dict', QUERY),
@@ -37,13 +37,13 @@ CASES = [
 ]
 
 
-def check(layout, part, ours):
-    theirs = GOLDEN[f'{layout}/{part}']
-    assert np.abs(ours.numpy() - theirs).max() < 2e-5 * np.abs(theirs).max()
+def check(layout, part, actual):
+    expected = GOLDEN[f'{layout}/{part}']
+    assert np.abs(actual.numpy() - expected).max() < 2e-5 * np.abs(expected).max()
 
 
 def check_outputs(layout, backbone, neck):
-    """Feature and embeddings of networks in eval mode."""
+    """Compare features and embeddings of networks in eval mode."""
     attention = layout.startswith('dino')
     images = torch.from_numpy(GOLDEN['input_224' if attention else 'input'])
     with torch.no_grad():
@@ -67,17 +67,17 @@ def test_a_published_layout_gives_its_outputs(layout):
         for key, value in tensors.items()
         if value.is_floating_point() and 'prototypes' not in key
     )
-    if not layout.startswith(('swav', 'sela', 'deep')):  # they count those
+    if not layout.startswith(('swav', 'sela', 'deep')):  # include prototypes
         assert total == pytest.approx(
             float(GOLDEN[f'{layout}/recipe_abs_sum']), rel=1e-7
         )
 
     conversion, arch = convert(content), arch_config(name)
     assert conversion.family == family
-    found = fit(conversion, arch)
-    assert found.faults == 0 and found.backbone == arch.backbone
+    result = fit(conversion, arch)
+    assert result.faults == 0 and result.backbone == arch.backbone
     networks = []
-    for part, cfg in (('backbone.', found.backbone), ('neck.', found.neck)):
+    for part, cfg in (('backbone.', result.backbone), ('neck.', result.neck)):
         network = MODELS.build(cfg) if cfg else None
         if network is not None:
             load_strictly(
@@ -92,9 +92,9 @@ def test_a_published_layout_gives_its_outputs(layout):
             network.eval()
         networks.append(network)
     check_outputs(layout, *networks)
-    # what has no place here is told, every tensor and entry of it
-    told = sum(map(len, conversion.left_out.values()))
+    # every other tensor and entry of the file is reported as left out
+    left_out = sum(map(len, conversion.left_out.values()))
     stacked = 2 * 2 * 2 if name == 'xcits' else 0  # two layers: 6 of 2 tensors
     group = content[counts[0]] if counts[0] else content
     beside = len(content) - 1 if counts[0] else 0
-    assert len(conversion.state_dict) - stacked + told == len(group) + beside
+    assert len(conversion.state_dict) - stacked + left_out == len(group) + beside

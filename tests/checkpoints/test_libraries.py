@@ -1,4 +1,4 @@
-"""Names of timm and torchvision, there and back, against their networks."""
+"""Tensor names of timm and torchvision, both ways, against their networks."""
 
 import pytest
 import timm
@@ -28,7 +28,7 @@ TORCHVISION = dict(
 
 
 def randomize(network):
-    """Weights and statistics of which no two are the same."""
+    """Set weights and statistics to distinct values."""
     torch.manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -41,11 +41,11 @@ def randomize(network):
             ('cls_token', 'pos_embed', 'gamma1', 'gamma2', 'gamma3', 'temperature')
         ):
             nn.init.normal_(value, 0.5, 0.1)
-    network.eval()  # of which mmpretrain's return nothing
+    network.eval()  # returns None in mmpretrain's backbones
     return network
 
 
-def ours(name):
+def built(name):
     return randomize(MODELS.build(arch_config(name).backbone))
 
 
@@ -60,7 +60,7 @@ def images_for(name):
 
 
 def load_but_classifier(network, state_dict, classifier):
-    """Strictly, the classifier excepted."""
+    """Load strictly, except for the classifier."""
     missing, unexpected = network.load_state_dict(state_dict, strict=False)
     assert not unexpected
     assert {key.rpartition('.')[0] for key in missing} <= {classifier}
@@ -68,10 +68,10 @@ def load_but_classifier(network, state_dict, classifier):
 
 
 def converted(content, name):
-    found = convert(content)
-    result = fit(found, arch_config(name))
+    conversion = convert(content)
+    result = fit(conversion, arch_config(name))
     assert result.faults == 0
-    return found, result
+    return conversion, result
 
 
 def close(actual, expected):
@@ -81,21 +81,21 @@ def close(actual, expected):
 
 
 @pytest.mark.parametrize('name', TIMM)
-def test_there_and_back_by_timm(name):
-    """The round trip is exact, and timm's own network gives our output."""
-    network, images = ours(name), images_for(name)
+def test_round_trip_to_timm(name):
+    """The round trip is exact, and timm's network gives the same output."""
+    network, images = built(name), images_for(name)
     state = network.state_dict()
-    theirs = rename_to('timm', name, state)
-    back, _ = converted(dict(theirs), name)
+    renamed = rename_to('timm', name, state)
+    back, _ = converted(dict(renamed), name)
     assert back.library == (
         'torchvision' if name in ('r18', 'r34') else 'timm'
-    )  # which name a ResNet alike
+    )  # both have the same names for a ResNet
     assert back.state_dict.keys() == {f'backbone.{k}' for k in state}
     for key, value in state.items():
         assert torch.equal(back.state_dict[f'backbone.{key}'], value), key
     other = timm.create_model(TIMM[name])
     classifier = other.default_cfg['classifier']
-    load_but_classifier(other, theirs, classifier)
+    load_but_classifier(other, renamed, classifier)
     with torch.no_grad():
         close(
             other.forward_head(other.forward_features(images), pre_logits=True),
@@ -104,35 +104,35 @@ def test_there_and_back_by_timm(name):
 
 
 @pytest.mark.parametrize('name', TORCHVISION)
-def test_there_and_back_by_torchvision(name):
-    network, images = ours(name), images_for(name)
+def test_round_trip_to_torchvision(name):
+    network, images = built(name), images_for(name)
     state = network.state_dict()
-    theirs = rename_to('torchvision', name, state)
+    renamed = rename_to('torchvision', name, state)
     options = dict(norm_layer=nn.BatchNorm2d) if name == 'mbv3' else {}
     other = getattr(torchvision.models, TORCHVISION[name])(**options)
     last = dict(mbv3='classifier.3', r18='fc', r34='fc').get(name, 'classifier.1')
-    load_but_classifier(other, theirs, last)
+    load_but_classifier(other, renamed, last)
     parent, _, leaf = last.rpartition('.')
     other.get_submodule(parent).add_module(leaf, nn.Identity())
     with torch.no_grad():
         close(other(images), feature(network, images))
-    back, _ = converted(dict(theirs), name)
+    back, _ = converted(dict(renamed), name)
     assert back.library == 'torchvision'
     for key, value in state.items():
         assert torch.equal(back.state_dict[f'backbone.{key}'], value), key
 
 
 def test_a_network_of_torchvision_keeps_its_batch_norm():
-    """torchvision's MobileNetV3 has another eps than timm's, and says so."""
-    theirs = randomize(torchvision.models.mobilenet_v3_large())
-    found, result = converted(theirs.state_dict(), 'mbv3')
+    """MobileNetV3 of torchvision has another BN eps than timm's."""
+    source = randomize(torchvision.models.mobilenet_v3_large())
+    conversion, result = converted(source.state_dict(), 'mbv3')
     assert result.backbone['norm_cfg']['eps'] == 0.001
     network = MODELS.build(result.backbone)
-    load_strictly(network, {k[9:]: v for k, v in found.state_dict.items()}, '')
-    theirs.classifier[3] = nn.Identity()
+    load_strictly(network, {k[9:]: v for k, v in conversion.state_dict.items()}, '')
+    source.classifier[3] = nn.Identity()
     network.eval()
     with torch.no_grad():
-        close(feature(network, images_for('mbv3')), theirs(images_for('mbv3')))
+        close(feature(network, images_for('mbv3')), source(images_for('mbv3')))
 
 
 @pytest.mark.parametrize(

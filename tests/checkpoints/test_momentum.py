@@ -10,21 +10,21 @@ from tests.tools import run
 
 
 @pytest.mark.parametrize('name', ['MoCo', 'DINO', 'DisCo'])
-def test_the_momentum_encoder_is_taken_out(name, tmp_path):
+def test_the_momentum_encoder_is_extracted(name, tmp_path):
     hosted = build()
     model = dict(MoCo=hosted.ssl, DisCo=hosted, DINO=MODELS.build(dict(DINO)))[name]
     ssl = getattr(model, 'ssl', model)
     average = ssl.momentum_encoder if name == 'DINO' else ssl.encoder_k
     for param in average.parameters():
-        param.data.add_(1)  # not the student's
-    found = momentum_encoder(model.state_dict())
+        param.data.add_(1)  # different from the student
+    tensors = momentum_encoder(model.state_dict())
     for part, module in zip(('backbone', 'neck'), average.module):
         expected = module.state_dict()
-        assert {k for k in found if k.startswith(part)} == {
+        assert {k for k in tensors if k.startswith(part)} == {
             f'{part}.{k}' for k in expected
         }
         for key, value in expected.items():
-            assert torch.equal(found[f'{part}.{key}'], value)
+            assert torch.equal(tensors[f'{part}.{key}'], value)
     if name == 'DINO':
         torch.save(dict(state_dict=model.state_dict()), tmp_path / 'a.pth')
         run(

@@ -1,4 +1,4 @@
-"""Settings that no tensor shows: padding, and epsilons of norms."""
+"""Settings that no tensor shows: padding and norm eps."""
 
 import pytest
 import timm
@@ -33,7 +33,7 @@ IMAGES = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(1))
 
 
 def fill(network):
-    """Weights by which a shifted pixel is seen in the output."""
+    """Set weights with which a shifted pixel changes the output."""
     network.load_state_dict(
         {
             key: filled(key, value.shape, str(value.dtype)[6:], 2.2, 0.3)
@@ -48,15 +48,15 @@ def effnet(**settings):
     return MODELS.build(dict(type='EfficientNet', arch='b0', **settings))
 
 
-def distance(found, expected):
-    return float((found - expected).abs().max() / expected.abs().max())
+def distance(actual, expected):
+    return float((actual - expected).abs().max() / expected.abs().max())
 
 
 def output(conversion, name):
-    """Of the network that a conversion is for."""
-    found = fit(conversion, arch_config(name))
-    assert found.faults == 0
-    network = MODELS.build(found.backbone)
+    """Output of the network with converted weights."""
+    result = fit(conversion, arch_config(name))
+    assert result.faults == 0
+    network = MODELS.build(result.backbone)
     network.load_state_dict(conversion.part('backbone'))
     network.eval()
     with torch.no_grad():
@@ -67,12 +67,12 @@ def output(conversion, name):
     'name, network', [('effb0', 'efficientnet_b0'), ('mbv3', 'mobilenetv3_large_100')]
 )
 def test_networks_of_timm_that_are_named_alike(name, network):
-    """One is taken, and said to be; the other is what the user names."""
+    """The first is assumed and reported; --variant selects the other."""
     for prefix, variant in (('', 'symmetric'), ('tf_', 'tf')):
-        theirs = fill(timm.create_model(prefix + network, num_classes=0))
+        source = fill(timm.create_model(prefix + network, num_classes=0))
         with torch.no_grad():
-            expected = theirs(IMAGES)
-        content = theirs.state_dict()
+            expected = source(IMAGES)
+        content = source.state_dict()
         conversion = convert(content, variant=variant)
         assert not conversion.assumed
         assert distance(output(conversion, name), expected) < 2e-5
@@ -95,7 +95,7 @@ def test_timms_anti_aliased_resnets_are_named():
 
 
 def lukemelas():
-    """Names of EfficientNet-PyTorch, without the names of any training."""
+    """Keys of EfficientNet-PyTorch, without prefixes of a training code."""
     content, _ = public_content('seed_student_effb0', ('', ''))
     prefix = 'module.student.'
     return {
@@ -106,7 +106,7 @@ def lukemelas():
 
 
 def test_efficientnet_pytorch_is_one_of_two():
-    """PyPI's 0.7.0 pads both sides alike, all others as TensorFlow."""
+    """PyPI's 0.7.0 has symmetric padding, all others TensorFlow's."""
     content = lukemelas()
     assumed = convert(content)
     assert assumed.overrides == TF and '0.7.0' in assumed.assumed
@@ -128,7 +128,7 @@ def test_the_variant_can_not_contradict_the_code():
     with pytest.raises(InputError, match="tf contradicts.*'disco'"):
         convert(disco, variant='tf')
     resnet, _ = public_content('seed_student_r18', ('', ''))
-    with pytest.raises(InputError, match='its names have one meaning'):
+    with pytest.raises(InputError, match='it has no variants'):
         convert(resnet, variant='tf')
 
 
@@ -144,7 +144,7 @@ def save(path, network, **meta):
 
 
 def test_an_efficientnet_of_mmpretrain_is_one_of_two(tmp_path):
-    """Its own pads as TensorFlow; a file that states it is believed."""
+    """mmpretrain's has TensorFlow padding; settings in the file are used."""
     bare = save(tmp_path / 'bare.pth', effnet())
     conversion = read_conversion(bare)
     assert "mmpretrain's own" in conversion.assumed
@@ -153,7 +153,7 @@ def test_an_efficientnet_of_mmpretrain_is_one_of_two(tmp_path):
         path = save(tmp_path / 'stated.pth', effnet(), **meta)
         student = load_student(path)
         assert read_conversion(path).assumed == ''
-        assert student.network.arch is None  # not effb0, which pads otherwise
+        assert student.network.arch is None  # not effb0: other padding
         assert any(
             type(m).__name__ == 'Conv2dAdaptivePadding'
             for m in student.backbone.modules()
@@ -163,13 +163,13 @@ def test_an_efficientnet_of_mmpretrain_is_one_of_two(tmp_path):
 
 
 def readers(path, network):
-    """All that load a file into a network that exists."""
+    """All functions that load a file into an existing network."""
     yield lambda: read_teacher(path, network, head=False)
     yield lambda: StudentFile(path).read(network)
 
 
 @pytest.mark.parametrize(
-    'own, words',
+    'options, words',
     [
         (PLAIN, 'BN eps 0.001, the backbone has 1e-05'),
         (
@@ -180,8 +180,8 @@ def readers(path, network):
         (TF, ''),
     ],
 )
-def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
-    """Whether SEED's code shows them, or the config in the file."""
+def test_a_file_of_other_settings_is_refused(tmp_path, options, words):
+    """Settings known from SEED's code or from the config in the file."""
     init_default_scope('mmpretrain')
     seed = tmp_path / 'seed.pth'
     content, _ = public_content('seed_student_effb0', ('', ''))
@@ -192,7 +192,7 @@ def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
         effnet(),
         cfg=f"model = dict(type='MoCo', backbone={stated})",
     )
-    network = effnet(**own)
+    network = effnet(**options)
     for path in (str(seed), trained):
         for read in readers(path, network):
             if not words:
@@ -205,7 +205,7 @@ def test_a_file_of_other_settings_is_refused(tmp_path, own, words):
 
 
 def test_of_a_file_that_may_be_both_either_is_taken(tmp_path, monkeypatch):
-    """And said to be; a third setting is refused."""
+    """The assumption is logged; a third setting is an error."""
     path, lines = tmp_path / 'luke.pth', []
     monkeypatch.setattr(
         settings, 'print_log', lambda line, *_, **__: lines.append(line)
@@ -241,7 +241,7 @@ def test_layer_norms_are_compared(tmp_path):
 
 
 def test_a_file_converted_with_half_its_settings_is_refused(tmp_path):
-    """As SEED's EfficientNet-B0 once was: its padding was not known."""
+    """For example SEED's EfficientNet-B0 with eps, but without padding."""
     path = save(
         tmp_path / 'old.pth',
         effnet(),
@@ -254,7 +254,7 @@ def test_a_file_converted_with_half_its_settings_is_refused(tmp_path):
 
 
 def test_exported_names_of_both_variants():
-    """One row of names serves both."""
+    """Both variants have the same names."""
     state = effnet(**TF).state_dict()
     timm.create_model('tf_efficientnet_b0', num_classes=0).load_state_dict(
         rename_to('timm', 'effb0', state)
@@ -262,7 +262,7 @@ def test_exported_names_of_both_variants():
 
 
 def test_a_model_of_the_zoo_has_the_settings_of_its_file(tmp_path):
-    """A published file names its network, but not as overrides."""
+    """A published file records its network as config, not as overrides."""
     network = effnet(**TF)
     path = save(
         tmp_path / 'published.pth',
@@ -293,7 +293,7 @@ def test_a_model_of_the_zoo_has_the_settings_of_its_file(tmp_path):
     ids=lambda backbone: backbone['type'],
 )
 def test_a_network_fits_the_config_that_built_it(backbone):
-    """Swin has norms of another eps between its stages, whatever is set."""
+    """Swin always has norms of another eps between its stages."""
     init_default_scope('mmpretrain')
     network = MODELS.build(backbone)
     state_dict = {f'backbone.{k}': v for k, v in network.state_dict().items()}

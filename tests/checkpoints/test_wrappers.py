@@ -1,4 +1,4 @@
-"""Wrappers of torch and of trainers in the names of tensors."""
+"""Wrappers of torch and of trainers in tensor names."""
 
 from copy import deepcopy
 from itertools import permutations
@@ -23,7 +23,7 @@ from mmdisco.errors import InputError
 
 
 class MoCo(nn.Module):
-    """The tensors that a public training of MoCo-v2 saves."""
+    """The tensors of a public MoCo-v2 checkpoint."""
 
     def __init__(self):
         super().__init__()
@@ -46,26 +46,26 @@ def moco():
 
 
 def check(state_dict, moco):
-    """The query encoder is taken, tensor by tensor, whatever wraps it."""
+    """Check that every tensor of the query encoder is converted."""
     conversion = convert(dict(state_dict=state_dict))
     assert conversion.family == 'moco' and 'encoder_q' in conversion.taken
-    found = fit(conversion, arch_config('r18'))
-    assert found.faults == 0 and found.neck['hid_channels'] == 16
+    result = fit(conversion, arch_config('r18'))
+    assert result.faults == 0 and result.neck['hid_channels'] == 16
     names = {'fc.0': 'neck.mlp.0', 'fc.2': 'neck.mlp.2'}
     for key, value in moco.encoder_q.state_dict().items():
         module, _, leaf = key.rpartition('.')
-        ours = f'{names.get(module, f"backbone.{module}")}.{leaf}'
-        assert torch.equal(conversion.state_dict[ours], value), key
+        name = f'{names.get(module, f"backbone.{module}")}.{leaf}'
+        assert torch.equal(conversion.state_dict[name], value), key
     return conversion
 
 
 def compiled(module):
-    """Compiled in place of its module; nothing is compiled until it is run."""
+    """A compiled module; compilation only starts when it runs."""
     return torch.compile(module, backend='eager')
 
 
 def test_wrappers_of_torch_itself(moco):
-    """Each as torch makes it, at the outside and in the middle."""
+    """Wrappers created by torch, around the model and inside it."""
     inner = deepcopy(moco)
     inner.encoder_q = compiled(inner.encoder_q)
     layer = deepcopy(moco)
@@ -86,7 +86,7 @@ def test_wrappers_of_torch_itself(moco):
         conversion = check(state_dict, moco)
         left = conversion.left_out
         assert ('count of averaged weights' in left) == (name == 'averaged')
-        # the report names the keys of the file
+        # the report has the keys of the file
         assert set(left['momentum encoder']) == {
             k for k in state_dict if '.encoder_k.' in f'.{k}'
         }
@@ -143,7 +143,7 @@ def test_two_networks_under_one_name_are_refused():
     ],
 )
 def test_mmselfsup_0(encoder, average):
-    """Backbone and neck are the members of a row, and are there twice."""
+    """Backbone and neck are in a sequence, and saved twice."""
     arch = arch_config('r18')
     backbone, neck = (
         MODELS.build(arch.backbone),
@@ -164,13 +164,13 @@ def test_mmselfsup_0(encoder, average):
         conversion = convert(content)
         assert conversion.family == 'mmselfsup'
         assert encoder in conversion.taken
-        found = fit(conversion, arch)
-        assert found.faults == 0 and found.neck['hid_channels'] == 16
+        result = fit(conversion, arch)
+        assert result.faults == 0 and result.neck['hid_channels'] == 16
         for part, network in zip(('backbone', 'neck'), (backbone, neck)):
             for key, value in network.state_dict().items():
                 assert torch.equal(conversion.part(part)[key], value)
-        taken = momentum_encoder(content['state_dict'])
-        assert torch.equal(taken['backbone.conv1.weight'], backbone.conv1.weight + 1)
+        momentum = momentum_encoder(content['state_dict'])
+        assert torch.equal(momentum['backbone.conv1.weight'], backbone.conv1.weight + 1)
 
 
 def test_swav_without_a_wrapper():
@@ -233,7 +233,7 @@ def test_seed_and_dino_without_and_with_wrappers(tmp_path):
 
 @pytest.mark.parametrize('entry', ['state_dict', 'model', 'model_state_dict', 'module'])
 def test_entries_of_trainers(entry, moco):
-    """The entry that was taken is named, and others beside it are."""
+    """The report names the converted entry and the others."""
     weights = {f'module.{k}': v for k, v in moco.state_dict().items()}
     conversion = convert(
         {

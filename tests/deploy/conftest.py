@@ -4,7 +4,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Small networks gain nothing from a second one, and wait for it."""
+    """One thread: small networks are slower with two."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

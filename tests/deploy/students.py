@@ -1,4 +1,4 @@
-"""Checkpoints of students whose features tell images apart."""
+"""Checkpoints of students whose features differ between images."""
 
 import runpy
 import sys
@@ -14,7 +14,7 @@ from tests.tools import ROOT
 
 
 def trained(arch, size=64):
-    """Backbone and neck of an arch, with statistics of some batch."""
+    """Backbone and neck of an arch, with BN statistics of a batch."""
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     config = arch_config(arch)
@@ -24,7 +24,7 @@ def trained(arch, size=64):
             part.init_weights()
     for module in parts[0].modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # the statistics are those of this batch
+            module.momentum = None  # statistics of this batch only
             nn.init.uniform_(module.weight, 0.8, 1.2)
             nn.init.normal_(module.bias, std=0.1)
     with torch.no_grad():
@@ -45,7 +45,7 @@ def tensors(backbone, neck=None, prefix=''):
 
 
 def pooled(backbone, images):
-    """By hand: the class token, or the mean over all positions."""
+    """Reference: the class token, or the mean over all positions."""
     with torch.no_grad():
         last = backbone(images)[-1]
     return last if last.dim() == 2 else last.flatten(2).mean(-1)

@@ -1,4 +1,4 @@
-"""Exported files, read by whoever deploys them, against the network."""
+"""Exported files, loaded by their runtimes, against the network."""
 
 import re
 from functools import partial
@@ -35,30 +35,30 @@ COUNTS = dict(
 
 @pytest.fixture(scope='module')
 def student(tmp_path_factory):
-    """Networks by arch, each with a file of it; made once."""
-    folder, made = tmp_path_factory.mktemp('students'), {}
+    """Backbones by arch, each with its checkpoint; created once."""
+    folder, students = tmp_path_factory.mktemp('students'), {}
 
     def get(arch):
-        if arch not in made:
+        if arch not in students:
             backbone, _ = trained(arch)
             path = folder / f'{arch}.pth'
             torch.save(dict(state_dict=tensors(backbone), meta=dict(arch=arch)), path)
-            made[arch] = backbone, path
-        return made[arch]
+            students[arch] = backbone, path
+        return students[arch]
 
     return get
 
 
-def close(found, expected):
-    assert found.shape == expected.shape
-    assert expected.std(0).mean() > 0.01  # images are told apart
+def close(actual, expected):
+    assert actual.shape == expected.shape
+    assert expected.std(0).mean() > 0.01  # features differ between images
     torch.testing.assert_close(
-        found, expected, rtol=0, atol=1e-4 * expected.abs().max().item()
+        actual, expected, rtol=0, atol=1e-4 * expected.abs().max().item()
     )
 
 
 @pytest.mark.parametrize('arch', ['r18', 'vitt'])
-def test_onnx_gives_our_features(arch, student, tmp_path, monkeypatch, capsys):
+def test_onnx_gives_the_same_features(arch, student, tmp_path, monkeypatch, capsys):
     backbone, path = student(arch)
     out = tmp_path / 'deep' / 'student.onnx'
     call(monkeypatch, TOOL, path, out, '--format', 'onnx', '--size', 64)
@@ -94,7 +94,7 @@ def test_onnx_gives_our_features(arch, student, tmp_path, monkeypatch, capsys):
         ('exported-program', lambda path: torch.export.load(path).module()),
     ],
 )
-def test_graphs_of_torch_give_our_features(
+def test_torch_graphs_give_the_same_features(
     format, load, student, tmp_path, monkeypatch
 ):
     backbone, path = student('r18')
@@ -133,9 +133,9 @@ def test_feature_maps_end_where_a_detector_does(student, tmp_path, monkeypatch, 
         [112, 4, 4],
         [960, 2, 2],
     ]
-    for found in maps:
-        last = [o for o in outputs if o.shape == found.shape][-1]
-        close(found, last)
+    for actual in maps:
+        last = [o for o in outputs if o.shape == actual.shape][-1]
+        close(actual, last)
     head = 960 * 1280 + 1280
     assert f'{COUNTS["mbv3"] - head:,} in the file' in capsys.readouterr().out
 
@@ -156,28 +156,28 @@ def test_a_file_for_timm_is_what_timm_loads(student, tmp_path, monkeypatch, caps
     backbone, path = student('mbv3')
     out = tmp_path / 'timm.pth'
     call(monkeypatch, TOOL, path, out, '--format', 'timm', '--size', 64)
-    how = re.search(r'load it by +(timm.*)', capsys.readouterr().out)[1]
-    theirs = eval(how)
-    theirs.load_state_dict(torch.load(out, weights_only=True))
-    theirs.eval()
+    how = re.search(r'load with +(timm.*)', capsys.readouterr().out)[1]
+    network = eval(how)
+    network.load_state_dict(torch.load(out, weights_only=True))
+    network.eval()
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        close(theirs(images), pooled(backbone, images))
+        close(network(images), pooled(backbone, images))
 
 
 def test_torchvision_needs_another_eps(student, tmp_path, monkeypatch, capsys):
     backbone, path = student('mbv3')
     out = tmp_path / 'torchvision.pth'
     call(monkeypatch, TOOL, path, out, '--format', 'torchvision', '--size', 64)
-    assert 'its default eps of 0.001 is another' in capsys.readouterr().out
+    assert 'its default eps of 0.001 gives other' in capsys.readouterr().out
     images = torch.randn(2, 3, 64, 64)
     for eps in (1e-5, 1e-3):
-        theirs = models.mobilenet_v3_large(norm_layer=partial(nn.BatchNorm2d, eps=eps))
-        theirs.classifier[3] = nn.Identity()
-        theirs.load_state_dict(torch.load(out, weights_only=True))
-        theirs.eval()
+        network = models.mobilenet_v3_large(norm_layer=partial(nn.BatchNorm2d, eps=eps))
+        network.classifier[3] = nn.Identity()
+        network.load_state_dict(torch.load(out, weights_only=True))
+        network.eval()
         with torch.no_grad():
-            features = theirs(images)
+            features = network(images)
         if eps == 1e-5:
             close(features, pooled(backbone, images))
     assert not torch.allclose(features, pooled(backbone, images), rtol=1e-3)
@@ -242,34 +242,34 @@ def test_what_is_not_the_network_is_not_kept(student, tmp_path, fails, monkeypat
     assert 'differ by nan' in broken(
         lambda net, n: (lambda x: [y * torch.nan for y in net(x)], n)
     )
-    assert 'its outputs are [[3]]' in broken(
+    assert 'its outputs have shapes [[3]]' in broken(
         lambda net, n: (lambda x: [y[:, 0] for y in net(x)], n)
     )
     assert '11,176,513 parameters, the network has 11,176,512' in broken(
         lambda net, n: (net, n + 1)
     )
-    assert 'can not be run on 3 images' in broken(
+    assert 'cannot run on 3 images' in broken(
         lambda net, n: (lambda x: net(x.view(2, 3, 32, 32)), n)
     )
 
 
-def test_a_network_that_magnifies_rounding_may_differ_as_it_does_itself():
-    def magnifies(images):
+def test_a_network_that_amplifies_rounding_has_a_larger_tolerance():
+    def amplifies(images):
         return (1e4 * (images[:, 0, 0] - 1) + 1,)
 
     images = torch.ones(3, 3, 64, 64)
-    assert magnifies(images)[0].eq(1).all()
-    # the last bit of 1 is 1.2e-7, and so 1.2e-3 of the output
-    result = check.agree(magnifies, lambda x: (magnifies(x)[0] + 1e-3,), images)
+    assert amplifies(images)[0].eq(1).all()
+    # the last bit of 1 is 1.2e-7, which becomes 1.2e-3 in the output
+    result = check.agree(amplifies, lambda x: (amplifies(x)[0] + 1e-3,), images)
     assert 1e-3 < result.allowed <= check.AT_MOST
     with pytest.raises(InputError, match='differ by 2.0e-02'):
-        check.agree(magnifies, lambda x: (magnifies(x)[0] + 0.02,), images)
-    # one that does not, may not
+        check.agree(amplifies, lambda x: (amplifies(x)[0] + 0.02,), images)
+    # without amplification the tolerance is smaller
     with pytest.raises(InputError, match='differ by 1.0e-03'):
         check.agree(lambda x: (x[:, 0],), lambda x: (x[:, 0] + 1e-3,), images)
 
 
-def test_faults_are_told_in_a_line(student, tmp_path, fails):
+def test_errors_are_one_line(student, tmp_path, fails):
     vit, r18 = student('vitt')[1], student('r18')[1]
     out = tmp_path / 'out'
     junk, unnamed, wrong = (
@@ -294,7 +294,7 @@ def test_faults_are_told_in_a_line(student, tmp_path, fails):
     assert 'torchvision has no network' in line(vit, format='torchvision')
     assert 'VisionTransformer has no feature maps' in line(vit, '--feature-maps')
     assert '--feature-maps is for graphs' in line(r18, '--feature-maps', format='timm')
-    assert 'it can not be run on 3 images of 64 pixels' in line(
+    assert 'it cannot run on 3 images of 64 pixels' in line(
         vit, '--size', '64', format='timm'
     )
     assert not out.exists() and not list(tmp_path.glob('half*'))

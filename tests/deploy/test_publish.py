@@ -1,4 +1,4 @@
-"""Published files: what is in them, and what they are good for."""
+"""Published files: content, name, metafile entry and use as a teacher."""
 
 import hashlib
 import re
@@ -20,7 +20,7 @@ TOOL = 'tools/publish_model.py'
 
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    """A checkpoint as mmengine saves it while DisCo trains R-18."""
+    """A checkpoint as mmengine saves it during DisCo training of R-18."""
     backbone, neck = trained('r18')
     config = Config.fromfile(ROOT / 'configs' / 'disco' / 'r50_r18.py')
     momentum = {
@@ -105,7 +105,7 @@ def test_the_same_input_gives_the_same_file(run, tmp_path, monkeypatch):
     one, two = sorted(tmp_path.rglob('*.pth'), key=lambda p: p.name)
     assert one.name[len('first') :] == two.name[len('second') :]
     assert one.read_bytes() == two.read_bytes()
-    # and so does what was published
+    # publishing a published file gives the same tensors
     call(monkeypatch, TOOL, one, tmp_path / 'again.pth', '--with-neck')
     [again] = tmp_path.glob('again*.pth')
     saved = [torch.load(p, weights_only=True) for p in (one, again)]
@@ -132,7 +132,7 @@ def test_with_its_neck_it_can_teach(run, tmp_path, monkeypatch):
     torch.testing.assert_close(teacher(images), expected)
     with pytest.raises(InputError, match='no projection head'):
         FrozenTeacher(meta['backbone'], meta['neck'], str(alone))
-    # and its network is known without being named
+    # the network is recorded in the file
     student = load_student(str(alone))
     assert student.network.arch == 'r18' and not student.neck_weights
     torch.testing.assert_close(
@@ -141,7 +141,7 @@ def test_with_its_neck_it_can_teach(run, tmp_path, monkeypatch):
 
 
 def test_a_view_does_not_bring_the_whole_tensor(tmp_path, monkeypatch):
-    """Nor does it matter in which order or memory format tensors are."""
+    """Order and memory format of tensors do not matter either."""
     backbone, _ = trained('r18')
     state = tensors(backbone)
     large = torch.zeros(10, *backbone.conv1.weight.shape)
@@ -176,7 +176,7 @@ def test_a_view_does_not_bring_the_whole_tensor(tmp_path, monkeypatch):
     assert sizes[0] == sizes[1]
 
 
-def test_faults_are_told_in_a_line(run, tmp_path, fails):
+def test_errors_are_one_line(run, tmp_path, fails):
     path, out = run[2], tmp_path / 'out.pth'
     bare, junk = tmp_path / 'bare.pth', tmp_path / 'junk.pth'
     torch.save(dict(state_dict=tensors(run[0])), bare)

@@ -1,4 +1,4 @@
-"""Files of weights are what their names say, and are read again."""
+"""Formats of weight files match their endings and can be read again."""
 
 import json
 
@@ -46,7 +46,7 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize('name', TOOLS)
 def test_each_tool_writes_safetensors(name, run, tmp_path, monkeypatch):
-    """And its network is known without being named, but of libraries'."""
+    """The network is recorded in the file, except in library formats."""
     backbone, path = run
     tool, *options = TOOLS[name]
     call(monkeypatch, tool, path, tmp_path / 'out.safetensors', *options)
@@ -76,7 +76,7 @@ def test_each_tool_refuses_other_formats(name, run, tmp_path, fails):
     tool, *options = TOOLS[name]
     for out in ('out.onnx', 'out.npz', 'out.h5', 'out.ONNX', 'out.v2'):
         line = fails(tool, run[1], tmp_path / out, *options)
-        assert f"{out}' would not be what '.{out[4:].lower()}' says" in line
+        assert f"{out}': '.{out[4:].lower()}' is not an ending of weights" in line
         assert '.safetensors' in line
     assert not list(tmp_path.iterdir())
 
@@ -110,7 +110,7 @@ def test_each_tool_refuses_what_is_not_finite(name, value, run, tmp_path, fails)
 
 
 def odd_tensors():
-    """Kinds and layouts, two of which share their memory."""
+    """Tensors of several dtypes and layouts, some with shared memory."""
     base = torch.arange(24.0).view(2, 3, 2, 2)
     return {
         'shared': base,
@@ -143,14 +143,14 @@ def test_any_tensor_is_kept_and_any_meta(ending, tmp_path):
     loaded = safe_load(str(tmp_path / f'one{ending}'))
     assert loaded.keys() == {'state_dict', 'meta'}
     for key, value in odd_tensors().items():
-        found = loaded['state_dict'][key]
-        assert found.dtype == value.dtype and torch.equal(found, value), key
-    indices = [0, 3] if ending != '.pth' else (0, 3)  # as JSON has them
+        tensor = loaded['state_dict'][key]
+        assert tensor.dtype == value.dtype and torch.equal(tensor, value), key
+    indices = [0, 3] if ending != '.pth' else (0, 3)  # JSON has no tuples
     assert loaded['meta'] == {**meta, 'backbone': dict(out_indices=indices)}
 
 
 def test_the_order_of_metadata_is_fixed(tmp_path):
-    """safetensors itself writes them in an order of the process."""
+    """The order of safetensors itself depends on the process."""
     content = {name: name for name in 'gfedcba'}
     save_weights(tmp_path / 'x.safetensors', odd_tensors(), **content)
     data = (tmp_path / 'x.safetensors').read_bytes()
@@ -165,13 +165,15 @@ def test_what_a_file_can_not_hold_is_refused(tmp_path):
         (dict(a=torch.eye(3).to_sparse()), {}),
         (dict(a=torch.ones(1)), dict(meta=dict(x=torch.ones(1)))),
     ):
-        with pytest.raises(InputError, match='safetensors can not hold it'):
+        with pytest.raises(
+            InputError, match='safetensors file cannot hold these weights'
+        ):
             save_weights(tmp_path / 'x.safetensors', weights, **content)
     assert not list(tmp_path.iterdir())
 
 
 def test_files_are_read_by_what_they_are(tmp_path):
-    """Not by their names."""
+    """The format is detected from the content, not the name."""
     state_dict = {f'backbone.{k}': v for k, v in trained('r18')[0].state_dict().items()}
     save_weights(tmp_path / 'a.safetensors', state_dict)
     (tmp_path / 'a.safetensors').rename(tmp_path / 'model.bin')
@@ -179,12 +181,12 @@ def test_files_are_read_by_what_they_are(tmp_path):
     torch.save(dict(state_dict=state_dict), tmp_path / 'b.safetensors')
     with pytest.raises(
         InputError,
-        match='b.safetensors. is a file of torch.s'
-        'ave under the name of safetensors: rename it',
+        match='b.safetensors. is a torch.s'
+        'ave file with the ending of safetensors: rename it',
     ):
         read_conversion(str(tmp_path / 'b.safetensors'))
     (tmp_path / 'c.safetensors').write_bytes(
         (tmp_path / 'model.bin').read_bytes()[:3000]
     )
-    with pytest.raises(InputError, match='half a file'):
+    with pytest.raises(InputError, match='an incomplete file'):
         read_conversion(str(tmp_path / 'c.safetensors'))

@@ -289,7 +289,10 @@ def broken(fault, config, checkpoint, out):
     'fault, told',
     [
         ('checkpoint', "checkpoint 'gone.pth' not found"),
-        ('other', 'missing, e.g. neck.lateral_convs.0.conv.weight: take one of'),
+        (
+            'other',
+            'missing, e.g. neck.lateral_convs.0.conv.weight: use a checkpoint of',
+        ),
         ('config', 'the config has no test_dataloader'),
         ('classifier', 'no PackDetInputs'),
         ('annotations', 'is missing: [Errno 2]'),

@@ -74,7 +74,7 @@ def test_a_detector_is_trained_tested_and_resumed(tmp_path):
     )
     assert fault.returncode == 1
     assert 'does not fit this architecture' in fault.stderr
-    assert 'take one of the whole model' in fault.stderr
+    assert 'use a checkpoint of the whole model' in fault.stderr
 
 
 def test_a_light_student_runs_under_amp(tmp_path):

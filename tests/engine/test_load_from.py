@@ -40,7 +40,7 @@ def test_all_weights_are_loaded_and_nothing_else(tmp_path, resume):
         (lambda s: s.pop('layer.bias'), 'missing'),
         (lambda s: s.update(more=torch.zeros(1)), 'more'),
         (lambda s: s.update({'layer.bias': torch.zeros(9)}), 'shape'),
-        (lambda s: s.clear(), 'no checkpoint of any'),
+        (lambda s: s.clear(), 'not a checkpoint of any'),
     ],
 )
 def test_a_run_does_not_begin_with_less(tmp_path, change, words):

@@ -92,7 +92,7 @@ def test_an_extracted_backbone_of_an_unknown_network(r18, tmp_path):
     path, _ = r18
     out = tmp_path / 'backbone.pth'
     run('python', 'tools/extract_backbone.py', path, out)
-    with pytest.raises(InputError, match='does not tell .* add --arch'):
+    with pytest.raises(InputError, match='does not record .* add --arch'):
         open_encoder(str(out))
 
 
@@ -125,7 +125,7 @@ def test_a_normalisation_that_is_not_one(ours, tmp_path, kept):
 
 @pytest.fixture(scope='module')
 def r18(tmp_path_factory):
-    """A bare ResNet-18, which does not tell its network."""
+    """A bare ResNet-18, which does not record its network."""
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     backbone = MODELS.build(dict(type='ResNet', depth=18))
@@ -140,7 +140,7 @@ def r18(tmp_path_factory):
 def test_a_file_that_does_not_tell_its_network(r18):
     path, backbone = r18
     check(open_encoder(str(path), arch='r18'), backbone, IMAGENET, path, 64)
-    with pytest.raises(InputError, match='does not tell .* add --arch'):
+    with pytest.raises(InputError, match='does not record .* add --arch'):
         open_encoder(str(path))
 
 
@@ -156,7 +156,7 @@ def test_another_architecture_than_the_user_says(r18, ours):
         (r18[0], 'r50', 'does not fit this architecture'),
         (r18[0], 'r34', 'does not fit this architecture'),
         (ours[0], 'r18', "but --arch says 'r18'"),
-        (r18[0], 'r999', "arch 'r999' is not known here"),
+        (r18[0], 'r999', "arch 'r999' is not known"),
     ):
         with pytest.raises(InputError) as caught:
             open_encoder(str(path), arch=arch)

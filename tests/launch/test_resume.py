@@ -139,5 +139,5 @@ def test_what_can_not_be_read_is_said(tmp_path):
         (str(tmp_path / 'none.pth'), {}),
         (None, dict(load_from='none.pth')),
     ):
-        with pytest.raises(InputError, match='not found|is no PyTorch'):
+        with pytest.raises(InputError, match='not found|is not a PyTorch'):
             started(tmp_path, resume, **options)

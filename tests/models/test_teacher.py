@@ -101,7 +101,7 @@ def test_it_reads_the_public_moco_file_and_leaves_the_rest(tmp_path):
 
 
 def test_a_missing_file_is_named_with_its_address(networks):
-    with pytest.raises(FileNotFoundError, match='published at https://a.b/c'):
+    with pytest.raises(FileNotFoundError, match='download it from https://a.b/c'):
         FrozenTeacher(*networks, checkpoint='nowhere.pth', url='https://a.b/c')
 
 
@@ -141,7 +141,7 @@ def test_faults_of_a_file_are_named_in_one_line(tmp_path, networks):
     cases.append((str(half), ValueError, "half.pth' is no"))
     other = tmp_path / 'other.pth'
     torch.save(dict(model=torch.zeros(1)), other)
-    cases.append((str(other), ValueError, 'no backbone that is known'))
+    cases.append((str(other), ValueError, 'no known backbone'))
     for path, kind, words in cases:
         with pytest.raises(kind, match=words) as error:
             FrozenTeacher(BACKBONE, NECK, path)

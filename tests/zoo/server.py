@@ -1,4 +1,4 @@
-"""A server on localhost that misbehaves as it is told."""
+"""A server on localhost that misbehaves as specified."""
 
 import hashlib
 import socket
@@ -10,23 +10,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Reply:
-    """How one request is answered."""
+    """Response to one request."""
 
-    status: int = 200  # anything else is sent as it is, with a web page
-    stop: int | None = None  # bytes of the body after which it ends
-    reset: bool = False  # whether it ends with an error instead of quietly
-    ranges: bool = True
-    if_range: bool = True
-    mark: str = 'ETag'  # of the file: 'ETag', 'Last-Modified' or 'none'
-    weak: bool = False  # whether the ETag may stay when the file changes
-    back: int = 0  # bytes by which it begins earlier than asked
-    length: bool = True
+    status: int = 200  # another status is sent with a web page
+    stop: int | None = None  # close the connection after so many bytes
+    reset: bool = False  # close it with an error instead of quietly
+    ranges: bool = True  # support Range
+    if_range: bool = True  # support If-Range
+    mark: str = 'ETag'  # validator: 'ETag', 'Last-Modified' or 'none'
+    weak: bool = False  # a weak ETag, which may stay when the file changes
+    back: int = 0  # start so many bytes before the requested range
+    length: bool = True  # send Content-Length
     kind: str = 'application/octet-stream'
-    content: bytes | None = None  # the file's from now on
+    content: bytes | None = None  # replaces the file from now on
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers requests with the server's files and replies."""
+
     def do_GET(self):
+        """Send a file or a range of it, as the next reply specifies."""
         server = self.server
         content, replies = server.files[self.path[1:]]
         reply = replies.pop(0) if len(replies) > 1 else replies[0]
@@ -34,7 +37,7 @@ class Handler(BaseHTTPRequestHandler):
             content = reply.content
             server.files[self.path[1:]] = content, replies
         asked = self.headers.get('Range')
-        # The log is written first: the client may be gone once it has all.
+        # Log before sending: the client may close once it has everything.
         if reply.status != 200:
             server.log.append((self.path[1:], asked, reply.status, 0))
             self.answer(reply.status, b'<html>Sorry.</html>', 'text/html')
@@ -62,6 +65,7 @@ class Handler(BaseHTTPRequestHandler):
             )
 
     def answer(self, status, body, kind, fields=()):
+        """Send a response."""
         self.send_response(status)
         self.send_header('Content-Type', kind)
         for name, value in dict(fields).items():
@@ -70,11 +74,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args):
-        """Nothing on stderr, which the tests read."""
+        """Log nothing on stderr, which the tests read."""
 
 
 class Server(ThreadingHTTPServer):
-    """Serves what it is given; `log` has path, Range, status, bytes sent."""
+    """Serves files from memory; ``log`` has path, Range, status, bytes sent."""
 
     daemon_threads = True
 
@@ -87,17 +91,20 @@ class Server(ThreadingHTTPServer):
         self.thread.start()
 
     def give(self, name, content, *replies):
-        """Serve a file; the last reply holds for all later requests."""
+        """Serve a file; the last reply is used for all later requests."""
         self.files[name] = content, list(replies or [Reply()])
         return f'http://127.0.0.1:{self.server_port}/{name}'
 
     def sent(self, name):
+        """Total bytes sent of a file."""
         return sum(size for path, _, _, size in self.log if path == name)
 
     def answers(self, name):
+        """Status codes of all requests for a file."""
         return [status for path, _, status, _ in self.log if path == name]
 
     def close(self):
+        """Stop the server."""
         self.shutdown()
         self.thread.join()
         self.server_close()

@@ -1,4 +1,4 @@
-"""Downloads end whole or not at all, whatever the servers do."""
+"""A download is complete or fails, however the servers misbehave."""
 
 import hashlib
 import random
@@ -119,7 +119,7 @@ def test_ranges_ignored_and_always_cut(server, path):
     url = server.give('a', RIGHT, Reply(stop=THIRD, ranges=False))
     with pytest.raises(InputError, match='breaks off'):
         fetch([url], path, retries=2)
-    assert len(server.log) == 1 + 2  # the first one got somewhere
+    assert len(server.log) == 1 + 2  # only the first request made progress
 
 
 @pytest.mark.parametrize('digest', [sha(RIGHT), None])
@@ -134,7 +134,7 @@ def test_file_changed_on_the_server(server, path, digest, if_range, old):
     assert server.answers('a') == ([200, 200] if if_range else [200, 206, 200])
 
 
-def test_another_length_is_enough_to_tell_another_file(server, path):
+def test_another_length_means_another_file(server, path):
     url = server.give(
         'a',
         WRONG[:-9],
@@ -156,7 +156,7 @@ def test_file_shrunk_on_the_server(server, path):
 
 @pytest.mark.parametrize('mark', [dict(mark='none'), dict(weak=True)])
 def test_no_good_mark_no_gluing(server, path, mark):
-    """Nothing would tell that the file is another one."""
+    """Without a validator a changed file would go unnoticed."""
     url = server.give(
         'a', WRONG, Reply(stop=THIRD, **mark), Reply(content=RIGHT, **mark)
     )
@@ -227,7 +227,7 @@ def test_missing_here_but_not_there(server, path):
     urls = [server.give('a', b'', Reply(status=404)), server.give('b', RIGHT)]
     fetch(urls, path)
     assert_only(path, RIGHT)
-    assert server.answers('a') == [404]  # asking again is no use
+    assert server.answers('a') == [404]  # permanent: no retry
 
 
 def test_busy_servers_are_asked_again(server, path):
@@ -253,10 +253,11 @@ def test_all_mirrors_fail(server, path, free_port):
 def test_web_page(server, path, reply):
     url = server.give('a', b'\n<!DOCTYPE html><p>Sign in</p>', reply)
     if reply.kind.startswith('text/html'):
-        server.give('a', RIGHT, reply)  # what it says is enough
+        server.give('a', RIGHT, reply)  # the content type is enough
     with pytest.raises(
         InputError,
-        match=f'{url} answers with a web page, not a file: download it manually',
+        match=f'{url} answers with a web page instead of the file: '
+        'download it manually',
     ):
         fetch([url], path)
     assert_nothing(path)
@@ -272,7 +273,7 @@ def test_web_page_does_not_cost_the_part(server, path):
     assert_only(path, RIGHT)
 
 
-def test_length_not_told(server, path):
+def test_without_content_length(server, path):
     fetch([server.give('a', RIGHT, Reply(length=False))], path)
     assert_only(path, RIGHT)
 
@@ -284,7 +285,7 @@ def test_local_file(path, tmp_path):
     assert fetch([missing, source.as_uri()], path) == sha(RIGHT)
     assert_only(path, RIGHT)
     source.write_bytes(WRONG)
-    fetch([str(source)], path)  # what comes with the package
+    fetch([str(source)], path)  # as for files inside the package
     assert_only(path, WRONG)
     with pytest.raises(InputError, match=f'{missing} .*No such file'):
         fetch([missing], path)
@@ -312,7 +313,7 @@ def test_disk_full(server, path):
     path.with_name('r50.pth.part').symlink_to('/dev/full')
     with pytest.raises(InputError, match="can't write .*No space left"):
         fetch([server.give('a', RIGHT)], path)
-    assert len(server.log) == 1  # no other attempt is of use
+    assert len(server.log) == 1  # no retry
 
 
 def test_folder_that_cannot_be(server, tmp_path):
@@ -328,7 +329,7 @@ def test_check_file_that_is_a_folder(tmp_path):
 
 @pytest.fixture
 def zoo(monkeypatch):
-    """Models by name, of which the tool knows."""
+    """Replace the index; returns a function that adds an entry."""
     entries = {}
 
     def add(name, *urls, sha256=None):
@@ -358,7 +359,7 @@ def zoo(monkeypatch):
 
 @pytest.fixture
 def runs(monkeypatch, capsys):
-    """Runs the tool in this process; gives what it prints."""
+    """Run the tool in this process and return its output."""
 
     def run_here(*args):
         monkeypatch.chdir(ROOT)
@@ -436,7 +437,7 @@ def test_tool_keeps_the_part_when_interrupted(
 def test_verify(zoo, runs, fails, tmp_path):
     zoo('known', 'http://localhost:1/a', sha256=sha(RIGHT))
     zoo('unknown', 'http://localhost:1/a')
-    assert "known.pth' does not exist" in fails(
+    assert "known.pth' not found" in fails(
         TOOL, 'known', '--verify', '--dest', tmp_path
     )
     (tmp_path / 'known.pth').write_bytes(RIGHT)
@@ -451,7 +452,7 @@ def test_verify(zoo, runs, fails, tmp_path):
     line = fails(TOOL, 'known', 'unknown', '--verify', '--dest', tmp_path)
     assert sha(WRONG) in line and sha(RIGHT) in line
     (tmp_path / 'unknown.pth').write_bytes(RIGHT)
-    assert "unknown.pth' is no" in fails(
+    assert "unknown.pth' is not" in fails(
         TOOL, 'unknown', '--verify', '--dest', tmp_path
     )
 

@@ -48,7 +48,7 @@ def params(module):
 
 @cache
 def plain_backbone(config, size):
-    """Multiply-adds by hand: a network without data computes nothing."""
+    """Parameters and multiply-adds counted by hooks, on the 'meta' device."""
     init_default_scope('mmpretrain')
     backbone, total = MODELS.build(json.loads(config)), []
 
@@ -69,18 +69,22 @@ def plain_backbone(config, size):
 
 
 def plain_counts(backbone, neck, size):
-    """What tools/dev/network_counts.py gives, without a library."""
+    """The counts of tools/dev/network_counts.py without FlopAnalyzer."""
     if backbone['type'] in ('VisionTransformer', 'LastBlocksViT', 'XCiT'):
-        # checked with mmpretrain's metafiles, below
+        # compared with mmpretrain's metafiles below
         return sys.modules['network_counts'].counts(backbone, neck, size)
-    own, flops = plain_backbone(json.dumps(backbone), size)
+    parameters, flops = plain_backbone(json.dumps(backbone), size)
     head = params(MODELS.build(neck))
-    return {'Parameters': own, 'Parameters with Head': own + head, 'FLOPs': flops}
+    return {
+        'Parameters': parameters,
+        'Parameters with Head': parameters + head,
+        'FLOPs': flops,
+    }
 
 
 @pytest.fixture(scope='module')
 def tool():
-    """tools/dev/make_metafiles.py, with networks counted by hand."""
+    """tools/dev/make_metafiles.py with :func:`plain_counts`."""
     sys.path.insert(0, str(ROOT / 'tools/dev'))
     module = importlib.import_module('make_metafiles')
     sys.path.pop(0)
@@ -91,7 +95,7 @@ def tool():
 
 @pytest.fixture
 def one_thread():
-    """As the generator has it; the number is the process's."""
+    """One thread, as in the generator; a setting of the process."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -103,7 +107,7 @@ def docstring(path):
 
 
 def name_of(path):
-    """Folders in which files have the names of others have a prefix."""
+    """Name in the index: a prefix for folders with ambiguous file names."""
     folder = path.parent.name
     if path.parents[1].name == 'quickstart':
         return f'{folder}_{path.stem}'
@@ -130,7 +134,7 @@ def test_metafiles_are_what_the_generator_makes(tool, one_thread, monkeypatch):
     tool.main()
     path = ROOT / 'configs/disco/metafile.yml'
     files[path] = files[path].replace('64.4', '99.9')
-    with pytest.raises(InputError, match='disco/metafile.yml is not') as error:
+    with pytest.raises(InputError, match='disco/metafile.yml is out of date') as error:
         tool.main()
     assert '\n' not in str(error.value)
 
@@ -140,11 +144,11 @@ def test_flops_are_counted_as_openmmlab_does(tool, one_thread):
         arch = arch_config(name)
         return tool.library_counts(arch.backbone, arch.neck, 224)['FLOPs']
 
-    # mmpretrain's metafiles: resnet50, whose number has the pooling but no
-    # classifier; deit-tiny
+    # mmpretrain's metafiles: resnet50 (with pooling, without classifier);
+    # deit-tiny
     assert flops('r50') == 4109464576 - 7 * 7 * 2048
     assert flops('vitt') == 1258219200
-    # and of teachers that are no CNNs: deit-small, xcit-small-12-p16
+    # teachers that are not CNNs: deit-small, xcit-small-12-p16
     assert find('vits').metadata['FLOPs'] == 4607954304
     assert find('xcits').metadata['FLOPs'] == 4814951808
 
@@ -176,13 +180,13 @@ def test_a_public_teachers_numbers_are_those_of_its_docstring(name):
     epochs = re.search(r'(\d+) epochs', doc)
     assert data.get('Epochs') == (epochs and int(epochs[1]))
     paper = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
-    own = [
+    top1 = [
         row['teacher_top1']
         for table in ('table1', 'table6', 'table7')
         for row in paper[table]['rows']
         if row['method'].endswith('DisCo') and row.get('teacher') == name
     ]
-    assert {data.get(PAPER, {}).get(TOP1)} == set(own or [None])
+    assert {data.get(PAPER, {}).get(TOP1)} == set(top1 or [None])
     assert HERE not in data
 
 
@@ -193,14 +197,14 @@ def test_a_leafs_numbers_are_those_of_its_docstring():
             continue
         doc, data = docstring(path), find(name).metadata
         assert data['Description'] == doc.splitlines()[0]
-        theirs = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
+        quoted = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
         authors = data.get('As reported by its authors') or {}
-        assert authors.get(TOP1) == (theirs and float(theirs[1])), name
-        assert ('https://' in authors.get('Source', '')) == bool(theirs)
+        assert authors.get(TOP1) == (quoted and float(quoted[1])), name
+        assert ('https://' in authors.get('Source', '')) == bool(quoted)
         top = {
             int(k): float(v)
             for v, k in re.findall(
-                r'([\d.]+) top-([15])', doc.replace(theirs[0] if theirs else '', '')
+                r'([\d.]+) top-([15])', doc.replace(quoted[0] if quoted else '', '')
             )
         }
         reported = data.get(PAPER, {})
@@ -243,24 +247,24 @@ def test_what_was_measured_here_is_what_the_results_say():
         )
     bundled = find('quickstart')
     meta = torch.load(bundled.urls[0], weights_only=True)['meta']
-    told = bundled.metadata[FILE]
-    assert meta['figures']['linear'] == told['Linear Probe Accuracy']
-    assert meta['figures']['knn'] == told['kNN Accuracy']
+    entry = bundled.metadata[FILE]
+    assert meta['figures']['linear'] == entry['Linear Probe Accuracy']
+    assert meta['figures']['knn'] == entry['kNN Accuracy']
     assert [meta[key] for key in ('seed', 'command', 'commit')] == [
-        told[key] for key in ('Seed', 'Command', 'Commit')
+        entry[key] for key in ('Seed', 'Command', 'Commit')
     ]
 
 
-def test_results_are_only_those_told_with_a_file():
+def test_results_are_only_those_reported_with_a_file():
     index = load(str(ROOT / 'model-index.yml'))
     assert index.check(silent=True) == []
     assert len(index.models) == len(list_models())
     for model in index.models:
-        told = find(model.name).metadata.get(FILE, {})
+        reported = find(model.name).metadata.get(FILE, {})
         results = [result.metrics for result in model.results]
         assert bool(results) == bool(model.weights)
         for metrics in results:
-            assert metrics.items() <= told.items()
+            assert metrics.items() <= reported.items()
 
 
 def test_mmpretrain_takes_the_index_beside_its_own(monkeypatch):
@@ -273,7 +277,7 @@ def test_mmpretrain_takes_the_index_beside_its_own(monkeypatch):
         assert Path(ModelHub._models_dict[name].config).is_file()
 
 
-def test_names_are_listed_by_pattern_and_the_nearest_are_told():
+def test_names_are_listed_by_pattern_and_errors_suggest_the_nearest():
     assert list_models('r50_*_h512') == [
         f'r50_{s}_h512' for s in ('effb0', 'effb1', 'mbv3', 'r18', 'r34')
     ]
@@ -281,5 +285,5 @@ def test_names_are_listed_by_pattern_and_the_nearest_are_told():
     with pytest.raises(InputError, match="no model 'r50_mbv'.*r50_mbv3") as e:
         find('r50_mbv')
     assert '\n' not in str(e.value)
-    find('r50').metadata.clear()  # what is returned is the caller's own
+    find('r50').metadata.clear()  # the returned metadata is a copy
     assert find('r50').metadata

@@ -1,4 +1,4 @@
-"""mmdisco.get_model: what it builds, with which weights."""
+"""mmdisco.get_model: networks and their weights."""
 
 import pytest
 import timm
@@ -22,17 +22,17 @@ def test_a_student_is_its_backbone_alone():
 
 
 def test_weights_of_any_layout_fit(tmp_path):
-    theirs = timm.create_model('resnet18').eval()
+    network = timm.create_model('resnet18').eval()
     path = tmp_path / 'timm.pth'
-    torch.save(theirs.state_dict(), path)
+    torch.save(network.state_dict(), path)
     model = mmdisco.get_model('r50_r18', pretrained=path)
     images = torch.randn(2, 3, 64, 64, generator=torch.manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(model(images)[-1], theirs.forward_features(images))
+        torch.testing.assert_close(model(images)[-1], network.forward_features(images))
 
 
 def test_the_bundled_teacher_is_a_frozen_teacher(tmp_path):
-    """Its file comes with the package, and is copied as a download is."""
+    """Its weights are part of the package and are copied like a download."""
     model = mmdisco.get_model('quickstart', pretrained=True, dest=str(tmp_path))
     assert isinstance(model, FrozenTeacher)
     bundled = ROOT / 'demo/teacher/quickstart_r18w32.pth'
@@ -42,7 +42,7 @@ def test_the_bundled_teacher_is_a_frozen_teacher(tmp_path):
 
 
 def test_a_file_that_is_there_is_not_downloaded(tmp_path, monkeypatch):
-    """Of the name that the config has, in the folder that it is sought in."""
+    """An existing file with the config's file name is used."""
     monkeypatch.setattr('mmdisco.zoo.models.fetch', None)
     entry = find('r50')
     torch.save(
@@ -54,7 +54,7 @@ def test_a_file_that_is_there_is_not_downloaded(tmp_path, monkeypatch):
 
 
 def test_a_file_of_that_name_has_its_hash(tmp_path):
-    """Where the hash is known another file is not taken for it."""
+    """If the hash is known, another file is an error."""
     (tmp_path / 'quickstart_r18w32.pth').write_bytes(b'x')
     with pytest.raises(ValueError, match='is damaged or another file'):
         mmdisco.get_model('quickstart', pretrained=True, dest=str(tmp_path))
