@@ -26,10 +26,10 @@ from mmdisco.launch import (
     leave_group,
     local_rank,
     one_line_errors,
-    ours,
     prepare_dist,
     read_config,
     scale_lr,
+    scoped_name,
     set_start,
     set_up_loader,
     shrink,
@@ -117,7 +117,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> list[str]:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
         else:
-            cfg.optim_wrapper.type = ours(cfg, 'BF16OptimWrapper')
+            cfg.optim_wrapper.type = scoped_name(cfg, 'BF16OptimWrapper')
             cfg.optim_wrapper.pop('loss_scale', None)  # bf16 does not need one
     notes = set_start(cfg, args.resume)
     if not args.smoke and not cfg.get('smoke'):  # a smoke run makes its own

@@ -6,7 +6,7 @@ from .options import ConfigOptions
 from .overrides import apply_overrides, read_config
 from .resume import newest_checkpoint, set_start
 from .schedule import check_schedule, scale_lr, unreached
-from .scope import add_hooks, is_detector, ours
+from .scope import add_hooks, is_detector, scoped_name
 from .smoke import shrink
 from .smoke_detection import shrink_detection
 from .speed import LEVELS, apply_speed
@@ -29,7 +29,7 @@ __all__ = [
     'local_rank',
     'newest_checkpoint',
     'one_line_errors',
-    'ours',
+    'scoped_name',
     'prepare_dist',
     'read_config',
     'scale_lr',

@@ -1,4 +1,4 @@
-"""What a config must not say, found before anything is built."""
+"""Checks of a config before anything is built."""
 
 import math
 import os
@@ -16,20 +16,20 @@ from .scope import ONLINE_HOOKS, ONLINE_MOVED, has_online_loop, hooks_of
 
 
 class _Range(NamedTuple):
-    """Numbers that a setting takes; elements of a list are looked at each."""
+    """Range of a numeric setting; applied to each element of a list."""
 
     low: float
     high: float = math.inf
-    whole: bool = False
-    above: bool = False  # low itself is refused
-    below: bool = False  # high itself is refused
-    besides: tuple = ()  # other values
+    integer: bool = False
+    above: bool = False  # low is excluded
+    below: bool = False  # high is excluded
+    extra: tuple = ()  # other accepted values
 
     def takes(self, value: Any) -> bool:
-        kind: Any = Integral if self.whole else Real
+        kind: Any = Integral if self.integer else Real
         if any(
             value is other or (value == other and not isinstance(value, bool))
-            for other in self.besides
+            for other in self.extra
         ):
             return True
         if isinstance(value, bool) or not isinstance(value, kind):
@@ -41,15 +41,15 @@ class _Range(NamedTuple):
         )
 
     def __str__(self) -> str:
-        text = 'an integer' if self.whole else 'a number'
+        text = 'an integer' if self.integer else 'a number'
         text += f' {">" if self.above else ">="} {self.low:g}'
         if self.high < math.inf:
             text += f' and {"<" if self.below else "<="} {self.high:g}'
-        return ' or '.join([text, *(repr(o) for o in self.besides)])
+        return ' or '.join([text, *(repr(o) for o in self.extra)])
 
 
 class _OneOf(NamedTuple):
-    """Values that a setting takes."""
+    """Values of a setting."""
 
     values: tuple
     words: str
@@ -61,22 +61,23 @@ class _OneOf(NamedTuple):
         return self.words
 
 
-_COUNT, _FROM_0 = _Range(1, whole=True), _Range(0, whole=True)
+_COUNT, _FROM_0 = _Range(1, integer=True), _Range(0, integer=True)
 _POSITIVE, _NOT_NEGATIVE = _Range(0, above=True), _Range(0)
 _SHARE, _BELOW_1 = _Range(0, 1), _Range(0, 1, below=True)
-_EVERY = _Range(1, whole=True, besides=(-1,))
+_EVERY = _Range(1, integer=True, extra=(-1,))
 
-# Settings by their dotted names, where * is any part of one; the first row
-# that fits holds.
+# Settings by dotted name, where * matches any part; the first match applies.
 _SETTINGS: dict[str, _Range | _OneOf] = {
     'log_level': _OneOf(
         ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
         'DEBUG, INFO, WARNING, ERROR or CRITICAL',
     ),
-    'optim_wrapper.clip_grad': _OneOf((None,), 'None or a dict, as dict(max_norm=1.)'),
+    'optim_wrapper.clip_grad': _OneOf(
+        (None,), 'None or a dict, e.g. dict(max_norm=1.)'
+    ),
     '*_dataloader.batch_size': _COUNT,
     '*_dataloader.num_workers': _FROM_0,
-    '*_dataloader.prefetch_factor': _Range(1, whole=True, besides=(None,)),
+    '*_dataloader.prefetch_factor': _Range(1, integer=True, extra=(None,)),
     '*_dataloader.timeout': _NOT_NEGATIVE,
     '*_dataloader.num_batch_per_epoch': _COUNT,
     'train_cfg.max_epochs': _COUNT,
@@ -84,8 +85,8 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'train_cfg.val_interval': _COUNT,
     'train_cfg.val_begin': _FROM_0,
     'optim_wrapper.accumulative_counts': _COUNT,
-    # infinite: the norm is logged, and nothing clipped
-    'optim_wrapper.clip_grad.max_norm': _Range(0, above=True, besides=(math.inf,)),
+    # infinite: log the norm without clipping
+    'optim_wrapper.clip_grad.max_norm': _Range(0, above=True, extra=(math.inf,)),
     'optim_wrapper.optimizer.lr': _POSITIVE,
     'optim_wrapper.optimizer.weight_decay': _NOT_NEGATIVE,
     'optim_wrapper.optimizer.momentum': _BELOW_1,
@@ -99,18 +100,18 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'param_scheduler*.gamma': _POSITIVE,
     'param_scheduler*.begin': _FROM_0,
     'param_scheduler*.end': _COUNT,
-    'param_scheduler*.T_max': _Range(1, whole=True, besides=(None,)),
+    'param_scheduler*.T_max': _Range(1, integer=True, extra=(None,)),
     'param_scheduler*.step_size': _COUNT,
     'param_scheduler*.milestones': _COUNT,
-    'param_scheduler*.eta_min': _Range(0, besides=(None,)),
-    'param_scheduler*.eta_min_ratio': _Range(0, besides=(None,)),
-    'randomness.seed': _Range(0, 2**32 - 1, whole=True, besides=(None,)),
+    'param_scheduler*.eta_min': _Range(0, extra=(None,)),
+    'param_scheduler*.eta_min_ratio': _Range(0, extra=(None,)),
+    'randomness.seed': _Range(0, 2**32 - 1, integer=True, extra=(None,)),
     # images are divided by it
-    '*data_preprocessor.std': _Range(0, above=True, besides=(None,)),
-    '*data_preprocessor.mean': _Range(-math.inf, besides=(None,)),
-    'model*.head.loss.queue_len': _FROM_0,  # SwAV's, which is off at 0
+    '*data_preprocessor.std': _Range(0, above=True, extra=(None,)),
+    '*data_preprocessor.mean': _Range(-math.inf, extra=(None,)),
+    'model*.head.loss.queue_len': _FROM_0,  # SwAV's; 0 turns it off
     'model*distill*.queue_len': _COUNT,
-    'model*.queue_len': _Range(1, whole=True, besides=('auto',)),
+    'model*.queue_len': _Range(1, integer=True, extra=('auto',)),
     'model*temperature': _POSITIVE,
     'model*_temp': _POSITIVE,
     'model*.loss_weight': _NOT_NEGATIVE,
@@ -123,7 +124,7 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'model*head*.num_classes': _COUNT,
     'model*.in_channels': _COUNT,
     'model*.out_channels': _COUNT,
-    'model*_channels': _Range(0, whole=True, besides=(None,)),
+    'model*_channels': _Range(0, integer=True, extra=(None,)),
     'model*.feat_dim': _COUNT,
     'model*.num_prototypes': _COUNT,
     'default_hooks.online_knn.interval': _FROM_0,
@@ -138,9 +139,9 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'log_processor.window_size': _COUNT,
     '*_evaluator*.topk': _COUNT,
     '*.pipeline.*.prob': _SHARE,
-    '*.pipeline.*.crop_size': _POSITIVE,  # mmdet's may be a share
+    '*.pipeline.*.crop_size': _POSITIVE,  # mmdet's may be a fraction
 }
-# Dicts that nothing works without, if a config has them.
+# Dicts that must not be None if a config has them.
 _NEEDED = (
     'data_preprocessor',
     'model.ssl',
@@ -152,14 +153,14 @@ _NEEDED = (
     'test_dataloader.dataset',
     'optim_wrapper.optimizer',
 )
-# Whether they hold one dict or several, each has a type.
+# One dict or several, each with a type.
 _LISTS = (
     'custom_hooks',
     'param_scheduler',
     'visualizer.vis_backends',
     'val_cfg.scorers',
 )
-# Online scores of a pre-training, by their scorers and hooks.
+# Online scores by scorer or hook.
 _ONLINE = dict(
     KNNScorer=('knn_top1',),
     OnlineKNNHook=('knn_top1',),
@@ -168,7 +169,7 @@ _ONLINE = dict(
     QualityScorer=('rank_me', 'uniformity', 'alignment'),
     FeatureQualityHook=('rank_me', 'uniformity', 'alignment'),
 )
-# Python packages of mmengine's visual back ends: any of a row's will do.
+# Python packages of mmengine's visual back ends; one per row is enough.
 _PACKAGES = dict(
     TensorboardVisBackend=('tensorboardX', 'tensorboard'),
     WandbVisBackend=('wandb',),
@@ -181,18 +182,18 @@ _PACKAGES = dict(
 
 
 def check_config(cfg: Config, parts: tuple[str, ...], split: str = 'val') -> None:
-    """Refuse what would stop a run later, or make it a run in vain.
+    """Reject settings that would stop a run later or make it useless.
 
     Args:
-        cfg (Config): The config, with what the command line says.
-        parts (tuple[str]): Names of dicts that the run cannot do without.
-        split (str): What is evaluated, 'val' or 'test'. Defaults to 'val'.
+        cfg (Config): The config, with the command line applied.
+        parts (tuple[str]): Names of dicts that the run needs.
+        split (str): Evaluated split, 'val' or 'test'. Defaults to 'val'.
 
     Raises:
-        InputError: If one is missing, a number is out of its range, a hook or
-            scheduler is not a dict, a visual back end lacks its package, the
-            top classes are more than all, or the best checkpoint is to be
-            chosen by a score that there is not.
+        InputError: If a part is missing, a number is out of range, a hook or
+            scheduler is not a dict, the package of a visual back end is not
+            installed, top-k exceeds the number of classes, or ``save_best``
+            names an unknown score.
     """
     for name in parts:
         if not isinstance(cfg.get(name), dict):
@@ -216,11 +217,10 @@ def check_config(cfg: Config, parts: tuple[str, ...], split: str = 'val') -> Non
 
 
 def range_of(name: str) -> _Range | _OneOf | None:
-    """What a setting may be.
+    """Allowed values of a setting.
 
     Args:
-        name (str): Its dotted name; indices of a list at its end do not
-            count.
+        name (str): Its dotted name; trailing list indices are ignored.
     """
     parts = name.split('.')
     while parts[-1].isdigit():
@@ -237,7 +237,7 @@ def range_of(name: str) -> _Range | _OneOf | None:
 
 
 def _leaves(node: Any, name: str = '') -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of all that is neither dict nor list."""
+    """Dotted names and values of everything that is neither dict nor list."""
     if isinstance(node, dict):
         children = list(node.items())
     elif isinstance(node, (list, tuple)):
@@ -250,7 +250,7 @@ def _leaves(node: Any, name: str = '') -> Iterator[tuple[str, Any]]:
 
 
 def several(value: Any) -> list[Any]:
-    """A list of what may be one, several or none."""
+    """A list from None, one value or several."""
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -264,7 +264,7 @@ def _check_dicts(cfg: Config, name: str) -> None:
         if not isinstance(entry, dict) or 'type' not in entry:
             raise InputError(
                 f'{name}.{i} is {entry!r}, but must be a dict with a type, as '
-                f'{name}.{i}.type=NAME, or None to leave it out'
+                f'{name}.{i}.type=NAME, or None to remove it'
             )
 
 
@@ -281,7 +281,7 @@ def _check_packages(cfg: Config) -> None:
 
 
 def _check_top(cfg: Config, name: str) -> None:
-    """Compare the top classes of an evaluator with all of the head's."""
+    """Compare the top-k of an evaluator with the number of classes."""
     head = (cfg.get('model') or {}).get('head') or {}
     classes = head.get('num_classes') if isinstance(head, dict) else None
     for metric in several(cfg.get(name)):
@@ -290,7 +290,7 @@ def _check_top(cfg: Config, name: str) -> None:
         most = max(several(metric.get('topk', 1)))
         if classes and most > classes:
             raise InputError(
-                f'{name} counts hits among the {most} best classes, but '
+                f'{name} counts hits among the top {most} classes, but '
                 f'model.head.num_classes is {classes}: set {name}.topk=1'
             )
 
@@ -314,7 +314,7 @@ def _check_hooks(cfg: Config) -> None:
 
 
 def _check_best(cfg: Config) -> None:
-    """mmengine looks for the score when the first epoch is over."""
+    """Check ``save_best``, which mmengine reads only after the first epoch."""
     hooks = cfg.get('default_hooks') or {}
     hook = hooks.get('checkpoint') or {}
     metrics = several(cfg.get('val_evaluator'))
@@ -322,7 +322,7 @@ def _check_best(cfg: Config) -> None:
         not isinstance(metric, dict) or metric.get('type') != 'Accuracy'
         for metric in metrics
     ):
-        return  # of others the names are not known here
+        return  # other metrics: names unknown
     known = [
         f'accuracy/top{k}' for metric in metrics for k in several(metric.get('topk', 1))
     ]
@@ -339,11 +339,11 @@ def _check_best(cfg: Config) -> None:
 
 
 def check_folder(path: str, option: str) -> None:
-    """Refuse a folder that cannot be made or written to.
+    """Reject a folder that cannot be created or written to.
 
     Args:
         path (str): The folder, which may not exist yet.
-        option (str): That names it.
+        option (str): Option that names it.
 
     Raises:
         InputError: If it, or a folder above it, is a file or read-only.

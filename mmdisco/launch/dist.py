@@ -7,9 +7,9 @@ from mmengine.config import Config
 from mmengine.dist import init_dist
 
 from mmdisco.errors import InputError
-from .scope import ours
+from .scope import scoped_name
 
-# The variables that each launcher gives its processes.
+# Environment variables set by each launcher.
 _GIVEN = dict(
     pytorch=('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
     slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
@@ -17,19 +17,19 @@ _GIVEN = dict(
 
 
 def local_rank() -> int:
-    """Rank of this process on its node, by torchrun or Slurm."""
+    """Rank of this process on its node, from torchrun or Slurm."""
     return int(os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', 0)))
 
 
 def prepare_dist(cfg: Config, launcher: str) -> None:
-    """Make several processes work without a GPU, too.
+    """Support several processes without a GPU.
 
-    mmengine sets a CUDA device whatever the backend is, and hands device ids
-    to DDP; but it leaves a process group that exists as it is. So on a
-    machine without CUDA, gloo is initialised here first.
+    mmengine sets a CUDA device for every backend and passes device ids to DDP,
+    but it does not change an existing process group. On a machine without CUDA,
+    gloo is therefore initialised here first.
 
     Args:
-        cfg (Config): The config; ``model_wrapper_cfg`` is set where needed.
+        cfg (Config): The config; ``model_wrapper_cfg`` is set if needed.
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
@@ -39,7 +39,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
         return
     cfg.env_cfg.dist_cfg = dict(backend='gloo')
     cfg.model_wrapper_cfg = dict(
-        type=ours(cfg, 'GlooDistributedDataParallel'),
+        type=scoped_name(cfg, 'GlooDistributedDataParallel'),
         device_ids=None,
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
@@ -47,7 +47,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
 
 
 def init_processes(launcher: str) -> None:
-    """Make a process group for tools that have no runner, with nccl or gloo.
+    """Create a process group for tools without a runner, with nccl or gloo.
 
     Args:
         launcher (str): 'none', 'pytorch' or 'slurm'.
@@ -60,13 +60,13 @@ def init_processes(launcher: str) -> None:
 
 
 def _init_without_cuda(launcher: str) -> bool:
-    """Make a gloo group, if there is a launcher and no CUDA."""
+    """Create a gloo group if there is a launcher but no CUDA."""
     missing = [name for name in _GIVEN.get(launcher, ()) if name not in os.environ]
     if missing:
         tool = dict(pytorch='dist', slurm='slurm')[launcher]
         raise InputError(
-            f'--launcher {launcher} is for processes that it '
-            f'has started ({", ".join(missing)} not set): use '
+            f'--launcher {launcher} is for processes started by it '
+            f'({", ".join(missing)} not set): use '
             f'tools/{tool}_train.sh, or {tool}_eval.sh for '
             'tools/eval'
         )
@@ -87,12 +87,12 @@ def _init_without_cuda(launcher: str) -> bool:
 
 
 def leave_group() -> None:
-    """Destroy the process group, if there is one, after all collectives.
+    """Destroy the process group, if any, after all collectives.
 
-    gloo's threads may still have a tensor to free, for which they need the
-    interpreter: one that ends meanwhile aborts the process ('terminate called
-    without an active exception'). They end with the last object that refers
-    to the group: a runner and its DDP do, so both must be garbage by now.
+    gloo's threads may still free a tensor, for which they need the interpreter:
+    if it exits meanwhile, the process aborts ('terminate called without an
+    active exception'). The threads end with the last reference to the group,
+    so the runner and its DDP must be garbage by now.
     """
     if torch_dist.is_initialized():
         torch_dist.destroy_process_group()

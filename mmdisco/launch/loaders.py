@@ -12,7 +12,7 @@ from .scope import is_detector
 def set_up_loader(
     cfg: Config, name: str, pin_memory: bool = True, persistent_workers: bool = True
 ) -> None:
-    """Fill in what a loader's config leaves open, as mmpretrain's tools do.
+    """Fill in defaults of a data loader's config, as mmpretrain's tools do.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -20,8 +20,8 @@ def set_up_loader(
             set.
         pin_memory (bool): Whether batches for a GPU may be pinned. Defaults
             to True.
-        persistent_workers (bool): Whether workers may stay from one epoch to
-            the next. Defaults to True.
+        persistent_workers (bool): Whether workers may persist between epochs.
+            Defaults to True.
     """
     loader = cfg.get(name)
     if loader is None or 'dataset' not in loader:  # an OnlineLoop has its own
@@ -42,10 +42,10 @@ def set_up_loader(
 
 
 def batch_size_of(loader: DataLoader) -> int:
-    """Images of a batch of one rank.
+    """Batch size of one rank.
 
-    A loader with a batch sampler of its own, as detectors have, does not know
-    it.
+    A loader with a custom batch sampler, as used by detectors, has no
+    ``batch_size``.
     """
     batches: Any = loader.batch_sampler
     return loader.batch_size or batches.batch_size
@@ -57,15 +57,15 @@ LONGEST = 65536  # the paper's, for 1.28 million images
 def fit_queue(cfg: Config, world_size: int) -> list[str]:
     """Replace ``queue_len='auto'`` by a length that fits the data set.
 
-    Half of the images at most, so that a query rarely meets a key of its own
-    image, in whole batches.
+    The length is a multiple of the batch and at most half of the images, so
+    that a query is rarely compared with a key of its own image.
 
     Args:
         cfg (Config): The config, changed in place.
         world_size (int): Number of ranks.
 
     Returns:
-        list[str]: What the log must say.
+        list[str]: Notes for the log.
 
     Raises:
         InputError: If the images are too few for one batch.

@@ -8,11 +8,11 @@ from mmdisco.errors import InputError
 
 
 class ConfigOptions(DictAction):
-    """argparse's action for ``--cfg-options``: mmengine's, and a bit more.
+    """argparse action for ``--cfg-options`` that extends mmengine's.
 
-    It takes dicts, as ``dict(type='A', x=1)`` or ``{'type': 'A'}``, also in
-    lists, and keeps blanks within a value, which mmengine's removes
-    (``data_root='my photos'``).
+    It also parses dicts, as ``dict(type='A', x=1)`` or ``{'type': 'A'}``, alone
+    or in lists, and keeps spaces within a value (``data_root='my photos'``),
+    which mmengine's removes.
     """
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
@@ -26,8 +26,8 @@ class ConfigOptions(DictAction):
             key, equals, text = word.partition('=')
             if not key.strip() or not equals:
                 raise InputError(
-                    f"--cfg-options wants key=value, got '{word}': no blanks "
-                    'around =, quotes around a value with blanks'
+                    f"--cfg-options needs key=value, got '{word}': no spaces "
+                    'around =, quotes around a value with spaces'
                 )
             options[key] = _parse(key, text.strip())
         setattr(namespace, self.dest, options)
@@ -35,7 +35,7 @@ class ConfigOptions(DictAction):
 
 def _parse(key: str, text: str) -> Any:
     if text[:1] in ('[', '(', '{') or text.startswith('dict('):
-        if re.search(r'dict\(|[{\'"]', text):  # more than mmengine parses
+        if re.search(r'dict\(|[{\'"]', text):  # not parsed by mmengine
             return _literal(key, text)
     elif ',' not in text:
         return DictAction._parse_int_float_bool(text.strip('\'"'))

@@ -27,7 +27,7 @@ _READ = {
 }
 _READ |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 
-# Templates of the _base_ files, and where a config puts their copies.
+# Templates of the _base_ files, and where configs copy them.
 _COPIED = dict(
     teacher='model.teacher',
     student='model.ssl',
@@ -37,7 +37,7 @@ _COPIED = dict(
     view_pipeline='train_dataloader.dataset.pipeline.1.transforms.0',
 )
 
-# Hooks that mmengine adds, unless the config sets them to None.
+# Hooks that mmengine adds unless the config sets them to None.
 _DEFAULT_HOOKS = {
     'runtime_info',
     'timer',
@@ -47,8 +47,8 @@ _DEFAULT_HOOKS = {
     'checkpoint',
 }
 
-# Keys that mmengine takes in dicts whose class does not tell them.
-_TAKEN = {
+# Keys that mmengine accepts but the signature of the class does not show.
+_ACCEPTED = {
     'optim_wrapper': {
         'type',
         'constructor',
@@ -72,9 +72,9 @@ _TAKEN = {
     'randomness': {'diff_rank_seed'},
     'adapter': {'in_features', 'out_features', 'bias'},
 }
-# What mmengine does not take None for.
+# Settings that mmengine does not accept None for.
 _EMPTY = dict(default_hooks={}, env_cfg={}, randomness=dict(seed=None))
-# Dicts with free keys.
+# Dicts with arbitrary keys.
 _FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}
 
 
@@ -92,9 +92,9 @@ def read_config(path: str) -> Config:
         )
     try:
         return Config.fromfile(path)
-    except FileNotFoundError as error:  # of a _base_
+    except FileNotFoundError as error:  # a missing _base_
         raise MissingFileError(f"config '{path}': {error}") from error
-    except ImportError as error:  # of a _base_ that is 'mmdet::...'
+    except ImportError as error:  # a _base_ 'mmdet::...'
         if find_spec('mmdet') is not None:
             raise
         raise InputError(
@@ -105,29 +105,28 @@ def read_config(path: str) -> Config:
 
 
 def apply_overrides(cfg: Config, options: dict | None) -> None:
-    """Apply ``--cfg-options``, or say which key was meant.
+    """Apply ``--cfg-options``; suggest the nearest key for an unknown one.
 
     Args:
-        cfg (Config): The config, changed in place. A new ``data_root`` goes
-            to every data set and evaluator, since those hold copies of it.
+        cfg (Config): The config, changed in place. A new ``data_root`` is set
+            in every data set and evaluator, since those contain copies of it.
         options (dict, optional): Dotted keys and values.
 
     Raises:
-        InputError: If a key is a template that is only copied from, or
-            neither in the config nor an argument of the class it is for; or
-            the optimizer is not known.
+        InputError: If a key is a template that configs copy, or neither in the
+            config nor an argument of the class; or the optimizer is unknown.
     """
     for key, value in (options or {}).items():
         top, _, rest = key.partition('.')
         if top in cfg and top not in _READ or top in _COPIED:
-            goal = _COPIED.get(top, 'the place that uses it')
+            goal = _COPIED.get(top, 'the key that uses it')
             if goal.split('.')[-1] in ('ssl', 'teacher') and (
                 goal.split('.')[-1] not in cfg.model
             ):
                 goal = 'model'
             parts = cfg.train_dataloader.dataset.get('datasets', ())
             rest = f'.{rest}' if rest else ''
-            if top == 'train_pipeline' and parts:  # each has its own
+            if top == 'train_pipeline' and parts:  # one per data set
                 goal = f'{rest} and '.join(
                     f'train_dataloader.dataset.datasets.{i}.pipeline'
                     for i in range(len(parts))
@@ -145,7 +144,7 @@ def apply_overrides(cfg: Config, options: dict | None) -> None:
 
 
 def _set(cfg: Config, key: str, value: Any) -> None:
-    """Set a key; mmengine's merge takes only dicts as entries of a list."""
+    """Set a key; mmengine can only merge dicts into lists."""
     path, _, last = key.rpartition('.')
     holder = _node(cfg, path.split('.')) if path else None
     if not isinstance(holder, (list, tuple)) or isinstance(value, dict):
@@ -160,10 +159,10 @@ def _set(cfg: Config, key: str, value: Any) -> None:
 
 
 def _leave_out(cfg: Config, options: dict) -> None:
-    """Remove what is set to None, which means 'without it'.
+    """Remove entries that are set to None.
 
-    mmengine does so for its own default hooks alone; here for all of them,
-    for entries of lists, and for an evaluation of which a part is None.
+    mmengine does this for its own default hooks only; this function also does
+    it for other hooks, list entries, and an evaluation with a part set to None.
     """
     holders = [_node(cfg, key.split('.')[:-1]) for key in options]
     for name in ('custom_hooks', 'param_scheduler'):
@@ -184,14 +183,14 @@ def _leave_out(cfg: Config, options: dict) -> None:
         for name, hook in hooks.items()
         if hook is None and name not in _DEFAULT_HOOKS
     ]
-    for name in without:  # mmengine takes None for its own alone
+    for name in without:  # mmengine accepts None for its own hooks only
         hooks.pop(name)
-    if without:  # a dumped config leaves them out, too
+    if without:  # so that a dumped config also omits them
         cfg.hooks_left_out = sorted({*cfg.get('hooks_left_out', ()), *without})
 
 
 def _node(cfg: Config, path: list[str]) -> Any:
-    """What is at a dotted name, or None."""
+    """The value at a dotted name, or None."""
     node: Any = cfg
     for part in path:
         if isinstance(node, (list, tuple)):
@@ -204,7 +203,7 @@ def _node(cfg: Config, path: list[str]) -> Any:
 
 
 def move_data(cfg: Config, root: str) -> None:
-    """Have every data set, and annotations of evaluators, in a folder.
+    """Set the root folder of all data sets and of evaluators' annotations.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -223,13 +222,13 @@ def move_data(cfg: Config, root: str) -> None:
 
 
 def _check_optimizer(cfg: Config) -> None:
-    """mmengine tells of an unknown type anywhere else, but not here."""
+    """Check the optimizer's type, which mmengine does not report clearly."""
     kind = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
     known = registries.OPTIMIZERS
     if isinstance(kind, str) and known.get(kind) is None:
         names = [*known.module_dict, *known.parent.module_dict]
         raise InputError(
-            f"optim_wrapper.optimizer.type: '{kind}' is no "
+            f"optim_wrapper.optimizer.type: '{kind}' is not a known "
             'optimizer' + _nearest(kind, names)
         )
 
@@ -237,15 +236,15 @@ def _check_optimizer(cfg: Config) -> None:
 def _check_key(cfg: Config, key: str, value: Any) -> None:
     node: Any = cfg
     parts = key.split('.')
-    name = ''  # of the dict that holds the next part
+    name = ''  # key of the dict that contains the next part
     for i, part in enumerate(parts):
         if isinstance(node, (list, tuple)):
             known = [str(j) for j in range(len(node))]
         elif isinstance(node, (dict, Config)) and name not in _FREE:
-            known = [*node, *_arguments(node), *_TAKEN.get(name, ())]
+            known = [*node, *_arguments(node), *_ACCEPTED.get(name, ())]
             known += _READ if i == 0 else []
         else:
-            return  # free keys, or a value that is replaced by a dict
+            return  # arbitrary keys, or a value replaced by a dict
         if part not in known:
             moved = name == 'default_hooks' and part in ONLINE_HOOKS
             raise InputError(
@@ -261,24 +260,24 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
             return
     if isinstance(node, dict) and isinstance(value, (str, int, float)):
         raise InputError(
-            f"--cfg-options {key}: wants a dict, got '{value}': set its keys, "
-            f'as {key}.{next(iter(node), "type")}=…'
+            f"--cfg-options {key}: needs a dict, got '{value}': set its keys, "
+            f'e.g. {key}.{next(iter(node), "type")}=…'
         )
     number = isinstance(node, (int, float)) and not isinstance(node, bool)
     if number and isinstance(value, str) and value != 'auto':
-        raise InputError(f"--cfg-options {key}: wants a number, got '{value}'")
+        raise InputError(f"--cfg-options {key}: needs a number, got '{value}'")
 
 
 def _arguments(node: dict) -> list[str]:
-    """Arguments of the class that a config dict is for.
+    """Arguments of the class of a config dict.
 
-    Those of its bases count where it hands ``**kwargs`` on to them.
+    Includes those of its bases if it passes ``**kwargs`` on to them.
     """
     names: list[str] = []
     kind = node.get('type')
     if not isinstance(kind, str):
         return names
-    # of detectors, if the config has imported them
+    # mmdet's registries, if the config has imported them
     others = vars(sys.modules.get('mmdet.registry', registries))
     for registry in (*vars(registries).values(), *others.values()):
         cls = registry.get(kind) if isinstance(registry, Registry) else None
@@ -300,7 +299,7 @@ def _arguments(node: dict) -> list[str]:
 
 
 def datasets_of(node: Any) -> Iterator[ConfigDict]:
-    """All data set configs below a node that have a data_root."""
+    """All data set configs below a node with a ``data_root``."""
     children = (
         node.values()
         if isinstance(node, (dict, Config))

@@ -9,22 +9,22 @@ TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
 
 
 def set_start(cfg: Config, resume: str | None) -> list[str]:
-    """Set what a training begins with: a checkpoint, weights, or neither.
+    """Set the start of a training: a checkpoint, weights, or neither.
 
-    A run that can't be resumed yet begins with the config's ``load_from``, so
-    that a job script may always pass ``--resume``.
+    A run without a checkpoint starts with the config's ``load_from``, so that a
+    job script can always pass ``--resume``.
 
     Args:
-        cfg (Config): The config, with its ``work_dir``; ``resume``,
-            ``load_from`` and, of a resumed run without one, ``seed`` are set.
-        resume (str, optional): A checkpoint; 'auto' is the newest one. None
-            leaves it to ``cfg.resume``.
+        cfg (Config): The config, with its ``work_dir``. Sets ``resume``,
+            ``load_from`` and, for a resumed run without one, ``seed``.
+        resume (str, optional): A checkpoint, or 'auto' for the newest one.
+            Defaults to None: ``cfg.resume`` decides.
 
     Returns:
-        list[str]: What the log must say.
+        list[str]: Notes for the log.
 
     Raises:
-        InputError: If the file that is asked for is not a checkpoint.
+        InputError: If the file is not a checkpoint.
     """
     load_from = cfg.get('load_from')
     if resume is None and cfg.get('resume'):
@@ -33,17 +33,17 @@ def set_start(cfg: Config, resume: str | None) -> list[str]:
     if resume == 'auto':
         checkpoint = newest_checkpoint(*checkpoints_of(cfg))
         if checkpoint is None and cfg.get('resume'):
-            checkpoint = load_from  # of the config of a resumed run
+            checkpoint = load_from  # set in the config of a resumed run
         if checkpoint is None:
             notes.append(
                 f"--resume: there is no checkpoint in '{cfg.work_dir}' yet, "
-                'the run begins'
+                'the run starts'
                 + (f" with load_from='{load_from}'" if load_from else '')
             )
     cfg.resume = checkpoint is not None
     cfg.load_from = checkpoint or load_from
     if cfg.load_from and '://' not in cfg.load_from:
-        loaded = safe_load(cfg.load_from)  # or says what is wrong with it
+        loaded = safe_load(cfg.load_from)  # raises if it is not a checkpoint
         if cfg.resume and isinstance(loaded, dict):
             _keep_seed(cfg, loaded.get('meta') or {})
     return notes
@@ -57,21 +57,20 @@ def checkpoints_of(cfg: Config) -> tuple:
     """
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or ConfigDict()
     folder = Path(cfg.work_dir)
-    if hook.get('out_dir'):  # where CheckpointHook makes a folder of that name
+    if hook.get('out_dir'):  # CheckpointHook creates a folder of that name there
         folder = Path(hook.out_dir, folder.name)
     template = hook.get('filename_tmpl')
     return folder, (template,) if template else TEMPLATES
 
 
 def newest_checkpoint(folder: str | Path, templates: tuple = TEMPLATES) -> str | None:
-    """The checkpoint of a run with most iterations.
+    """The checkpoint of a run with the most iterations.
 
-    mmengine goes by the file ``last_checkpoint``, which names a missing one
-    if a run was killed between removing an old file and writing the new one.
-    Other files beside the checkpoints, as ``epoch_1_student.pth`` and
-    ``best_knn_top1_epoch_1.pth``, are passed over. Where a folder has
-    checkpoints by epochs and by iterations, the files say which of the two
-    newest ones is further.
+    mmengine reads the file ``last_checkpoint``, which may name a missing file
+    if a run was killed between removing an old checkpoint and writing the new
+    one. Other files, e.g. ``epoch_1_student.pth`` and
+    ``best_knn_top1_epoch_1.pth``, are ignored. If a folder has checkpoints by
+    epoch and by iteration, the iterations in the two newest files decide.
 
     Args:
         folder (str or Path): Folder of the run.
@@ -100,7 +99,7 @@ def _iterations(path: str) -> int:
 
 
 def _keep_seed(cfg: Config, meta: dict) -> None:
-    """A seed that was drawn goes on, of the sampler, too."""
+    """Keep a drawn seed, also for the sampler."""
     cfg.setdefault('randomness', dict())
     if cfg.randomness.get('seed') is None and meta.get('seed') is not None:
         cfg.randomness.seed = meta['seed']

@@ -11,14 +11,14 @@ from .loaders import batch_size_of
 
 
 class _Wait(NamedTuple):
-    """What waits for some time of a training."""
+    """A hook that acts after some time of a training."""
 
     hook: str
-    argument: str  # that says how long
+    argument: str  # sets the time
     default: int  # of the argument
     unit: str
     more: int  # how much longer the run must be
-    what: str  # does not happen in a shorter one
+    effect: str  # of a shorter run
 
 
 WAITS = [
@@ -64,7 +64,7 @@ WAITS = [
 
 
 def schedulers_of(cfg: Config) -> list[ConfigDict]:
-    """Schedulers of a config, of which mmengine takes one or several."""
+    """Schedulers of a config, one or several."""
     return several(cfg.get('param_scheduler'))
 
 
@@ -80,11 +80,11 @@ def check_schedule(cfg: Config) -> list[str]:
         cfg (Config): The config.
 
     Returns:
-        list[str]: What the log must say.
+        list[str]: Notes for the log.
 
     Raises:
         InputError: If a scheduler would begin after the last epoch, or the
-            learning rate would never rise to the config's.
+            learning rate would never reach the config's value.
     """
     epochs = cfg.get('train_cfg', {}).get('max_epochs')
     for i, scheduler in enumerate(schedulers_of(cfg)):
@@ -107,11 +107,11 @@ def check_schedule(cfg: Config) -> list[str]:
 
 
 def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
-    """Refuse a warm-up that keeps the rate low for the whole run.
+    """Reject a warm-up that keeps the rate low for the whole run.
 
     mmengine's LinearLR and ConstantLR set the first factor at ``begin`` and
-    the last one at ``end - 1``: with one step between the edges, only the
-    first; ConstantLR divides by its factor at the end.
+    the last one at ``end - 1``: with one step between the two, only the first
+    is set. ConstantLR divides by its factor at the end.
     """
     first, last, name = _factors(scheduler)
     if first >= last:
@@ -120,9 +120,9 @@ def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
     by_epoch = scheduler.get('by_epoch', True)
     if first <= 0:
         raise InputError(
-            f'{key}.{name} is {first}, by which '
-            f'{scheduler.type} divides: set it to a small '
-            'number, as 1e-4'
+            f'{key}.{name} is {first}, but '
+            f'{scheduler.type} divides by it: set it to a small '
+            'number, e.g. 1e-4'
         )
     begin = scheduler.get('begin', 0)
     end = scheduler.get('end', epochs if by_epoch else None)
@@ -149,7 +149,7 @@ def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
 
 
 def _factors(scheduler: ConfigDict) -> tuple[float, float, str]:
-    """First and last factor of a warm-up, and the first one's name."""
+    """First and last factor of a warm-up, and the name of the first."""
     kind = str(scheduler.get('type'))
     if kind.startswith('Linear'):
         return (
@@ -163,14 +163,14 @@ def _factors(scheduler: ConfigDict) -> tuple[float, float, str]:
 
 
 def unreached(cfg: Config, epoch_length: int) -> list[str]:
-    """Find what a training is too short for.
+    """Find settings that a training is too short to reach.
 
     Args:
-        cfg (Config): The config, of ``max_epochs`` or ``max_iters``.
-        epoch_length (int): Iterations in an epoch.
+        cfg (Config): The config, with ``max_epochs`` or ``max_iters``.
+        epoch_length (int): Iterations per epoch.
 
     Returns:
-        list[str]: What the log must say; nothing for a smoke test.
+        list[str]: Notes for the log; empty for a smoke test.
     """
     if cfg.get('smoke'):
         return []
@@ -178,14 +178,14 @@ def unreached(cfg: Config, epoch_length: int) -> list[str]:
     iters = epochs * epoch_length if epochs else cfg.train_cfg.max_iters
     lengths = dict(epochs=epochs or iters / epoch_length, iterations=iters)
     return [
-        f'{key} is {value}, but the training has {lengths[unit]:g} {unit}: {what}'
-        for key, value, needs, unit, what in (*_of_hooks(cfg), *_of_schedulers(cfg))
+        f'{key} is {value}, but the training has {lengths[unit]:g} {unit}: {effect}'
+        for key, value, needs, unit, effect in (*_of_hooks(cfg), *_of_schedulers(cfg))
         if needs > lengths[unit]
     ]
 
 
-# Name and value of a setting, how long the training must be, in which unit,
-# and what does not happen in a shorter one.
+# Name and value of a setting, required length of the training, its unit, and
+# the effect of a shorter training.
 _Need = tuple[str, Any, int, str, str]
 
 
@@ -203,7 +203,7 @@ def _of_hooks(cfg: Config) -> Iterator[_Need]:
                     value,
                     value + wait.more,
                     wait.unit,
-                    wait.what,
+                    wait.effect,
                 )
 
 
@@ -211,12 +211,12 @@ def _of_schedulers(cfg: Config) -> Iterator[_Need]:
     for i, scheduler in enumerate(schedulers_of(cfg)):
         unit = 'epochs' if scheduler.get('by_epoch', True) else 'iterations'
         key = f'param_scheduler.{i}'
-        what = f'{scheduler.type} never changes the rate there'
+        effect = f'{scheduler.type} never changes the rate there'
         for j, milestone in enumerate(scheduler.get('milestones', ())):
-            yield (f'{key}.milestones.{j}', milestone, milestone + 1, unit, what)
+            yield (f'{key}.milestones.{j}', milestone, milestone + 1, unit, effect)
         step = scheduler.get('step_size')
         if step:
-            yield f'{key}.step_size', step, step + 1, unit, what
+            yield f'{key}.step_size', step, step + 1, unit, effect
         first, last, _ = _factors(scheduler)
         if first < last and unit == 'iterations' and 'end' in scheduler:
             yield (
@@ -229,19 +229,18 @@ def _of_schedulers(cfg: Config) -> Iterator[_Need]:
 
 
 def scale_lr(runner: Runner) -> None:
-    """Scale the learning rate with the images of one optimizer step.
+    """Scale the learning rate with the images per optimizer step.
 
-    mmengine's own scaling counts ranks and batch, not the batches that are
-    accumulated, and leaves ``base_lr`` of the log as it was where parameters
-    have settings of their own (``paramwise_cfg``). Here both follow. The
-    optimizer is built for it; the config stays as it is, so that a dumped one
-    gives the same rate again.
+    mmengine's scaling counts ranks and batch but not accumulated batches, and
+    does not scale the logged ``base_lr`` of ``paramwise_cfg``. This function
+    does both. It builds the optimizer; the config is unchanged, so that a
+    dumped one gives the same rate again.
 
     Args:
-        runner (Runner): Before its ``train``.
+        runner (Runner): A runner before ``train``.
 
     Raises:
-        InputError: If the runner is not mmengine's, nor derived from it.
+        InputError: If the runner is not derived from mmengine's ``Runner``.
     """
     settings = runner.auto_scale_lr
     if not (settings or {}).get('enable'):
@@ -249,7 +248,7 @@ def scale_lr(runner: Runner) -> None:
     if not isinstance(runner, Runner):
         raise InputError(
             f'auto_scale_lr is for the Runner, not for {type(runner).__name__}'
-            ': leave out runner_type, or set auto_scale_lr.enable=False and '
+            ': remove runner_type, or set auto_scale_lr.enable=False and '
             'the learning rate'
         )
     runner.auto_scale_lr = dict(settings, enable=False)
@@ -261,9 +260,9 @@ def scale_lr(runner: Runner) -> None:
         images = runner.world_size * batch * accumulated
         ratio = images / settings['base_batch_size']
         runner.logger.info(
-            f'Scaling the original LR by {ratio:g}: {images} images a step '
+            f'Scaling the original LR by {ratio:g}: {images} images per step '
             f'({runner.world_size} ranks x {batch} images x {accumulated} '
             f'accumulated), the base is {settings["base_batch_size"]:g}'
         )
-        for group in wrapper.param_groups:  # and base_lr of the log
+        for group in wrapper.param_groups:  # including base_lr in the log
             group['lr'] *= ratio

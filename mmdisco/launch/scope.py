@@ -6,29 +6,29 @@ def is_detector(cfg: Config) -> bool:
     return cfg.get('default_scope') == 'mmdet'
 
 
-def ours(cfg: Config, name: str) -> str:
+def scoped_name(cfg: Config, name: str) -> str:
     """Name of a class of this project in a config of any scope.
 
-    They are registered beside mmpretrain's.
+    The classes are registered in mmpretrain's scope.
 
     Args:
         cfg (Config): The config.
-        name (str): Of the class.
+        name (str): Name of the class.
     """
-    own = cfg.get('default_scope', 'mmpretrain') == 'mmpretrain'
-    return name if own else f'mmpretrain.{name}'
+    same = cfg.get('default_scope', 'mmpretrain') == 'mmpretrain'
+    return name if same else f'mmpretrain.{name}'
 
 
-# Of every training, by their names in default_hooks.
+# Hooks of every training, by their names in default_hooks.
 HOOKS = dict(epoch_seed='EpochSeedHook', signals='SignalHook')
 
 
 def add_hooks(cfg: Config) -> None:
-    """Give a config the hooks that every training has, where it names none.
+    """Add the hooks of every training to a config that lacks them.
 
-    This project's configs name them. A config that an older version has
-    dumped does not, and one's own may not. ``default_hooks.NAME=None`` on the
-    command line leaves one out (``hooks_left_out`` of the config).
+    This project's configs contain them; user configs and dumps of older
+    versions may not. ``default_hooks.NAME=None`` on the command line removes
+    one (recorded in ``hooks_left_out`` of the config).
 
     Args:
         cfg (Config): The config, changed in place.
@@ -42,7 +42,7 @@ def add_hooks(cfg: Config) -> None:
     }
     for name, kind in HOOKS.items():
         if kind not in named and name not in cfg.get('hooks_left_out', ()):
-            hooks.setdefault(name, dict(type=ours(cfg, kind)))
+            hooks.setdefault(name, dict(type=scoped_name(cfg, kind)))
 
 
 # Hooks of earlier configs, whose scores are now those of val_cfg.

@@ -17,15 +17,15 @@ NEIGHBOURS = 5
 
 
 def write_bags(dataset: dict, path: Path, images: int) -> dict:
-    """Write bags of the images that are next in order, for a smoke test.
+    """Write bags of consecutive images, for a smoke test.
 
     Args:
         dataset (dict): Config of ``Bags``, changed in place.
-        path (Path): The file, whose folder is made if need be.
-        images (int): How many there are.
+        path (Path): The file to write; its folder is created.
+        images (int): Number of images.
 
     Returns:
-        dict: Config of the data set inside.
+        dict: Config of the inner data set.
     """
     steps = 1 + np.arange(min(NEIGHBOURS, images - 1))
     with atomic_write(path) as half, half.open('wb') as file:
@@ -42,11 +42,11 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
     """Cut scikit-learn's two photographs into small JPEG files.
 
     Args:
-        folder (Path): Made if need be; files of two sub-folders.
-        num (int): How many tiles.
-        size (int): Their side in pixels. Defaults to 96.
+        folder (Path): Folder of two sub-folders; created if missing.
+        num (int): Number of tiles.
+        size (int): Side of a tile in pixels. Defaults to 96.
     """
-    # takes most of a second, and every tool imports this module
+    # imported here: it takes most of a second
     from sklearn.datasets import load_sample_images
 
     photos = load_sample_images().images  # two, [427, 640, 3]
@@ -62,12 +62,12 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
 
 
 def few_images(loader: ConfigDict, images: int, folder: Path) -> str:
-    """Have a loader give small batches of a few bundled images.
+    """Set a data loader to small batches of a few bundled images.
 
     Args:
-        loader (ConfigDict): Config of a loader, changed in place.
-        images (int): How many of Fashion-MNIST, if it is of IDX files.
-        folder (Path): Of the tiles for any other.
+        loader (ConfigDict): Config of a data loader, changed in place.
+        images (int): Number of images, for data sets of IDX files.
+        folder (Path): Folder of the tiles, for all other data sets.
 
     Returns:
         str: Type of its data set.
@@ -81,16 +81,16 @@ def few_images(loader: ConfigDict, images: int, folder: Path) -> str:
     if kind == 'IDXImages':
         dataset.update(data_root=str(DEMO), start=0, stop=images)
         return kind
-    if kind == 'ImageNet':  # which has a thousand folders, or is none
+    if kind == 'ImageNet':  # requires a thousand class folders
         dataset.type = 'CustomDataset'
         dataset.pop('split', None)
-    elif 'CIFAR' in kind:  # whose images need no loading, labels below 10
+    elif 'CIFAR' in kind:  # has no step that loads images
         dataset.update(
             type='LabelledPhotos', pipeline=[dict(type='LoadPhoto'), *dataset.pipeline]
         )
         for key in ('split', 'download'):
             dataset.pop(key, None)
-    if dataset.type == 'LabelledPhotos':  # the tiles are of two classes
+    if dataset.type == 'LabelledPhotos':  # the tiles have two classes
         dataset.update(num_classes=None, ann_file='', num_images=None)
     dataset.update(data_root=str(folder), data_prefix='')
     return kind
@@ -102,9 +102,9 @@ BATCHES, EPOCHS = 2, 2
 def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
     """Shrink a config to a few iterations on any machine.
 
-    The networks stay as they are; the teacher's weights are random. Tiny
-    batches of bundled images; log and checkpoint go to the work dir as in a
-    real run.
+    Networks are unchanged, with random weights of the teacher; batches are tiny
+    and of bundled images. Log and checkpoints are written to the work dir as in
+    a real run.
 
     Args:
         cfg (Config): The config, with its ``work_dir``, changed in place.
@@ -112,9 +112,9 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
         main (bool): Whether this process writes the files.
 
     Returns:
-        list[str]: What the log must say loudly.
+        list[str]: Warnings for the log.
     """
-    cfg.smoke = True  # a dumped config says so, too
+    cfg.smoke = True  # also in a dumped config
     work_dir = Path(cfg.work_dir)
     images = BATCH * BATCHES * world_size
     online = [hook for hook in hooks_of(cfg) if hook.get('type') == 'OnlineKNNHook']
@@ -136,12 +136,12 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
         if 'num_workers' in part:
             part.num_workers = 0
     if main and set(kinds) != {'IDXImages'}:
-        # of an earlier run, perhaps with other ranks
+        # left by an earlier run, perhaps with other ranks
         rmtree(work_dir / 'smoke_images', ignore_errors=True)
         photo_tiles(work_dir / 'smoke_images', images)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
     for scheduler in schedulers_of(cfg):
-        if scheduler.get('by_epoch', True):  # a warm-up ends before the run
+        if scheduler.get('by_epoch', True):  # end a warm-up before the run does
             scheduler.update(
                 {
                     edge: min(scheduler[edge], EPOCHS - 1)
@@ -164,7 +164,7 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
         if main:
             save_random(cfg.model.teacher, path)
         cfg.model.teacher.checkpoint = str(path)
-        # DINO's last layer, and heads that are the teacher's
+        # DINO's last layer, and heads of the teacher
         for part in (*losses_of(cfg), ssl.get('neck', {})):
             if 'checkpoint' in part:
                 part.checkpoint = str(path)
@@ -178,9 +178,9 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
     if random:
         return [
             f'SMOKE TEST: RANDOM weights of the {" and the ".join(random)}'
-            '. This run shows that the config works, and nothing else'
+            '. This run only shows that the config works'
         ]
-    return ['SMOKE TEST: this run shows that the config works, nothing else']
+    return ['SMOKE TEST: this run only shows that the config works']
 
 
 def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
@@ -207,10 +207,10 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
         head = DINOHead(teacher['neck'].get('out_channels', 256), 16)
         for key, value in head.state_dict().items():
             state_dict[f'head.{key}'] = value
-    save_whole(dict(state_dict=state_dict, meta=dict(random=seed)), path)
+    save_atomically(dict(state_dict=state_dict, meta=dict(random=seed)), path)
 
 
-def save_whole(content: dict, path: Path) -> None:
-    """Save a file that several nodes may write to one disk at once."""
+def save_atomically(content: dict, path: Path) -> None:
+    """Save a file atomically: several nodes may write it at once."""
     with atomic_write(path) as half, half.open('wb') as file:
         torch.save(content, file)

@@ -10,21 +10,21 @@ from mmdisco.checkpoints.student import RANDOM
 from mmdisco.utils import quiet_init
 from .overrides import datasets_of, move_data
 from .schedule import schedulers_of
-from .smoke import DEMO, save_whole
+from .smoke import DEMO, save_atomically
 
 BATCH, ITERS, EPOCHS, TEST_IMAGES = 2, 2, 2, 4
-SHRINK = 5  # of images, in the pipelines
-# What pipelines call a size in pixels.
+SHRINK = 5  # divisor of image sizes in the pipelines
+# Arguments of pipelines that are sizes in pixels.
 _SIZES = ('scale', 'scales', 'img_scale', 'crop_size', 'size')
-# The most that a detector may look at.
+# Upper limits of a detector's settings.
 _FEW = dict(nms_pre=100, max_per_img=20, num=16)
 
 
 def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
     """Shrink a detector's config to a few iterations on any machine.
 
-    The network stays as it is, with random weights as the student's; a few
-    small images are made of the bundled ones: it shows that the config works.
+    The network is unchanged, with random weights of the student; a few small
+    images are made from the bundled ones.
 
     Args:
         cfg (Config): The config, with its ``work_dir``, changed in place.
@@ -32,7 +32,7 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
         main (bool): Whether this process writes the files.
 
     Returns:
-        list[str]: What the log must say loudly.
+        list[str]: Warnings for the log.
     """
     work_dir = Path(cfg.work_dir)
     folder = work_dir / 'smoke_images'
@@ -52,19 +52,19 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
         cfg.get('val_dataloader'),
         cfg.get('custom_hooks'),
     ):
-        if not cfg.get('smoke'):  # of a dumped config they are small already
+        if not cfg.get('smoke'):  # in a dumped config they are small already
             _shrink_sizes(part)
     cfg.smoke = True
     for part in (cfg.model.get('train_cfg'), cfg.model.get('test_cfg')):
         _lower(part)
     _shorten(cfg)
     random = _random_student(cfg, work_dir / 'smoke_student.pth', main)
-    what = 'RANDOM weights of the student. ' if random else ''
-    return [f'SMOKE TEST: {what}This run shows that the config works, and nothing else']
+    weights = 'RANDOM weights of the student. ' if random else ''
+    return [f'SMOKE TEST: {weights}This run only shows that the config works']
 
 
 def _make_images(cfg: Config, folder: Path, images: int) -> None:
-    """A set of the kind of the config's, with its first ten classes."""
+    """Write a data set of the config's kind, with its first ten classes."""
     from mmdet.registry import DATASETS
 
     from mmdisco.datasets.detection.synthetic import make_set
@@ -74,8 +74,8 @@ def _make_images(cfg: Config, folder: Path, images: int) -> None:
         dataset.get('metainfo', {}).get('classes')
         or DATASETS.get(dataset.type).METAINFO['classes']
     )
-    # evaluators index them by all that the head tells; if they are fewer, the
-    # other garments are of no class
+    # evaluators index the classes by the head's outputs; with fewer classes the
+    # remaining garments belong to none
     names = [*classes, *(f'none{i}' for i in range(10 - len(classes)))]
     make_set(
         folder,
@@ -126,7 +126,7 @@ def _divided(size: Any) -> Any:
 
 
 def _lower(node: Any) -> None:
-    """Have a detector look at few boxes."""
+    """Lower the number of boxes that a detector processes."""
     if isinstance(node, dict):
         for key, most in _FEW.items():
             if isinstance(node.get(key), int) and node[key] > most:
@@ -136,7 +136,7 @@ def _lower(node: Any) -> None:
 
 
 def _random_student(cfg: Config, path: Path, main: bool) -> bool:
-    """Make a student that fits; whether the config takes one."""
+    """Write a student with random weights; return whether the config loads one."""
     hooks = [
         hook
         for hook in cfg.get('custom_hooks') or ()
@@ -157,5 +157,5 @@ def _random_student(cfg: Config, path: Path, main: bool) -> bool:
                     for key, value in MODELS.build(part).state_dict().items()
                     if not key.startswith('norm.')
                 )
-        save_whole(dict(state_dict=state_dict, meta=dict(random=1)), path)
+        save_atomically(dict(state_dict=state_dict, meta=dict(random=1)), path)
     return bool(hooks)

@@ -1,4 +1,4 @@
-"""What the hardware and the system offer."""
+"""Faster training: settings by the level of ``--speed`` and the hardware."""
 
 import ctypes
 import platform
@@ -19,7 +19,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
 
 
 def bf16_pays() -> bool:
-    """Whether processor or GPU computes in bf16, rather than emulate it.
+    """Whether processor or GPU supports bf16 without emulation.
 
     Returns:
         bool: AVX-512 bf16 or AMX on a CPU; Ampere or later on a GPU.
@@ -36,28 +36,28 @@ def why_no_compiler() -> str | None:
     """Try ``torch.compile`` on a line of code.
 
     Returns:
-        str, optional: Why it does not work, None if it does.
+        str, optional: Why it fails, None if it works.
     """
-    # not the first GPU for each rank of a node
+    # each rank of a node uses its own GPU
     gpu = torch.cuda.is_available()
     device = f'cuda:{local_rank()}' if gpu else 'cpu'
     try:
         torch.compile(torch.neg)(torch.ones(2, device=device))
-    except Exception as error:  # whatever the compiler raises
+    except Exception as error:  # any error of the compiler
         return str(error).strip().split('\n')[0]
     return None
 
 
 def can_keep_freed_memory() -> bool:
-    """Whether :func:`keep_freed_memory` does anything here."""
+    """Whether :func:`keep_freed_memory` has an effect on this system."""
     return platform.libc_ver()[0] == 'glibc'
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for the next step (Linux, glibc).
+    """Have the C library keep freed memory for the next step (Linux, glibc).
 
-    A tensor of some MiB else goes back to the system as soon as it is freed,
-    and each page of the next one costs a fault: a fifth of a step on a CPU.
+    By default it returns tensors of some MiB to the system when they are freed,
+    and each page of the next one costs a page fault: a fifth of a step on a CPU.
     """
     if can_keep_freed_memory():
         mallopt = ctypes.CDLL(None).mallopt
@@ -66,7 +66,7 @@ def keep_freed_memory() -> None:
 
 
 def draw_as_eager() -> None:
-    """Have compiled code draw the random numbers of eager code."""
+    """Have compiled code draw the same random numbers as eager code."""
     import torch._inductor.config as inductor
 
     inductor.fallback_random = True
@@ -75,7 +75,7 @@ def draw_as_eager() -> None:
 def save_activations_sparingly() -> None:
     """Have ``torch.compile`` keep less for the backward pass.
 
-    What is cheap is computed again, up to three tenths of the memory.
+    Cheap activations are recomputed, up to three tenths of the memory.
     """
     import torch._functorch.config as functorch
 
@@ -83,10 +83,10 @@ def save_activations_sparingly() -> None:
 
 
 def set_up_process(speed: dict) -> None:
-    """Do what ``speed`` of a config says of the whole process.
+    """Apply the process-wide settings in ``speed`` of a config.
 
     Args:
-        speed (dict): Of :func:`apply_speed`; keys that it lacks are off.
+        speed (dict): Set by :func:`apply_speed`; missing keys are off.
     """
     if speed.get('draw_as_eager'):
         draw_as_eager()
@@ -97,37 +97,37 @@ def set_up_process(speed: dict) -> None:
 
 
 LEVELS = ('auto', 'exact', 'off')
-_FUSED = ('SGD', 'Adam', 'AdamW')  # that torch has in one kernel
+_FUSED = ('SGD', 'Adam', 'AdamW')  # with a fused kernel in torch
 
 
 def apply_speed(cfg: Config, level: str) -> list[str]:
-    """Set whatever makes training faster.
+    """Set the options for faster training.
 
-    'exact' changes no result beyond rounding: the frozen teacher rewritten,
-    channels-last, ``torch.compile``, :class:`LeanMoCo`, fused optimizer, DDP
-    with a static graph. 'auto' computes in bf16, too, where the hardware
-    does, and makes the views of MoCo-v2 in a faster way, equal in
-    distribution.
+    'exact' gives the same results up to rounding: a rewritten frozen teacher,
+    channels-last, ``torch.compile``, :class:`LeanMoCo`, a fused optimizer, and
+    DDP with a static graph. 'auto' also computes in bf16 if the hardware
+    supports it, and makes MoCo-v2's views faster, with the same distribution.
 
     Args:
         cfg (Config): The config, changed in place.
         level (str): 'auto', 'exact' or 'off'.
 
     Returns:
-        list[str]: What the log must say.
+        list[str]: Notes for the log.
 
     Raises:
-        InputError: If the config has a runner of its own, or is a
-            detector's.
+        InputError: If the config sets another runner, or is a detector's.
     """
     if level == 'off':
         return []
     if is_detector(cfg):
-        raise InputError(f'--speed {level} is for pre-training; detectors take --amp')
+        raise InputError(
+            f'--speed {level} is for pre-training: use --amp for detectors'
+        )
     if cfg.get('runner_type', 'FastRunner') != 'FastRunner':
         raise InputError(
-            f'--speed {level} needs the FastRunner, the config '
-            f'has runner_type={cfg.runner_type!r}: leave out one'
+            f'--speed {level} needs the FastRunner, but the config '
+            f'has runner_type={cfg.runner_type!r}: remove one of them'
         )
     gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
     half = level == 'auto' and bf16_pays()
@@ -137,7 +137,7 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'
     layout = dict(channels_last=channels_last, compile=compiled)
-    # all of it, so that a dumped config is as fast, and draws the same numbers
+    # recorded, so that a dumped config is as fast and draws the same numbers
     cfg.speed = dict(
         layout,
         draw_as_eager=level == 'exact',
@@ -165,19 +165,19 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     )
     if level == 'auto' and not half:
         precision += ' (bf16 would be emulated here)'
-    ways = [
+    parts = [
         precision,
         'channels last' if channels_last else '',
         'compiled' if compiled else f'not compiled ({no_compiler})',
         'freed memory kept' if cfg.speed.keep_memory else '',
         'fast views' if views else '',
     ]
-    notes = [f'speed {level}: {", ".join(filter(None, ways))}']
+    notes = [f'speed {level}: {", ".join(filter(None, parts))}']
     if compiled:
         notes.append(
             'speed: the first iteration waits for the compiler, some '
-            'minutes for a large network; torch keeps what it has '
-            'compiled for later runs'
+            'minutes for a large network; torch caches the compiled code '
+            'for later runs'
         )
     return notes
 
@@ -201,7 +201,7 @@ def _lean(ssl: ConfigDict) -> None:
 
 
 def _static_graph(cfg: Config) -> None:
-    """Let DDP rely on the same graph at each step."""
+    """Set DDP to a static graph if the graph is the same at each step."""
     names = ('MMDistributedDataParallel', 'GlooDistributedDataParallel')
     ddp = {
         'type': names[0],
@@ -219,7 +219,7 @@ def _static_graph(cfg: Config) -> None:
 
 
 def _fast_views(cfg: Config, on_device: bool) -> bool:
-    """Make the views of MoCo-v2 in a faster way, if these are wanted."""
+    """Replace MoCo-v2's views by the faster ones; return whether they are used."""
     name = '_device' if on_device else '_fast'
     reference, fast = (
         Config.fromfile(
@@ -235,12 +235,12 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
     fast.train_pipeline[0].update(
         {key: load[key] for key in ('background', 'backend_args') if key in load}
     )
-    found = cfg.get('data_preprocessor'), dataset.get('pipeline')
-    if not own and found == (fast.data_preprocessor, fast.train_pipeline):
-        return True  # of a dumped config
+    current = cfg.get('data_preprocessor'), dataset.get('pipeline')
+    if not own and current == (fast.data_preprocessor, fast.train_pipeline):
+        return True  # a dumped config
     if (
         own
-        or found[0] != reference.data_preprocessor
+        or current[0] != reference.data_preprocessor
         or views != reference.train_pipeline[1:]
         or not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load))
     ):

@@ -10,21 +10,21 @@ from .overrides import datasets_of
 
 
 def set_student(cfg: Config, checkpoint: str) -> None:
-    """Tell a config's ``StudentHook`` which student to load.
+    """Set the student that a config's ``StudentHook`` loads.
 
     Args:
         cfg (Config): The config, changed in place.
-        checkpoint (str): The file; or 'random' for a detector without one.
+        checkpoint (str): The file, or 'random' for a detector without one.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If the config takes no student.
+        MissingFileError: If the file does not exist.
+        InputError: If the config has no ``StudentHook``.
     """
     hooks = _hooks(cfg)
     if not hooks:
         raise InputError(
-            f"this config takes no student: --student '{checkpoint}' is for "
-            'one with a StudentHook, as those of configs/benchmarks and '
+            f"--student '{checkpoint}': this config loads no student; use one "
+            'with a StudentHook, e.g. of configs/benchmarks or '
             'configs/detection'
         )
     for hook in hooks:
@@ -33,17 +33,17 @@ def set_student(cfg: Config, checkpoint: str) -> None:
 
 
 def check_student(cfg: Config) -> None:
-    """Find a missing student before networks are built and images sought.
+    """Check the student before networks and data sets are built.
 
     Args:
-        cfg (Config): The config, with what the command line says.
+        cfg (Config): The config, with the command line applied.
 
     Raises:
-        MissingFileError: If there is no such file.
+        MissingFileError: If the file does not exist.
         InputError: If a ``StudentHook`` has no student, in a run that is not
             resumed.
     """
-    if cfg.get('resume'):  # its checkpoint has the student
+    if cfg.get('resume'):  # the checkpoint contains the student
         return
     for hook in _hooks(cfg):
         if hook.get('checkpoint') is None:
@@ -69,15 +69,15 @@ def _check_file(hook: ConfigDict, path: str) -> None:
 
 
 def check_detection_files(cfg: Config, *splits: str) -> None:
-    """Refuse annotation files or classes that no data set can be built of.
+    """Check annotation files and classes before data sets are built.
 
     Args:
         cfg (Config): The config of a detector.
-        splits (str): Of 'train', 'val' and 'test'.
+        splits (str): Some of 'train', 'val' and 'test'.
 
     Raises:
         MissingFileError: If a file of a data set or evaluator is missing.
-        InputError: If classes are a text.
+        InputError: If classes are a string.
     """
     for split in splits:
         for dataset in datasets_of(cfg.get(f'{split}_dataloader')):
@@ -94,26 +94,27 @@ def check_detection_files(cfg: Config, *splits: str) -> None:
 def _check(file, root: str, name: str) -> None:
     if file and '://' not in f'{root}{file}' and not Path(root, file).is_file():
         raise MissingFileError(
-            f"no annotations '{Path(root, file)}' of {name}: put them there, "
-            'or name the folder of the data: --cfg-options data_root=FOLDER'
+            f"annotations '{Path(root, file)}' of {name} not found: put them "
+            'there, or set the folder of the data: --cfg-options data_root=FOLDER'
         )
 
 
 def classes_of(dataset: dict) -> tuple[str, ...] | None:
-    """Names of classes that the config of a data set gives; None if none.
+    """Class names in the config of a data set, None if it has none.
 
     Args:
-        dataset (dict): Its ``metainfo.classes`` is a list, or a file of lines.
+        dataset (dict): The config; ``metainfo.classes`` is a list, or a file
+            with one name per line.
 
     Raises:
-        InputError: If it is another text, which mmengine takes for a sequence
-            of letters.
+        InputError: If it is another string, which mmengine would read as a
+            sequence of letters.
     """
     classes = (dataset.get('metainfo') or {}).get('classes')
     if isinstance(classes, str):
         if not Path(classes).is_file():
             raise InputError(
-                f"metainfo.classes is the text '{classes}': write "
+                f"metainfo.classes is the string '{classes}': write "
                 f"('{classes}', ) for a single class"
             )
         classes = list_from_file(classes)

@@ -176,7 +176,7 @@ def test_a_config_without_a_student_takes_none(fails):
     line = fails(
         'tools/train.py', 'configs/baselines/mocov2_r18.py', '--student', 'x.pth'
     )
-    assert "this config takes no student: --student 'x.pth'" in line
+    assert "--student 'x.pth': this config loads no student" in line
 
 
 @pytest.mark.parametrize(

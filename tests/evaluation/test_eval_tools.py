@@ -342,7 +342,7 @@ def test_a_report_that_can_not_be_written(tiny, fails, tmp_path):
 
 def test_a_process_that_no_launcher_started(tiny, fails, monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
-    assert '--launcher pytorch is for processes that it has started' in (
+    assert '--launcher pytorch is for processes started by it' in (
         refused(fails, tiny, 'knn', '--launcher', 'pytorch')
     )
 

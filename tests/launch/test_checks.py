@@ -102,8 +102,8 @@ def test_values_that_have_a_meaning_are_taken(name, value):
         ({'train_dataloader': None}, 'train_dataloader of the config is None'),
         ({'model.ssl': None}, 'model.ssl is None'),
         ({'optim_wrapper.optimizer': None}, 'optim_wrapper.optimizer is None'),
-        ({'optim_wrapper': 0}, "wants a dict, got '0'"),
-        ({'custom_hooks.6': 3}, "wants a dict, got '3'"),
+        ({'optim_wrapper': 0}, "needs a dict, got '0'"),
+        ({'custom_hooks.6': 3}, "needs a dict, got '3'"),
         ({'custom_hooks': [3]}, 'custom_hooks.0 is 3'),
         ({'param_scheduler': ['a']}, 'param_scheduler.0 is'),
         ({'visualizer.vis_backends': ["dict(type='A')"]}, 'must be a dict'),
@@ -266,7 +266,7 @@ def test_top_classes_are_among_all(classes, topk, fits):
         return
     with pytest.raises(
         InputError,
-        match='val_evaluator counts hits among the '
+        match='val_evaluator counts hits among the top '
         f'5 .* is {classes}: set val_evaluator.topk=1',
     ):
         checked(options, LINEAR)

@@ -54,7 +54,7 @@ def test_a_missing_file_is_named_with_its_option(cfg, tmp_path, file, name):
     (tmp_path / 'a' / file).unlink()
     with pytest.raises(
         MissingFileError,
-        match=f"no annotations '{tmp_path}/a/{file}' of {name}: .* data_root=FOLDER",
+        match=f"annotations '{tmp_path}/a/{file}' of {name} not found: .* data_root=",
     ):
         check_detection_files(cfg, 'train', 'val', 'test')
 
@@ -79,5 +79,5 @@ def test_classes_are_names_or_a_file_of_them(cfg, tmp_path):
         assert classes_of(dataset) == names
         check_detection_files(cfg, 'val')
     dataset.metainfo = dict(classes='bag')
-    with pytest.raises(InputError, match=r"the text 'bag': write \('bag', \)"):
+    with pytest.raises(InputError, match=r"the string 'bag': write \('bag', \)"):
         check_detection_files(cfg, 'val')

@@ -10,8 +10,8 @@ from mmdisco.launch import (
     apply_overrides,
     apply_speed,
     is_detector,
-    ours,
     read_config,
+    scoped_name,
 )
 from mmdisco.launch.student import check_student, set_student
 from tests.tools import ROOT
@@ -70,9 +70,9 @@ def test_a_student_is_taken_checked_and_may_be_random(tmp_path):
 def test_classes_of_this_project_have_their_scope():
     detector, linear = read_config(VOC), read_config(LINEAR)
     assert is_detector(detector) and not is_detector(linear)
-    assert ours(detector, 'BF16OptimWrapper') == 'mmpretrain.BF16OptimWrapper'
-    assert ours(linear, 'BF16OptimWrapper') == 'BF16OptimWrapper'
-    with pytest.raises(InputError, match='detectors take --amp'):
+    assert scoped_name(detector, 'BF16OptimWrapper') == 'mmpretrain.BF16OptimWrapper'
+    assert scoped_name(linear, 'BF16OptimWrapper') == 'BF16OptimWrapper'
+    with pytest.raises(InputError, match='use --amp for detectors'):
         apply_speed(detector, 'auto')
 
 

@@ -94,7 +94,7 @@ def test_a_data_set_without_an_image_is_one_line(capsys):
     with pytest.raises(SystemExit), one_line_errors():
         BaseDataset(lazy_init=True)._serialize_data()
     assert capsys.readouterr().err.startswith(
-        'error: a data set of the config has no image left: look at its '
+        'error: a data set of the config has no images left: check its '
     )
 
 
@@ -102,7 +102,7 @@ def test_a_worker_that_is_killed_is_one_line(capsys):
     with pytest.raises(SystemExit), one_line_errors():
         list(DataLoader(Dies(), num_workers=1))
     assert capsys.readouterr().err.endswith(
-        'error: a worker of the loader was killed, most likely for want of '
+        'error: a data loader worker was killed, most likely out of '
         'memory: lower train_dataloader.num_workers or batch_size\n'
     )
 

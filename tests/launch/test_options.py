@@ -71,8 +71,8 @@ def test_options_add_up_and_the_last_one_holds():
 @pytest.mark.parametrize(
     'word, fault',
     [
-        ('key', "wants key=value, got 'key'"),
-        ('=1', "wants key=value, got '=1'"),
+        ('key', "needs key=value, got 'key'"),
+        ('=1', "needs key=value, got '=1'"),
         ('key=dict(a=', r'a.b=1 a.c=2'),
         ('key=[1,2', r'write lists as'),
         ('key=[dict(type=f(1))]', 'write lists as'),

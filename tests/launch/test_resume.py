@@ -81,7 +81,7 @@ def test_a_job_that_always_resumes_begins_with_its_weights(tmp_path):
     work = tmp_path / 'work'
     cfg, notes = started(work, 'auto', load_from=weights)
     assert not cfg.resume and cfg.load_from == weights
-    assert f"the run begins with load_from='{weights}'" in notes[0]
+    assert f"the run starts with load_from='{weights}'" in notes[0]
     path = save(work / 'epoch_1.pth')
     cfg, notes = started(work, 'auto', load_from=weights)
     assert cfg.resume and cfg.load_from == path and not notes
@@ -114,7 +114,7 @@ def test_nothing_to_resume_from(tmp_path):
     cfg, notes = started(tmp_path, 'auto', resume=True)
     assert (cfg.resume, cfg.load_from) == (False, None)
     assert notes == [
-        f"--resume: there is no checkpoint in '{tmp_path}' yet, the run begins"
+        f"--resume: there is no checkpoint in '{tmp_path}' yet, the run starts"
     ]
     weights = save(tmp_path / 'other' / 'epoch_7.pth')
     cfg, _ = started(tmp_path, 'auto', resume=True, load_from=weights)

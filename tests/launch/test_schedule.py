@@ -122,7 +122,7 @@ def test_a_warm_up_that_ends_is_taken(settings):
 
 def test_a_fall_is_no_warm_up():
     check_schedule(warm_up(start_factor=1.0, end_factor=0.1, end=1))
-    with pytest.raises(ValueError, match='start_factor is 0, by which'):
+    with pytest.raises(ValueError, match='start_factor is 0, but LinearLR divides'):
         check_schedule(warm_up(start_factor=0, end=5))
 
 

@@ -78,7 +78,7 @@ def test_dist_test_runs_on_two_ranks(tmp_path, free_port):
         env=dict(PORT=str(free_port)),
     )
     assert done.returncode != 0
-    assert done.stderr.count('error: a pre-training has no test') == 1
+    assert done.stderr.count('error: a pre-training config has no test') == 1
     assert 'Traceback' not in done.stderr
 
 
