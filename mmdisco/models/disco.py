@@ -71,6 +71,8 @@ class DisCo(TeacherMixin, SSLHost):
         self.distill = nn.ModuleList(  # type: ignore[assignment]
             build(loss, 'distill') for loss in losses
         )
+        if not losses:
+            raise InputError('DisCo has no distillation loss: set model.distill')
         if distill_crops not in ('all', 'global'):
             raise InputError(
                 f"distill_crops is 'all' or 'global', got {distill_crops!r}"
@@ -139,7 +141,7 @@ class DisCo(TeacherMixin, SSLHost):
         with StudentTap(self.ssl, maps) as tap:
             losses = ssl_losses(self.ssl.loss(inputs, data_samples), self.ssl_weight)
             for view in self.extra_views:
-                self.ssl.neck(self.ssl.backbone(inputs[view]))
+                self.ssl.neck(self.ssl.backbone(inputs[view]))  # [N, D]
 
         # E_s, E'_s, …: embeds [N, D] and maps [N, C, h, w] of each view
         student = tap.views(inputs, size)
@@ -211,8 +213,9 @@ def monitor(
         mean over D.
     """
     first = next(iter(student.values()))
-    embeds = torch.cat([student.get(view, first).embeds for view in teacher]).float()
-    targets = torch.cat([view.embeds for view in teacher.values()]).float()  # [M, E]
+    matched = [student.get(view, first) for view in teacher]
+    embeds = torch.cat([outputs.embeds for outputs in matched]).float()  # [M, D]
+    targets = torch.cat([o.embeds for o in teacher.values()]).float()  # [M, E]
     pulling = [loss for loss in losses if not loss.any_width]
     adapters = [loss.adapter for loss in pulling if loss.adapter is not None]
     values = {}

@@ -93,6 +93,16 @@ def test_another_module_is_refused_in_one_line():
         DisCo(ssl, teacher, Plain())
     assert '\n' not in str(error.value)
     DisCo(ssl, teacher, Squares())
+    with pytest.raises(ValueError, match='no distillation loss: set model.distill'):
+        DisCo(ssl, teacher, [])
+    with pytest.raises(ValueError, match='the teacher is a Squares: set model.teacher'):
+        DisCo(ssl, Squares(), Squares())
+
+
+def test_an_unknown_output_is_refused():
+    loss = type('Odd', (Squares,), dict(on='feats'))()
+    with pytest.raises(ValueError, match="on of Odd is 'embed' or 'feat', got 'feats'"):
+        loss.check(EmbedSpec('MoCo'), EmbedSpec('FrozenTeacher'))
 
 
 def test_the_total_is_a_sum_over_the_chosen_views():

@@ -126,11 +126,13 @@ class DistillLoss(nn.Module):
             key (str): Place of the loss in the config, for messages.
 
         Raises:
-            InputError: If the loss needs labels, the student embeds none of
-                its views, widths do not fit, or the loss has read another
-                file than the teacher.
+            InputError: If ``on`` is unknown, the loss needs labels, the student
+                embeds none of its views, widths do not fit, or the loss has
+                read another file than the teacher.
         """
         name = type(self).__name__
+        if self.on not in ('embed', 'feat'):
+            raise InputError(f"on of {name} is 'embed' or 'feat', got {self.on!r}")
         if self.needs_labels:
             raise InputError(
                 f'{name} learns from labels: it is for a KDClassifier, not for DisCo'
