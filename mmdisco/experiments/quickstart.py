@@ -73,7 +73,7 @@ def load_backbone(cfg: dict, checkpoint: Path | None, seed: int = 0) -> nn.Modul
 def score(
     backbone: nn.Module, preprocessor: nn.Module, train: IDXImages, test: IDXImages
 ) -> dict[str, float]:
-    """kNN and linear-probe top-1 of a frozen backbone.
+    """Top-1 of a frozen backbone by kNN and by a linear probe.
 
     Args:
         backbone (nn.Module): The backbone.
