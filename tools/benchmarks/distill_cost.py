@@ -17,8 +17,14 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor, nn
 
 from mmdisco.experiments.stats import write_json
-from mmdisco.experiments.steps import DEVICE, STUDENTS, config, fast_model, two_views
-from mmdisco.experiments.timing import take_turns
+from mmdisco.experiments.timing import (
+    DEVICE,
+    STUDENTS,
+    config,
+    fast_model,
+    take_turns,
+    two_views,
+)
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 

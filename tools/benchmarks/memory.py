@@ -16,8 +16,13 @@ from train_step import VARIANTS, build
 
 from mmdisco.experiments.figures import draw_curves
 from mmdisco.experiments.stats import write_json
-from mmdisco.experiments.steps import STUDENTS, config, fast_model, two_views
-from mmdisco.experiments.timing import peak_memory
+from mmdisco.experiments.timing import (
+    STUDENTS,
+    config,
+    fast_model,
+    peak_memory,
+    two_views,
+)
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 

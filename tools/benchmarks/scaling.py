@@ -23,8 +23,14 @@ from train_step import build, fast
 from mmdisco.errors import InputError
 from mmdisco.experiments.figures import draw_curves
 from mmdisco.experiments.stats import write_json
-from mmdisco.experiments.steps import DEVICE, STUDENTS, config, fast_model, two_views
-from mmdisco.experiments.timing import take_turns
+from mmdisco.experiments.timing import (
+    DEVICE,
+    STUDENTS,
+    config,
+    fast_model,
+    take_turns,
+    two_views,
+)
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.utils import available_cores

@@ -23,15 +23,17 @@ from torch import Tensor, nn
 
 from mmdisco.experiments.figures import draw_steps
 from mmdisco.experiments.stats import write_json
-from mmdisco.experiments.steps import (
+from mmdisco.experiments.timing import (
     DEVICE,
     STUDENTS,
+    Variant,
     config,
     fast_model,
+    peak_memory,
     print_steps,
+    take_turns,
     two_views,
 )
-from mmdisco.experiments.timing import Variant, peak_memory, take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.launch.smoke import save_random
 from mmdisco.models.disco import build as build_part
