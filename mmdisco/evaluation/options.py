@@ -161,12 +161,12 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Resolve the settings of an evaluation from parsed options.
 
     Args:
-        args (argparse.Namespace): Of a parser with :func:`add_model` and
-            :func:`add_images`; the options of :func:`eval_parser`, ``views``
-            and ``scale`` are optional.
+        args (argparse.Namespace): Options of :func:`add_model` and
+            :func:`add_images`; those of :func:`eval_parser`, ``views`` and
+            ``scale`` are optional.
 
     Returns:
-        Settings: Of the evaluation.
+        Settings: Settings of the evaluation.
 
     Raises:
         InputError: If only one of mean and standard deviation is given.

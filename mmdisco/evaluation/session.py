@@ -140,7 +140,7 @@ def load_encoder(settings: Settings) -> tuple[Encoder, str]:
     """Initialise the processes and load the network on their devices.
 
     Args:
-        settings (Settings): Of the evaluation.
+        settings (Settings): Settings of the evaluation.
 
     Returns:
         tuple[Encoder, str]: The network and its device.
@@ -157,7 +157,7 @@ def prepare(settings: Settings, check: Callable[[Source], object]) -> Prepared:
     """Extract the features of both splits, or read them from the cache.
 
     Args:
-        settings (Settings): Of the evaluation.
+        settings (Settings): Settings of the evaluation.
         check (Callable): Takes the training images; raises an
             :class:`InputError` if the protocol can't use them, before any is
             embedded.
@@ -251,7 +251,7 @@ def report(settings: Settings, tool: str, result: dict, summary: str) -> None:
     """Write the report, then print the summary as the last line.
 
     Args:
-        settings (Settings): Of the evaluation.
+        settings (Settings): Settings of the evaluation.
         tool (str): Name of the tool, without extension.
         result (dict): Content of the report.
         summary (str): One line.

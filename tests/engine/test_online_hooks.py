@@ -274,7 +274,7 @@ def test_a_probe_is_softmax_regression_of_standardised_features():
         features = random.randn(9, 6) * 5 + 2
         labels = random.randint(3, size=9)
         features[:, 0] += 9 * labels
-        hits = probe.learn(torch.from_numpy(features).float(), torch.from_numpy(labels))
+        hits = probe.step(torch.from_numpy(features).float(), torch.from_numpy(labels))
         x = (features - features.mean(0)) / np.sqrt(features.var(0) + 1e-5)
         logits = x @ weight.T + bias
         assert int(hits) == (logits.argmax(1) == labels).sum()

@@ -40,7 +40,7 @@ def probe(features, labels, rank, world):
     learner.network[0] = torch.nn.Identity()  # no statistics of a batch
     learner.optimizer = torch.optim.SGD(learner.network.parameters(), lr=0.1)
     for _ in range(3):
-        learner.learn(features[rank::world], labels[rank::world])
+        learner.step(features[rank::world], labels[rank::world])
     return learner.network[1].weight.detach()
 
 

@@ -1,7 +1,7 @@
-"""Every student of the quickstart under every protocol of tools/eval.
+"""Score the students of the quickstart by all protocols of tools/eval.
 
-After `python tools/quickstart.py --seeds 3`. What is scored stays scored: rows
-of the same checkpoint are taken from the table that is there.
+Run `python tools/quickstart.py --seeds 3` first. Scores of the same checkpoints
+are kept from an existing table.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
         '--runs',
         type=Path,
         default=Path('work_dirs/quickstart'),
-        help='folder of the students, STUDENT/seedN/epoch_*',
+        help='folder of the students, STUDENT/seedN/epoch_*.pth',
     )
     parser.add_argument('--data', default='demo/fashion_mnist')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/evaluation'))
@@ -65,23 +65,23 @@ def parse_args() -> argparse.Namespace:
 
 def checkpoints(runs: Path) -> dict[tuple[str, int], Path]:
     """The last checkpoint of each student and seed."""
-    found = {}
+    last = {}
     for folder in sorted(runs.glob('*/seed*')):
         files = sorted(
             folder.glob('epoch_*.pth'), key=lambda p: int(p.stem.removeprefix('epoch_'))
         )
         if files:
             key = folder.parent.name, int(folder.name.removeprefix('seed'))
-            found[key] = files[-1]
-    if not found:
+            last[key] = files[-1]
+    if not last:
         raise MissingFileError(
             f"no students in '{runs}': run python tools/quickstart.py --seeds 3"
         )
-    return found
+    return last
 
 
 def features_of(checkpoint: Path, args: argparse.Namespace) -> Iterator[Features]:
-    """Of both splits."""
+    """Features of both splits."""
     encoder = open_encoder(str(checkpoint))
     sources = [open_source(args.data, split) for split in ('train', 'test')]
     check_pair(*sources)

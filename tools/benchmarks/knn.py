@@ -1,7 +1,7 @@
-"""kNN at scale: its memory, and its time beside the bare matrix product.
+"""Time of kNN relative to the bare matrix product, and its memory, at scale.
 
-The features are random, and kept on disk as tools/eval keeps them. The two
-take turns in one run. Memory is the peak of the whole process.
+Random features in a memory-mapped file, as tools/eval caches them. Both are timed
+alternately in one run. Memory is the peak of the whole process.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from mmdisco.experiments.timing import peak_memory, take_turns
 from mmdisco.launch import one_line_errors
 from mmdisco.utils import atomic_write
 
-CHUNK = 8192  # rows of both in a part of the bare product
+CHUNK = 8192  # rows of both sides per block of the bare product
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +45,7 @@ def write(path: Path, num: int, dim: int, seed: int) -> None:
 
 
 def opened(folder: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both, memory-mapped, [M, D] and [N, D]."""
+    """Training and test features, memory-mapped, [M, D] and [N, D]."""
     train, test = (
         torch.from_numpy(np.load(Path(folder, f'{name}.npy'), mmap_mode='c'))
         for name in ('train', 'test')
@@ -54,14 +54,14 @@ def opened(folder: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def knn(folder: str, classes: int, k: int) -> Callable:
-    """The votes of all."""
+    """Return a function that computes the votes of all test features."""
     train, test = opened(folder)
     labels = torch.arange(len(train)) % classes
     return lambda: knn_scores(train, labels, test, classes, k)
 
 
 def bare(folder: str) -> Callable:
-    """All similarities, of which none is looked at."""
+    """Return a function that computes all similarities and discards them."""
     train, test = opened(folder)
 
     def run() -> None:
@@ -77,11 +77,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder, 'train.npy'), args.train, args.dim, 0)
         write(Path(folder, 'test.npy'), args.test, args.dim, 1)
-        mine = knn, (folder, args.classes, args.k)
+        votes = knn, (folder, args.classes, args.k)
         rows = take_turns(
-            [dict(knn=mine), dict(matrix_product=(bare, (folder,)))], args.rounds
+            [dict(knn=votes), dict(matrix_product=(bare, (folder,)))], args.rounds
         )
-        peak = peak_memory('knn', mine, 1)
+        peak = peak_memory('knn', votes, 1)
     ratio = rows['matrix_product']['seconds'] / rows['knn']['seconds']
     sizes = dict(
         train=args.train, test=args.test, dim=args.dim, classes=args.classes, k=args.k

@@ -1,10 +1,10 @@
-"""Linear evaluation by training, and by features that are extracted once.
+"""Cost of linear evaluation by training, and on cached features.
 
-tools/train.py makes each image anew in each of the epochs, tools/eval/linear.py
-once. `command_seconds` are of the whole command, with some five to import what
-it needs; `seconds` of the steps, or of extraction and steps.
-First with the image as it is in each epoch, where both solve one problem, then
-with random crops: new ones in each epoch, or a few that are kept.
+tools/train.py embeds each image in each epoch, tools/eval/linear.py once.
+`command_seconds` is the time of the whole command, about five seconds of it for
+imports; `seconds` that of the steps, or of extraction and steps.
+First without augmentation, where both solve the same problem, then with random
+crops: new ones in each epoch, or a few cached ones.
 """
 
 import argparse
@@ -23,19 +23,22 @@ from mmdisco.experiments.stats import provenance
 from mmdisco.launch import one_line_errors, read_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SCALE = 0.7  # least share of the image in a crop, as the quickstart's
+SCALE = 0.7  # minimum share of the image in a crop, as in the quickstart
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('checkpoint', help="of the quickstart's student")
+    parser.add_argument('checkpoint', help="checkpoint of the quickstart's student")
     parser.add_argument('--data', default='demo/fashion_mnist')
     parser.add_argument(
-        '--rate', type=float, default=0.3, help='of SGD, 256 images a step; default: .3'
+        '--rate',
+        type=float,
+        default=0.3,
+        help='learning rate of SGD for 256 images; default: .3',
     )
     parser.add_argument('--epochs', type=int, default=100)
     parser.add_argument(
-        '--views', type=int, default=8, help='random crops that are kept; default: 8'
+        '--views', type=int, default=8, help='cached random crops; default: 8'
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/linear_cost'))
     parser.add_argument('--out', type=Path, default=Path('benchmarks/linear_cost.json'))
@@ -43,7 +46,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def write_folder(data: str, folder: Path) -> None:
-    """The images as files in class folders."""
+    """Write the images into class folders."""
     for split, name in (('train', 'train'), ('test', 'val')):
         source = open_source(data, split)
         for label, _ in enumerate(source.classes):
@@ -55,7 +58,7 @@ def write_folder(data: str, folder: Path) -> None:
 
 
 def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
-    """Linear evaluation of the quickstart's student on that folder."""
+    """Config of the linear evaluation of the student on a folder."""
     cfg = read_config(str(ROOT / 'configs/benchmarks/linear_r18.py'))
     demo = read_config(str(ROOT / 'configs/quickstart/mocov2.py'))
     side = Image.open(next(folder.rglob('*.png'))).size[0]
@@ -79,7 +82,7 @@ def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
     ):
         loader.update(batch_size=256, num_workers=2)
         loader.dataset.update(data_root=str(folder), num_classes=10, pipeline=pipeline)
-    cfg.train_dataloader.sampler.seed = 0  # the order of the kept ones
+    cfg.train_dataloader.sampler.seed = 0  # the order of tools/eval/linear.py
     cfg.test_dataloader = cfg.val_dataloader
     cfg.val_evaluator = cfg.test_evaluator = dict(type='Accuracy', topk=(1,))
     cfg.optim_wrapper.optimizer.lr = args.rate
@@ -91,14 +94,14 @@ def config_of(args: argparse.Namespace, folder: Path, crops: bool) -> Config:
 
 
 def timed(command: list[str]) -> float:
-    """Seconds of a command."""
+    """Run a command and return its seconds."""
     start = time.perf_counter()
     subprocess.run([sys.executable, '-W', 'ignore', *map(str, command)], check=True)
     return time.perf_counter() - start
 
 
 def trained(args: argparse.Namespace, folder: Path, crops: bool) -> dict:
-    """By tools/train.py."""
+    """Score and seconds of tools/train.py."""
     work_dir = args.work_dir / ('crops' if crops else 'plain')
     work_dir.mkdir(parents=True, exist_ok=True)
     config = args.work_dir / f'{work_dir.name}.py'
@@ -119,7 +122,7 @@ def trained(args: argparse.Namespace, folder: Path, crops: bool) -> dict:
 
 
 def kept(args: argparse.Namespace, folder: Path, views: int) -> dict:
-    """By tools/eval/linear.py; features are extracted anew."""
+    """Score and seconds of tools/eval/linear.py with an empty cache."""
     out = args.work_dir / f'kept_{views}' / 'linear.json'
     fresh = args.work_dir / f'features_{views}_{time.time():.0f}'
     seconds = timed(
@@ -150,11 +153,11 @@ def kept(args: argparse.Namespace, folder: Path, views: int) -> dict:
             out,
         ]
     )
-    found = json.loads(out.read_text())
+    report = json.loads(out.read_text())
     return dict(
         command_seconds=seconds,
-        seconds=found['seconds_of_features'] + found['sgd']['seconds'],
-        top1=found['sgd']['top1'],
+        seconds=report['seconds_of_features'] + report['sgd']['seconds'],
+        top1=report['sgd']['top1'],
     )
 
 
@@ -162,14 +165,14 @@ def main() -> None:
     args = parse_args()
     folder = args.work_dir / 'images'
     write_folder(args.data, folder)
-    found = dict(
+    results = dict(
         trained=trained(args, folder, False),
         kept=kept(args, folder, 0),
         trained_on_crops=trained(args, folder, True),
         kept_views=kept(args, folder, args.views),
     )
     ratio, command_ratio = (
-        found['trained'][key] / found['kept'][key]
+        results['trained'][key] / results['kept'][key]
         for key in ('seconds', 'command_seconds')
     )
     args.out.write_text(
@@ -179,7 +182,7 @@ def main() -> None:
                 epochs=args.epochs,
                 rate=args.rate,
                 views=args.views,
-                **found,
+                **results,
                 ratio=ratio,
                 command_ratio=command_ratio,
             ),
@@ -187,13 +190,13 @@ def main() -> None:
         )
         + '\n'
     )
-    for name, score in found.items():
+    for name, score in results.items():
         print(
             f'{name}: {score["top1"]:.2f} %, {score["seconds"]:.1f} s, the '
             f'command {score["command_seconds"]:.1f} s'
         )
     print(
-        f'{args.out}: kept features are {ratio:.1f} times as fast, the '
+        f'{args.out}: cached features are {ratio:.1f} times as fast, the '
         f'command {command_ratio:.1f} times'
     )
 

@@ -39,7 +39,7 @@ class Scorer(Hook):
         """Score the features of both samples.
 
         Args:
-            features (SampleFeatures): Of the student, all finite.
+            features (SampleFeatures): The student's, all finite.
 
         Returns:
             dict[str, float]: Scores by name, logged as ``val/NAME``.

@@ -102,7 +102,7 @@ class Probe:
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=lr, momentum=0.9)
 
     @torch.enable_grad()
-    def learn(self, features: Tensor, labels: Tensor) -> Tensor:
+    def step(self, features: Tensor, labels: Tensor) -> Tensor:
         """Take one step of SGD.
 
         Args:
@@ -207,7 +207,7 @@ class ProbeScorer(Scorer):
                 else 'the student sees no whole first view',
             )
             return
-        self._hits = self._hits + self._probe_of(features).learn(
+        self._hits = self._hits + self._probe_of(features).step(
             features, labels.to(features.device)
         )
         self._seen += len(labels)
@@ -228,7 +228,7 @@ class ProbeScorer(Scorer):
         """Score the second sample.
 
         Args:
-            features (SampleFeatures): Of the samples.
+            features (SampleFeatures): The student's features.
 
         Returns:
             dict[str, float]: ``probe_top1`` in per cent, if there are labels.

@@ -41,7 +41,7 @@ class KNNScorer(Scorer):
         """Score the second sample.
 
         Args:
-            features (SampleFeatures): Of the samples.
+            features (SampleFeatures): The student's features.
 
         Returns:
             dict[str, float]: ``knn_top1`` in per cent.
@@ -53,7 +53,7 @@ class KNNScorer(Scorer):
         """Accuracy on the second sample, in per cent.
 
         Args:
-            features (SampleFeatures): Of the samples, of any network.
+            features (SampleFeatures): Features of any network.
         """
         labels = features.train_labels, features.test_labels
         classes = 1 + max(int(each.max()) for each in labels)
@@ -135,7 +135,7 @@ class QualityScorer(Scorer):
         """Score the first sample and the last batch.
 
         Args:
-            features (SampleFeatures): Of the samples.
+            features (SampleFeatures): The student's features.
 
         Returns:
             dict[str, float]: ``rank_me``, ``uniformity``, and ``alignment``

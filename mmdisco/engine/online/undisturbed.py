@@ -10,16 +10,14 @@ from torch import nn
 
 @contextmanager
 def undisturbed(*networks: nn.Module) -> Iterator[None]:
-    """Look at networks amid a training, and leave no trace.
+    """Evaluate networks during a training without side effects.
 
-    Within the block, they are in eval mode, not compiled, and no gradient is
-    kept. After it,
-    each of their modules is in the mode in which it was (some are in eval
-    mode on purpose), and the random states of Python, NumPy and torch are
-    what they were.
+    Within the block, the networks are in eval mode, run uncompiled and keep no
+    gradients. After it, the mode of each module (some are in eval mode on
+    purpose) and the random states of Python, NumPy and torch are restored.
 
     Args:
-        networks (nn.Module): Those to put into eval mode.
+        networks (nn.Module): Networks to put into eval mode.
     """
     modes = [
         (module, module.training)
@@ -29,7 +27,7 @@ def undisturbed(*networks: nn.Module) -> Iterator[None]:
     with _eager(), same_random_states(), torch.no_grad():
         try:
             for module, _ in modes:
-                # train() of some networks does more than to set this
+                # train() of some networks does more than set this
                 module.training = False
             yield
         finally:
@@ -39,7 +37,7 @@ def undisturbed(*networks: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def same_random_states() -> Iterator[None]:
-    """Leave the random states of Python, NumPy and torch as they are."""
+    """Restore the random states of Python, NumPy and torch after the block."""
     states = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
@@ -51,11 +49,11 @@ def same_random_states() -> Iterator[None]:
 
 
 def _eager() -> AbstractContextManager:
-    """Run compiled networks as they were.
+    """Run compiled networks uncompiled.
 
-    Else they would be compiled once more, for other shapes and modes. To
-    import the compiler where nothing is compiled takes longer than the rest;
-    before torch 2.6 there is no such setting.
+    Otherwise they would be compiled again for other shapes and modes. Importing
+    the compiler is slow, so it is skipped if nothing is compiled; before torch
+    2.6 there is no such setting.
     """
     if 'torch._dynamo' in sys.modules and hasattr(torch.compiler, 'set_stance'):
         return torch.compiler.set_stance('force_eager')

@@ -12,15 +12,15 @@ from .neighbours import nearest_neighbours
 
 
 def plain_images(cfg: Config) -> dict:
-    """The training images of a config, each as an evaluation sees it.
+    """Config of the training images with the transforms of an evaluation.
 
     Args:
-        cfg (Config): Its data set may be ``Bags``, whose file of neighbours
-            need not exist.
+        cfg (Config): Config of a training. Its data set may be ``Bags``, whose
+            file of neighbours need not exist.
 
     Returns:
         dict: Config of the data set; a folder of images gets mmpretrain's
-        transforms of an evaluation.
+        evaluation transforms.
     """
     dataset = cfg.train_dataloader.dataset
     if dataset.type == 'Bags':
@@ -34,27 +34,27 @@ def plain_images(cfg: Config) -> dict:
         dict(type='CenterCrop', crop_size=224),
     ]
     if dataset.pipeline[0].type == 'LoadCrops':
-        # which gives RGB; the data preprocessor expects the same here
+        # LoadCrops gives RGB, and the data preprocessor expects it
         pipeline.append(dict(type='NumpyToPIL', to_rgb=True))
     return dict(dataset, pipeline=[*pipeline, dict(type='PackInputs')])
 
 
 @torch.no_grad()
 def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
-    """Embed each training image of a DisCo config once by its teacher.
+    """Embed the training images of a DisCo config with its teacher.
 
     Args:
         cfg (Config): The config.
-        batch_size (int): Images at once.
+        batch_size (int): Images per forward pass.
 
     Returns:
-        Tensor: The pooled features of the teacher's backbone, in eval mode,
-        in whose space BINGO's release looks for neighbours, [N, D].
-        Tensor: The image that each is of, [N]: another one than its place
-        tells where that can't be read.
+        tuple[Tensor, Tensor]: Pooled features of the teacher's backbone in eval
+        mode, [N, D], the space of BINGO's release; and the index of the image
+        that was read for each, [N], which differs where an image is
+        unreadable.
     """
     device = get_device()
-    # in the order in which mmengine and DisCo ask them for it
+    # in the order of mmengine and DisCo
     preprocessor = MODELS.build(
         next(
             filter(
@@ -81,11 +81,11 @@ def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
         ),
         seed=0,
     )
-    embeds, shown = [], []
+    embeds, read = [], []
     for batch in loader:
         samples = batch.get('data_samples')
-        first = len(shown)
-        shown += (
+        first = len(read)
+        read += (
             [s.sample_idx for s in samples]
             if samples
             else range(first, first + len(batch['inputs']))
@@ -93,35 +93,35 @@ def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
         images = teacher.renormalize(preprocessor(batch)['inputs'])
         feats = unwrap(teacher.backbone(images)).float()
         embeds.append(feats.mean((2, 3)) if feats.dim() == 4 else feats)
-    return torch.cat(embeds), torch.tensor(shown, device=device)
+    return torch.cat(embeds), torch.tensor(read, device=device)
 
 
 def make_bags(cfg: Config, k: int = 5, batch_size: int = 256) -> Tensor:
-    """Find the nearest neighbours of each training image.
+    """Nearest neighbours of each training image, in the teacher's space.
 
     Args:
         cfg (Config): A DisCo config.
-        k (int): Neighbours of each. Defaults to 5, as `BINGO
-            <https://arxiv.org/abs/2107.01691>`_ has.
-        batch_size (int): Images at once. Defaults to 256.
+        k (int): Number of neighbours. Defaults to 5, as in `BINGO
+            <https://arxiv.org/abs/2107.01691>`_.
+        batch_size (int): Images per forward pass. Defaults to 256.
 
     Returns:
-        Tensor: Their indices, [N, k]. An image that can't be read is no
-        neighbour; it has those of the image that took its place.
+        Tensor: Indices, [N, k]. An unreadable image is not a neighbour, and
+        gets the neighbours of the image read instead.
 
     Raises:
         InputError: If the config has no teacher, or too few images.
     """
     if 'teacher' not in cfg.model:
         raise InputError(
-            'the config has no model.teacher, whose space bags '
-            'are made in: name a config of DisCo'
+            'the config has no model.teacher to embed the images with: give a '
+            'config of DisCo'
         )
-    embeds, shown = embed_images(cfg, batch_size)  # [N, D], [N]
+    embeds, read = embed_images(cfg, batch_size)  # [N, D], [N]
     readable = (
-        (shown == torch.arange(len(shown), device=shown.device)).nonzero().squeeze(1)
+        (read == torch.arange(len(read), device=read.device)).nonzero().squeeze(1)
     )  # [M]
     nearest = nearest_neighbours(embeds[readable], k)  # [M, k], of M
-    bags = shown.new_zeros(len(shown), k)
+    bags = read.new_zeros(len(read), k)
     bags[readable] = readable[nearest]
-    return bags[shown]
+    return bags[read]

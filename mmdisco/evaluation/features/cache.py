@@ -1,4 +1,4 @@
-"""Features on disk: memory-mapped, with a header that tells what they are."""
+"""Cached features: memory-mapped files with a header of their origin."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mmdisco.errors import InputError, MissingFileError
 
-# What must agree for features to be those that are wanted, in words.
-_SAID = dict(
+# Keys of the header that must agree, with the message if they do not.
+_DIFFERENT = dict(
     weights='another checkpoint',
     data='other images',
     views='another number of views',
@@ -23,60 +23,63 @@ _SAID = dict(
 
 
 class Features(NamedTuple):
-    """Of one split."""
+    """Cached features of one split."""
 
-    views: Tensor  # [V, N, D], memory-mapped; one view is the middle
+    views: Tensor  # [V, N, D], memory-mapped; a single view is the central crop
     labels: Tensor | None  # [N]
     classes: list[str]
     header: dict
 
     @property
     def plain(self) -> Tensor:
-        """Of the first view, [N, D]."""
+        """Features of the first view, [N, D]."""
         return self.views[0]
 
 
 def matching(folder: Path, wanted: dict) -> bool:
-    """Whether a folder holds the features that are wanted.
+    """Whether a folder holds the requested features.
 
     Args:
-        folder (Path): Of :func:`mmdisco.evaluation.extract_split`.
-        wanted (dict): Header.
+        folder (Path): Folder of one split.
+        wanted (dict): Header of the requested features.
 
     Returns:
-        bool: False if there are none.
+        bool: False if there is no such folder.
 
     Raises:
-        InputError: If it holds others.
+        InputError: If it holds anything else.
     """
     path = folder / 'header.json'
     if not path.is_file():
         if folder.exists():
             raise InputError(
-                f"'{folder}' exists and holds no features: give another --features"
+                f"'{folder}' exists but has no features: set another --features"
             )
         return False
-    held = read_header(folder)
-    for key, said in _SAID.items():
-        if held.get(key) != wanted[key]:
+    header = read_header(folder)
+    for key, difference in _DIFFERENT.items():
+        if header.get(key) != wanted[key]:
             raise InputError(
-                f"'{folder}' holds features of {said} "
-                f'({_brief(held.get(key))}, wanted {_brief(wanted[key])}): '
-                'remove it, or give another --features'
+                f"'{folder}' has features of {difference} "
+                f'({_brief(header.get(key))}, expected {_brief(wanted[key])}): '
+                'remove it, or set another --features'
             )
     return True
 
 
 def read_header(folder: Path) -> dict:
-    """What a folder says of its features.
+    """Read the header of cached features.
+
+    Args:
+        folder (Path): Folder of one split.
 
     Raises:
         MissingFileError: If there is none.
-        InputError: If it is no JSON.
+        InputError: If it is not JSON.
     """
     path = folder / 'header.json'
     if not path.is_file():
-        raise MissingFileError(f"'{folder}' holds no features: no header.json")
+        raise MissingFileError(f"'{folder}' has no features: header.json is missing")
     try:
         return json.loads(path.read_text())
     except ValueError as error:
@@ -84,10 +87,10 @@ def read_header(folder: Path) -> dict:
 
 
 def read_features(folder: Path) -> Features:
-    """Open features that are there; they are read when they are needed.
+    """Open cached features; the mapped files are read on access.
 
     Args:
-        folder (Path): Of one split.
+        folder (Path): Folder of one split.
 
     Raises:
         MissingFileError: If a file is missing.
@@ -95,7 +98,7 @@ def read_features(folder: Path) -> Features:
     """
     header = read_header(folder)
     try:
-        # copy-on-write: torch wants arrays that can be written to
+        # copy-on-write: torch requires writable arrays
         views = np.load(folder / 'features.npy', mmap_mode='c')
         labels = (
             torch.from_numpy(np.load(folder / 'labels.npy'))

@@ -25,14 +25,14 @@ IMAGENET = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 
 
 class Encoder(nn.Module):
-    """A frozen backbone that takes images as they are stored.
+    """A frozen backbone whose input is unnormalised images.
 
     Args:
-        backbone (nn.Module): Gives a tuple, of which the last one counts.
-        name (str): What the user called it.
-        sha256 (str): Of its weights' file.
-        mean (Sequence[float]): Of the channels in RGB, 0 to 255.
-        std (Sequence[float]): Their deviations.
+        backbone (nn.Module): Backbone; the last element of its output is used.
+        name (str): Name given by the user.
+        sha256 (str): SHA-256 of the file of its weights.
+        mean (Sequence[float]): Means of the RGB channels, 0 to 255.
+        std (Sequence[float]): Their standard deviations.
     """
 
     def __init__(
@@ -74,61 +74,61 @@ def open_encoder(
     arch: str | None = None,
     normalisation: Normalisation | None = None,
 ) -> Encoder:
-    """Load whatever has features.
+    """Load the backbone of a checkpoint, a named model or a config.
 
     Args:
-        model (str): A checkpoint of any layout that is known; a model of the
-            zoo, or of mmpretrain's; or a config, of either library.
-        checkpoint (str, optional): Weights of a config, or of a model that
-            is named; without, a named model's are downloaded.
-        arch (str, optional): Network of a checkpoint that does not tell.
-        normalisation (tuple[list, list], optional): Means and deviations of
-            RGB, 0 to 255. Defaults to None: those of the config, or those that
-            the checkpoint says; ImageNet's if there are none.
+        model (str): A checkpoint in any supported layout; a model name of the
+            zoo or of mmpretrain; or a config of either library.
+        checkpoint (str, optional): Weights of a config or of a named model.
+            Without, the weights of a named model are downloaded.
+        arch (str, optional): Network of a checkpoint that does not name it.
+        normalisation (tuple[list, list], optional): Means and standard
+            deviations of RGB, 0 to 255. Defaults to None: those in the config
+            or the checkpoint, else ImageNet's.
 
     Returns:
         Encoder: In eval mode, without gradients.
 
     Raises:
-        MissingFileError: If there is no such file.
-        InputError: If there is no such model, or the file does not fit it.
+        MissingFileError: If the file or model does not exist.
+        InputError: If the file does not fit the model.
     """
     init_default_scope('mmpretrain')
-    told = None
+    stated = None  # normalisation in the config or the checkpoint
     if arch and (Path(model).suffix == '.py' or not Path(model).is_file()):
-        raise InputError(f"--arch is for a checkpoint, and '{model}' tells its network")
+        raise InputError(f"--arch is for checkpoints: '{model}' names its network")
     if Path(model).suffix == '.py':
-        backbone, told = _of_config(model, checkpoint)
+        backbone, stated = _of_config(model, checkpoint)
     elif Path(model).is_file():
         if checkpoint:
             raise InputError(
                 f"'{model}' is a checkpoint: --checkpoint is for "
-                'a config or the name of a model'
+                'a config or a named model'
             )
         checkpoint = model
         student = load_student(model, arch)
         backbone = student.backbone
         try:
-            told = normalisation_of(student.meta)
+            stated = normalisation_of(student.meta)
         except InputError as error:
             raise InputError(f"'{model}': {error}") from error
     elif model in list_models():
         entry = find(model)
-        found = get_model(model, checkpoint or True)
-        backbone = getattr(found, 'backbone', found)  # of a teacher
+        network = get_model(model, checkpoint or True)
+        backbone = getattr(network, 'backbone', network)  # of a teacher
         checkpoint = checkpoint or str(Path('checkpoints', entry.file))
-        told = _normalisation_of(read_config(entry.config))
+        stated = _normalisation_of(read_config(entry.config))
     else:
-        backbone, told = _of_mmpretrain(model, checkpoint)
+        backbone, stated = _of_mmpretrain(model, checkpoint)
     sha256 = sha256_of(checkpoint) if checkpoint else 'as published'
-    return Encoder(backbone, model, sha256, *(normalisation or told or IMAGENET))
+    return Encoder(backbone, model, sha256, *(normalisation or stated or IMAGENET))
 
 
 def _of_mmpretrain(
     name: str, checkpoint: str | None
 ) -> tuple[nn.Module, Normalisation | None]:
     """Backbone and normalisation of a model of mmpretrain's zoo."""
-    # imports transformers and more, for seconds
+    # slow: it imports transformers and more
     from mmpretrain.apis import get_model as get_other
     from mmpretrain.apis import list_models as list_others
 
@@ -137,22 +137,22 @@ def _of_mmpretrain(
             f"'{name}' is neither a file nor the name of a model: see "
             'mmdisco.zoo.list_models() and mmpretrain.list_models()'
         )
-    found = get_other(name, pretrained=not checkpoint)
-    if checkpoint:  # mmpretrain would load what fits, and leave the rest
+    model = get_other(name, pretrained=not checkpoint)
+    if checkpoint:  # mmpretrain itself does not load strictly
         conversion = read_conversion(checkpoint)
-        load_strictly(found.backbone, conversion.part('backbone'), f"'{checkpoint}'")
+        load_strictly(model.backbone, conversion.part('backbone'), f"'{checkpoint}'")
         check_settings(
-            conversion, found.backbone, f"'{checkpoint}'", f"{name}'s backbone"
+            conversion, model.backbone, f"'{checkpoint}'", f"{name}'s backbone"
         )
-    processor = found.data_preprocessor
+    processor = model.data_preprocessor
     if not getattr(processor, '_channel_conversion', True):
-        raise InputError(f"'{name}' takes BGR images; here they are RGB")
-    told = (
+        raise InputError(f"'{name}' expects BGR images; only RGB is supported")
+    normalisation = (
         (processor.mean.flatten().tolist(), processor.std.flatten().tolist())
         if hasattr(processor, 'mean')
         else None
     )
-    return found.backbone, told
+    return model.backbone, normalisation
 
 
 def _of_config(
@@ -177,7 +177,7 @@ def _of_config(
 
 
 def _digest(network: nn.Module) -> str:
-    """SHA-256 of what a network computes: its layers and tensors."""
+    """SHA-256 of a network's layers and tensors."""
     digest = hashlib.sha256(repr(network).encode())
     for key, value in network.state_dict().items():
         digest.update(key.encode())
@@ -196,7 +196,7 @@ def _digest(network: nn.Module) -> str:
 
 
 def _normalisation_of(cfg: Config) -> Normalisation | None:
-    """Means and deviations of a config, if it tells."""
+    """Means and standard deviations in a config, if it has any."""
     processor = (
         cfg.get('data_preprocessor')
         or cfg.get('model', {}).get('data_preprocessor')
@@ -204,7 +204,7 @@ def _normalisation_of(cfg: Config) -> Normalisation | None:
     )
     if processor.get('to_rgb') is False:
         raise InputError(
-            'its images are BGR (to_rgb=False of the config); here they are RGB'
+            'its images are BGR (to_rgb=False in the config); only RGB is supported'
         )
     if processor.get('mean') and processor.get('std'):
         return processor['mean'], processor['std']

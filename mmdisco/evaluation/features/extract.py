@@ -24,15 +24,24 @@ from ..sources import Source
 from .cache import Features, matching, read_features
 from .views import Crop, ImageViews, batch_of
 
-if TYPE_CHECKING:  # models to open, which a training does not need
+if TYPE_CHECKING:  # its import loads the model zoo, which training does not need
     from .encoder import Encoder
 
 
 def header_of(
     encoder: 'Encoder', source: Source, crop: Crop, views: int, seed: int, dtype: str
 ) -> dict:
-    """What tells features from all others, in JSON's types."""
-    drawn = list(crop) if views else list(crop[:-1])
+    """Header that identifies features, of JSON types.
+
+    Args:
+        encoder (Encoder): The network.
+        source (Source): Images.
+        crop (Crop): Crop of the images.
+        views (int): Random views of each image; 0 for the central crop only.
+        seed (int): Seed of random views.
+        dtype (str): Precision on disk.
+    """
+    transform = list(crop) if views else list(crop[:-1])  # without scale
     return dict(
         model=encoder.name,
         sha256=encoder.sha256,
@@ -43,7 +52,7 @@ def header_of(
         split=source.split,
         num=len(source),
         classes=source.classes,
-        transform=drawn,
+        transform=transform,
         views=views,
         seed=seed if views else None,
         dtype=dtype,
@@ -55,20 +64,19 @@ def embed(
     images: ImageViews,
     batches: Sequence[Tensor],
     num_workers: int = 0,
-    told: str = '',
+    title: str = '',
 ) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """Features of batches of images, one batch after the other.
+    """Embed images batch by batch.
 
     Args:
         encoder (Encoder): The network, on its device.
         images (ImageViews): One view of each image.
-        batches (Sequence[Tensor]): Indices of the images in each, [B].
-        num_workers (int): That read them. Defaults to 0.
-        told (str): Name of the progress bar. Defaults to '': none is shown.
+        batches (Sequence[Tensor]): Indices of the images in each batch, [B].
+        num_workers (int): Processes that load images. Defaults to 0.
+        title (str): Title of the progress bar. Defaults to '': no bar.
 
     Yields:
-        tuple[Tensor, np.ndarray]: The indices, and their features, fp32,
-        [B, D].
+        tuple[Tensor, np.ndarray]: Indices and their features, fp32, [B, D].
     """
     device = next(encoder.parameters()).device
     loader = DataLoader(
@@ -78,8 +86,8 @@ def embed(
         collate_fn=batch_of,
         pin_memory=device.type == 'cuda',
     )
-    bar = track(loader, told, disable=not told, total=len(batches))
-    for batch, rows in zip(bar, batches):  # in this order the bar is ended
+    bar = track(loader, title, disable=not title, total=len(batches))
+    for batch, rows in zip(bar, batches):  # in this order the bar finishes
         yield rows, encoder(batch.to(device)).cpu().numpy()
 
 
@@ -94,37 +102,37 @@ def extract_split(
     batch_size: int = 256,
     num_workers: int | None = None,
 ) -> Features:
-    """Features of a split on disk, extracted unless they are there already.
+    """Extract the features of a split, unless they are cached.
 
-    All processes of a group take part. Each takes whole batches, the same as
-    one process would, so the features do not depend on their number: no image
-    is taken twice, none is lost. On several nodes the folder is one that all
-    of them see.
+    The work is divided among all processes of a group, by the batches of a
+    single process, so the features do not depend on the number of processes. On
+    several nodes the folder must be shared.
 
     Args:
         encoder (Encoder): The network, on its device.
         source (Source): Images.
-        crop (Crop): How they are cut.
-        folder (Path): Where to write. It is there only when it is whole.
-        views (int): Random views of each image; 0 for the middle alone.
+        crop (Crop): Crop of the images.
+        folder (Path): Folder of the features; created only when complete.
+        views (int): Random views of each image; 0 for the central crop only.
             Defaults to 0.
-        seed (int): Of random views. Defaults to 0.
-        dtype (str): On disk, 'float32' or 'float16'. Defaults to 'float32'.
-        batch_size (int): Images at once. Defaults to 256.
-        num_workers (int, optional): That read them, for each process.
+        seed (int): Seed of random views. Defaults to 0.
+        dtype (str): Precision on disk, 'float32' or 'float16'. Defaults to
+            'float32'.
+        batch_size (int): Images per forward pass. Defaults to 256.
+        num_workers (int, optional): Processes that load images, on each rank.
             Defaults to None: as many as cores, for files.
 
     Returns:
-        Features: Memory-mapped.
+        Features: Memory-mapped features.
 
     Raises:
-        InputError: If the folder holds other features or can't be written,
-            an image can't be read, or features are not finite.
+        InputError: If the folder has other features or can't be written, an
+            image can't be read, or features are not finite.
     """
     header = header_of(encoder, source, crop, views, seed, dtype)
     if matching(folder, header):
         return read_features(folder)
-    # of this run alone: another one may extract the same
+    # unique to this run: another may extract the same features
     half = [folder.with_name(f'{folder.name}.{uuid4().hex}.half')]
     broadcast_object_list(half)
     images = [
@@ -137,7 +145,7 @@ def extract_split(
             (half[0] / 'header.json').write_text(json.dumps(header, indent=1) + '\n')
             try:
                 half[0].replace(folder)
-            except OSError:  # another run was faster
+            except OSError:  # another run finished first
                 if not matching(folder, header):
                     raise
         barrier()
@@ -169,38 +177,38 @@ def _extract(
             )
         except OSError as error:
             raise InputError(
-                f"'{folder.parent}' can't be written ({error}): give another --features"
+                f"'{folder.parent}' can't be written ({error}): set another --features"
             ) from error
         if source.labels is not None:
             np.save(folder / 'labels.npy', source.labels.numpy())
     barrier()
     batches = torch.arange(len(source)).split(batch_size)[rank::world]
     if num_workers is None:
-        # torchrun's ranks share the node's cores, Slurm's have their own
+        # torchrun's ranks share the cores of a node, Slurm's do not
         ranks = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
         num_workers = 0 if source.kind == 'idx' else max(1, available_cores() // ranks)
     begin = np.load(path, mmap_mode='r').offset
-    # plain writes: of a mapped page that two ranks share, one part may be
-    # lost on a network drive
+    # no memory map: on a network drive, a page written by two ranks may lose
+    # the part of one
     with path.open('r+b') as file:
         for number, view in enumerate(images):
-            told = f'{source.split or source.kind}, view {number + 1} of {len(images)}'
+            title = f'{source.split or source.kind}, view {number + 1} of {len(images)}'
             for rows, features in embed(
-                encoder, view, batches, num_workers, '' if rank else told
+                encoder, view, batches, num_workers, '' if rank else title
             ):
                 block = features.astype(dtype)  # [B, D]
                 if not np.isfinite(block).all():
                     raise InputError(
                         f'features of images {int(rows[0])} to '
                         f'{int(rows[-1])} are not finite in {dtype}: check '
-                        'the checkpoint, or take --dtype float32'
+                        'the checkpoint, or set --dtype float32'
                     )
-                lost = np.linalg.norm(block - features, axis=1)
-                if (lost > 0.01 * np.linalg.norm(features, axis=1)).any():
+                error = np.linalg.norm(block - features, axis=1)
+                if (error > 0.01 * np.linalg.norm(features, axis=1)).any():
                     raise InputError(
                         f'features of images {int(rows[0])} to '
-                        f'{int(rows[-1])} are too small for {dtype}, which '
-                        'loses more than 1 % of one: take --dtype float32'
+                        f'{int(rows[-1])} are too small for {dtype}: the '
+                        'rounding error exceeds 1 %, set --dtype float32'
                     )
                 row = number * len(source) + int(rows[0])
                 file.seek(begin + row * dim * block.itemsize)
@@ -217,16 +225,16 @@ def extract_features(
     prepare: Callable[[Tensor], Tensor],
     batch_size: int = 500,
 ) -> Tensor:
-    """Pooled features of a frozen backbone, in eval mode.
+    """Features of a backbone in eval mode, pooled over positions.
 
     Args:
-        backbone (nn.Module): Gives a tuple of maps, the last one is taken.
+        backbone (nn.Module): Backbone; its last feature map is used.
         images (Tensor): uint8 images, [N, C, H, W].
-        prepare (Callable): Normalises a batch of them.
-        batch_size (int): Images at once. Defaults to 500.
+        prepare (Callable): Normalises a batch of images.
+        batch_size (int): Images per forward pass. Defaults to 500.
 
     Returns:
-        Tensor: Means over positions, fp32, [N, D].
+        Tensor: Features, fp32, [N, D].
     """
     training = backbone.training
     backbone.eval()

@@ -6,64 +6,64 @@ from mmdisco.errors import InputError
 
 
 def largest(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, of equal ones those of the lowest index.
+    """The k largest scores of each row; ties go to the lower index.
 
-    ``torch.topk`` takes any of equal ones, in any order.
+    ``torch.topk`` breaks ties arbitrarily.
 
     Args:
-        scores (Tensor): Finite, [n, m].
-        k (int): How many, at most m.
+        scores (Tensor): Finite scores, [n, m].
+        k (int): Number of scores, at most m.
 
     Returns:
-        tuple[Tensor, Tensor]: Scores, the largest first, and their indices,
+        tuple[Tensor, Tensor]: Scores in descending order and their indices,
         both [n, k].
 
     Raises:
-        InputError: If a score is not a number.
+        InputError: If a score is NaN.
     """
     more, places = scores.topk(min(k + 1, scores.shape[1]), dim=1)
     best, index = more[:, :k], places[:, :k]
-    if bool(best.isnan().any()):  # which topk takes for the largest
+    if bool(best.isnan().any()):  # topk ranks NaN first
         raise InputError(
-            'the features are not finite: extract them anew, '
-            'from a checkpoint whose weights are'
+            'the features are not finite: extract them again '
+            'from a checkpoint with finite weights'
         )
     least = best[:, -1:]
     shared = (more[:, k:] == least).any(1).nonzero().flatten()
-    if len(shared):  # more are equal to the last one than there is room for
+    if len(shared):  # more ties with the last one than places
         rows = scores[shared]
         above, equal = rows > least[shared], rows == least[shared]
         room = k - above.sum(1, keepdim=True)
-        taken = above | (equal & (equal.cumsum(1) <= room))
-        index[shared] = taken.nonzero()[:, 1].view(-1, k)
+        chosen = above | (equal & (equal.cumsum(1) <= room))
+        index[shared] = chosen.nonzero()[:, 1].view(-1, k)
     index = index.sort(dim=1).values
     best, order = scores.gather(1, index).sort(dim=1, descending=True, stable=True)
     return best, index.gather(1, order)
 
 
 def nearest_neighbours(embeds: Tensor, k: int, chunk: int = 256) -> Tensor:
-    """Find the nearest others of each image by cosine similarity, exactly.
+    """Nearest other images of each image by cosine similarity, exact.
 
-    An image is left out by its index alone: a copy of it is a neighbour. Of
-    equally similar ones that of the lowest index comes first.
+    Only the image itself is excluded: a copy of it is a neighbour. Ties go to
+    the lower index.
 
     Args:
-        embeds (Tensor): Embeddings, [N, D], of any norm. It is computed where
-            they are.
-        k (int): How many.
-        chunk (int): Rows at once: memory is bounded by ``chunk * N``
+        embeds (Tensor): Embeddings, [N, D], of any norm, on the device of the
+            computation.
+        k (int): Number of neighbours.
+        chunk (int): Rows per step: memory is bounded by ``chunk * N``
             similarities, 1.3 GB for ImageNet. Defaults to 256.
 
     Returns:
         Tensor: Indices, the nearest first, [N, k].
 
     Raises:
-        InputError: If there are fewer than ``k`` others.
+        InputError: If there are fewer than ``k`` other images.
     """
     if not 0 < k < len(embeds):
         raise InputError(
-            f'{len(embeds)} images have no {k} neighbours each: '
-            'set --neighbours from 1 to less than the images'
+            f'{len(embeds)} images do not have {k} neighbours each: '
+            'set --neighbours from 1 to less than the number of images'
         )
     unit = F.normalize(embeds.float(), dim=1)  # [N, D]
     nearest = []
@@ -81,32 +81,28 @@ def nearest(
     rows: int = 1024,
     columns: int = 16384,
 ) -> tuple[Tensor, Tensor]:
-    """Find the most similar training features by cosine, exactly.
+    """Nearest training features by cosine similarity, exact.
 
-    The training features are read once, chunk by chunk, so they may be
-    memory-mapped, and larger than memory. What is held at once is
-    ``rows * columns`` similarities, ``columns`` training features and
-    ``2 * k`` candidates for each test feature. It is computed where the test
-    features are.
-
-    Of equally similar ones that of the lowest index comes first, whatever the
-    chunks are.
+    The training features are read once in chunks, so they may be memory-mapped
+    and larger than memory. Memory holds ``rows * columns`` similarities,
+    ``columns`` training features and ``2 * k`` candidates per test feature. Ties
+    go to the lower index, whatever the chunks.
 
     Args:
         train_features (Tensor): [M, D], of any norm.
-        test_features (Tensor): [N, D], of any norm.
-        k (int): How many.
-        rows (int): Test features at once. Defaults to 1024.
-        columns (int): Training features at once. Defaults to 16384.
+        test_features (Tensor): [N, D], of any norm, on the device of the
+            computation.
+        k (int): Number of neighbours.
+        rows (int): Test features per step. Defaults to 1024.
+        columns (int): Training features per step. Defaults to 16384.
 
     Returns:
-        tuple[Tensor, Tensor]: Cosines, the largest first, and indices of the
+        tuple[Tensor, Tensor]: Cosines in descending order and indices of the
         training features, both [N, k].
 
     Raises:
-        InputError: If there are fewer than ``k`` training features, their
-            width is another than that of the test features, or a feature is
-            not finite.
+        InputError: If there are fewer than ``k`` training features, the widths
+            differ, or a feature is not finite.
     """
     check_neighbours(k, len(train_features))
     if train_features.shape[1] != test_features.shape[1]:
@@ -138,30 +134,30 @@ def nearest(
 
 
 def check_neighbours(k: int, num: int) -> None:
-    """Refuse to look for more neighbours than there are.
+    """Check the number of neighbours.
 
     Args:
-        k (int): How many are looked for.
-        num (int): Training features.
+        k (int): Number of neighbours.
+        num (int): Number of training features.
 
     Raises:
-        InputError: If there are fewer.
+        InputError: If ``k`` is larger.
     """
     if num < k:
         raise InputError(
-            f'k={k} neighbours of {num} training features: take a smaller k'
+            f'k={k} neighbours of {num} training features: set a smaller k'
         )
 
 
 def _merge(
     cosine: Tensor, index: Tensor, best: Tensor, place: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The k best of those found so far and of a chunk's, [n, k].
+    """Merge the k best so far with those of a chunk, [n, k].
 
-    The former are of lower indices, so a stable sort keeps them first.
+    The former have lower indices, so a stable sort keeps them first on ties.
     """
     both = torch.cat([cosine, best], 1)  # [n, k + k']
-    top, chosen = both.sort(dim=1, descending=True, stable=True)
-    found = torch.cat([index, place], 1).gather(1, chosen)
+    top, order = both.sort(dim=1, descending=True, stable=True)
+    merged = torch.cat([index, place], 1).gather(1, order)
     k = cosine.shape[1]
-    return top[:, :k], found[:, :k]
+    return top[:, :k], merged[:, :k]

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,15 +12,15 @@ from ..sources import Source
 
 
 class Crop(NamedTuple):
-    """How an image is cut before a backbone takes it.
+    """Resize and crop of an image before the backbone.
 
     Args:
-        resize (int, optional): Pixels of the shorter edge; None leaves the
-            image as it is, with ``crop``, too.
-        crop (int, optional): Pixels of the square in the middle, or of a
+        resize (int, optional): Shorter edge in pixels; None leaves the image
+            unchanged, together with ``crop``.
+        crop (int, optional): Side in pixels of the central crop or of a
             random view.
         interpolation (str): 'bilinear' or 'bicubic', antialiased.
-        scale (float): Least share of the image's area in a random view.
+        scale (float): Minimum share of the image's area in a random view.
     """
 
     resize: int | None = 256
@@ -28,8 +29,8 @@ class Crop(NamedTuple):
     scale: float = 0.08
 
 
-# Sources whose images are small: those of MNIST's kind stay as they are,
-# CIFAR's are enlarged as in the paper's protocol.
+# Sources of small images: IDX files, as of MNIST, keep their size; CIFAR is
+# resized as in the paper's protocol.
 DEFAULTS = dict(
     idx=Crop(None, None),
     cifar10=Crop(224, 224, 'bicubic'),
@@ -38,20 +39,20 @@ DEFAULTS = dict(
 
 
 class ImageViews(Dataset):
-    """One view of each image: the middle, or a random one with a flip.
+    """One view of each image: the central crop, or a random crop and flip.
 
-    A random view is the same whenever and wherever it is made: it depends on
-    the seed, the number of the view and that of the image alone.
+    A random view is reproducible: it depends only on the seed, the index of the
+    view and that of the image.
 
     Args:
         source (Source): Images.
-        crop (Crop): How they are cut.
-        view (int, optional): Number of a random view; None is the middle.
-            Defaults to None.
-        seed (int): Of random views. Defaults to 0.
+        crop (Crop): Crop of the images.
+        view (int, optional): Index of a random view. Defaults to None: the
+            central crop.
+        seed (int): Seed of random views. Defaults to 0.
 
     Raises:
-        InputError: If the crop is larger than the image.
+        InputError: If the crop is larger than the resized image.
     """
 
     def __init__(
@@ -59,8 +60,8 @@ class ImageViews(Dataset):
     ) -> None:
         if crop.resize and crop.crop > crop.resize:
             raise InputError(
-                f'a crop of {crop.crop} pixels of an edge of '
-                f'{crop.resize}: resize to as many or more'
+                f'the crop of {crop.crop} pixels exceeds the edge of '
+                f'{crop.resize}: set --resize to at least the crop'
             )
         self.source, self.crop = source, crop
         self.view, self.seed = view, seed
@@ -80,7 +81,7 @@ class ImageViews(Dataset):
         return len(self.source)
 
     def __getitem__(self, index: int) -> Tensor:
-        """uint8 in RGB, [3, H, W]."""
+        """Image as uint8 RGB, [3, H, W]."""
         image = self.source[index]
         if self.view is None:
             return v2.functional.pil_to_tensor(self.centre(image))
@@ -96,7 +97,7 @@ class ImageViews(Dataset):
             ]
         )
         with torch.random.fork_rng(devices=()):
-            # torch takes the lower 32 bits of a seed
+            # torch uses the lower 32 bits of a seed
             torch.manual_seed(
                 int(
                     np.random.SeedSequence(
@@ -107,8 +108,11 @@ class ImageViews(Dataset):
             return v2.functional.pil_to_tensor(random(image))
 
 
-def batch_of(images) -> Tensor:
+def batch_of(images: Sequence[Tensor]) -> Tensor:
     """Stack images of one size, [N, 3, H, W].
+
+    Args:
+        images (Sequence[Tensor]): Images, [3, H, W] each.
 
     Raises:
         InputError: If they differ in size.
@@ -117,6 +121,6 @@ def batch_of(images) -> Tensor:
     if len(shapes) > 1:
         sizes = ' and '.join('x'.join(map(str, s)) for s in sorted(shapes)[:2])
         raise InputError(
-            f'images of {sizes} pixels in one batch: set --resize and --crop'
+            f'one batch has images of {sizes} pixels: set --resize and --crop'
         )
     return torch.stack(images)

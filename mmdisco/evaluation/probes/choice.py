@@ -14,19 +14,19 @@ from mmdisco.errors import InputError
 
 
 class HeldOutScore(NamedTuple):
-    """What a classifier is worth on images that it did not learn from."""
+    """Score of a classifier on held-out images."""
 
-    hits: int  # images classified rightly
-    loss: float  # sum of their cross-entropies, nats
-    num: int  # images
+    hits: int  # correctly classified images
+    loss: float  # sum of the cross-entropies of all images, nats
+    num: int  # number of images
 
     @property
     def percent(self) -> float:
-        """Of the images, classified rightly."""
+        """Top-1 accuracy in per cent."""
         return 100 * self.hits / self.num
 
     def plus(self, other: 'HeldOutScore') -> 'HeldOutScore':
-        """Of the images of both."""
+        """Score of the images of both."""
         return HeldOutScore(*map(sum, zip(self, other)))
 
 
@@ -46,14 +46,13 @@ def held_out_score(logits: Tensor, labels: Tensor) -> HeldOutScore:
 
 
 def best_setting(scores: dict[float, HeldOutScore]) -> float:
-    """The setting that classifies most held-out images rightly.
+    """The setting with the most hits on held-out images.
 
-    Of those that are equal, the one with the lowest cross-entropy: few images
-    are classified alike under most penalties, and the strongest would only
-    predict the largest class. Then the first.
+    Ties, frequent with few images, are broken by the lowest cross-entropy: the
+    strongest penalty would only predict the largest class. Then the first.
 
     Args:
-        scores (dict[float, HeldOutScore]): By setting.
+        scores (dict[float, HeldOutScore]): Held-out score by setting.
     """
     return min(
         scores, key=lambda setting: (-scores[setting].hits, scores[setting].loss)
@@ -61,28 +60,27 @@ def best_setting(scores: dict[float, HeldOutScore]) -> float:
 
 
 def held_out_rows(labels: Tensor, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Split images at random, as evenly over the classes as can be.
+    """Split images at random, stratified by class.
 
-    One image of each class always trains.
+    At least one image of each class is used for training.
 
     Args:
         labels (Tensor): Class indices, [N].
-        held_out (int): Images that choose the setting.
-        seed (int): Of the choice.
+        held_out (int): Number of held-out images.
+        seed (int): Seed of the split.
 
     Returns:
-        tuple[Tensor, Tensor]: Rows that train and rows that are held out,
-        both sorted.
+        tuple[Tensor, Tensor]: Training rows and held-out rows, both sorted.
 
     Raises:
-        InputError: If nothing would be held out, or more than can be.
+        InputError: If no image would be held out, or too many.
     """
     spare = (labels.bincount() - 1).clamp(min=0).tolist()
     if not 0 < held_out <= sum(spare):
         raise InputError(
             f'{held_out} of {len(labels)} training images are held out to '
-            f'choose the penalty, where from 1 to {sum(spare)} can be, as one '
-            'of each class must train: give more images'
+            f'choose the penalty, must be 1 to {sum(spare)}, as one of each '
+            'class is needed for training: give more images'
         )
     rng = random.Random(seed)
     taken = class_shares(spare, Fraction(held_out, sum(spare)), rng)
@@ -97,21 +95,21 @@ def last_rows(labels: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
 
     Args:
         labels (Tensor): Class indices, [N].
-        held_out (int): How many.
+        held_out (int): Number of held-out images.
 
     Returns:
-        tuple[Tensor, Tensor]: Rows that train and rows that are held out.
+        tuple[Tensor, Tensor]: Training rows and held-out rows.
 
     Raises:
-        InputError: If these have a class that none of the others is of.
+        InputError: If a class occurs only among the held-out images.
     """
     rows = torch.arange(len(labels))
     fit, val = rows[:-held_out], rows[-held_out:]
-    alone = {*labels[val].tolist()} - {*labels[fit].tolist()}
-    if alone:
+    missing = {*labels[val].tolist()} - {*labels[fit].tolist()}
+    if missing:
         raise InputError(
             f'the last {held_out} of {len(labels)} training images choose the '
-            f'penalty, and only they are of class {min(alone)}: shuffle them'
+            f'penalty, but only they have class {min(missing)}: shuffle the images'
         )
     return fit, val
 
@@ -119,18 +117,18 @@ def last_rows(labels: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
 def folds_of(
     labels: Tensor, rows: Tensor, folds: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rows for cross-validation, each fold as even over the classes as can be.
+    """Stratified folds for cross-validation.
 
-    The only image of a class trains in all folds, and is in none.
+    The only image of a class is used for training in all folds.
 
     Args:
         labels (Tensor): Class indices of all images, [M].
-        rows (Tensor): Images that may be used, [N].
-        folds (int): How many at most.
-        seed (int): Of the order of the images.
+        rows (Tensor): Rows to divide, [N].
+        folds (int): Maximum number of folds.
+        seed (int): Seed of the order of the images.
 
     Yields:
-        tuple[Tensor, Tensor]: Rows that train and rows that are held out.
+        tuple[Tensor, Tensor]: Training rows and held-out rows.
 
     Raises:
         InputError: If no class has two images.
@@ -143,9 +141,9 @@ def folds_of(
     order = order[counts[labels[order]] > 1]
     if not len(order):
         raise InputError(
-            f'no class has two of the {len(rows)} labelled images, which '
-            'cross-validation of the penalty wants: take a larger share, or '
-            'tools/eval/few_shot.py'
+            f'no class has two of the {len(rows)} labelled images, as '
+            'cross-validation of the penalty requires: set a larger percentage, '
+            'or use tools/eval/few_shot.py'
         )
     folds = min(folds, len(order))
     for i in range(folds):
@@ -154,13 +152,13 @@ def folds_of(
 
 
 def rows_per_class(labels: Tensor, num_classes: int, k: int, seed: int) -> Tensor:
-    """Choose k images of each class.
+    """Draw k images of each class.
 
     Args:
         labels (Tensor): Class indices, [M].
         num_classes (int): Number of classes.
-        k (int): Images of each.
-        seed (int): Of the choice.
+        k (int): Images per class.
+        seed (int): Seed of the draw.
 
     Returns:
         Tensor: Rows, sorted, [num_classes * k].
@@ -172,7 +170,7 @@ def rows_per_class(labels: Tensor, num_classes: int, k: int, seed: int) -> Tenso
     if int(counts.min()) < k:
         raise InputError(
             f'class {int(counts.argmin())} has {int(counts.min())} training '
-            f'images, {k} are wanted of each: take fewer'
+            f'images, but {k} per class are requested: set a smaller --k'
         )
     return choose_rows(labels, [k] * num_classes, random.Random(seed))
 
@@ -180,19 +178,20 @@ def rows_per_class(labels: Tensor, num_classes: int, k: int, seed: int) -> Tenso
 def rows_of_fraction(
     labels: Tensor, num_classes: int, percent: str, seed: int
 ) -> Tensor:
-    """Choose a share of the images, as evenly over the classes as can be.
+    """Draw a fraction of the images, stratified by class.
 
     Args:
         labels (Tensor): Class indices, [M].
         num_classes (int): Number of classes.
-        percent (str): Of the images, as '1' or '0.5'.
-        seed (int): Of the choice.
+        percent (str): Percentage of the images, e.g. '1' or '0.5'.
+        seed (int): Seed of the draw.
 
     Returns:
         Tensor: Rows, sorted.
 
     Raises:
-        InputError: If it is no share, or leaves a class without an image.
+        InputError: If it is not a percentage, or leaves a class without an
+            image.
     """
     rng = random.Random(seed)
     counts = torch.bincount(labels, minlength=num_classes).tolist()
@@ -200,18 +199,18 @@ def rows_of_fraction(
     if 0 in taken:
         raise InputError(
             f'{percent} % of {len(labels)} images leaves class '
-            f'{taken.index(0)} without one: take a larger share'
+            f'{taken.index(0)} without one: set a larger percentage'
         )
     return choose_rows(labels, taken, rng)
 
 
 def choose_rows(labels: Tensor, taken: Sequence[int], rng: random.Random) -> Tensor:
-    """Choose some images of each class.
+    """Draw a given number of images of each class.
 
     Args:
         labels (Tensor): Class indices, [M].
-        taken (Sequence[int]): How many of each class.
-        rng (random.Random): Chooses.
+        taken (Sequence[int]): Number of images of each class.
+        rng (random.Random): Generator of the draw.
 
     Returns:
         Tensor: Rows, sorted.

@@ -5,7 +5,7 @@ from torch import Tensor
 from .choice import HeldOutScore, best_setting, held_out_score, last_rows
 from .logistic import LinearClassifier, cross_entropy_of, fit_classifier
 
-# Inverse strengths of the L2 penalty, the same for whatever is compared.
+# Inverse L2 penalties, the same for all models.
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
@@ -24,13 +24,13 @@ def strength_scores(
         features (Tensor): [M, D].
         labels (Tensor): Class indices, [M].
         num_classes (int): Number of classes.
-        fit (Tensor): Rows that train.
-        val (Tensor): Rows that are scored.
+        fit (Tensor): Training rows.
+        val (Tensor): Held-out rows.
         grid (Sequence[float]): Inverse penalties.
-        device (str): Where it is computed. Defaults to 'cpu'.
+        device (str): Device of the computation. Defaults to 'cpu'.
 
     Returns:
-        dict: Scores of ``val`` by inverse penalty.
+        dict: Held-out score by inverse penalty.
     """
     loss = cross_entropy_of(labels, num_classes)
     scores = {}
@@ -50,24 +50,26 @@ def linear_probe(
 ) -> dict[str, float]:
     """Logistic regression on fixed features, by L-BFGS to convergence.
 
-    Features are standardised by the training split. The penalty is chosen on
-    the last ``held_out`` training features, by :func:`best_setting`; then all
-    of them train, and the test features are read once.
+    - Features are standardised by the training split.
+    - The penalty is chosen on the last ``held_out`` training features, by
+      :func:`best_setting`.
+    - Then all training features are used with that penalty.
+    - The test features are read once.
 
     Args:
         train_features (Tensor): [M, D].
         train_labels (Tensor): Class indices, [M].
         test_features (Tensor): [N, D].
         test_labels (Tensor): Class indices, [N].
-        held_out (int): Training features that choose the penalty.
+        held_out (int): Number of training features that choose the penalty.
         grid (Sequence[float]): Inverse penalties to choose from.
 
     Returns:
         dict: ``accuracy`` on the test features and ``validation`` on the held
-        out ones, in per cent, and the ``strength`` chosen.
+        out ones, in per cent, and the chosen ``strength``.
 
     Raises:
-        InputError: If a class is only among the last ``held_out``.
+        InputError: If a class occurs only among the held-out features.
     """
     best, validation = _choose(train_features, train_labels, held_out, grid)
     probe = _fit(train_features, train_labels, best)
@@ -82,12 +84,12 @@ def linear_probe(
 def linear_logits(
     features: Tensor, labels: Tensor, held_out: int, grid: Sequence[float] = GRID
 ) -> Tensor:
-    """Logits that a linear probe gives the features it learned from.
+    """Logits of a linear probe on its own training features.
 
     Args:
         features (Tensor): [M, D].
         labels (Tensor): Class indices, [M].
-        held_out (int): Features that choose the penalty.
+        held_out (int): Number of features that choose the penalty.
         grid (Sequence[float]): Inverse penalties to choose from.
 
     Returns:
@@ -107,7 +109,7 @@ def _fit(features: Tensor, labels: Tensor, strength: float) -> LinearClassifier:
 def _choose(
     features: Tensor, labels: Tensor, held_out: int, grid: Sequence[float]
 ) -> tuple[float, float]:
-    """The best penalty on the last features, and its per cent there."""
+    """Best inverse penalty on the last features, and its top-1 there in %."""
     scores = strength_scores(
         features, labels, int(labels.max()) + 1, *last_rows(labels, held_out), grid
     )
@@ -125,27 +127,28 @@ def kd_probe(
     loss: Callable,
     grid: Sequence[float] = GRID,
 ) -> dict[str, float]:
-    """A linear probe that learns from labels and from a teacher's logits.
+    """Linear probe trained on labels and a teacher's logits.
 
-    Otherwise as :func:`linear_probe`: standardised features, the penalty
-    chosen on the last ``held_out`` training features by the labels.
+    The protocol is that of :func:`linear_probe`; the penalty is chosen by the
+    labels.
 
     Args:
         train_features (Tensor): [M, D].
         train_labels (Tensor): Class indices, [M].
-        teacher_logits (Tensor): Of the same images, [M, C].
+        teacher_logits (Tensor): Logits of the training images, [M, C].
         test_features (Tensor): [N, D].
         test_labels (Tensor): Class indices, [N].
-        held_out (int): Training features that choose the penalty.
-        loss (Callable): As :class:`mmdisco.models.KDLoss`.
+        held_out (int): Number of training features that choose the penalty.
+        loss (Callable): Loss of logits, teacher's logits and labels, e.g.
+            :class:`mmdisco.models.KDLoss`.
         grid (Sequence[float]): Inverse penalties to choose from.
 
     Returns:
         dict: ``accuracy`` on the test features and ``validation`` on the held
-        out ones, in per cent, and the ``strength`` chosen.
+        out ones, in per cent, and the chosen ``strength``.
 
     Raises:
-        InputError: If a class is only among the last ``held_out``.
+        InputError: If a class occurs only among the held-out features.
     """
     num_classes = teacher_logits.shape[1]
 

@@ -11,16 +11,16 @@ from mmdisco.errors import InputError
 from mmdisco.utils import threads_for
 from .votes import check_labels
 
-# Standardised features up to this size are kept, of larger ones a chunk.
+# Bytes of standardised features to hold in memory; larger ones by chunks.
 KEEP = 2**31
-# The largest slope at the optimum, as a share of that at the start: what is
-# aimed at, and what will do where rounding ends the search before.
+# Largest gradient at the optimum relative to that at the start: the target, and
+# what is accepted if rounding ends the search early.
 SLOPE, ROUNDED = 1e-6, 1e-4
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class LinearClassifier(NamedTuple):
-    """Of features that it standardises first."""
+    """A linear classifier of standardised features."""
 
     weight: Tensor  # [D, C]
     bias: Tensor  # [C]
@@ -28,7 +28,12 @@ class LinearClassifier(NamedTuple):
     std: Tensor  # [D]
 
     def logits(self, features: Tensor, chunk: int = 16384) -> Tensor:
-        """Of features of any precision, fp32, [N, C]."""
+        """Logits in fp32 of features of any precision, [N, C].
+
+        Args:
+            features (Tensor): [N, D], not standardised.
+            chunk (int): Features per step. Defaults to 16384.
+        """
         scaled = self.weight / self.std[:, None]  # [D, C]
         bias = (self.bias - self.mean @ scaled).float()
         return torch.cat(
@@ -49,32 +54,32 @@ def fit_classifier(
     standardise: bool = True,
     chunk: int = 65536,
 ) -> LinearClassifier:
-    """Train a linear classifier to convergence, by L-BFGS.
+    """Train a linear classifier to convergence by L-BFGS.
 
-    It minimises what scikit-learn's ``LogisticRegression(C=strength)`` does,
-    for two classes, too: with N images, the mean loss plus the squared
-    weights by :math:`1 / (2 \\, strength \\, N)`. Of two classes these are the
-    squares of one weight vector, the difference of the two. The problem is
-    convex where the loss is. In double precision.
+    The objective is that of scikit-learn's ``LogisticRegression(C=strength)``:
+    the mean loss of N images plus the squared weights times
+    :math:`1 / (2 \\, strength \\, N)`. With two classes, the penalty is on a
+    single weight vector, the difference of the two. Computed in double
+    precision; convex if the loss is.
 
     Args:
-        features (Tensor): [M, D]; they may be memory-mapped.
+        features (Tensor): [M, D], possibly memory-mapped.
         num_classes (int): C.
-        loss (Callable): Mean loss of some logits, [n, C], given which of
-            ``rows`` they are of, [n].
+        loss (Callable): Takes logits [n, C] and their rows [n], returns their
+            mean loss.
         strength (float): Inverse strength of the L2 penalty.
-        rows (Tensor, optional): Which features train, [N]. Defaults to None:
-            all.
-        device (str): Where it is computed. Defaults to 'cpu'.
-        standardise (bool): Take off the mean, divide by the deviation.
-            Defaults to True.
-        chunk (int): Features at once. Defaults to 65536.
+        rows (Tensor, optional): Rows of the training features, [N]. Defaults
+            to None: all.
+        device (str): Device of the computation. Defaults to 'cpu'.
+        standardise (bool): Whether to subtract the mean and divide by the
+            standard deviation. Defaults to True.
+        chunk (int): Features per step. Defaults to 65536.
 
     Returns:
         LinearClassifier: The classifier.
 
     Raises:
-        InputError: If features are not finite, or it does not converge.
+        InputError: If features are not finite, or L-BFGS does not converge.
     """
     rows = torch.arange(len(features)) if rows is None else rows  # [N]
     num, dim = len(rows), features.shape[1]
@@ -86,8 +91,8 @@ def fit_classifier(
 
     if not bool((mean + std).isfinite().all()):
         raise InputError(
-            'the features are not finite: extract them anew, '
-            'from a checkpoint whose weights are'
+            'the features are not finite: extract them again '
+            'from a checkpoint with finite weights'
         )
 
     def prepared(part: Tensor) -> Tensor:
@@ -100,41 +105,41 @@ def fit_classifier(
     def chunks() -> Iterable[Tensor]:
         return kept or map(prepared, parts)  # [n, D] each
 
-    # two classes have opposite weights, whose squares sum to half of that of
-    # their difference
+    # the weights of two classes are opposite: their squares sum to half the
+    # square of their difference
     penalty = (2 if num_classes == 2 else 1) / (strength * num)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        found = torch.from_numpy(flat).to(device).view(dim + 1, -1)
-        found.requires_grad_()
+        weights = torch.from_numpy(flat).to(device).view(dim + 1, -1)
+        weights.requires_grad_()
         total = 0.0
         for x, part in zip(chunks(), parts):
-            value = loss(torch.addmm(found[-1], x, in_basis(found[:-1])), part)
+            value = loss(torch.addmm(weights[-1], x, in_basis(weights[:-1])), part)
             value = value * (len(part) / num)
             value.backward()
             total += value.item()
-        penalised = in_basis(found[:-1]).square().sum() * (penalty / 2)
+        penalised = in_basis(weights[:-1]).square().sum() * (penalty / 2)
         penalised.backward()
-        return (total + penalised.item(), found.grad.flatten().double().cpu().numpy())
+        return (total + penalised.item(), weights.grad.flatten().double().cpu().numpy())
 
     with threads_for(min(num, chunk) * dim * num_classes):
         in_basis = _even_curvature(chunks(), num, dim, num_classes, penalty)
         start = np.zeros((dim + 1) * num_classes)
-        # no slope at all where features never change
+        # the gradient is zero if all features are constant
         steep = max(np.abs(objective(start)[1]).max(), 1e-8)
-        found = minimize(
+        result = minimize(
             objective,
             start,
             jac=True,
             method='L-BFGS-B',
             options=dict(maxiter=5000, maxfun=50000, ftol=0, gtol=SLOPE * steep),
         )
-    if not np.abs(found.jac).max() <= ROUNDED * steep:
+    if not np.abs(result.jac).max() <= ROUNDED * steep:
         raise InputError(
             'the classifier did not converge '
-            f'({found.message}): take a stronger penalty'
+            f'({result.message}): set a stronger penalty'
         )
-    weights = torch.from_numpy(found.x).to(device).view(dim + 1, num_classes)
+    weights = torch.from_numpy(result.x).to(device).view(dim + 1, num_classes)
     return LinearClassifier(
         in_basis(weights[:-1]), weights[-1], mean.to(device), std.to(device)
     )
@@ -143,20 +148,20 @@ def fit_classifier(
 def _even_curvature(
     chunks: Iterable[Tensor], num: int, dim: int, num_classes: int, penalty: float
 ) -> Callable:
-    """A basis of the weights in which the loss is curved about evenly.
+    """A basis of the weights with roughly uniform curvature of the loss.
 
-    L-BFGS takes a third of the steps there. Of fewer images than features it
-    would cost more than it saves.
+    It reduces the steps of L-BFGS to a third. With fewer images than features,
+    the identity: the basis would cost more than it saves.
 
     Args:
-        chunks (Iterable[Tensor]): The features, centred, [n, D] each.
+        chunks (Iterable[Tensor]): Centred features, [n, D] each.
         num (int): N.
         dim (int): D.
         num_classes (int): C.
-        penalty (float): Of half the squared weights.
+        penalty (float): Factor of half the squared weights.
 
     Returns:
-        Callable: From weights in the basis to weights, [D, C].
+        Callable: Maps weights in the basis to weights, [D, C].
     """
     if num <= dim:
         return lambda weights: weights
@@ -168,11 +173,14 @@ def _even_curvature(
 
 
 def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:
-    """The loss of logistic regression, for :func:`fit_classifier`.
+    """Cross-entropy, as the loss of :func:`fit_classifier`.
 
     Args:
         labels (Tensor): Class indices of all features, [M].
         num_classes (int): Number of classes.
+
+    Returns:
+        Callable: The loss.
 
     Raises:
         InputError: If a label is outside the classes.
@@ -181,8 +189,8 @@ def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:
     return lambda logits, rows: F.cross_entropy(logits, labels[rows].to(logits.device))
 
 
-def _moments(features: Tensor, rows: Tensor, chunk: int):
-    """Mean and deviation, [D] each; 1 where a feature never changes."""
+def _moments(features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, [D] each; 1 for constant features."""
     parts = rows.split(chunk)
     mean = sum(features[p].double().sum(0) for p in parts) / len(rows)
     square = sum((features[p].double() - mean).square().sum(0) for p in parts) / len(

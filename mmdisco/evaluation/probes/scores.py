@@ -8,34 +8,35 @@ from torch import Tensor
 
 
 def top_k(scores: Tensor, labels: Tensor, k: int) -> float:
-    """Share of images whose class is among the k best scores, in per cent.
+    """Top-k accuracy in per cent.
 
-    Of equal scores those of the first classes are the best; a score that is
-    not a number is no hit.
+    Ties go to the lower class index; a NaN is never a hit.
 
     Args:
         scores (Tensor): [N, C].
         labels (Tensor): Class indices, [N].
-        k (int): With fewer classes, all of them.
+        k (int): Number of classes that count, at most C.
     """
     labels = labels.to(scores.device)[:, None]  # [N, 1]
-    own = scores.gather(1, labels)
+    label_scores = scores.gather(1, labels)  # [N, 1]
     classes = torch.arange(scores.shape[1], device=scores.device)
-    before = ~(scores <= own) | ((scores == own) & (classes < labels))
+    before = ~(scores <= label_scores) | (
+        (scores == label_scores) & (classes < labels)
+    )  # [N, C]
     hits = before.sum(1) < min(k, scores.shape[1])
     return 100 * float(hits.double().mean())
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """Expected calibration error of the most probable class, in per cent.
+    """Expected calibration error of the predicted class, in per cent.
 
-    Over bins of equal width, the mean distance of confidence and accuracy
-    (`Guo et al. <https://arxiv.org/abs/1706.04599>`_, eq. 3).
+    Mean distance of confidence and accuracy over bins of equal width (`Guo et
+    al. <https://arxiv.org/abs/1706.04599>`_, eq. 3).
 
     Args:
         probabilities (Tensor): [N, C].
         labels (Tensor): Class indices, [N].
-        bins (int): Defaults to 15.
+        bins (int): Number of bins. Defaults to 15.
     """
     confidence, guess = probabilities.double().max(1)  # [N]
     which = (confidence * bins).ceil().long().clamp(1, bins) - 1  # [N]
@@ -45,17 +46,17 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
 
 
 def classifier_scores(logits: Tensor, labels: Tensor) -> dict:
-    """What a classifier's logits are worth.
+    """Scores of a classifier's logits.
 
     Args:
         logits (Tensor): [N, C].
         labels (Tensor): Class indices, [N].
 
     Returns:
-        dict: ``top1``, ``top5``, ``mean_class`` (of the classes' accuracies)
-        and ``calibration_error`` in per cent, ``nll`` in nats, ``per_class``
-        in per cent (None for a class without images) and ``confusion``,
-        counts of [class, guess].
+        dict: ``top1``, ``top5``, ``mean_class`` (mean per-class accuracy) and
+        ``calibration_error`` in per cent, ``nll`` in nats, ``per_class``
+        accuracy in per cent (None for a class without images) and
+        ``confusion``, counts of [class, prediction].
     """
     labels = labels.cpu()
     logits = logits.cpu().double()
@@ -68,11 +69,11 @@ def classifier_scores(logits: Tensor, labels: Tensor) -> dict:
     per_class = [
         100 * int(confusion[c, c]) / int(n) if n else None for c, n in enumerate(counts)
     ]
-    told = [share for share in per_class if share is not None]
+    known = [share for share in per_class if share is not None]
     return dict(
         top1=top_k(logits, labels, 1),
         top5=top_k(logits, labels, 5),
-        mean_class=sum(told) / len(told),
+        mean_class=sum(known) / len(known),
         calibration_error=calibration_error(logits.softmax(1), labels),
         nll=float(F.cross_entropy(logits, labels)),
         per_class=per_class,
@@ -87,31 +88,30 @@ def average_precisions(
     test_labels: Tensor,
     rows: int = 64,
 ) -> Tensor:
-    """How well images of a class are found by one of it.
+    """Average precision of each test image as a query.
 
-    Each test image is a query, the training images are ranked by cosine
-    similarity to it, and those of its class are relevant. Its average
-    precision is the mean, over the relevant ones, of the precision at their
-    rank; the mean of all queries is mAP.
+    The training images are ranked by cosine similarity to the query; those of
+    its class are relevant. Average precision is the mean over the relevant
+    images of the precision at their rank; its mean over queries is mAP.
 
     Args:
         train_features (Tensor): [M, D], of any norm.
         train_labels (Tensor): Class indices, [M].
-        test_features (Tensor): [N, D], of any norm. It is computed where they
-            are.
+        test_features (Tensor): [N, D], of any norm, on the device of the
+            computation.
         test_labels (Tensor): Class indices, [N].
-        rows (int): Queries at once: memory is bounded by a few times
-            ``rows * M``, and a copy of the training features. Defaults to 64.
+        rows (int): Queries per step: memory is bounded by a few times
+            ``rows * M`` and a copy of the training features. Defaults to 64.
 
     Returns:
-        Tensor: Average precision of each query, 0 to 1, [N]; NaN where no
-        training image is of its class.
+        Tensor: Average precision of each query, 0 to 1, [N]; NaN if no
+        training image has its class.
     """
     device = test_features.device
     train = F.normalize(train_features.to(device).float(), dim=1)  # [M, D]
     train_labels = train_labels.to(device)
     rank = torch.arange(1, len(train) + 1, device=device)  # [M]
-    found = []
+    precisions = []
     for query, label in zip(
         test_features.split(rows), test_labels.to(device).split(rows)
     ):
@@ -119,24 +119,24 @@ def average_precisions(
         order = cosine.argsort(dim=1, descending=True, stable=True)
         hits = (train_labels[order] == label[:, None]).double()  # [n, M]
         precision = hits.cumsum(1) / rank
-        found.append((precision * hits).sum(1) / hits.sum(1))
-    return torch.cat(found)
+        precisions.append((precision * hits).sum(1) / hits.sum(1))
+    return torch.cat(precisions)
 
 
-NAMED = 50  # classes at most whose names can be read
+NAMED = 50  # maximum number of classes with legible names
 
 
 def draw_confusion(
     counts: Sequence[Sequence[int]], classes: Sequence[str], path: Path
 ) -> None:
-    """Draw which class is taken for which.
+    """Draw a confusion matrix.
 
     Args:
-        counts (Sequence[Sequence[int]]): Of [class, guess].
+        counts (Sequence[Sequence[int]]): Counts of [class, prediction].
         classes (Sequence[str]): Names of the classes.
-        path (Path): PNG to write; its folder is made.
+        path (Path): PNG to write; its folder is created.
     """
-    from matplotlib.figure import Figure  # slow, and few runs draw
+    from matplotlib.figure import Figure  # slow import, for this figure only
 
     table = np.array(counts, dtype=float)
     shares = 100 * table / np.maximum(table.sum(1, keepdims=True), 1)
@@ -145,11 +145,11 @@ def draw_confusion(
     axes = figure.subplots()
     shown = axes.imshow(shares, vmin=0, vmax=100, cmap='Blues')
     if len(classes) <= NAMED:
-        # names of folders: no formulas, and perhaps no Unicode
+        # folder names may have $ or invalid Unicode
         names = [str(name).encode(errors='replace').decode() for name in classes]
         axes.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
         axes.set_yticks(range(len(names)), names, parse_math=False)
-    axes.set(xlabel='guess', ylabel='class')
+    axes.set(xlabel='prediction', ylabel='class')
     figure.colorbar(shown, ax=axes, label='% of the class')
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)

@@ -11,14 +11,19 @@ from .votes import check_labels
 
 
 class SGDProbes(NamedTuple):
-    """Linear classifiers that were trained side by side."""
+    """Linear classifiers trained in one pass, one for each rate."""
 
     rates: list[float]
     weight: Tensor  # [R, D, C]
     bias: Tensor  # [R, C]
 
     def logits(self, features: Tensor, which: int) -> Tensor:
-        """Of one of the classifiers, [N, C]."""
+        """Logits of one classifier, [N, C].
+
+        Args:
+            features (Tensor): [N, D].
+            which (int): Index of its rate.
+        """
         return torch.addmm(self.bias[which], features.float(), self.weight[which])
 
 
@@ -36,32 +41,32 @@ def sgd_probe(
     rows: Tensor | None = None,
     device: str = 'cpu',
 ) -> SGDProbes:
-    """Linear evaluation's own training, on features that are kept.
+    """The SGD of linear evaluation, on cached features.
 
-    SGD with momentum .9, as in the paper's protocol (Table 1), but the
-    features of an image do not change from epoch to epoch, or come from a few
-    random views in turn. All rates train in one pass: the classifiers share
-    batches and first weights, N(0, .01), and nothing else. The order of an
-    epoch is that of mmengine's ``DefaultSampler``.
+    - SGD with momentum 0.9 and step decay, as in the paper's protocol (Table 1).
+    - The features of an image are fixed, or cycle through a few random views.
+    - All rates train in one pass: the classifiers share batches and initial
+      weights, N(0, .01).
+    - The order of an epoch is that of mmengine's ``DefaultSampler``.
 
     Args:
         views (Tensor): Features, [V, M, D]; epoch e trains on view e mod V.
         labels (Tensor): Class indices, [M].
         num_classes (int): Number of classes.
-        rates (Sequence[float]): Learning rates, of ``batch_size`` images.
-        epochs (int): Defaults to 100.
-        batch_size (int): Defaults to 256.
-        milestones (Sequence[int]): Epochs after which the rate falls.
+        rates (Sequence[float]): Learning rates for ``batch_size`` images.
+        epochs (int): Passes over the images. Defaults to 100.
+        batch_size (int): Images per step. Defaults to 256.
+        milestones (Sequence[int]): Epochs after which the rate decays.
             Defaults to (60, 80).
-        gamma (float): By which factor. Defaults to .1.
-        weight_decay (float): Defaults to 0.
-        seed (int): Of first weights and order. Defaults to 0.
-        rows (Tensor, optional): Which images train, [N]. Defaults to None:
-            all.
-        device (str): Where it is computed. Defaults to 'cpu'.
+        gamma (float): Factor of the decay. Defaults to 0.1.
+        weight_decay (float): L2 penalty. Defaults to 0.
+        seed (int): Seed of initial weights and order. Defaults to 0.
+        rows (Tensor, optional): Rows of the training images, [N]. Defaults to
+            None: all.
+        device (str): Device of the computation. Defaults to 'cpu'.
 
     Returns:
-        SGDProbes: In the order of ``rates``.
+        SGDProbes: Classifiers in the order of ``rates``.
 
     Raises:
         InputError: If a label is outside the classes, or training diverges.
@@ -92,7 +97,7 @@ def sgd_probe(
                 x = features[batch].to(device).float()  # [B, D]
                 logits = x @ weight + bias  # [R, B, C]
                 target = F.one_hot(labels[batch.to(device)], num_classes)  # [B, C]
-                # of each classifier's mean cross-entropy
+                # gradient of each classifier's mean cross-entropy
                 error = (logits.softmax(2) - target) / len(batch)  # [R, B, C]
                 for value, step, slope in (
                     (weight, weight_step, x.T @ error),
@@ -102,6 +107,6 @@ def sgd_probe(
                     value.sub_(now * step)
     if not weight.isfinite().all():
         raise InputError(
-            f'SGD diverged at a rate up to {max(rates):g}: take lower --rates'
+            f'SGD diverged at a rate up to {max(rates):g}: set lower --rates'
         )
     return SGDProbes(list(rates), weight, bias.squeeze(1))

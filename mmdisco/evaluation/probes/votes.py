@@ -5,14 +5,14 @@ from ..features.neighbours import nearest
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
-    """Refuse labels outside the classes.
+    """Check that labels are within the classes.
 
     Args:
         labels (Tensor): Class indices, [N].
         num_classes (int): Number of classes.
 
     Raises:
-        InputError: If there is one.
+        InputError: If one is not.
     """
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= num_classes:
@@ -25,24 +25,24 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 def knn_votes(
     cosine: Tensor, labels: Tensor, num_classes: int, temperature: float
 ) -> Tensor:
-    """What neighbours say, weighted by how similar they are.
+    """Votes of neighbours, weighted by their similarity.
 
     Args:
-        cosine (Tensor): Of the neighbours of each test feature, [N, k].
+        cosine (Tensor): Cosines of the neighbours of each test feature, [N, k].
         labels (Tensor): Class indices of the neighbours, [N, k].
         num_classes (int): Number of classes.
-        temperature (float): T.
+        temperature (float): T of the weights :math:`\\exp(\\cos / T)`.
 
     Returns:
         Tensor: Votes, [N, num_classes].
 
     Raises:
-        InputError: If the temperature is too low.
+        InputError: If the temperature is too low for float64.
     """
     if temperature < 0.002:
         raise InputError(
-            f'temperature {temperature} of kNN is too low for its '
-            'votes: take .002 or more'
+            f'the kNN temperature {temperature} is too low: its votes overflow, '
+            'set .002 or more'
         )
     weights = (cosine.double() / temperature).exp()  # [N, k]
     zeros = weights.new_zeros(len(cosine), num_classes)
@@ -60,27 +60,26 @@ def knn_scores(
 ) -> Tensor:
     """Weighted k-nearest-neighbour votes by cosine similarity.
 
-    A class gets :math:`\\sum \\exp(\\cos / T)` over those of the k most
-    similar training features that are of it (`Wu et al.
-    <https://arxiv.org/abs/1805.01978>`_, as DINO evaluates). Memory is
-    bounded: see :func:`nearest`.
+    The vote for a class is :math:`\\sum \\exp(\\cos / T)` over its members among
+    the k most similar training features (`Wu et al.
+    <https://arxiv.org/abs/1805.01978>`_, as in DINO's evaluation). Memory is
+    bounded, see :func:`nearest`.
 
     Args:
         train_features (Tensor): [M, D], of any norm.
         train_labels (Tensor): Class indices, [M].
         test_features (Tensor): [N, D], of any norm.
         num_classes (int): Number of classes.
-        k (int): Neighbours that vote. Defaults to 20.
+        k (int): Number of neighbours. Defaults to 20.
         temperature (float): T. Defaults to 0.07.
-        chunk (int): Test rows at once. Defaults to 1024.
+        chunk (int): Test rows per step. Defaults to 1024.
 
     Returns:
         Tensor: Votes, [N, num_classes].
 
     Raises:
-        InputError: If there are fewer than ``k`` training features, their
-            width is another than that of the test features, or a label is
-            outside the classes.
+        InputError: If there are fewer than ``k`` training features, the widths
+            differ, or a label is outside the classes.
     """
     check_labels(train_labels, num_classes)
     cosine, index = nearest(train_features, test_features, k, chunk)

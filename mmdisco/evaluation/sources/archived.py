@@ -6,7 +6,7 @@ from mmdisco.errors import InputError
 
 
 class Labelled(NamedTuple):
-    """Paths by class and name, with their labels."""
+    """Paths sorted by class and name, with their labels."""
 
     names: list[str]
     labels: list[int]
@@ -16,16 +16,16 @@ class Labelled(NamedTuple):
 def by_class(
     names: Iterable[str], where: str, folders: Collection[str] = ()
 ) -> Labelled:
-    """Sort paths in an archive and label them as an image folder's are.
+    """Sort the paths in an archive and label them by their class folders.
 
     Args:
         names (Iterable[str]): Paths of images, 'class/name.jpg'.
-        where (str): The archive, for messages.
-        folders (Collection[str]): Class folders that it tells besides.
+        where (str): Name of the archive in messages.
+        folders (Collection[str]): Further class folders in the archive.
             Defaults to ().
 
     Returns:
-        Labelled: The paths, labels by sorted classes, and the classes.
+        Labelled: Paths, labels by sorted classes, and classes.
 
     Raises:
         InputError: If there is no image, an image without a class, or a
@@ -34,9 +34,9 @@ def by_class(
     names = sorted(names, key=lambda name: name.split('/', 1))
     flat = [name for name in names if '/' not in name]
     if flat or not names:
-        found = f"has '{flat[0]}'" if flat else 'has no image'
+        content = f"has '{flat[0]}'" if flat else 'has no image'
         raise InputError(
-            f"'{where}' {found}: its images should be named "
+            f"'{where}' {content}: its images should be named "
             f"'class/name.jpg' ({' '.join(EXTENSIONS)})"
         )
     owners = [name.split('/', 1)[0] for name in names]

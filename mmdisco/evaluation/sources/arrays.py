@@ -12,15 +12,15 @@ from .source import Source, numbered_classes
 
 
 class ArraySource(Source):
-    """Images kept in memory, named by their number: 'train/000012'.
+    """Images in memory, named by their index: 'train/000012'.
 
     Args:
         kind (str): 'cifar10', 'cifar100' or 'idx'.
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
-        images (Tensor): uint8, grey [N, H, W] or in RGB [N, H, W, 3].
-        labels (Tensor): [N].
-        classes (List[str]): Names of the labels.
+        images (Tensor): uint8, grey [N, H, W] or RGB [N, H, W, 3].
+        labels (Tensor): Class indices, [N].
+        classes (list[str]): Names of the classes.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class ArraySource(Source):
         self.sizes = [*images.shape, zlib.crc32(images.numpy())]
 
     def load(self, index: int) -> Image.Image:
+        """Return one image."""
         return Image.fromarray(self.images[index].numpy())
 
 
@@ -46,27 +47,28 @@ CIFAR: dict[str, type] = dict(cifar10=LocalCIFAR10, cifar100=LocalCIFAR100)
 
 
 def open_cifar(root: str, split: str, folder: Path, kind: str) -> ArraySource:
-    """CIFAR-10 or CIFAR-100 as published.
+    """Open CIFAR-10 or CIFAR-100.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
-        folder (Path): Where ``cifar-10-batches-py`` or ``cifar-100-python``
-            is.
+        folder (Path): Folder of ``cifar-10-batches-py`` or
+            ``cifar-100-python``.
         kind (str): 'cifar10' or 'cifar100'.
 
     Returns:
-        ArraySource: Classes have the published names, in their order.
+        ArraySource: Classes with the published names, in their order.
 
     Raises:
-        MissingFileError: If files are missing or not as published (md5).
+        MissingFileError: If files are missing or differ from those published
+            (MD5).
     """
     cls = CIFAR[kind]
     try:
         data = cls(str(folder), split)
-    except MissingFileError as error:  # it speaks of a config
+    except MissingFileError as error:  # its message is about a config
         raise MissingFileError(
-            f"'{folder / cls.base_folder}' is not whole or not as published: "
+            f"'{folder / cls.base_folder}' is incomplete or not as published: "
             f"unpack {cls.url} in '{folder}'"
         ) from error
     images = np.stack([data.get_data_info(i)['img'] for i in range(len(data))])
@@ -83,17 +85,17 @@ def open_cifar(root: str, split: str, folder: Path, kind: str) -> ArraySource:
 def open_idx(
     root: str, split: str, folder: Path, num_classes: int | None
 ) -> ArraySource:
-    """The IDX files of MNIST and Fashion-MNIST.
+    """Open IDX files, the format of MNIST and Fashion-MNIST.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
-        folder (Path): Where the files are.
-        num_classes (int, optional): How many classes there are; None for as
-            many as the largest label tells.
+        folder (Path): Folder of the files.
+        num_classes (int, optional): Number of classes. Defaults to None: the
+            largest label + 1.
 
     Returns:
-        ArraySource: Classes are '0', '1' and so on.
+        ArraySource: Classes '0', '1' and so on.
 
     Raises:
         InputError: If a file is missing or damaged, or labels don't fit.
@@ -102,7 +104,7 @@ def open_idx(
     images = data.images.squeeze(1)  # [N, H, W]
     if images.ndim != 3:
         raise InputError(
-            f"the {split} images of '{folder}' are of shape "
+            f"the {split} images of '{folder}' have shape "
             f'{tuple(images.shape)}, should be [N, H, W]'
         )
     classes = numbered_classes(data.labels, num_classes, str(folder))

@@ -9,30 +9,34 @@ FOLDERS = dict(train=['train'], test=['val', 'validation', 'test'])
 IDX = 'train-images-idx3-ubyte', 't10k-images-idx3-ubyte'
 
 
-class Found(NamedTuple):
-    """Images of a known kind."""
+class Detected(NamedTuple):
+    """Images of a supported kind."""
 
     kind: str
-    told: str  # what a message calls them
+    name: str  # in messages
     paths: list[Path]
 
 
-def detect(folder: Path, split: str) -> list[Found]:
-    """Images of a split by the names of what is in a folder.
+def detect(folder: Path, split: str) -> list[Detected]:
+    """Detect the images of a split by the file names in a folder.
 
     Args:
         folder (Path): The folder.
         split (str): 'train' or 'test'.
 
     Returns:
-        List[Found]: Should be one. Array files count as having each split.
+        list[Detected]: One entry for each kind. Array files count for both splits.
     """
     below = (_in_folders(folder, name) for name in FOLDERS[split])
     return _in_arrays(folder) + next(filter(None, below), [])
 
 
-def looked_for(split: str) -> str:
-    """What :func:`detect` knows, for a message."""
+def supported(split: str) -> str:
+    """Names that :func:`detect` looks for, for a message.
+
+    Args:
+        split (str): 'train' or 'test'.
+    """
     name = FOLDERS[split][0]
     names = ' (or validation, test)' if split == 'test' else ''
     arrays = [f'{IDX[0]}(.gz)', *(cls.base_folder for cls in CIFAR.values())]
@@ -42,34 +46,34 @@ def looked_for(split: str) -> str:
     )
 
 
-def _in_arrays(folder: Path) -> list[Found]:
-    found = []
+def _in_arrays(folder: Path) -> list[Detected]:
+    kinds = []
     if any(
         (folder / f'{name}{packed}').is_file() for name in IDX for packed in ('', '.gz')
     ):
-        found.append(Found('idx', 'IDX files', [folder]))
+        kinds.append(Detected('idx', 'IDX files', [folder]))
     for kind, cls in CIFAR.items():
         if (folder / cls.base_folder).is_dir():
-            found.append(Found(kind, f"'{cls.base_folder}'", [folder]))
+            kinds.append(Detected(kind, f"'{cls.base_folder}'", [folder]))
         elif folder.absolute().name == cls.base_folder:
-            found.append(
-                Found(kind, f"'{cls.base_folder}'", [folder.absolute().parent])
+            kinds.append(
+                Detected(kind, f"'{cls.base_folder}'", [folder.absolute().parent])
             )
-    return found
+    return kinds
 
 
-def _in_folders(folder: Path, name: str) -> list[Found]:
-    found = []
+def _in_folders(folder: Path, name: str) -> list[Detected]:
+    kinds = []
     for path in (folder / f'{name}.lmdb', folder / name):
         # CIFAR-100 has files 'train' and 'test'
         if (path.suffix and path.is_file()) or (path / 'data.mdb').is_file():
-            found.append(Found('lmdb', f"LMDB '{path.name}'", [path]))
+            kinds.append(Detected('lmdb', f"LMDB '{path.name}'", [path]))
     for pattern in (f'{name}-*.tar', f'{name}/*.tar', f'{name}.tar'):
         shards = sorted(
             path for path in folder.glob(pattern) if not is_hidden(path.name)
         )
         if shards:
-            found.append(Found('tar', f"'{pattern}'", shards))
+            kinds.append(Detected('tar', f"'{pattern}'", shards))
     if (folder / name).is_dir() and class_folders(str(folder / name)):
-        found.append(Found('folder', f"class folders in '{name}'", [folder / name]))
-    return found
+        kinds.append(Detected('folder', f"class folders in '{name}'", [folder / name]))
+    return kinds

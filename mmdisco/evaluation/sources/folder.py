@@ -10,16 +10,16 @@ from .source import Source, spread
 
 
 class FolderSource(Source):
-    """Image files below one folder.
+    """Image files below a folder.
 
     Args:
-        root (str): What the user gave.
-        split (str): 'train' or 'test'; '' of photos without labels.
-        folder (str): The folder that names begin below.
-        names (List[str]): Paths below it.
-        labels (List[int], optional): Of each image.
-        classes (List[str]): Names of the labels. Defaults to ().
-        tally (Tally, optional): Counts of the files, of photos.
+        root (str): Path given by the user.
+        split (str): 'train' or 'test'; '' for photos without labels.
+        folder (str): The folder.
+        names (list[str]): Paths relative to it.
+        labels (list[int], optional): Labels of the images.
+        classes (list[str]): Names of the classes. Defaults to ().
+        tally (Tally, optional): Counts of the files, for photos.
     """
 
     kind = 'folder'
@@ -42,22 +42,24 @@ class FolderSource(Source):
         ]
 
     def load(self, index: int) -> Image.Image:
+        """Open one image file."""
         return Image.open(os.path.join(self.folder, self.names[index]))
 
     def where(self, index: int) -> str:
+        """Path of the image."""
         return f"'{os.path.join(self.folder, self.names[index])}'"
 
 
 def open_folder(root: str, split: str, folder: Path) -> FolderSource:
-    """A folder of class folders, as :class:`LabelledPhotos` reads it.
+    """Open a folder of class folders, read by :class:`LabelledPhotos`.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
-        folder (Path): Where the class folders are.
+        folder (Path): Folder of the class folders.
 
     Returns:
-        FolderSource: Names are 'class/name.jpg', labels by sorted classes.
+        FolderSource: Names 'class/name.jpg', labels by sorted classes.
 
     Raises:
         InputError: If a class folder has no image.
@@ -75,18 +77,17 @@ def open_folder(root: str, split: str, folder: Path) -> FolderSource:
 
 
 def open_photos(root: str) -> FolderSource:
-    """A folder of photos without classes, at any depth.
+    """Open a folder of photos without classes, at any depth.
 
     Args:
         root (str): The folder.
 
     Returns:
-        FolderSource: Its ``labels`` are None, its names sorted.
+        FolderSource: Sorted names, ``labels`` None.
 
     Raises:
-        MissingFileError: If there is no such folder.
-        InputError: If it holds no image; later, naming the file, if one
-            can't be read.
+        MissingFileError: If the folder does not exist.
+        InputError: If it has no image; on access, if an image can't be read.
     """
     folder = Path(root).expanduser()
     if not folder.is_dir():
@@ -99,6 +100,6 @@ def open_photos(root: str) -> FolderSource:
 
 
 def _below(folder: Path, infos: list[dict]) -> list[str]:
-    """Paths below the folder, which each image's path begins with."""
+    """Paths relative to the folder, the common prefix of all."""
     start = len(os.path.join(str(folder), ''))
     return [info['img_path'][start:] for info in infos]

@@ -13,7 +13,7 @@ from .source import Source, spread
 
 @cache
 def _environment(path: str):
-    """The database, opened no more than once in a process as LMDB asks."""
+    """The database, opened at most once per process, as LMDB requires."""
     import lmdb
 
     return lmdb.open(
@@ -21,22 +21,22 @@ def _environment(path: str):
     )
 
 
-# nor may a forked worker use its parent's
+# a forked worker must not use its parent's
 os.register_at_fork(after_in_child=_environment.cache_clear)
 
 
 class LMDBSource(Source):
-    """Encoded images in an LMDB, by their paths as keys.
+    """Encoded images in an LMDB, with their paths as keys.
 
-    The convention is that of mmengine's ``LmdbBackend``.
+    The convention of mmengine's ``LmdbBackend``.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
         path (str): The database, a folder or a file.
-        names (List[str]): The keys.
-        labels (List[int]): Of each image.
-        classes (List[str]): Names of the labels.
+        names (list[str]): Keys of the images.
+        labels (list[int]): Labels of the images.
+        classes (list[str]): Names of the classes.
     """
 
     kind = 'lmdb'
@@ -55,9 +55,11 @@ class LMDBSource(Source):
         self.sizes = [len(self._encoded(i)) for i in spread(len(names))]
 
     def load(self, index: int) -> Image.Image:
+        """Open one encoded image."""
         return Image.open(BytesIO(self._encoded(index)))
 
     def where(self, index: int) -> str:
+        """Key and database of the image."""
         return f"'{self.names[index]}' of '{self.path}'"
 
     def _encoded(self, index: int) -> bytes:
@@ -67,19 +69,19 @@ class LMDBSource(Source):
 
 
 def open_lmdb(root: str, split: str, path: Path) -> LMDBSource:
-    """An LMDB of encoded images with keys 'class/name.jpg'.
+    """Open an LMDB of encoded images with keys 'class/name.jpg'.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
         path (Path): The database, a folder with ``data.mdb`` or a file.
 
     Returns:
-        LMDBSource: Sorted by class and name; other keys are left out.
+        LMDBSource: Images sorted by class and name; other keys are skipped.
 
     Raises:
-        InputError: If the package ``lmdb`` is missing, the database damaged
-            or a key of an image without a class.
+        InputError: If the package ``lmdb`` is missing, the database is damaged
+            or the key of an image has no class.
     """
     try:
         import lmdb
@@ -99,21 +101,21 @@ def open_lmdb(root: str, split: str, path: Path) -> LMDBSource:
         tally = Tally()
         names = [*filter(tally.takes, keys)]
         tally.log(str(path))
-        found = by_class(names, str(path))
-        return LMDBSource(root, split, str(path), *found)
+        labelled = by_class(names, str(path))
+        return LMDBSource(root, split, str(path), *labelled)
     except lmdb.Error as error:
         raise InputError(
-            f"'{path}' is no readable LMDB ({error}): make it anew"
+            f"'{path}' is not a readable LMDB ({error}): create it again"
         ) from error
 
 
 def _check_length(environment, path: Path) -> None:
-    """A page beyond the end of the file would end the process (SIGBUS)."""
+    """Reject a truncated file: reading beyond its end kills the process (SIGBUS)."""
     pages = environment.info()['last_pgno'] + 1
     needed = pages * environment.stat()['psize']
     file = path / 'data.mdb' if path.is_dir() else path
-    found = file.stat().st_size
-    if found < needed:
+    size = file.stat().st_size
+    if size < needed:
         raise InputError(
-            f"'{path}' is cut short, {found} of {needed} bytes: copy it anew"
+            f"'{path}' is truncated, {size} of {needed} bytes: copy it again"
         )

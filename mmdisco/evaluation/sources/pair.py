@@ -1,4 +1,4 @@
-"""Whether scores of one split by another mean anything."""
+"""Checks of a training and a test split against each other."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from .source import Source, spread
 class Split(NamedTuple):
     """Labels of a split."""
 
-    name: str  # what a message calls its images
-    classes: Sequence[str] | None  # None if they have numbers only
+    name: str  # of its images, in messages
+    classes: Sequence[str] | None  # None if they are only numbered
     labels: Tensor  # [N]
 
 
 def check_pair(train: Source, test: Source) -> None:
-    """Refuse splits whose scores would mean nothing.
+    """Check that a test split can be scored with a training split.
 
     Args:
-        train (Source): What is fitted or searched.
-        test (Source): What is scored.
+        train (Source): Training images.
+        test (Source): Test images.
 
     Raises:
         InputError: If one has no labels, or as :func:`check_classes`.
@@ -32,8 +32,7 @@ def check_pair(train: Source, test: Source) -> None:
     for source in (train, test):
         if source.labels is None:
             raise InputError(
-                f"'{source.root}' has no labels: give images in "
-                'one folder for each class'
+                f"'{source.root}' has no labels: give images in class folders"
             )
     check_classes(
         *(
@@ -48,16 +47,16 @@ def check_pair(train: Source, test: Source) -> None:
 
 
 def check_classes(train: Split, test: Split) -> None:
-    """Refuse classes by which scores would mean nothing, in one line.
+    """Check that the classes of a test split are those of a training split.
 
     Args:
-        train (Split): What is fitted or searched.
-        test (Split): What is scored.
+        train (Split): Training labels.
+        test (Split): Test labels.
 
     Raises:
-        InputError: If ``train`` has one class alone, or a class without an
-            image, a label is outside the classes, or the classes differ.
-            Where they have numbers only, ``test`` need not have all of them.
+        InputError: If ``train`` has a single class or a class without an
+            image, a label is outside the classes, or the classes differ. Of
+            numbered classes, ``test`` need not have all.
     """
     known = max(len(split.classes or ()) for split in (train, test)) or (
         int(train.labels.max()) + 1
@@ -72,35 +71,35 @@ def check_classes(train: Split, test: Split) -> None:
         if low < 0 or high >= len(split.classes):
             raise InputError(
                 f'{split.name} have label {low if low < 0 else high}, outside '
-                f'the classes: there are {len(split.classes)}, labels begin '
-                'with 0'
+                f'the classes: there are {len(split.classes)}, labels start '
+                'at 0'
             )
-    filled = {*train.labels.unique().tolist()}
-    empty = [name for i, name in enumerate(train.classes) if i not in filled]
+    present = {*train.labels.unique().tolist()}
+    empty = [name for i, name in enumerate(train.classes) if i not in present]
     if empty:
         raise InputError(
             f'{train.name} have no image of {len(empty)} of '
             f"{len(train.classes)} classes, e.g. '{empty[0]}': "
-            'labels begin with 0 and leave out none'
+            'labels start at 0 without gaps'
         )
     if len(train.classes) == 1:
         raise InputError(
-            f"{train.name} have one class alone, '{train.classes[0]}', of "
-            'which all are right: give several classes, in a folder each, '
-            'and no folder around these (train/train/CLASS)'
+            f"{train.name} have a single class, '{train.classes[0]}', for "
+            'which every answer is right: give several class folders, without '
+            'a folder around them (train/train/CLASS)'
         )
     _compare(train, test, numbers)
 
 
 def copies(train: Source, test: Source) -> int:
-    """How many test images are training images, too.
+    """Number of test images that are also training images.
 
-    Looked at are at most 64 of them, evenly spaced, by name, and of equal
-    names the pixels. Images in memory are compared as a whole.
+    At most 64 test images, evenly spaced, are compared by name and pixels;
+    images in memory by the checksum of all.
 
     Args:
-        train (Source): What is fitted or searched.
-        test (Source): What is scored.
+        train (Source): Training images.
+        test (Source): Test images.
     """
     if hasattr(train, 'images') and hasattr(test, 'images'):
         return len(test) if [*train.sizes] == [*test.sizes] else 0
@@ -130,28 +129,28 @@ def _compare(train: Split, test: Split, numbers: list[str]) -> None:
             f'{len(test.classes)}: {", ".join(sides)}'
             f'{_alike(only_train, only_test)}'
         )
-    for ours, theirs in zip(train.classes, test.classes):
-        if ours != theirs:  # numbers as names of folders: '10' before '2'
+    for first, second in zip(train.classes, test.classes):
+        if first != second:  # numbered folders are sorted as text: '10', '2'
             raise InputError(
-                f"{train.name} have class '{ours}' where {test.name} have "
-                f"'{theirs}': store both in the same way"
+                f"{train.name} have class '{first}' where {test.name} have "
+                f"'{second}': store both in the same way"
             )
 
 
 def _alike(names: list[str], others: list[str]) -> str:
-    """What differs in two names that look the same."""
+    """Explain the difference of two names that look the same."""
 
     def key(name: str) -> str:
         return unicodedata.normalize('NFC', name).strip().casefold()
 
-    of_others = {key(name): name for name in others}
+    lookalikes = {key(name): name for name in others}
     for name in names:
-        other = of_others.get(key(name))
+        other = lookalikes.get(key(name))
         if other is None:
             continue
         reason = 'upper and lower case'
         if unicodedata.normalize('NFC', name) == unicodedata.normalize('NFC', other):
-            reason = "the form of their Unicode (a Mac's is NFD)"
+            reason = 'Unicode normalisation (NFD on a Mac)'
         elif name.strip() == other.strip():
             reason = 'spaces'
         return (

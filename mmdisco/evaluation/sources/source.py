@@ -16,29 +16,28 @@ def spread(count: int) -> range:
 
 
 class Source(Dataset):
-    """Images of one split with labels and names, however they are stored.
+    """Images of one split with names and labels, in any storage.
 
-    A kind of storage says in :meth:`load` how one image is opened. Handles
-    are opened where they are used, so a source goes to a worker as it is.
+    Subclasses implement :meth:`load`. File handles are opened on use, so a source
+    can be sent to a worker process.
 
     Args:
-        root (str): What the user gave.
-        split (str): 'train' or 'test'; '' of photos without labels.
-        names (List[str]): A unique name of each image.
-        labels (Sequence[int], optional): Of each image; None if there are
-            none.
-        classes (List[str]): Names of the labels. Defaults to ().
+        root (str): Path given by the user.
+        split (str): 'train' or 'test'; '' for photos without labels.
+        names (list[str]): Unique names of the images.
+        labels (Sequence[int], optional): Labels of the images, or None.
+        classes (list[str]): Names of the classes. Defaults to ().
 
     Attributes:
         kind (str): 'folder', 'cifar10', 'cifar100', 'idx', 'lmdb' or 'tar'.
         labels (Tensor, optional): int64, [N].
-        sizes (Sequence[int]): What tells other images of the same names
-            apart without decoding them: bytes of each member of a tar, of
-            :func:`spread` images of a folder or LMDB, as a stat of a million
-            files takes minutes on a network drive; shape and checksum of
-            what is in memory.
-        background (tuple[int, int, int]): Colour below what is transparent,
-            in RGB; white, unless it is set.
+        sizes (Sequence[int]): Distinguishes other images of the same names
+            without decoding them: the bytes of each member of a tar, or of
+            :func:`spread` images of a folder or LMDB (a stat of a million files
+            takes minutes on a network drive); shape and checksum of images in
+            memory.
+        background (tuple[int, int, int]): RGB colour below transparent
+            pixels. Defaults to white.
     """
 
     kind = ''
@@ -62,18 +61,18 @@ class Source(Dataset):
         self.classes = list(classes)
 
     def load(self, index: int) -> Image.Image:
-        """Open one image as stored; if that fails, it can't be read."""
+        """Open one image as stored; any exception means that it is unreadable."""
         raise NotImplementedError
 
     def where(self, index: int) -> str:
-        """What a message calls the image."""
+        """Name of the image in messages."""
         return f"'{self.names[index]}' of '{self.root}'"
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> Image.Image:
-        """One image in RGB, upright: the pixels that training sees.
+        """One image in RGB, upright, decoded as in training.
 
         Raises:
             InputError: If it can't be read.
@@ -84,7 +83,7 @@ class Source(Dataset):
                 return to_rgb(image, self.background)
         except InputError:
             raise
-        except Exception as error:  # any decoder has exceptions of its own
+        except Exception as error:  # decoders raise exceptions of many types
             raise InputError(
                 f"image {where} can't be read ({reason_of(error, where)}): "
                 'replace or remove it'
@@ -93,8 +92,8 @@ class Source(Dataset):
     def fingerprint(self) -> str:
         """SHA-256 of kind, split, names in order, labels, sizes and decoding.
 
-        It does not depend on where the images are. An image replaced in a
-        folder may go unseen.
+        Independent of the location of the images. A replaced image in a folder
+        may go unnoticed.
         """
         decoding = VERSION, *self.background
         digest = hashlib.sha256(f'{self.kind}\0{self.split}\0{decoding}\0'.encode())
@@ -110,16 +109,16 @@ class Source(Dataset):
 def numbered_classes(
     labels: Sequence[int], num_classes: int | None, where: str
 ) -> list[str]:
-    """Names of classes that have numbers only.
+    """Names of classes that are only numbered.
 
     Args:
-        labels (Sequence[int]): Of all images, [N].
-        num_classes (int, optional): How many there are; None for as many as
-            the largest label tells.
-        where (str): The files, for the message.
+        labels (Sequence[int]): Labels of all images, [N].
+        num_classes (int, optional): Number of classes. Defaults to None: the
+            largest label + 1.
+        where (str): Name of the files in messages.
 
     Returns:
-        List[str]: '0', '1' and so on.
+        list[str]: '0', '1' and so on.
 
     Raises:
         InputError: If a label is outside the classes.
@@ -129,6 +128,6 @@ def numbered_classes(
         raise InputError(
             f"'{where}' has label {largest}, outside the "
             f'classes: num_classes is {num_classes}, labels '
-            'begin with 0'
+            'start at 0'
         )
     return [str(i) for i in range(num_classes or largest + 1)]

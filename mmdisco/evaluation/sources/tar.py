@@ -15,7 +15,7 @@ from .source import Source, numbered_classes
 
 
 class Member(NamedTuple):
-    """Where the bytes of a file are in a shard."""
+    """Position of a file in a shard."""
 
     shard: str
     written: int  # st_mtime_ns of the shard
@@ -27,63 +27,62 @@ def read_index(path: Path) -> Iterator[tuple[tarfile.TarInfo, Member]]:
     """Files and folders of a tar shard, without their content.
 
     Args:
-        path (Path): The shard, not compressed.
+        path (Path): The shard, uncompressed.
 
     Yields:
-        tuple: The entry, its name without a leading './', and where it is.
+        tuple: The entry, named without a leading './', and its position.
 
     Raises:
-        InputError: If the shard is damaged, cut short or compressed, or has a
-            link, whose image is elsewhere.
+        InputError: If the shard is damaged, truncated or compressed, or has a
+            link.
     """
     written = path.stat().st_mtime_ns
     try:
         with tarfile.open(path, 'r:') as tar:
             while (entry := tar.next()) is not None:
-                tar.members.clear()  # a million of them take a gigabyte
+                tar.members.clear()  # a million members take a gigabyte
                 entry.name = entry.name.removeprefix('./')
                 if entry.issparse() or not (entry.isreg() or entry.isdir()):
                     raise InputError(
-                        f"'{path}' has '{entry.name}', a link or no common "
-                        'file: make it anew with tar --dereference '
+                        f"'{path}' has '{entry.name}', a link or special file: "
+                        'create it again with tar --dereference '
                         '--hard-dereference'
                     )
                 yield entry, Member(str(path), written, entry.offset_data, entry.size)
-            # tarfile takes a broken header for the end
+            # tarfile treats a broken header as the end
             tar.fileobj.seek(tar.offset)
             if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
                 raise InputError(
-                    f"'{path}' is damaged or cut short at byte "
-                    f'{tar.offset}: copy it anew'
+                    f"'{path}' is damaged or truncated at byte "
+                    f'{tar.offset}: copy it again'
                 )
     except tarfile.TarError as error:
         raise InputError(
-            f"'{path}' is no whole tar file, or a compressed one "
-            f'({error}): copy it anew, or unpack it to a plain '
-            '.tar'
+            f"'{path}' is not a complete tar file, or a compressed one "
+            f'({error}): copy it again, or decompress it to a plain .tar'
         ) from error
 
 
-@lru_cache(maxsize=128)  # shards may be more than files that may be open
+@lru_cache(maxsize=128)  # below the limit of open files
 def _opened(path: str, written: int) -> BinaryIO:
     return open(path, 'rb')
 
 
 def _bytes(member: Member) -> bytes:
-    """Content of a member; threads and forked workers may share the handle."""
+    """Content of a member; pread lets threads and forked workers share a handle."""
     file = _opened(member.shard, member.written)
     return os.pread(file.fileno(), member.size, member.start)
 
 
 class TarSource(Source):
-    """Encoded images in tar shards, each read where the index says.
+    """Encoded images in tar shards, read at their positions.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
-        members (Dict[str, Member]): Where each image is, by its name.
-        labels (List[int]): Of each image.
-        classes (List[str]): Names of the labels.
+        members (dict[str, Member]): Positions of the images by name.
+        labels (list[int]): Labels of the images.
+        classes (list[str]): Names of the classes.
     """
 
     kind = 'tar'
@@ -101,28 +100,30 @@ class TarSource(Source):
         self.sizes = [member.size for member in self.members]
 
     def load(self, index: int) -> Image.Image:
+        """Open one encoded image."""
         return Image.open(BytesIO(_bytes(self.members[index])))
 
     def where(self, index: int) -> str:
+        """Name and shard of the image."""
         return f"'{self.names[index]}' in '{self.members[index].shard}'"
 
 
 def open_tar(
     root: str, split: str, shards: Sequence[Path], num_classes: int | None
 ) -> TarSource:
-    """Shards of a tarred image folder, or WebDataset's pairs.
+    """Open the shards of tarred class folders, or WebDataset's pairs.
 
     Args:
-        root (str): What the user gave.
+        root (str): Path given by the user.
         split (str): 'train' or 'test'.
-        shards (Sequence[Path]): Tar files, not compressed.
-        num_classes (int, optional): How many classes the labels of pairs are
-            of; None for as many as the largest label tells.
+        shards (Sequence[Path]): Tar files, uncompressed.
+        num_classes (int, optional): Number of classes of pairs. Defaults to
+            None: the largest label + 1.
 
     Returns:
-        TarSource: Of 'class/name.jpg', sorted by class and name; of 'key.jpg'
-        with 'key.cls', which holds the label, named 'shard.tar/key.jpg' and
-        sorted by that.
+        TarSource: Images 'class/name.jpg', sorted by class and name; or
+        'key.jpg' with the label in 'key.cls', named 'shard.tar/key.jpg' and
+        sorted by name.
 
     Raises:
         InputError: If a shard is damaged, the layouts are mixed, or labels
@@ -154,7 +155,7 @@ def open_tar(
         if name in members:
             raise InputError(
                 f"'{name}' is in '{members[name].shard}' and in "
-                f"'{member.shard}': leave one of them"
+                f"'{member.shard}': remove one of them"
             )
         members[name] = member
     names, numbers, classes = by_class(members, where, folders)
@@ -167,8 +168,7 @@ def _label(name: str, member: Member) -> int:
     text = _bytes(member)[:80].decode(errors='replace').strip()
     if not text.isdecimal() or len(text) > 6:
         raise InputError(
-            f"'{name}' in '{member.shard}' has '{text}', should "
-            'be the number of a class, from 0'
+            f"'{name}' in '{member.shard}' has '{text}', should be a class index from 0"
         )
     return int(text)
 
@@ -176,13 +176,13 @@ def _label(name: str, member: Member) -> int:
 def _paired(images: dict[str, Member], labels: dict[str, int], where: str) -> list[int]:
     """The label of each image, by its path without the extension."""
     keys = [os.path.splitext(name)[0] for name in images]
-    alone = sorted({*keys} ^ {*labels})
-    if alone:
+    unpaired = sorted({*keys} ^ {*labels})
+    if unpaired:
         has, lacks = (
-            ('a label', 'image') if alone[0] in labels else ('an image', 'label')
+            ('a label', 'image') if unpaired[0] in labels else ('an image', 'label')
         )
         raise InputError(
-            f"'{where}' has {has} '{alone[0]}' without {lacks}: give "
-            "'key.jpg' and 'key.cls' of all, or class folders and no '.cls'"
+            f"'{where}' has {has} '{unpaired[0]}' without {lacks}: provide "
+            "'key.jpg' and 'key.cls' for all, or class folders without '.cls'"
         )
     return [labels[key] for key in keys]
