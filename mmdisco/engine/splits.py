@@ -35,8 +35,8 @@ def check_splits(
     if not all(named):  # a list has the labels of images without folders
         named = [named[0] or named[1]] * 2
     check_classes(
-        Split(f"train images of '{_root(train)}'", named[0], train_labels),
-        Split(f"val images of '{_root(val)}'", named[1], val_labels),
+        Split(f"train images of '{_root(train)}'", named[0] or (), train_labels),
+        Split(f"val images of '{_root(val)}'", named[1] or (), val_labels),
     )
     sides = [_labels_by_folder(data) for data in (train, val)]
     for folder in sorted(sides[0].keys() & sides[1].keys()):

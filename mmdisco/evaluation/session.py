@@ -218,7 +218,8 @@ def prepare(settings: Settings, check: Callable[[Source], object]) -> Prepared:
         seed=settings.seed,
         seconds_of_features=time.perf_counter() - start,
     )
-    return Prepared(*splits, device, about)
+    train, test = splits
+    return Prepared(train, test, device, about)
 
 
 def _warnings(sources: list[Source], splits: list[Features]) -> Iterator[str]:

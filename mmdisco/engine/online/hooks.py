@@ -4,6 +4,8 @@ Each is the scorer of the same arguments. :class:`OnlineKNNHook` adds the
 :class:`OnlineLoop` that evaluates them; their order does not matter.
 """
 
+from typing import Any
+
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.utils import calc_dynamic_intervals
 from mmpretrain.registry import HOOKS
@@ -54,7 +56,7 @@ class OnlineKNNHook(KNNScorer):
         if interval < 0:
             raise InputError(f'OnlineKNNHook(interval={interval}): must be at least 0')
         self.interval = interval
-        self.draw = dict(
+        self.draw: dict[str, Any] = dict(
             train=train, test=test, num_train=num_train, num_test=num_test, seed=seed
         )
         self.loader = dict(batch_size=batch_size, num_workers=num_workers)

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
@@ -136,6 +136,11 @@ class OnlineLoop(BaseLoop):
         """Scorers of the config, and those among the runner's hooks."""
         return [hook for hook in self.runner.hooks if isinstance(hook, Scorer)]
 
+    @property
+    def sizes(self) -> list[int]:
+        """Images of both samples."""
+        return [len(sample) for sample in self.samples or ()]
+
     def restart_clock(self) -> None:
         """Start to count the time of training."""
         self._start = perf_counter()
@@ -151,8 +156,8 @@ class OnlineLoop(BaseLoop):
         start = perf_counter()
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
-        backbone = unwrapped(self.runner.model).backbone
-        features = self.features(backbone, backbone)
+        model: Any = unwrapped(self.runner.model)
+        features = self.features(model.backbone, model.backbone)
         metrics: dict[str, float] = {}
         if bool(features.train.isfinite().all() and features.test.isfinite().all()):
             for scorer in self.scorers:
@@ -179,7 +184,9 @@ class OnlineLoop(BaseLoop):
             encode (Callable): From normalised images [n, 3, H, W] to the
                 output of a backbone.
         """
-        prepare = unwrapped(self.runner.model).data_preprocessor
+        model: Any = unwrapped(self.runner.model)
+        prepare = model.data_preprocessor
+        assert self.samples is not None, 'the loop is off'
         train, test = self.samples
         with undisturbed(network):
             train_features, test_features = (

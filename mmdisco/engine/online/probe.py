@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_reduce
@@ -32,9 +34,10 @@ class FirstView:
         self._view: Tensor | None = None
         self._features: Tensor | None = None
         self._rows: slice | None = None
+        backbone: Any = model.backbone
         self._handles = [
             model.register_forward_pre_hook(self._step, with_kwargs=True),
-            model.backbone.register_forward_hook(self._pass),
+            backbone.register_forward_hook(self._pass),
         ]
 
     def take(self) -> Tensor | None:
@@ -189,7 +192,8 @@ class ProbeScorer(Scorer):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Reset the counts."""
-        self._hits, self._seen = 0, 0
+        self._hits: Tensor | int = 0
+        self._seen = 0
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -77,7 +79,7 @@ class KNNScorer(Scorer):
     ) -> None:
         """Log the score and its cost."""
         loop = online_loop(runner)
-        if loop is None or 'knn_top1' not in (metrics or {}):
+        if loop is None or not metrics or 'knn_top1' not in metrics:
             return
         at = (
             f'iteration {runner.iter}'
@@ -85,7 +87,7 @@ class KNNScorer(Scorer):
             else f'epoch {runner.epoch}'
         )
         runner.logger.info(
-            f'online {self.describe(*map(len, loop.samples))}: '
+            f'online {self.describe(*loop.sizes)}: '
             f'{metrics["knn_top1"]:.2f} % at {at}; '
             f'{loop.seconds:.2f} s, {loop.share:.1f} % of the time'
         )
@@ -144,28 +146,29 @@ class QualityScorer(Scorer):
         part = features.train[: self.num]  # [N, D]
         scores = dict(rank_me=rank_me(part), uniformity=uniformity(part))
         batch, self._batch = self._batch, None
-        pair = [] if batch is None else self._pair(batch)
+        pair = None if batch is None else self._pair(batch)
         if pair:
             distance = part.new_tensor(alignment(*pair))
             all_reduce(distance, 'mean')
             scores['alignment'] = float(distance)
         return scores
 
-    def _pair(self, batch: dict) -> list[Tensor]:
-        """Features of two new views of a batch, [n, D] each, or an empty list."""
-        model = unwrapped(self._runner.model)
+    def _pair(self, batch: dict) -> tuple[Tensor, Tensor] | None:
+        """Features of two new views of a batch, [n, D] each; None without two."""
+        model: Any = unwrapped(self._runner.model)
         with undisturbed(model.backbone):
             # draws random numbers
             views = model.data_preprocessor(batch, True)['inputs']
             if (
                 torch.is_tensor(views)
                 or len(views) < 2
-                or (views[0].shape != views[1].shape)
+                or views[0].shape != views[1].shape
             ):
-                return []
-            return [
+                return None
+            first, second = (
                 pooled(model.backbone(view[: self.num_pairs])) for view in views[:2]
-            ]
+            )
+            return first, second
 
 
 @HOOKS.register_module()

@@ -81,7 +81,8 @@ def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
         ),
         seed=0,
     )
-    embeds, read = [], []
+    embeds: list[Tensor] = []
+    read: list[int] = []
     for batch in loader:
         samples = batch.get('data_samples')
         first = len(read)

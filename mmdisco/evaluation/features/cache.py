@@ -26,7 +26,7 @@ class Features(NamedTuple):
     """Cached features of one split."""
 
     views: Tensor  # [V, N, D], memory-mapped; a single view is the central crop
-    labels: Tensor | None  # [N]
+    labels: Tensor  # [N], or empty without labels
     classes: list[str]
     header: dict
 
@@ -103,7 +103,7 @@ def read_features(folder: Path) -> Features:
         labels = (
             torch.from_numpy(np.load(folder / 'labels.npy'))
             if header['classes']
-            else None
+            else torch.zeros(0, dtype=torch.long)
         )
     except FileNotFoundError as error:
         raise MissingFileError(

@@ -1,6 +1,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from mmengine.config import Config
@@ -34,6 +35,9 @@ class Encoder(nn.Module):
         mean (Sequence[float]): Means of the RGB channels, 0 to 255.
         std (Sequence[float]): Their standard deviations.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -116,7 +120,7 @@ def open_encoder(
         entry = find(model)
         network = get_model(model, checkpoint or True)
         backbone = getattr(network, 'backbone', network)  # of a teacher
-        checkpoint = checkpoint or str(Path('checkpoints', entry.file))
+        checkpoint = checkpoint or str(Path('checkpoints', cast(str, entry.file)))
         stated = _normalisation_of(read_config(entry.config))
     else:
         backbone, stated = _of_mmpretrain(model, checkpoint)

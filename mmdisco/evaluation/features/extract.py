@@ -203,8 +203,8 @@ def _extract(
                         f'{int(rows[-1])} are not finite in {dtype}: check '
                         'the checkpoint, or set --dtype float32'
                     )
-                error = np.linalg.norm(block - features, axis=1)
-                if (error > 0.01 * np.linalg.norm(features, axis=1)).any():
+                rounding = np.linalg.norm(block - features, axis=1)
+                if (rounding > 0.01 * np.linalg.norm(features, axis=1)).any():
                     raise InputError(
                         f'features of images {int(rows[0])} to '
                         f'{int(rows[-1])} are too small for {dtype}: the '

@@ -58,7 +58,7 @@ class ImageViews(Dataset):
     def __init__(
         self, source: Source, crop: Crop, view: int | None = None, seed: int = 0
     ) -> None:
-        if crop.resize and crop.crop > crop.resize:
+        if crop.resize and crop.crop and crop.crop > crop.resize:
             raise InputError(
                 f'the crop of {crop.crop} pixels exceeds the edge of '
                 f'{crop.resize}: set --resize to at least the crop'
@@ -123,4 +123,4 @@ def batch_of(images: Sequence[Tensor]) -> Tensor:
         raise InputError(
             f'one batch has images of {sizes} pixels: set --resize and --crop'
         )
-    return torch.stack(images)
+    return torch.stack(list(images))

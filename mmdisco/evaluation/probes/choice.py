@@ -27,7 +27,9 @@ class HeldOutScore(NamedTuple):
 
     def plus(self, other: 'HeldOutScore') -> 'HeldOutScore':
         """Score of the images of both."""
-        return HeldOutScore(*map(sum, zip(self, other)))
+        return HeldOutScore(
+            self.hits + other.hits, self.loss + other.loss, self.num + other.num
+        )
 
 
 def held_out_score(logits: Tensor, labels: Tensor) -> HeldOutScore:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from functools import reduce
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -120,7 +121,8 @@ def fit_classifier(
             total += value.item()
         penalised = in_basis(weights[:-1]).square().sum() * (penalty / 2)
         penalised.backward()
-        return (total + penalised.item(), weights.grad.flatten().double().cpu().numpy())
+        slope = cast(Tensor, weights.grad).flatten().double().cpu().numpy()
+        return total + penalised.item(), slope
 
     with threads_for(min(num, chunk) * dim * num_classes):
         in_basis = _even_curvature(chunks(), num, dim, num_classes, penalty)
@@ -165,7 +167,7 @@ def _even_curvature(
     """
     if num <= dim:
         return lambda weights: weights
-    covariance = sum(x.T @ x for x in chunks) / num  # [D, D]
+    covariance = _total(x.T @ x for x in chunks) / num  # [D, D]
     values, vectors = torch.linalg.eigh(covariance)
     curvature = values.clamp(min=0) / num_classes + penalty  # at zero
     basis = vectors * curvature.rsqrt()
@@ -192,10 +194,13 @@ def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:
 def _moments(features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, [D] each; 1 for constant features."""
     parts = rows.split(chunk)
-    mean = sum(features[p].double().sum(0) for p in parts) / len(rows)
-    square = sum((features[p].double() - mean).square().sum(0) for p in parts) / len(
-        rows
-    )
-    std = square.sqrt()
+    mean = _total(features[p].double().sum(0) for p in parts) / len(rows)
+    square = _total((features[p].double() - mean).square().sum(0) for p in parts)
+    std = (square / len(rows)).sqrt()
     constant = std <= 10 * torch.finfo(torch.float).eps * mean.abs()
     return mean, std.masked_fill(constant, 1.0)
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    """Sum of tensors of one shape."""
+    return reduce(torch.add, parts)

@@ -23,6 +23,7 @@ in each epoch.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -128,11 +129,15 @@ def linear_sgd(
             'SGD needs at least one rate and one epoch: set --rates and --epochs'
         )
     classes = len(train.classes)
-    options = dict(
+    train_probes = partial(
+        sgd_probe,
+        train.views,
+        train.labels,
+        classes,
         epochs=epochs,
         batch_size=batch_size,
-        gamma=gamma,
         milestones=milestones,
+        gamma=gamma,
         weight_decay=weight_decay,
         seed=seed,
         device=device,
@@ -140,9 +145,7 @@ def linear_sgd(
     validation, best = {}, rates[0]
     if len(rates) > 1:
         fit, val = held_out_rows(train.labels, int(held_out * len(train.labels)), seed)
-        probes = sgd_probe(
-            train.views, train.labels, classes, rates, rows=fit, **options
-        )
+        probes = train_probes(rates, rows=fit)
         validation = {
             rate: held_out_score(
                 probes.logits(train.plain[val].to(device), i), train.labels[val]
@@ -150,7 +153,7 @@ def linear_sgd(
             for i, rate in enumerate(rates)
         }
         best = best_setting(validation)
-    probes = sgd_probe(train.views, train.labels, classes, [best], **options)
+    probes = train_probes([best])
     return dict(
         classifier_scores(probes.logits(test.plain.to(device), 0), test.labels),
         rate=best,

@@ -36,14 +36,16 @@ class ArraySource(Source):
         super().__init__(root, split, names, labels, classes)
         self.kind = kind
         self.images = images
-        self.sizes = [*images.shape, zlib.crc32(images.numpy())]
+        self.sizes = [*images.shape, zlib.crc32(images.numpy().data)]
 
     def load(self, index: int) -> Image.Image:
         """Return one image."""
         return Image.fromarray(self.images[index].numpy())
 
 
-CIFAR: dict[str, type] = dict(cifar10=LocalCIFAR10, cifar100=LocalCIFAR100)
+CIFAR: dict[str, type[LocalCIFAR10] | type[LocalCIFAR100]] = dict(
+    cifar10=LocalCIFAR10, cifar100=LocalCIFAR100
+)
 
 
 def open_cifar(root: str, split: str, folder: Path, kind: str) -> ArraySource:

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -31,7 +32,7 @@ class FolderSource(Source):
         folder: str,
         names: list[str],
         labels: list[int] | None,
-        classes: list[str] = (),
+        classes: Sequence[str] = (),
         tally: Tally | None = None,
     ) -> None:
         super().__init__(root, split, names, labels, classes)

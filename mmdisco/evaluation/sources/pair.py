@@ -15,7 +15,7 @@ class Split(NamedTuple):
     """Labels of a split."""
 
     name: str  # of its images, in messages
-    classes: Sequence[str] | None  # None if they are only numbered
+    classes: Sequence[str]  # () if they are only numbered
     labels: Tensor  # [N]
 
 
@@ -29,21 +29,15 @@ def check_pair(train: Source, test: Source) -> None:
     Raises:
         InputError: If one has no labels, or as :func:`check_classes`.
     """
+    splits = []
     for source in (train, test):
         if source.labels is None:
             raise InputError(
                 f"'{source.root}' has no labels: give images in class folders"
             )
-    check_classes(
-        *(
-            Split(
-                f"{source.split} images of '{source.root}'",
-                source.classes,
-                source.labels,
-            )
-            for source in (train, test)
-        )
-    )
+        name = f"{source.split} images of '{source.root}'"
+        splits.append(Split(name, source.classes, source.labels))
+    check_classes(*splits)
 
 
 def check_classes(train: Split, test: Split) -> None:
@@ -58,7 +52,7 @@ def check_classes(train: Split, test: Split) -> None:
             image, a label is outside the classes, or the classes differ. Of
             numbered classes, ``test`` need not have all.
     """
-    known = max(len(split.classes or ()) for split in (train, test)) or (
+    known = max(len(split.classes) for split in (train, test)) or (
         int(train.labels.max()) + 1
     )
     numbers = [str(i) for i in range(known)]

@@ -49,7 +49,7 @@ class Source(Dataset):
         root: str,
         split: str,
         names: list[str],
-        labels: Sequence[int] | None,
+        labels: Sequence[int] | Tensor | None,
         classes: Sequence[str] = (),
     ) -> None:
         self.root = str(root)
@@ -107,7 +107,7 @@ class Source(Dataset):
 
 
 def numbered_classes(
-    labels: Sequence[int], num_classes: int | None, where: str
+    labels: Sequence[int] | Tensor, num_classes: int | None, where: str
 ) -> list[str]:
     """Names of classes that are only numbered.
 

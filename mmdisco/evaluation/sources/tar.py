@@ -40,7 +40,8 @@ def read_index(path: Path) -> Iterator[tuple[tarfile.TarInfo, Member]]:
     try:
         with tarfile.open(path, 'r:') as tar:
             while (entry := tar.next()) is not None:
-                tar.members.clear()  # a million members take a gigabyte
+                # a million members take a gigabyte
+                tar.members.clear()  # type: ignore[attr-defined]
                 entry.name = entry.name.removeprefix('./')
                 if entry.issparse() or not (entry.isreg() or entry.isdir()):
                     raise InputError(
