@@ -46,7 +46,7 @@ def test_a_copy_is_a_neighbour_and_the_image_itself_is_none():
 
 @pytest.mark.parametrize('k', (0, 3))
 def test_too_few_images_for_a_bag(k):
-    with pytest.raises(ValueError, match=f'3 images have no {k} neighbours'):
+    with pytest.raises(ValueError, match=f'3 images do not have {k} neighbours'):
         nearest_neighbours(torch.eye(3), k)
 
 
@@ -257,7 +257,7 @@ def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
         (
             'disco',
             ('train_dataloader.dataset.stop=5',),
-            '5 images have no 5 neighbours each',
+            '5 images do not have 5 neighbours each',
         ),
         ('mocov2', (), 'the config has no model.teacher'),
     ],

@@ -1,4 +1,4 @@
-"""Quality curves are right, and the training does not notice them."""
+"""Online scores are right, and leave the training unchanged."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Two ranks score as one process does, whatever the number of images."""
+"""Two ranks give the scores of one process, for any number of images."""
 
 import torch
 import torch.distributed as dist

@@ -53,7 +53,7 @@ def refused(train, val):
         ('abc', 'ab', "only in train: 'c'"),
         ('ab', 'abc', "only in test: 'c'"),
         (['Dog', 'a'], ['a', 'dog'], 'differ by upper and lower case'),
-        ('a', 'a', "one class alone, 'a'"),
+        ('a', 'a', "a single class, 'a'"),
     ],
 )
 def test_class_folders_differ(tmp_path, train, val, expected):

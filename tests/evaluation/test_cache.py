@@ -1,4 +1,4 @@
-"""Kept features: of what they are, and when they are made anew."""
+"""Cached features: their header, and when they are extracted again."""
 
 import json
 import os
@@ -98,8 +98,8 @@ def test_features_of_something_else_are_not_taken(tiny, kept, options, said):
     with pytest.raises(InputError) as caught:
         again(tiny, kept, **options)
     line = str(caught.value)
-    assert f"'{kept}/train' holds features of {said} (" in line
-    assert 'remove it, or give another --features' in line
+    assert f"'{kept}/train' has features of {said} (" in line
+    assert 'remove it, or set another --features' in line
     assert '\n' not in line and times(kept) == before
 
 
@@ -115,7 +115,7 @@ def test_features_of_another_checkpoint_or_other_data(tiny, kept, tmp_path):
         (dict(data='fewer'), 'other images'),
         (dict(data='pixels'), 'other images'),
     ):
-        with pytest.raises(InputError, match=f'holds features of {said}'):
+        with pytest.raises(InputError, match=f'has features of {said}'):
             again(tiny, kept, **options)
 
 
@@ -142,7 +142,7 @@ def test_a_killed_extraction_is_begun_anew(tiny, tmp_path):
 def test_a_folder_of_something_else_is_left_alone(tiny, tmp_path):
     (tmp_path / 'train').mkdir()
     (tmp_path / 'train/thesis.tex').write_text('mine')
-    with pytest.raises(InputError, match='exists and holds no features'):
+    with pytest.raises(InputError, match='exists but has no features'):
         again(tiny, tmp_path)
     assert (tmp_path / 'train/thesis.tex').read_text() == 'mine'
 
@@ -162,7 +162,7 @@ def test_what_is_damaged_is_named(kept):
     with pytest.raises(InputError, match='remove the folder'):
         read_features(folder)
     (folder / 'header.json').unlink()
-    with pytest.raises(MissingFileError, match='no header.json'):
+    with pytest.raises(MissingFileError, match='header.json is missing'):
         read_features(folder)
 
 

@@ -1,4 +1,4 @@
-"""Which penalty or rate is chosen, and by which images."""
+"""The choice of penalty and rate on held-out images."""
 
 from collections import Counter
 
@@ -67,7 +67,7 @@ def test_more_than_can_be_held_out(held_out):
     with pytest.raises(
         InputError,
         match=f'{held_out} of 29 training images '
-        'are held out .* where from 1 to 25 can be',
+        'are held out .* must be 1 to 25, as one of each',
     ):
         held_out_rows(album()[1], held_out, 0)
 

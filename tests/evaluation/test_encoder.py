@@ -1,4 +1,4 @@
-"""However a network is named, its features are those of the backbone."""
+"""The encoder of a checkpoint, a named model or a config gives its features."""
 
 import pytest
 import torch
@@ -220,5 +220,5 @@ def test_what_there_is_not(ours, tmp_path):
     for model in ('quickstart_mocov2', str(CONFIG)):
         with pytest.raises(MissingFileError, match="none.pth' not found"):
             open_encoder(model, str(tmp_path / 'none.pth'))
-        with pytest.raises(InputError, match='--arch is for a checkpoint'):
+        with pytest.raises(InputError, match='--arch is for checkpoints'):
             open_encoder(model, str(ours[0]), arch='r18')

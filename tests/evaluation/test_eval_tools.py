@@ -1,4 +1,4 @@
-"""The tools of tools/eval, run as a user runs them; their numbers anew."""
+"""The tools of tools/eval against scikit-learn, run like a user runs them."""
 
 import runpy
 import shutil
@@ -261,7 +261,7 @@ def test_fewer_images_than_wanted(tiny, fails, tmp_path):
         fails, tiny, 'knn', '--k', 1, 61, *features
     )
     fewest = int(np.bincount(tiny[2]).min())
-    assert f'has {fewest} training images, 40 are wanted of each' in refused(
+    assert f'has {fewest} training images, but 40 per class are requested' in refused(
         fails, tiny, 'few_shot', '--k', 40, *features
     )
     assert '1 % of 60 images leaves class 0 without one' in refused(

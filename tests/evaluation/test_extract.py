@@ -1,4 +1,4 @@
-"""The same features by whatever number of batches, workers and processes."""
+"""Features do not depend on the number of batches, workers and processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -236,7 +236,8 @@ def test_images_of_several_sizes_want_a_crop(tiny, tmp_path):
             str(caught.value)
             .strip()
             .endswith(
-                'images of 40x60 and 50x44 pixels in one batch: set --resize and --crop'
+                'one batch has images of 40x60 and 50x44 pixels: set --resize and '
+                '--crop'
             )
         )
         assert not (tmp_path / 'out/train').exists()

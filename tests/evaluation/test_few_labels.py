@@ -1,4 +1,4 @@
-"""Which images keep their label, and what is learned from them."""
+"""Draws of few labelled images, and probes trained on them."""
 
 from collections import Counter
 from fractions import Fraction
@@ -37,7 +37,9 @@ def test_k_of_each_class(k):
 
 
 def test_more_than_a_class_has_is_an_error():
-    with pytest.raises(InputError, match='class 2 has 20 .* 21 are wanted'):
+    with pytest.raises(
+        InputError, match='class 2 has 20 .* 21 per class are requested'
+    ):
         rows_per_class(LABELS, 3, 21, 0)
     with pytest.raises(InputError, match='class 3 has 0 training images'):
         rows_per_class(LABELS, 4, 1, 0)

@@ -1,4 +1,4 @@
-"""Classifiers that learn from labels and from a teacher, on fixed features."""
+"""Linear probes on labels and a teacher's logits."""
 
 import numpy as np
 import torch

@@ -40,5 +40,5 @@ def test_votes_at_a_low_temperature_do_not_overflow():
     nearest = (unit(test) @ unit(train).T).argmax(1)
     votes = knn_scores(train, labels, test, 7, 20, 0.0025)
     assert torch.equal(votes.argmax(1), labels[nearest])
-    with pytest.raises(ValueError, match='temperature 0.001 of kNN'):
+    with pytest.raises(ValueError, match='kNN temperature 0.001'):
         knn_scores(train, labels, test, 7, 20, 0.001)

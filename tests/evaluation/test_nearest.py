@@ -1,4 +1,4 @@
-"""Exact search and the votes of what it finds."""
+"""Exact nearest neighbours and kNN votes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pairs of splits by which a score would mean nothing, or little."""
+"""Training and test splits that do not fit each other."""
 
 import shutil
 import unicodedata
@@ -36,7 +36,7 @@ def named(classes, labels=None, name='train'):
         (
             '\u00e9t\u00e9',
             unicodedata.normalize('NFD', '\u00e9t\u00e9'),
-            "the form of their Unicode (a Mac's is NFD)",
+            'Unicode normalisation (NFD on a Mac)',
         ),
     ],
 )
@@ -69,8 +69,8 @@ def test_one_class_alone_and_a_folder_too_many(tmp_path):
     files(tmp_path, 'train', ['a', 'b'], 'train/train')
     files(tmp_path, 'val', ['a', 'b'], 'val/val')
     line = said(check_pair, *pair(tmp_path))
-    assert "have one class alone, 'train'" in line
-    assert 'no folder around these (train/train/CLASS)' in line
+    assert "have a single class, 'train'" in line
+    assert 'without a folder around them (train/train/CLASS)' in line
     shutil.move(tmp_path / 'train/train', tmp_path / 'other')
     shutil.rmtree(tmp_path / 'train')
     shutil.move(tmp_path / 'other', tmp_path / 'train')
@@ -83,16 +83,16 @@ def test_one_class_alone_and_a_folder_too_many(tmp_path):
     [
         # labels of lists
         (
-            named(None, [1, 2, 3]),
-            named(None, [1], 'val'),
-            "train images have no image of 1 of 4 classes, e.g. '0': labels begin",
+            named((), [1, 2, 3]),
+            named((), [1], 'val'),
+            "train images have no image of 1 of 4 classes, e.g. '0': labels start",
         ),
         (
-            named(None, [0, 1]),
-            named(None, [0, 2], 'val'),
+            named((), [0, 1]),
+            named((), [0, 2], 'val'),
             'val images have label 2, outside the classes: there are 2',
         ),
-        (named(None, [0, 0]), named(None, [0], 'val'), "one class alone, '0'"),
+        (named((), [0, 0]), named((), [0], 'val'), "a single class, '0'"),
         (
             named([*'ab'], [1, 2]),
             named([*'ab'], name='val'),
@@ -120,7 +120,7 @@ def test_labels_that_do_not_fit(train, test, expected):
     [
         (named([*'ab']), named([*'ab'], [1, 1])),
         (named(['A', 'a', '10', '2']), named(['A', 'a', '10', '2'])),
-        (named(None, [0, 1, 2]), named(None, [1])),
+        (named((), [0, 1, 2]), named((), [1])),
         (named([*'012']), named([*'01'])),
     ],
 )

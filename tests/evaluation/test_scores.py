@@ -1,4 +1,4 @@
-"""What classifiers are worth, against scikit-learn and plain loops."""
+"""Scores of classifiers against scikit-learn and plain loops."""
 
 import json
 from math import ceil, exp, log

@@ -1,4 +1,4 @@
-"""Arguments of a tool are resolved once, into settings that nothing changes."""
+"""Arguments of a tool are resolved once, into frozen settings."""
 
 import argparse
 import ast

@@ -1,4 +1,4 @@
-"""Linear evaluation's training on kept features: that of a runner without."""
+"""SGD on cached features equals the training of a runner."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The same images in each kind of storage: pixels, labels, names, workers."""
+"""Each kind of storage gives the same pixels, labels and names."""
 
 import io
 import pickle

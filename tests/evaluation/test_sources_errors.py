@@ -1,4 +1,4 @@
-"""What is said of a source that is missing, damaged or does not fit."""
+"""Errors for sources that are missing, damaged or do not fit."""
 
 import shutil
 import sys
@@ -86,7 +86,7 @@ def test_a_missing_split_of_idx_and_cifar(tmp_path, monkeypatch):
         monkeypatch.setattr(LocalCIFAR10, f'{split}_list', [[split, None]])
     WRITERS['cifar10'](tmp_path, 'train', '')
     line = said(open_source, str(tmp_path), error=MissingFileError)
-    assert f"'{tmp_path}/cifar-10-batches-py' is not whole" in line
+    assert f"'{tmp_path}/cifar-10-batches-py' is incomplete" in line
     assert f'unpack {LocalCIFAR10.url} in' in line
 
 
@@ -96,7 +96,7 @@ def test_several_kinds_are_named(tmp_path):
     WRITERS['tar_system'](tmp_path, 'train', 'train')
     assert said(open_source, str(tmp_path)) == (
         f"'{tmp_path}' has train images of several kinds, LMDB 'train.lmdb' "
-        "and 'train.tar' and class folders in 'train': leave one of them "
+        "and 'train.tar' and class folders in 'train': leave only one of them "
         'there'
     )
 
@@ -135,7 +135,7 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path, share):
     used = len(whole.rstrip(b'\0')) // 512 * 512 + 512
     path.write_bytes(whole[: used * share // 19])
     line = said(open_source, str(tmp_path))
-    assert f"'{path}'" in line and 'copy it anew' in line
+    assert f"'{path}'" in line and 'copy it again' in line
 
 
 def test_a_shard_cut_between_members_or_with_a_broken_header(tmp_path):
@@ -150,11 +150,11 @@ def test_a_shard_cut_between_members_or_with_a_broken_header(tmp_path):
         whole[:start] + b'junk' + whole[start + 4 :],
     ):
         path.write_bytes(damaged)
-        assert f"'{path}' is damaged or cut short at byte {start}" in said(
+        assert f"'{path}' is damaged or truncated at byte {start}" in said(
             open_source, str(tmp_path)
         )
     path.write_bytes(b'')
-    assert f"'{path}' is no whole tar file" in said(open_source, str(tmp_path))
+    assert f"'{path}' is not a complete tar file" in said(open_source, str(tmp_path))
 
 
 def test_a_compressed_shard_and_a_link_are_refused(tmp_path):
@@ -219,7 +219,7 @@ def test_a_damaged_database(tmp_path, how):
     whole = data.read_bytes()
     data.write_bytes(whole[: len(whole) // 2])
     line = said(open_source, str(tmp_path))
-    assert f"'{path}' is cut short, {len(whole) // 2} of " in line
+    assert f"'{path}' is truncated, {len(whole) // 2} of " in line
     # another path, as a process keeps what it opened
     for name in ('junk', 'empty'):
         other = tmp_path / name / 'train.lmdb'
@@ -229,7 +229,7 @@ def test_a_damaged_database(tmp_path, how):
         junk = bytes(range(256)) * 64 if name == 'junk' else b''
         (other / 'data.mdb' if path.is_dir() else other).write_bytes(junk)
         line = said(open_source, str(tmp_path / name))
-        assert f"'{other}' is no readable LMDB" in line
+        assert f"'{other}' is not a readable LMDB" in line
 
 
 def test_a_database_without_images_or_classes(tmp_path):

@@ -1,4 +1,4 @@
-"""A data set and a checkpoint that evaluate in no time."""
+"""A tiny data set and checkpoint for evaluations."""
 
 import json
 import struct
