@@ -1,15 +1,15 @@
-"""DisCo and what it is compared with, as parts for mmpretrain.
+"""DisCo and related distillation methods as mmpretrain components.
 
-Importing ``mmdisco`` registers everything in mmpretrain's registries, so a
-config needs no more than ``custom_imports = dict(imports=['mmdisco'])``.
+Importing ``mmdisco`` registers everything in mmpretrain's registries; a config
+only needs ``custom_imports = dict(imports=['mmdisco'])``.
 """
 
 from importlib import import_module
 
 from .version import __version__
 
-# Import name -> (lowest, first unsupported) version. The packages of the same
-# import names from OpenMMLab and from the onedl forks both satisfy these.
+# Import name -> (lowest, first unsupported) version; satisfied by OpenMMLab's
+# packages and by the onedl forks with the same import names.
 _REQUIRED = {
     'mmengine': ('0.10.3', '1.0.0'),
     'mmcv': ('2.0.0', '2.4.0'),
@@ -18,10 +18,10 @@ _REQUIRED = {
 
 
 def _check_versions() -> None:
-    """Say in one line what is missing or does not fit.
+    """Check the required packages.
 
     Raises:
-        ImportError: If a required package is absent or of another version.
+        ImportError: If a package is missing or has an unsupported version.
     """
     how = "install it with 'pip install -r requirements/mminstall.txt'"
     try:
@@ -30,12 +30,12 @@ def _check_versions() -> None:
         raise ImportError(f'mmdisco needs mmengine: {how}') from error
     for name, (low, high) in _REQUIRED.items():
         try:
-            found = import_module(f'{name}.version').__version__
+            version = import_module(f'{name}.version').__version__
         except ImportError as error:
             raise ImportError(f'mmdisco needs {name}: {how}') from error
-        if not digit_version(low) <= digit_version(found) < digit_version(high):
+        if not digit_version(low) <= digit_version(version) < digit_version(high):
             raise ImportError(
-                f'mmdisco needs {name} >={low}, <{high}, found {found}: {how}'
+                f'mmdisco needs {name} >={low}, <{high}, found {version}: {how}'
             )
 
 

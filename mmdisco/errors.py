@@ -1,9 +1,12 @@
-class InputError(ValueError):
-    """What the user gave can't be used; the message says what to do.
+"""Exceptions for errors that the user can fix."""
 
-    The tools print it as one line, without a traceback. In Python, catch it
-    as ``mmdisco.InputError``; it is a ``ValueError``, and
-    :class:`MissingFileError` a ``FileNotFoundError``, too.
+
+class InputError(ValueError):
+    """An error that the user can fix; the message says how.
+
+    Tools print it as one line, without a traceback. In Python, catch it as
+    ``mmdisco.InputError``; it is a ``ValueError``, and
+    :class:`MissingFileError` is also a ``FileNotFoundError``.
     """
 
 
@@ -11,4 +14,5 @@ class MissingFileError(InputError, FileNotFoundError):
     """A file or folder that the user named does not exist."""
 
     def __str__(self) -> str:
+        """Return the message."""
         return str(self.args[0])

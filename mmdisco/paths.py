@@ -1,3 +1,5 @@
+"""Paths of the project."""
+
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent

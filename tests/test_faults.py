@@ -42,7 +42,7 @@ def bare_teacher(path):
         (['train_dataloader.dataset.stop=100'], 'too few for one batch of 256'),
         (['model.ssl.queue_len=12800'], 'longer than the data set'),
         (['model.ssl.queue_len=1000'], 'set model.ssl.queue_len to 768'),
-        (['data_root=nowhere'], "no IDX file 'nowhere"),
+        (['data_root=nowhere'], "IDX file 'nowhere"),
         (['optim_wrapper.optimizer.type=SDG'], "did you mean 'SGD'"),
         (['train_dataloader.sampler.type=DefaultSample'], 'is not in the'),
         (['model.teacher.checkpoints=x'], "did you mean 'checkpoint'"),

@@ -18,7 +18,7 @@ class Conversion(NamedTuple):
     """A checkpoint under this project's names, and an account of the rest."""
 
     family: str
-    library: str  # library with the backbone's original names
+    library: str  # library with the original names, or "the file"
     state_dict: dict[str, Tensor]  # 'backbone.*', and 'neck.*' if it has one
     left_out: dict[str, list[str]]  # reason -> keys of the file
     missing: list[str]  # keys that the family should have
@@ -256,7 +256,7 @@ def convert(
         raise InputError(
             f"it has no known backbone; its first key is '{match.key(first)}'"
         )
-    library = OURS if renamed_before else 'nobody else'
+    library = OURS if renamed_before else 'the file'
     if renamed_before and _states_network(meta):
         neck = None  # recorded in the metadata
     if custom and variant != 'auto':

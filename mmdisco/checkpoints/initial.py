@@ -81,9 +81,9 @@ def initial_weights(
     below = _below(content, prefix, name)
     student = getattr(model, 'ssl', model)
     backbone = getattr(student, 'backbone', student)
-    beside = ''
+    note = ''
     if backbone is model and parts:
-        below, beside = _parts_of(expected, below)
+        below, note = _parts_of(expected, below)
     whole = below.keys() == expected.keys() and not misfits(below, expected)
     if prefix is not None and not whole:
         check_fit(expected, below, f"{name}, below '{prefix}',")
@@ -94,16 +94,16 @@ def initial_weights(
             if below.keys() & expected.keys():
                 check_fit(expected, below, name)
             raise
-        return InitialWeights(below, _loaded(path, len(expected), 'all') + beside)
+        return InitialWeights(below, _loaded(path, len(expected), 'all') + note)
     check_settings(conversion, backbone, name, 'model.backbone')
     if whole:
-        return InitialWeights(below, _loaded(path, len(expected), 'all') + beside)
+        return InitialWeights(below, _loaded(path, len(expected), 'all') + note)
     if backbone is model:
         weights = conversion.part('backbone')
         if parts:
-            weights, beside = _parts_of(expected, weights)
+            weights, note = _parts_of(expected, weights)
         check_fit(expected, weights, name)
-        report = _loaded(path, len(expected), 'the backbone') + beside
+        report = _loaded(path, len(expected), 'the backbone') + note
         return InitialWeights(weights, report)
     only_backbone = {key.split('.')[0] for key in conversion.state_dict} == {
         'backbone'

@@ -1,3 +1,5 @@
+"""Datasets and transforms, registered in mmpretrain."""
+
 from .bags import Bags
 from .idx_images import IDXImages
 from .labelled_photos import LabelledPhotos

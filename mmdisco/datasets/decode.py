@@ -1,54 +1,54 @@
+"""Conversion of any kind of image to upright 8-bit RGB."""
+
 import re
-from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 WHITE = (255, 255, 255)
-# Of what unusual images become: features of another version are extracted
-# anew.
+# Version of the decoding of unusual images; cached features of another version
+# are extracted again.
 VERSION = 2
 TIFF_BITS, TIFF_PHOTOMETRIC, TIFF_SAMPLE_FORMAT = 258, 262, 339
 UNSIGNED = 1  # a sample format
 WHITE_IS_ZERO = 0  # a photometric interpretation
-LEAST = 1 / 16  # of its range that the brightest value of an image must reach
+LEAST = 1 / 16  # of the range: the brightest value must reach it
 
 
-def to_rgb(image: Image.Image, background: Sequence[int] = WHITE) -> Image.Image:
-    """Convert an image of any kind to upright RGB of 8 bits.
+def to_rgb(image: Image.Image, background: tuple[int, ...] = WHITE) -> Image.Image:
+    """Convert an image of any kind to upright 8-bit RGB.
 
     Training, fast views, evaluation and detectors all read images through
     this function, so they see the same pixels:
 
-    - the first frame, turned as its EXIF or XMP orientation says;
-    - what is transparent is laid on ``background``: by an alpha channel, a
-      palette with transparent colours, or the one transparent colour that a
-      PNG or GIF may name;
-    - 16-bit grey values keep their upper byte, as those of 16-bit colour do
-      in Pillow and OpenCV: 65535 is white; in a TIFF of 12 bits 4095 is;
-    - 32-bit integers keep it, too: white is the largest number of the type,
-      as it is of 16 bits with a sign;
+    - the first frame is used, in its EXIF or XMP orientation;
+    - transparent pixels get the colour ``background``: transparency by an
+      alpha channel, a palette with transparent colours, or a PNG's or GIF's
+      single transparent colour;
+    - 16-bit grey values keep their upper byte, as 16-bit colours do in Pillow
+      and OpenCV: 65535 is white; in a 12-bit TIFF 4095 is white;
+    - 32-bit integers keep their upper byte: white is the largest number of
+      the type, also for signed 16-bit integers;
     - floats are black at 0 and white at 1;
     - CMYK, YCbCr, HSV, palettes and 1-bit images are converted by Pillow, LAB
       by LittleCMS. ICC profiles are not applied.
 
     Args:
-        image (Image.Image): As opened, not changed.
-        background (tuple[int, int, int]): Colour below what is transparent,
-            in RGB. Defaults to white.
+        image (Image.Image): As opened; not changed.
+        background (tuple[int, ...]): RGB colour under transparent pixels.
+            Defaults to white.
 
     Returns:
-        Image.Image: A new one, of mode RGB.
+        Image.Image: A new image of mode RGB.
 
     Raises:
-        ValueError: If values are negative, not finite, floats above 1, or in
-            so small a part of the range that the image would be black.
-            Whatever Pillow raises if the file can't be read, cut short, for
-            example.
+        ValueError: If values are negative, not finite, floats above 1, or so
+            small that the image would be black. Pillow's exceptions if the
+            file can't be read, e.g. if it is truncated.
     """
     key = _transparent_colour(image)
-    upright = ImageOps.exif_transpose(image)  # a copy, which lost TIFF's tags
+    upright: Any = ImageOps.exif_transpose(image)  # a copy without TIFF's tags
     if key is not None:
         upright.info['transparency'] = key
     if upright.mode[0] in 'IF':
@@ -60,33 +60,32 @@ def to_rgb(image: Image.Image, background: Sequence[int] = WHITE) -> Image.Image
         upright = Image.new('RGB', colours.size, tuple(background))
         upright.paste(colours, mask=colours.getchannel('A'))
     elif upright.mode == 'LAB':
-        converted = ImageCms.profileToProfile(
+        upright = ImageCms.profileToProfile(
             upright,
             ImageCms.createProfile('LAB'),
             ImageCms.createProfile('sRGB'),
             outputMode='RGB',
         )
-        upright = cast(Image.Image, converted)  # None is for a change in place
     return upright if upright.mode == 'RGB' else upright.convert('RGB')
 
 
 def reason_of(error: Exception, name: str) -> str:
-    """Why an image can't be read, in one line that goes beside its name.
+    """Describe in one line why an image can't be read, without its name.
 
     Args:
-        error (Exception): Of a decoder. Of bytes in memory Pillow names the
-            object, not the file.
-        name (str): The image in quotes, which need not be named again.
+        error (Exception): Exception of a decoder. For bytes in memory Pillow
+            names the object instead of the file.
+        name (str): The image, quoted; removed from the text.
     """
     text = re.sub(r'<_io\.BytesIO object at 0x[0-9a-f]+>', '', str(error))
     return ' '.join(text.replace(name, '').split()) or type(error).__name__
 
 
 def _transparent_colour(image: Image.Image) -> int | tuple | bytes | None:
-    """The one that a PNG names, in the bits that its pixels will have.
+    """Transparent colour of a PNG, at the bit depth of the loaded pixels.
 
-    Pillow scales the pixels, but not the colour. What the file has is known
-    as long as it is not loaded.
+    Pillow scales the pixels, but not this colour. The file's bit depth is only
+    available before loading.
     """
     key = image.info.get('transparency')
     tile = getattr(image, 'tile', None)
@@ -99,7 +98,8 @@ def _transparent_colour(image: Image.Image) -> int | tuple | bytes | None:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    if image.palette and image.mode == 'P' and image.palette.mode.endswith('A'):
+    palette = image.palette if image.mode == 'P' else None
+    if palette is not None and palette.mode.endswith('A'):
         return True
     return (
         image.mode in ('LA', 'La', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info
@@ -107,8 +107,8 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _eight_bits(upright: Image.Image, opened: Image.Image) -> Image.Image:
-    """Grey values of more bits, scaled by the range of their type."""
-    tags = getattr(opened, 'tag_v2', {})  # of TIFF
+    """Scale grey values of more bits by the range of their type."""
+    tags = getattr(opened, 'tag_v2', {})  # TIFF only
     bits = tags.get(TIFF_BITS, (None,))[0]
     values = np.asarray(upright)  # [H, W]
     if upright.mode.startswith('I;16'):
@@ -121,7 +121,7 @@ def _eight_bits(upright: Image.Image, opened: Image.Image) -> Image.Image:
         and (tags.get(TIFF_SAMPLE_FORMAT, (UNSIGNED,))[0] == UNSIGNED)
     ):
         depth, values = 32, values.view(np.uint32)
-    elif upright.mode == 'I':  # with a sign
+    elif upright.mode == 'I':  # signed
         depth = 15 if bits == 16 else 31
     else:
         depth = None  # floats
@@ -130,7 +130,7 @@ def _eight_bits(upright: Image.Image, opened: Image.Image) -> Image.Image:
         grey = np.rint(values * 255).astype(np.uint8)
     else:
         grey = (values >> depth - 8).astype(np.uint8)
-    if tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow's, up to 8 bits
+    if tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow inverts up to 8 bits
         grey = 255 - grey
     key = upright.info.get('transparency')
     if key is None:
@@ -140,14 +140,14 @@ def _eight_bits(upright: Image.Image, opened: Image.Image) -> Image.Image:
 
 
 def _check_range(values: np.ndarray, top: int) -> None:
-    low, high = values.min(), values.max()  # which pass NaN on
-    found = f'its values are from {low:g} to {high:g}'
+    low, high = values.min(), values.max()  # NaN if any value is NaN
+    values_are = f'its values are from {low:g} to {high:g}'
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f'{found}, not all of them are numbers')
+        raise ValueError(f'{values_are}, not all of them are numbers')
     if low < 0 or high > top:
-        raise ValueError(f'{found}, should be from 0 to {top}')
+        raise ValueError(f'{values_are}, should be from 0 to {top}')
     if 0 < high <= top * LEAST:
         raise ValueError(
-            f'{found}, where white is {top}: it would be black; '
+            f'{values_are}, where white is {top}: it would be black; '
             'scale it, or save it in 8 bits'
         )

@@ -1,6 +1,7 @@
+"""Images in MNIST's IDX format."""
+
 import gzip
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +15,18 @@ def read_idx(path: Path) -> torch.Tensor:
     """Read an IDX file of bytes, gzipped or not.
 
     Args:
-        path (Path): The file; ``path.gz`` is taken if only that exists.
+        path (Path): The file; ``path.gz`` is used if only that exists.
 
     Returns:
-        Tensor: uint8, of the shape that the file's header tells.
+        Tensor: uint8, with the shape in the file's header.
 
     Raises:
         MissingFileError: If neither file exists.
-        InputError: If it is no IDX file of bytes, or cut short.
+        InputError: If it is not an IDX file of bytes, or truncated.
     """
     packed = path.with_name(path.name + '.gz')
     if not path.is_file() and not packed.is_file():
-        raise MissingFileError(f"no IDX file '{path}' (or .gz)")
+        raise MissingFileError(f"IDX file '{path}' (or .gz) not found")
     path = path if path.is_file() else packed
     with (gzip.open if path.suffix == '.gz' else open)(path, 'rb') as file:
         try:
@@ -33,11 +34,13 @@ def read_idx(path: Path) -> torch.Tensor:
         except (OSError, EOFError) as error:
             raise InputError(f"'{path}' is damaged: {error}") from error
     dims = data[3] if len(data) > 3 else 0
-    shape: Any = np.frombuffer(data, '>i4', dims, 4) if len(data) > 4 * dims else []
+    shape: list[int] = []
+    if len(data) > 4 * dims:
+        shape = np.frombuffer(data, '>i4', dims, 4).tolist()
     if data[:3] != b'\x00\x00\x08' or 4 + 4 * dims + np.prod(shape, dtype=int) != len(
         data
     ):
-        raise InputError(f"'{path}' is no complete IDX file of bytes")
+        raise InputError(f"'{path}' is not a complete IDX file of bytes")
     array = np.frombuffer(data, np.uint8, offset=4 + 4 * dims)
     return torch.from_numpy(array.reshape(shape).copy())
 
@@ -49,13 +52,14 @@ class IDXImages(Dataset):
     Args:
         data_root (str): Folder of the files.
         split (str): 'train' or 'test'. Defaults to 'train'.
-        start (int): First image taken. Defaults to 0.
-        stop (int, optional): First image not taken any more, None for all
-            that the file has. Defaults to None.
+        start (int): Index of the first image. Defaults to 0.
+        stop (int, optional): Index after the last image. Defaults to None:
+            the end of the file.
 
     Raises:
-        InputError: If a file is missing or damaged, images and labels differ
-            in number, or no image is left.
+        MissingFileError: If a file does not exist.
+        InputError: If a file is damaged, the numbers of images and labels
+            differ, or no image is left.
     """
 
     PREFIX = dict(train='train', test='t10k')
@@ -83,7 +87,9 @@ class IDXImages(Dataset):
             )
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.images)
 
     def __getitem__(self, index: int) -> dict:
+        """Return ``inputs``, uint8 [1, H, W], and ``label``."""
         return dict(inputs=self.images[index], label=self.labels[index])

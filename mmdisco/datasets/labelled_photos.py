@@ -1,3 +1,5 @@
+"""Dataset of a folder with one folder per class."""
+
 import logging
 import os
 from collections.abc import Sequence
@@ -19,34 +21,34 @@ FLAT = 'outside class folders'
 
 @DATASETS.register_module()
 class LabelledPhotos(CustomDataset):
-    """A folder of class folders, labelled by their names in sorted order.
+    """A folder of class folders, labelled in sorted order of their names.
 
-    The labels are those of torchvision's ``ImageFolder`` and, of ImageNet,
-    mmpretrain's. Hidden folders are not classes. One line of the log counts
-    the files that were found, taken and, by reason, left out:
+    The labels are those of torchvision's ``ImageFolder`` and, for ImageNet,
+    mmpretrain's. Hidden folders are not classes. One log line counts the
+    files found, used and, by reason, left out:
     :mod:`mmdisco.datasets.listing`.
 
-    An image that can't be read is an error, not skipped as by
-    :class:`Photos`: a score of other images than told is none.
+    An unreadable image is an error, not skipped as by :class:`Photos`: a score
+    must be of exactly the specified images.
 
     Args:
         data_root (str): The folder. Defaults to ''.
         data_prefix (str): Folder below ``data_root``, 'train' or 'val'.
             Defaults to ''.
-        num_classes (int, optional): How many class folders there must be.
+        num_classes (int, optional): Required number of class folders.
             Defaults to None: any.
-        ann_file (str): A list of the images to take, below ``data_root``, one
-            a line: 'path label', or 'path', whose first folder is the class,
-            or 'class_name.JPEG' as in SimCLR's lists of ImageNet's 1 % and
-            10 %. Defaults to '': all images.
-        num_images (int, optional): How many images there must be. Defaults to
+        ann_file (str): List of the images to use, below ``data_root``, one per
+            line: 'path label', 'class/path' or 'class_name.JPEG', as in
+            SimCLR's lists of 1 % and 10 % of ImageNet. Defaults to '': all
+            images.
+        num_images (int, optional): Required number of images. Defaults to
             None: any.
         pipeline (Sequence[dict]): Transforms. Defaults to ().
 
     Raises:
-        MissingFileError: If there is no such folder or list.
-        InputError: If classes or images are not as told; later, if an image
-            can't be read.
+        MissingFileError: If the folder or the list does not exist.
+        InputError: If classes or images are not as specified; later, if an
+            image can't be read.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class LabelledPhotos(CustomDataset):
             print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
 
     def load_data_list(self) -> list[dict]:
-        """``img_path`` and ``gt_label`` of each, by the folders or the list."""
+        """List ``img_path`` and ``gt_label`` of each image."""
         samples = self._listed() if self.ann_file else self._in_folders()
         if not samples:
             raise InputError(f"list of images '{self.ann_file}' is empty")
@@ -84,7 +86,7 @@ class LabelledPhotos(CustomDataset):
             raise InputError(
                 f"'{self.ann_file or self.img_prefix}' has {len(samples)} "
                 f'image{"" if len(samples) == 1 else "s"}, num_images of the '
-                f'data set is {self.num_images}: give all of them, or set it'
+                f'dataset is {self.num_images}: complete the images, or set it'
             )
         return [
             dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
@@ -92,14 +94,14 @@ class LabelledPhotos(CustomDataset):
         ]
 
     def prepare_data(self, index: int) -> dict:
-        """What the pipeline makes of one image.
+        """Load one image and apply the pipeline.
 
         Raises:
             InputError: If it can't be read.
         """
         try:
             return super().prepare_data(index)
-        except Exception as error:  # any decoder has exceptions of its own
+        except Exception as error:  # decoders raise their own exceptions
             path = self.get_data_info(index)['img_path']
             if Photos._is_readable(path):
                 raise
@@ -149,7 +151,7 @@ class LabelledPhotos(CustomDataset):
             name = line.rpartition('_')[0]
         if name not in self._labels:
             raise InputError(
-                f"'{self.ann_file}' has '{line}', but '{self.img_prefix}' no "
+                f"'{self.ann_file}' has '{line}', but '{self.img_prefix}' has no "
                 f"class folder '{name}': write 'path label', 'class/name' or "
                 "'class_name' in each line"
             )
@@ -157,14 +159,14 @@ class LabelledPhotos(CustomDataset):
 
     @cached_property
     def _labels(self) -> dict[str, int]:
-        """Of the class folders, whose number counts only where it is used."""
-        found, wanted = len(self.CLASSES), self.num_classes
-        if not found or wanted not in (None, found):
-            told = '' if wanted is None else f', num_classes is {wanted}'
+        """Label of each class folder; checks their number when first used."""
+        count, required = len(self.CLASSES), self.num_classes
+        if not count or required not in (None, count):
+            setting = '' if required is None else f', num_classes is {required}'
             raise InputError(
-                f"'{self.img_prefix}' has {found} class folder"
-                f'{"" if found == 1 else "s"}{told}: set data_root to images '
-                'in one folder for each class, or num_classes of the data set '
+                f"'{self.img_prefix}' has {count} class folder"
+                f'{"" if count == 1 else "s"}{setting}: set data_root to images '
+                'in one folder for each class, or num_classes of the dataset '
                 'and model.head'
             )
         return self.class_to_idx

@@ -1,4 +1,4 @@
-"""Which files are images: the same in folders, tars and LMDBs."""
+"""Selection of image files, the same in folders, tars and LMDBs."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from mmengine.logging import print_log
 from PIL import features
 
-# What people call images of formats that Pillow reads.
+# Common extensions of the formats that Pillow reads.
 EXTENSIONS: tuple[str, ...] = (
     '.jpg',
     '.jpeg',
@@ -33,14 +33,14 @@ EXTENSIONS: tuple[str, ...] = (
     '.pfm',
     '.tga',
 )
-# Those for which Pillow must have been built, or needs a package.
+# Extensions that need a newer Pillow or a package.
 NEEDED = {
     '.avif': 'Pillow 11.3 or later',
     '.heic': 'pillow-heif',
     '.heif': 'pillow-heif',
     '.hif': 'pillow-heif',
 }
-# Other pictures, which a user would miss.
+# Other image formats: left out with a warning.
 UNREAD = (
     '.jxl',
     '.svg',
@@ -57,8 +57,8 @@ UNREAD = (
     '.pef',
     '.srw',
 )
-# Folders that systems and programs make for themselves; besides, those whose
-# names begin with a dot: .ipynb_checkpoints, .thumbnails, .Trash-1000.
+# Folders created by systems and programs, besides those starting with a dot:
+# .ipynb_checkpoints, .thumbnails, .Trash-1000.
 HIDDEN = {
     '__MACOSX',
     '@eaDir',
@@ -88,19 +88,19 @@ else:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is not one of the user's."""
+    """Whether a file or folder belongs to a system or program."""
     return name.startswith('.') or name in HIDDEN
 
 
 def why_left_out(path: str, extensions: Collection[str] = EXTENSIONS) -> str | None:
-    """Why a file is not taken.
+    """Reason for leaving out a file.
 
     Args:
-        path (str): Below the folder or in the archive, with '/'.
-        extensions (Collection[str]): Of the files taken, in lower case.
+        path (str): Path below the folder or in the archive, with '/'.
+        extensions (Collection[str]): Extensions of images, lower case.
 
     Returns:
-        str, optional: In words; None of a file that is taken.
+        str, optional: The reason; None if the file is used.
     """
     if any(map(is_hidden, path.split('/'))):
         return HIDING
@@ -113,16 +113,15 @@ def why_left_out(path: str, extensions: Collection[str] = EXTENSIONS) -> str | N
 
 
 class Tally:
-    """How many files were found, and what became of them.
-
-    Attributes:
-        taken (int): Images.
-        left_out (Counter): The others, by reason: the sum of both is what was
-            found.
-        unread (List[str]): Paths of pictures of formats that can't be read.
+    """Counts of files: used, and left out by reason.
 
     Args:
-        extensions (Sequence[str]): Of the files taken.
+        extensions (Sequence[str]): Extensions of images.
+
+    Attributes:
+        taken (int): Number of images.
+        left_out (Counter): Number of other files, by reason.
+        unread (list[str]): Paths of images in unsupported formats.
     """
 
     def __init__(self, extensions: Sequence[str] = EXTENSIONS) -> None:
@@ -133,11 +132,11 @@ class Tally:
 
     @property
     def found(self) -> int:
-        """All files."""
+        """Number of all files."""
         return self.taken + self.left_out.total()
 
     def takes(self, path: str) -> bool:
-        """Count a file; whether it is taken."""
+        """Count a file; returns whether it is used."""
         reason = why_left_out(path, self.extensions)
         if reason is None:
             self.taken += 1
@@ -148,12 +147,12 @@ class Tally:
         return False
 
     def drop(self, count: int, reason: str) -> None:
-        """Leave out files that were counted as taken."""
+        """Move files from used to left out."""
         self.taken -= count
         self.left_out[reason] += count
 
     def reasons(self) -> str:
-        """Those left out, by reason, most of them first."""
+        """Format the counts of files left out, largest first."""
         return ', '.join(
             f'{count} {reason}'
             for reason, count in self.left_out.most_common()
@@ -161,7 +160,7 @@ class Tally:
         )
 
     def log(self, where: str) -> None:
-        """Say in one line what was found; a warning if pictures are missed.
+        """Log all counts in one line; a warning if images were left out.
 
         Args:
             where (str): Path of the folder or archive.
@@ -181,27 +180,28 @@ def list_images(
 ) -> tuple[list[str], Tally]:
     """Find the images below a folder, at any depth.
 
-    Links are followed, but each folder is read once, and none above. No file
-    is asked for more than its name: a stat of each takes minutes on a network
-    drive.
+    Links are followed, but each folder is read only once, and never one above
+    ``folder``. Files are selected by name, without a stat: on a network drive
+    that would take minutes.
 
     Args:
         folder (str): The folder.
-        extensions (Sequence[str]): Of the files taken, in any case.
+        extensions (Sequence[str]): Extensions of images, in any case.
 
     Returns:
-        list[str]: Their paths below the folder, with '/', sorted.
-        Tally: Of all files.
+        tuple[list[str], Tally]: Paths below the folder, with '/', sorted, and
+        the counts of all files.
     """
     names: list[str] = []
     tally = Tally(extensions)
     seen: set[tuple[int, int]] = set()
-    folders = ['']  # to be read; each ends with '/' but the first
+    # to be read; all but the first end with '/'
+    folders: list[str] = ['']
     links: list[str] = []
     while folders or links:
         if folders:
             below = folders.pop()
-        else:  # the place of a folder is its own, before that of a link
+        else:  # links last: a folder is read at its own path, not at a link's
             links.sort(reverse=True)
             below = links.pop()
             if leads_up(folder, below):
@@ -210,7 +210,7 @@ def list_images(
         path = os.path.join(folder, below)
         try:
             about = os.stat(path)
-        except PermissionError:  # of the folder above
+        except PermissionError:  # for the parent folder
             tally.left_out[FORBIDDEN] += 1
             continue
         if (about.st_dev, about.st_ino) in seen:
@@ -239,9 +239,9 @@ def list_images(
 
 
 def class_folders(folder: str) -> list[str]:
-    """Names of the folders in a folder that may be classes, sorted.
+    """Names of the class folders in a folder, sorted.
 
-    Hidden ones are not, nor are links to the folder itself or one above.
+    Hidden folders are left out, and links to the folder itself or one above.
     """
     with os.scandir(folder) as entries:
         return sorted(
@@ -254,7 +254,7 @@ def class_folders(folder: str) -> list[str]:
 
 
 def leads_up(folder: str, link: str) -> bool:
-    """Whether a link below a folder is to that folder or one above."""
+    """Whether a link below a folder points to that folder or one above."""
     target = os.path.realpath(os.path.join(folder, link))
     root = os.path.realpath(folder)
     return os.path.commonpath([root, target]) == target

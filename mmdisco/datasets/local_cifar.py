@@ -1,3 +1,5 @@
+"""CIFAR-10 and CIFAR-100 from a local folder."""
+
 from mmpretrain.datasets import CIFAR10, CIFAR100
 from mmpretrain.registry import DATASETS
 
@@ -5,7 +7,7 @@ from mmdisco.errors import MissingFileError
 
 
 class _Local(CIFAR10):
-    """Says in one line what to fetch, instead of failing without a network."""
+    """Report missing files in one line instead of trying to download them."""
 
     def __init__(
         self,
@@ -17,10 +19,10 @@ class _Local(CIFAR10):
         super().__init__(data_root, split, download=download, pipeline=pipeline)
 
     def load_data_list(self) -> list[dict]:
-        """``img``, [32, 32, 3] in RGB, and ``gt_label`` of each."""
+        """List ``img``, RGB [32, 32, 3], and ``gt_label`` of each image."""
         if not self.download and not self._check_integrity():
             raise MissingFileError(
-                f"'{self.data_prefix['root']}' has no whole "
+                f"'{self.data_prefix['root']}' has no complete "
                 f"'{self.base_folder}': unpack {self.url} there, or set "
                 'download=True of train_dataloader.dataset'
             )
@@ -29,21 +31,20 @@ class _Local(CIFAR10):
 
 @DATASETS.register_module()
 class LocalCIFAR10(_Local):
-    """CIFAR-10 of a folder, which nothing is downloaded to unless told.
+    """CIFAR-10 from a folder; not downloaded by default.
 
     Args:
-        data_root (str): Where ``cifar-10-batches-py`` is.
+        data_root (str): Folder that contains ``cifar-10-batches-py``.
         split (str): 'train' or 'test'. Defaults to 'train'.
-        download (bool): Fetch it if need be, once for all ranks. Defaults to
-            False.
-        pipeline (Sequence[dict]): Transforms, of images in RGB. Defaults to
-            ().
+        download (bool): Download it if missing, once for all ranks. Defaults
+            to False.
+        pipeline (Sequence[dict]): Transforms of RGB images. Defaults to ().
 
     Raises:
-        MissingFileError: If files are missing or not as published (md5).
+        MissingFileError: If files are missing or their md5 differs.
     """
 
 
 @DATASETS.register_module()
 class LocalCIFAR100(_Local, CIFAR100):
-    """CIFAR-100, ``cifar-100-python``, with the arguments of the other."""
+    """CIFAR-100 (``cifar-100-python``), see :class:`LocalCIFAR10`."""

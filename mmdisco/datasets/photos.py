@@ -1,3 +1,5 @@
+"""Dataset of a folder of unlabelled images."""
+
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,24 +21,24 @@ from .transforms.load_photo import other_loader
 class Photos(CustomDataset):
     """A folder of images: any depth, no annotation file, no labels.
 
-    One line of the log counts the files that were found, taken and, by reason,
-    left out: :mod:`mmdisco.datasets.listing`. An image that can't be read is
-    skipped later: another one takes its place, and one warning names the file
-    and counts those skipped so far.
+    One log line counts the files found, used and, by reason, left out:
+    :mod:`mmdisco.datasets.listing`. In training, an unreadable image is
+    replaced by another one; one warning per file names it and counts those
+    skipped so far.
 
     Args:
         data_root (str): The folder. Defaults to ''.
         data_prefix (str): Folder below ``data_root``. Defaults to ''.
-        extensions (Sequence[str]): Of the files taken, in any case. Defaults
-            to those of the formats that Pillow reads.
+        extensions (Sequence[str]): Extensions of images, in any case.
+            Defaults to those of the formats that Pillow reads.
         pipeline (Sequence[dict]): Transforms. Defaults to ().
 
     Attributes:
         tally (Tally): Counts of the files.
 
     Raises:
-        MissingFileError: If there is no such folder.
-        InputError: If it holds no image; in training, if none can be read.
+        MissingFileError: If the folder does not exist.
+        InputError: If it has no image; in training, if none can be read.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Photos(CustomDataset):
         )
         if other_loader(pipeline):
             print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
-        # shared, so that the workers count together
+        # shared memory: the workers count together
         self._unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
     def _find_samples(self) -> list:
@@ -73,24 +75,24 @@ class Photos(CustomDataset):
         return names
 
     def prepare_data(self, index: int) -> dict | None:
-        """Load one image; None if it can't be read.
+        """Load one image and apply the pipeline.
 
         Args:
-            index (int): Which one.
+            index (int): Index of the image.
 
         Returns:
-            dict or None: What the pipeline makes of it.
+            dict or None: Result of the pipeline; None if it can't be read.
         """
         try:
             return super().prepare_data(index)
-        except Exception as error:  # any decoder has exceptions of its own
+        except Exception as error:  # decoders raise their own exceptions
             path = self.get_data_info(index)['img_path']
             if self._is_readable(path):
                 raise
             if not self._unreadable[index]:
                 self._unreadable[index] = True
                 name = f"'{path}'"
-                # mmengine's loggers of other ranks say errors only
+                # mmengine's loggers of other ranks only log errors
                 level = logging.ERROR if get_rank() else logging.WARNING
                 print_log(
                     f'Skip {name}, not a readable image '

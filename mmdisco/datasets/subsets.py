@@ -1,4 +1,4 @@
-"""Subsets of a labelled folder with the same share of each class."""
+"""Class-balanced subsets of a labelled folder."""
 
 import random
 from fractions import Fraction
@@ -9,19 +9,19 @@ from .labelled_photos import LabelledPhotos
 
 
 def class_shares(counts: list[int], share: Fraction, rng: random.Random) -> list[int]:
-    """How many images of each class to take.
+    """Number of images to select from each class.
 
-    In sum they are the share of all images, rounded down: of ImageNet as many
-    as SimCLR's lists have, 12 811 and 128 116. Each class has its share
-    rounded down, and those with the largest remainders one more.
+    The sum is the share of all images, rounded down: for ImageNet 12 811 and
+    128 116, as in SimCLR's lists. Each class gets its share rounded down;
+    those with the largest remainders get one more.
 
     Args:
-        counts (list[int]): Images of each class.
+        counts (list[int]): Number of images of each class.
         share (Fraction): From 0 to 1.
         rng (random.Random): Chooses among equal remainders.
 
     Returns:
-        list[int]: Of each class.
+        list[int]: Number of images of each class.
     """
     exact = [count * share for count in counts]
     taken = [int(x) for x in exact]
@@ -33,16 +33,16 @@ def class_shares(counts: list[int], share: Fraction, rng: random.Random) -> list
 
 
 def read_share(percent: str) -> Fraction:
-    """A share of images, exactly as it is written.
+    """Parse a percentage exactly.
 
     Args:
-        percent (str): As '1' or '0.5'.
+        percent (str): E.g. '1' or '0.5'.
 
     Returns:
         Fraction: Above 0, at most 1.
 
     Raises:
-        InputError: If it is none.
+        InputError: If it is not a number above 0, up to 100.
     """
     try:
         share = Fraction(percent) / 100
@@ -50,25 +50,24 @@ def read_share(percent: str) -> Fraction:
         share = Fraction(0)
     if not 0 < share <= 1:
         raise InputError(
-            f"'{percent}' % of the images can't be taken: give a "
-            'number above 0, up to 100'
+            f"'{percent}' is not a percentage: use a number above 0, up to 100"
         )
     return share
 
 
 def subset(folder: str, percent: str, seed: int) -> list[str]:
-    """Choose images.
+    """Select a random share of the images of each class.
 
     Args:
-        folder (str): With one folder for each class.
-        percent (str): How many of them, as '1' or '0.5'.
-        seed (int): Of the choice.
+        folder (str): Folder with one folder per class.
+        percent (str): Share of the images, e.g. '1' or '0.5'.
+        seed (int): Seed of the selection.
 
     Returns:
         list[str]: Paths below ``folder``, sorted.
 
     Raises:
-        InputError: If ``percent`` is none, or would leave a class out.
+        InputError: If ``percent`` is invalid, or a class would be empty.
     """
     share = read_share(percent)
     data = LabelledPhotos(folder)
@@ -83,7 +82,7 @@ def subset(folder: str, percent: str, seed: int) -> list[str]:
         name = data.CLASSES[shares.index(0)]
         raise InputError(
             f"{percent} % of '{folder}' has no image of {shares.count(0)} of "
-            f"{len(classes)} classes, e.g. '{name}': take more"
+            f"{len(classes)} classes, e.g. '{name}': use a larger percentage"
         )
     return sorted(
         path

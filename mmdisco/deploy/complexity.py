@@ -79,6 +79,7 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> object:
+        """Run an operation and count the new storages of its outputs."""
         before = {
             id(leaf.untyped_storage())
             for leaf in tree_leaves((args, kwargs))

@@ -1,3 +1,5 @@
+"""Helpers used throughout the project."""
+
 from .features import gather_rows, pooled, unwrapped
 from .files import atomic_write
 from .system import available_cores, quiet_init, threads_for

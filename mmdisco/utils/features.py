@@ -1,5 +1,7 @@
+"""Pooling, unwrapping and gathering of features."""
+
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -8,17 +10,17 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 
-def unwrapped(model: nn.Module) -> Any:
-    """The model in DistributedDataParallel, or the model itself."""
-    return model.module if is_model_wrapper(model) else model
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Remove a wrapper such as DistributedDataParallel from a model."""
+    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def pooled(output: Tensor | Sequence[Tensor]) -> Tensor:
-    """Make one vector of an image of what a backbone gives.
+    """Pool the output of a backbone to one vector per image.
 
     Args:
         output (Tensor or Sequence[Tensor]): Maps [N, D, H, W], tokens
-            [N, L, D] or vectors [N, D]; of several, the last are taken.
+            [N, L, D] or vectors [N, D]; the last one of a sequence is used.
 
     Returns:
         Tensor: Means over positions or tokens, fp32, detached, [N, D].
@@ -32,14 +34,14 @@ def pooled(output: Tensor | Sequence[Tensor]) -> Tensor:
 
 
 def gather_rows(rows: Tensor, total: int) -> Tensor:
-    """Gather what the ranks have of a list, in its order.
+    """Gather rows distributed over the ranks, in their original order.
 
     Args:
-        rows (Tensor): Rows ``rank::world_size`` of the list, [n, D].
-        total (int): Length of the list; any number.
+        rows (Tensor): Rows ``rank::world_size`` of all rows, [n, D].
+        total (int): Number of all rows; need not divide by the ranks.
 
     Returns:
-        Tensor: The list, on each rank, [total, D].
+        Tensor: All rows, on each rank, [total, D].
     """
     most = -(-total // get_world_size())
     padded = F.pad(rows, (0, 0, 0, most - len(rows)))  # [most, D]

@@ -1,3 +1,5 @@
+"""Writing of files."""
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +13,14 @@ from mmdisco.errors import InputError
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file completely or not at all.
 
-    Yields the name of a file beside ``path``, which replaces ``path`` when the
-    block ends without an exception, and is removed otherwise.
+    The temporary file replaces ``path`` if the block ends without an
+    exception, and is removed otherwise.
 
     Args:
         path (str or Path): The file; its folder is created.
+
+    Yields:
+        Path: A temporary file in the same folder, to be written.
 
     Raises:
         InputError: If ``path`` is a folder or can't be written.

@@ -1,4 +1,7 @@
+"""Cores, threads and logging."""
+
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,8 +16,8 @@ def available_cores() -> int:
 
 
 @contextmanager
-def quiet_init():
-    """Keep mmengine from logging a line for each weight it initialises."""
+def quiet_init() -> Iterator[None]:
+    """Suppress mmengine's log line for each initialised weight."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')
@@ -24,19 +27,19 @@ def quiet_init():
         logger.setLevel(level)
 
 
-# Multiplications of a matrix product that is worth more than one thread.
+# Multiplications above which a matrix product gains from several threads.
 WORTH = 10**8
 
 
 @contextmanager
-def threads_for(multiplications: int):
+def threads_for(multiplications: int) -> Iterator[None]:
     """Compute small products in one thread.
 
-    Beside a busy process a thread that waits for another makes a small
-    problem fifty times slower.
+    On a busy machine, waiting for a second thread makes small problems fifty
+    times slower.
 
     Args:
-        multiplications (int): Of the largest matrix product.
+        multiplications (int): Multiplications of the largest matrix product.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(before if multiplications > WORTH else 1)

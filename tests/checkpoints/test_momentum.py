@@ -1,3 +1,5 @@
+"""Extraction of momentum encoders."""
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS

@@ -144,7 +144,7 @@ def save(path, network, **meta):
 
 
 def test_an_efficientnet_of_mmpretrain_is_one_of_two(tmp_path):
-    """mmpretrain's has TensorFlow padding; settings in the file are used."""
+    """It has TensorFlow padding; settings in the file are used."""
     bare = save(tmp_path / 'bare.pth', effnet())
     conversion = read_conversion(bare)
     assert "mmpretrain's own" in conversion.assumed

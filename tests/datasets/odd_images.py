@@ -1,4 +1,4 @@
-"""Files of all modes, written here, with the pixels that they should give."""
+"""Image files of all modes, with their expected pixels."""
 
 import io
 import struct
@@ -14,8 +14,8 @@ GREY = RNG.permutation(SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint8)
 ALPHA = RNG.permutation(SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint8)
 WORDS = RNG.integers(0, 2**16, (SIDE, SIDE)).astype(np.uint16)
 LONGS = RNG.integers(0, 2**32, (SIDE, SIDE)).astype(np.uint32)
-FRAME = Image.new('RGB', (SIDE, SIDE), 'red')  # which nobody should see
-# by the number of the EXIF tag: what a viewer does to the stored pixels
+FRAME = Image.new('RGB', (SIDE, SIDE), 'red')  # a later frame, never used
+# by value of the EXIF tag: the transformation of the stored pixels
 TURNS = {
     2: lambda x: x[:, ::-1],
     3: lambda x: x[::-1, ::-1],
@@ -32,7 +32,7 @@ def triple(grey):
 
 
 def over(colours, alpha, background=255):
-    """Laid on a background: x a + b (1 - a), rounded, [H, W, 3]."""
+    """Blend with a background: x a + b (1 - a), rounded, [H, W, 3]."""
     share = alpha[..., None] / 255
     return np.floor(colours * share + np.multiply(background, 1 - share) + 0.5)
 
@@ -44,7 +44,7 @@ def pillow(image, kind, **options):
 
 
 def png(rows, bits, colour, transparent):
-    """A PNG of packed rows of bytes."""
+    """Write a PNG from packed rows of bytes."""
 
     def chunk(name, data):
         return (
@@ -66,7 +66,7 @@ def png(rows, bits, colour, transparent):
 
 
 def tiff(content, bits, sample_format=1, photometric=1, order='<'):
-    """A TIFF of one grey channel, not compressed."""
+    """Write an uncompressed TIFF with one grey channel."""
     tags = [
         (256, SIDE),
         (257, SIDE),
@@ -91,7 +91,7 @@ def nibbles(values):
 
 
 def twelve_bits(values):
-    """Two numbers in three bytes."""
+    """Pack two 12-bit numbers into three bytes."""
     first, second = values[:, ::2], values[:, 1::2]
     return (
         np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], -1)
@@ -101,7 +101,7 @@ def twelve_bits(values):
 
 
 def smooth():
-    """A picture that JPEG keeps well."""
+    """An image with small JPEG errors."""
     image = Image.new('RGB', (SIDE, SIDE), (200, 120, 40))
     ImageDraw.Draw(image).rectangle((0, 0, 7, 15), (40, 90, 220))
     return image
@@ -114,7 +114,7 @@ def exif(number):
 
 
 def lab_to_rgb(lab):
-    """CIELAB of 8 bits and D50 to sRGB, by the formulas, [H, W, 3]."""
+    """Convert 8-bit CIELAB (D50) to sRGB by the formulas, [H, W, 3]."""
     light, a, b = np.moveaxis(lab.astype(float), -1, 0)
     y = (light * 100 / 255 + 16) / 116
     f = np.stack([y + (a - 128) / 500, y, y - (b - 128) / 200], -1)
@@ -123,7 +123,7 @@ def lab_to_rgb(lab):
     linear = (
         xyz
         @ np.linalg.inv(
-            [  # of sRGB's primaries, for D50
+            [  # sRGB's primaries for D50
                 [0.4360747, 0.3850649, 0.1430804],
                 [0.2225045, 0.7168786, 0.0606169],
                 [0.0139322, 0.0971045, 0.7141733],
@@ -136,7 +136,7 @@ def lab_to_rgb(lab):
 
 
 def table():
-    """Content, expected pixels, and how far they may differ, by file name."""
+    """Content, expected pixels and tolerance, by file name."""
     rows = {}
 
     def row(name, content, expected, most=0):
@@ -298,7 +298,7 @@ def table():
         1,
     )
     lab = np.dstack([GREY // 2 + 90, RGB[..., :2] // 8 + 112])  # in gamut
-    signed = lab ^ np.uint8([0, 128, 128])  # as arrays of Pillow have them
+    signed = lab ^ np.uint8([0, 128, 128])  # as in Pillow's arrays
     row('lab.tif', pillow(Image.fromarray(signed, 'LAB'), 'tiff'), lab_to_rgb(lab), 3)
 
     # several frames
@@ -314,7 +314,7 @@ def table():
         4,
     )
 
-    # turned
+    # rotated
     for number, turn in TURNS.items():
         for kind in ('png', 'tiff', 'webp') if number > 5 else ('png',):
             options = dict(lossless=True) if kind == 'webp' else {}
@@ -335,14 +335,14 @@ def table():
         triple(TURNS[6](WORDS) // 256),
     )
 
-    # an extension that lies
+    # a wrong extension
     row('a webp.jpg', pillow(rgb, 'webp', lossless=True), RGB)
     row('a png.jpg', pillow(Image.fromarray(clear), 'png'), over(RGB, ALPHA))
     return rows
 
 
 def refused():
-    """Content of files whose values have no known white, and the reason."""
+    """Content of files with values out of range, and the error."""
     floats = (GREY / 255).astype('<f4')
     nan = floats.copy()
     nan[0, 0] = np.nan

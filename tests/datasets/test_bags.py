@@ -1,3 +1,5 @@
+"""Bags of neighbours: dataset, search and tool."""
+
 import re
 
 import numpy as np
@@ -24,24 +26,24 @@ PACK = dict(type='PackInputs')
 
 
 def sklearns(embeds, k):
-    """Of each row the k nearest others; rows may not be equal."""
+    """Find the k nearest other rows of each row; rows must differ."""
     search = NearestNeighbors(n_neighbors=k + 1, metric='cosine').fit(embeds)
-    found = search.kneighbors(embeds, return_distance=False)  # [N, k + 1]
-    assert (found[:, 0] == np.arange(len(embeds))).all()
-    return found[:, 1:]
+    neighbours = search.kneighbors(embeds, return_distance=False)  # [N, k + 1]
+    assert (neighbours[:, 0] == np.arange(len(embeds))).all()
+    return neighbours[:, 1:]
 
 
 @pytest.mark.parametrize('chunk', (1, 7, 50, 64))
 def test_neighbours_are_sklearns(chunk):
     embeds = np.random.RandomState(0).randn(50, 6) * 9
-    found = nearest_neighbours(torch.tensor(embeds), 4, chunk)
-    assert np.array_equal(found.numpy(), sklearns(embeds, 4))
+    neighbours = nearest_neighbours(torch.tensor(embeds), 4, chunk)
+    assert np.array_equal(neighbours.numpy(), sklearns(embeds, 4))
 
 
 def test_a_copy_is_a_neighbour_and_the_image_itself_is_none():
     embeds = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    found = nearest_neighbours(torch.cat([embeds, 2 * embeds]), 1)
-    assert found.squeeze(1).tolist() == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]
+    neighbours = nearest_neighbours(torch.cat([embeds, 2 * embeds]), 1)
+    assert neighbours.squeeze(1).tolist() == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize('k', (0, 3))
@@ -57,7 +59,7 @@ def scope():
 
 @pytest.fixture
 def folder(tmp_path):
-    """Eight pictures of one colour each, red by their number."""
+    """Eight images of one colour each; red encodes their number."""
     for i in range(8):
         picture = np.full((40, 30, 3), (20 * i, 7, 250), np.uint8)
         Image.fromarray(picture).save(tmp_path / f'{i}.png')
@@ -66,14 +68,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def ring(tmp_path):
-    """A file in which the next three are each image's neighbours."""
+    """A bag file: each image's neighbours are the next three."""
     path = tmp_path / 'ring.npy'
     np.save(path, (np.arange(8)[:, None] + [1, 2, 3]) % 8)
     return str(path)
 
 
 def numbers(item):
-    """Of the pictures that an item's views are of: BGR."""
+    """Numbers of the images in an item's views, which are BGR."""
     return [int(view[2].float().mean()) // 20 for view in item['inputs']]
 
 
@@ -110,7 +112,7 @@ def test_two_views_of_the_anchor_then_one_of_a_member(folder, ring):
     assert drawn == {i: {(i + s) % 8 for s in (1, 2, 3)} for i in range(8)}
 
 
-def test_without_a_pipeline_of_its_own_a_member_is_as_an_anchor(folder, ring):
+def test_without_member_pipeline_a_member_is_loaded_like_an_anchor(folder, ring):
     data = Bags(Photos(str(folder), pipeline=[LOAD, PACK]), ring)
     anchor, member = numbers(data[6])
     assert anchor == 6 and member in (7, 0, 1)
@@ -125,7 +127,7 @@ def test_members_follow_the_seed(ring):
     assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
 
 
-def test_what_can_not_be_read_is_neither_anchor_nor_member(folder, ring):
+def test_unreadable_images_are_neither_anchor_nor_member(folder, ring):
     for i in (2, 3):
         (folder / f'{i}.png').write_text('junk')
     data = Bags(Photos(str(folder), pipeline=[LOAD, PACK]), ring)
@@ -134,7 +136,7 @@ def test_what_can_not_be_read_is_neither_anchor_nor_member(folder, ring):
         for i in range(8):
             anchor, member = numbers(data[i])
             assert not {anchor, member} & {2, 3}
-            assert (member - anchor) % 8 in (1, 2, 3)  # of what is shown
+            assert (member - anchor) % 8 in (1, 2, 3)  # of the replacing image
     (folder / '4.png').write_text('junk')
     with pytest.raises(ValueError, match='no neighbour of image 1 can be'):
         data[1]
@@ -143,17 +145,17 @@ def test_what_can_not_be_read_is_neither_anchor_nor_member(folder, ring):
 @pytest.mark.parametrize(
     'array, message',
     [
-        (np.zeros((8, 2)), 'holds no integers'),
-        (np.zeros(8, int), 'holds no integers'),
-        (np.zeros((8, 0), int), 'holds no integers'),
-        (np.array([[None]] * 8), 'no .npy file of numbers'),
+        (np.zeros((8, 2)), 'is not an integer array'),
+        (np.zeros(8, int), 'is not an integer array'),
+        (np.zeros((8, 0), int), 'is not an integer array'),
+        (np.array([[None]] * 8), 'not a .npy file of numbers'),
         (np.ones((5, 2), int), 'bags of 5 images, the data set has 8'),
-        (np.full((8, 2), 8), 'names image 8, the data set has 0 to 7'),
-        (np.full((8, 2), -1), 'names image -1, the data set has 0 to 7'),
-        (np.full((8, 2), 6), 'names image 6 as its own neighbour'),
+        (np.full((8, 2), 8), 'lists image 8, the data set has 0 to 7'),
+        (np.full((8, 2), -1), 'lists image -1, the data set has 0 to 7'),
+        (np.full((8, 2), 6), 'lists image 6 as its own neighbour'),
     ],
 )
-def test_what_can_not_be_used_is_named(tmp_path, array, message):
+def test_invalid_bag_files_are_errors(tmp_path, array, message):
     path = tmp_path / 'bags.npy'
     np.save(path, array)
     with pytest.raises(ValueError, match=message) as error:
@@ -161,7 +163,7 @@ def test_what_can_not_be_used_is_named(tmp_path, array, message):
     assert str(path) in str(error.value) and '\n' not in str(error.value)
 
 
-def test_missing_files_and_pipelines_are_told(tmp_path, ring):
+def test_missing_files_and_pipelines_are_errors(tmp_path, ring):
     data = IDXImages(DEMO, stop=8)
     with pytest.raises(
         FileNotFoundError,
@@ -169,7 +171,7 @@ def test_missing_files_and_pipelines_are_told(tmp_path, ring):
     ):
         Bags(data, str(tmp_path / 'none.npy'))
     (tmp_path / 'junk.npy').write_text('<html>')
-    with pytest.raises(ValueError, match='no .npy file of numbers'):
+    with pytest.raises(ValueError, match='not a .npy file of numbers'):
         Bags(data, str(tmp_path / 'junk.npy'))
     with pytest.raises(ValueError, match='IDXImages has no pipeline'):
         Bags(data, ring, [LOAD, PACK])
@@ -203,7 +205,7 @@ def test_each_group_of_views_works_on_its_own_images():
 
 
 def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
-    """Of a config with bags that are not there; then they are drawn from."""
+    """The config names a missing bag file, which the tool writes."""
     out = tmp_path / 'new' / 'bags.npy'
     option = 'train_dataloader.dataset.dataset.stop=203'
     done = run(
@@ -239,16 +241,16 @@ def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
     with torch.no_grad():
         images = ((images - mean) / std).expand(-1, 3, -1, -1)
         embeds = backbone(images)[0].mean((2, 3))
-    found = np.load(out)
-    assert found.dtype == np.int32
-    # rounding may swap what is as near
-    assert (found == sklearns(F.normalize(embeds).numpy(), 3)).mean() > 0.99
+    neighbours = np.load(out)
+    assert neighbours.dtype == np.int32
+    # rounding may swap equally near neighbours
+    assert (neighbours == sklearns(F.normalize(embeds).numpy(), 3)).mean() > 0.99
 
     cfg.train_dataloader.dataset.dataset.update(data_root=DEMO, stop=203)
     data = Bags(cfg.train_dataloader.dataset.dataset, str(out))
     anchor, member = data[202]['inputs']
     assert torch.equal(anchor, data.dataset.images[202])
-    assert any(torch.equal(member, data.dataset.images[i]) for i in found[202])
+    assert any(torch.equal(member, data.dataset.images[i]) for i in neighbours[202])
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ def test_the_tool_finds_neighbours_in_the_teachers_space(tmp_path):
         ('mocov2', (), 'the config has no model.teacher'),
     ],
 )
-def test_the_tool_says_what_it_lacks(tmp_path, config, options, message):
+def test_errors_of_the_tool(tmp_path, config, options, message):
     more = ('--cfg-options', *options) if options else ()
     done = run(
         'python',
@@ -278,19 +280,22 @@ def test_the_tool_says_what_it_lacks(tmp_path, config, options, message):
 
 
 class Colour(torch.nn.Module):
-    """A teacher whose backbone gives the image as it was."""
+    """A teacher with a backbone that returns the original image."""
 
     def __init__(self, neck, norm_mode):
         super().__init__()
         assert norm_mode == 'eval'
 
     def match_normalisation(self, preprocessor):
+        """Store the student's normalisation."""
         self.mean, self.std = preprocessor.mean, preprocessor.std
 
     def renormalize(self, images):
+        """Undo the student's normalisation."""
         return images * self.std + self.mean
 
     def backbone(self, images):
+        """Return the images as the only feature map."""
         assert images.shape[2:] == (224, 224)
         return (images,)
 
@@ -309,23 +314,23 @@ def folder_config(kind, folder):
     'kind', ('imagenet_bags', 'imagenet_mocov2_fast', 'imagenet_mocov2_device')
 )
 def test_folders_are_seen_as_by_an_evaluation(folder, kind):
-    """At its size, in the order of channels that the student gets."""
+    """With the evaluation's size, in the student's channel order."""
     cfg = folder_config(kind, folder)
     embeds, shown = embed_images(cfg, batch_size=3)
     expected = torch.tensor([[20.0 * i, 7.0, 250.0] for i in range(8)])
     torch.testing.assert_close(embeds, expected, atol=0.1, rtol=0)
     assert shown.tolist() == list(range(8))
     inner = cfg.train_dataloader.dataset.get('dataset', cfg.train_dataloader.dataset)
-    assert inner.pipeline != plain_images(cfg)['pipeline']  # left as it was
+    assert inner.pipeline != plain_images(cfg)['pipeline']  # unchanged
 
 
-def test_what_can_not_be_read_is_nobodys_neighbour(folder):
+def test_unreadable_images_are_not_neighbours(folder):
     (folder / '3.png').write_text('junk')
     bags = make_bags(folder_config('imagenet_bags', folder), 2, 4).numpy()
     colours = np.array([[20.0 * i, 7.0, 250.0] for i in range(8) if i != 3])
     index = np.delete(np.arange(8), 3)
     assert np.array_equal(bags[index], index[sklearns(colours, 2)])
-    assert any((bags[3] == bags[i]).all() for i in index)  # its substitute's
+    assert any((bags[3] == bags[i]).all() for i in index)  # of the replacing image
 
 
 def test_bags_of_a_smoke_test(tmp_path):

@@ -1,4 +1,4 @@
-"""What prepare_coco finds is what pycocotools trips over, and nothing else."""
+"""prepare_coco reports exactly the faults that break pycocotools."""
 
 import json
 import runpy
@@ -80,25 +80,25 @@ def corners(content):
         entry['bbox'] = [x, y, x + w, y + h]
 
 
-def average_precision(root, found, kind='bbox'):
-    """By pycocotools, of a detector that finds the objects of ``found``."""
+def average_precision(root, detected, kind='bbox'):
+    """AP by pycocotools of a detector that finds the objects in ``detected``."""
     truth = COCO(str(root / VAL))
-    names = {c['name']: c['id'] for c in truth.dataset['categories']}
-    there = {c['id']: c['name'] for c in found['categories']}
+    ids = {c['name']: c['id'] for c in truth.dataset['categories']}
+    names = {c['id']: c['name'] for c in detected['categories']}
     images = [image['id'] for image in truth.dataset['images']]
-    order = {i['id']: n for n, i in enumerate(found['images'])}
+    order = {i['id']: n for n, i in enumerate(detected['images'])}
     results = [
         dict(
             image_id=images[order[o['image_id']]],
             score=0.9,
-            category_id=names[there[o['category_id']]],
+            category_id=ids[names[o['category_id']]],
             **(
                 {'bbox': o['bbox']}
                 if kind == 'bbox'
                 else {'segmentation': packed(o['segmentation'])}
             ),
         )
-        for o in found['annotations']
+        for o in detected['annotations']
     ]
     evaluation = COCOeval(truth, truth.loadRes(results), kind)
     evaluation.evaluate()
@@ -108,7 +108,7 @@ def average_precision(root, found, kind='bbox'):
 
 
 def packed(mask):
-    """Run lengths as detectors give them."""
+    """Run lengths in the form of a detector's output."""
     return rle.frPyObjects(mask, *mask['size'])
 
 
@@ -120,7 +120,7 @@ EVALUATION = {
     ),
     'texts for ids': (
         each('annotations', id=lambda o: f'a{o["id"]}'),
-        "annotation 'a1' has an id that is not a whole number",
+        "annotation 'a1' has an id that is not an integer",
     ),
     'no iscrowd': (
         without('annotations', 'iscrowd'),
@@ -135,13 +135,13 @@ EVALUATION = {
     'huge area': (first('annotations', area=1e11), 'annotation 1 has the area 1e+11'),
     'no width': (
         first('annotations', bbox=[5, 5, 0, 9]),
-        'has the box 5 5 0 9: of no width',
+        'has the box 5 5 0 9: without width',
     ),
     'negative width': (
         first('annotations', bbox=[9, 5, -4, 9]),
-        'has the box 9 5 -4 9: of no width',
+        'has the box 9 5 -4 9: without width',
     ),
-    'corners': (corners, "leaves the image of 64x64: COCO's are"),
+    'corners': (corners, "outside the image of 64x64: COCO's are"),
     'of two images': (
         lambda c: c['images'][0].update(id=str(c['images'][0]['id'])),
         'the ids of images are both numbers',
@@ -158,7 +158,7 @@ def test_what_stops_or_spoils_the_evaluation_is_a_fault(coco, name):
     report = check_coco(coco, counts='any')
     assert words in report.faults[0] and f"'{coco / VAL}': " in report.faults[0]
     assert len(report.good) == 1  # train
-    # an ignored or missed object, or an exception
+    # pycocotools ignores or misses an object, or raises
     try:
         truth = json.loads((coco / VAL).read_text())
         ignored = COCO(str(coco / VAL))
@@ -187,7 +187,7 @@ def test_a_box_that_leaves_its_image_is_a_fault_if_no_more_is_inside(coco, box, 
     assert (inside < 0.5) == fault
     report = check_coco(coco, counts='any')
     if fault:
-        assert 'more than half leaves the image of 64x64' in report.faults[0]
+        assert 'more than half of it outside the image of 64x64' in report.faults[0]
     else:
         assert not report.faults
         assert f"'{coco / VAL}': 1 of " in report.warnings[0]
@@ -197,7 +197,7 @@ def test_a_box_that_leaves_its_image_is_a_fault_if_no_more_is_inside(coco, box, 
 
 
 def test_boxes_that_leave_their_image_as_corners_do_are_a_fault():
-    """Each is more than half inside, and there are too many to be chance."""
+    """Each box is more than half inside, but many leave their image."""
     boxes = [[8, 8, 60, 60]] * 2 + [[4, 4, 8, 8]] * 18
     content = dict(
         images=[dict(id=1, width=64, height=64)],
@@ -231,17 +231,17 @@ def test_boxes_that_leave_their_image_as_corners_do_are_a_fault():
 
 
 def test_ignore_is_a_fault_where_it_is_evaluated(coco):
-    """pycocotools overwrites it: the object counts as every other."""
+    """It is overwritten by pycocotools: the object counts like any other."""
     before = json.loads((coco / VAL).read_text())
     edit(coco, first('annotations', ignore=1), VAL)
-    found = dict(before, annotations=before['annotations'][1:])
-    assert average_precision(coco, found) < 0.99
+    detected = dict(before, annotations=before['annotations'][1:])
+    assert average_precision(coco, detected) < 0.99
     [fault] = check_coco(coco, counts='any').faults
     assert 'annotation 1 has ignore 1, which pycocotools overwrites' in fault
-    # as pycocotools wants it
+    # as pycocotools requires
     edit(coco, first('annotations', iscrowd=1), VAL)
     assert not check_coco(coco, counts='any').faults
-    assert average_precision(coco, found) == pytest.approx(1)
+    assert average_precision(coco, detected) == pytest.approx(1)
 
 
 GOOD = {
@@ -281,8 +281,8 @@ def test_what_the_evaluation_takes_is_no_fault(coco, name):
     edit(coco, GOOD[name])
     report = check_coco(coco, counts='any')
     assert report.faults == [] and len(report.good) == 2
-    found = json.loads((coco / VAL).read_text())
-    assert average_precision(coco, found) == pytest.approx(1)
+    detected = json.loads((coco / VAL).read_text())
+    assert average_precision(coco, detected) == pytest.approx(1)
 
 
 def test_what_only_an_evaluation_needs_is_no_fault_of_training(coco):
@@ -327,7 +327,7 @@ def test_what_only_an_evaluation_needs_is_no_fault_of_training(coco):
         (
             first('annotations', segmentation=[[1, 2, 9, 2, 9]]),
             None,
-            'annotation 1 has no polygon of three points',
+            'annotation 1 has no polygon of at least three points',
         ),
         (
             first('annotations', segmentation=[[1, 2, 9, 2, float('nan'), 9]]),
@@ -373,7 +373,7 @@ def test_masks_are_checked_where_they_are_wanted(coco, change, masks, words):
 
 
 def test_masks_in_each_form_are_good_and_evaluated(coco):
-    """Run lengths, the same compressed, and polygons."""
+    """Run lengths, compressed run lengths and polygons."""
     before = json.loads((coco / VAL).read_text())
 
     def compressed(o):
@@ -384,7 +384,7 @@ def test_masks_in_each_form_are_good_and_evaluated(coco):
 
     def polygons(o):
         x, y, w, h = o['bbox']
-        # the second has two points, which training leaves out
+        # the second polygon has two points: left out in training
         return [[x, y, x + w, y, x + w, y + h, x, y + h], [x, y, x + 1, y]]
 
     assert average_precision(coco, before, 'segm') == pytest.approx(1)
@@ -397,7 +397,7 @@ def test_masks_in_each_form_are_good_and_evaluated(coco):
     edit(coco, each('annotations', segmentation=polygons))
     report = check_coco(coco, 'any', wanted=Wanted(masks=True))
     assert not report.faults
-    assert 'objects have a polygon of under three points' in report.notes[0]
+    assert 'objects have a polygon with fewer than three points' in report.notes[0]
 
 
 def test_masks_of_another_size_are_missed(coco):
@@ -469,7 +469,7 @@ def test_categories_are_those_of_training_in_its_order(coco, change, words):
     edit(coco, change, VAL)
     report = check_coco(coco, counts='any')
     assert any(words in fault and VAL in fault for fault in report.faults)
-    # with given classes, train's file is compared, too
+    # with given classes the file of train is compared, too
     classes = names_of(coco, TRAIN)
     edit(coco, change, TRAIN)
     report = check_coco(coco, 'any', wanted=Wanted(classes))
@@ -477,7 +477,7 @@ def test_categories_are_those_of_training_in_its_order(coco, change, words):
 
 
 def test_categories_in_one_other_order_are_no_fault(coco):
-    """Without given classes: those of the config may be in it."""
+    """Without given classes, other categories are allowed."""
     edit(coco, lambda c: c['categories'].sort(key=lambda x: x['name']))
     report = check_coco(coco, counts='any')
     assert not report.faults
@@ -544,7 +544,7 @@ def turned(path, orientation):
     ],
 )
 def test_sizes_are_those_of_the_turned_image(coco, orientation, size, good):
-    """As OpenCV reads it for mmcv."""
+    """Sizes are those of OpenCV's reader, which mmcv uses."""
     import cv2
 
     path = coco / 'val2017/000000000001.jpg'
@@ -564,7 +564,7 @@ def test_sizes_are_those_of_the_turned_image(coco, orientation, size, good):
             assert not report.faults
         else:
             assert len(report.faults) == 1
-            assert f'its annotation of {size[0]}x{size[1]}' in report.faults[0]
+            assert f'but {size[0]}x{size[1]} in its annotation' in report.faults[0]
             assert ('EXIF' in report.faults[0]) is (orientation == 6)
 
 
@@ -592,7 +592,7 @@ def test_images_are_of_a_format_that_mmcv_reads(coco, kind, good):
         assert f"000001.jpg' is a {kind}, which mmcv" in report.faults[0]
 
 
-def test_images_cut_short_are_found_if_all_are_opened(coco):
+def test_truncated_images_are_found_if_all_are_decoded(coco):
     path = coco / 'val2017/000000000001.jpg'
     path.write_bytes(path.read_bytes()[:-300])
     [fault] = check_coco(coco, 'any', images=True).faults
@@ -635,7 +635,7 @@ def test_a_file_that_pycocotools_cant_read_is_a_fault(coco):
 
 
 def test_checking_takes_about_as_long_as_reading():
-    """Seconds of COCO's 860 000 objects."""
+    """COCO's 860 000 objects take seconds."""
     objects, images = 20000, 2750
     polygon = [[*accumulate(range(60))]]
     content = json.dumps(
@@ -666,7 +666,7 @@ def test_checking_takes_about_as_long_as_reading():
 
 
 def call_tool(monkeypatch, root, *options):
-    """Exit code and output of the tool, in this process."""
+    """Run the tool in this process; returns exit code and output."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(
         sys,
@@ -686,6 +686,6 @@ def test_the_tool_takes_what_the_detector_needs(coco, monkeypatch):
     assert code == 1 and 'in another order' in out
     edit(coco, without('annotations', 'segmentation'))
     code, out = call_tool(monkeypatch, coco)
-    assert code == 0 and out.count('has boxes alone') == 2
+    assert code == 0 and out.count('has only boxes') == 2
     code, out = call_tool(monkeypatch, coco, '--masks', 'yes')
     assert code == 1 and 'has no segmentation' in out

@@ -1,4 +1,4 @@
-"""One decoder: each reader gives the same pixels of any image."""
+"""All readers give the same pixels of any image."""
 
 import io
 import tarfile
@@ -38,7 +38,7 @@ CROP = dict(
 
 
 def write(root, files):
-    """A folder of one class, and the same in a tar and an LMDB."""
+    """A folder with one class, also as tar and LMDB."""
     for name, content in files.items():
         path = root / 'folder/train/a' / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def write(root, files):
 
 
 class Readers:
-    """What each reader makes of an image in RGB, by the reader's name."""
+    """RGB pixels of an image, by name of the reader."""
 
     def __init__(self, root, background=None):
         options = {} if background is None else dict(background=background)
@@ -72,21 +72,22 @@ class Readers:
         self.sources['features'] = SkippingPhotos(str(root / 'folder/train'), **options)
 
     def __call__(self, name):
+        """Read an image with every reader."""
         info = dict(img_path=str(self.folder / name))
         loaded = self.load(dict(info))
         assert loaded['img'].dtype == np.uint8
         assert loaded['img_shape'] == loaded['ori_shape'] == (SIDE, SIDE)
-        found = dict(
+        actual = dict(
             training=loaded['img'][..., ::-1],
             fast=self.crop(dict(info))['img'][0].permute(1, 2, 0).numpy(),
         )
         for kind, source in self.sources.items():
-            found[kind] = source[source.names.index(f'a/{name}')]
+            actual[kind] = source[source.names.index(f'a/{name}')]
         with Image.open(self.folder / name) as image:
             given = GivenImages([str(self.folder / name), image], **self.options)
-            found.update(path=given[0], image=given[1])
+            actual.update(path=given[0], image=given[1])
             assert image.fp is not None or image.im is not None
-        return {key: np.asarray(value, int) for key, value in found.items()}
+        return {key: np.asarray(value, int) for key, value in actual.items()}
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +126,7 @@ def test_the_background_is_a_setting_of_each_reader(tmp_path):
 
 @pytest.fixture(scope='module')
 def unusual(tmp_path_factory):
-    """The refused ones, before one that is not: folder, sources, data sets."""
+    """Folder with the rejected images and a valid one, sources, datasets."""
     root = tmp_path_factory.mktemp('refused')
     files = {name: row[0] for name, row in REFUSED.items()}
     write(root, dict(files, **{'z.png': pillow(Image.fromarray(RGB), 'png')}))
@@ -143,7 +144,7 @@ def unusual(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name', REFUSED)
-def test_values_without_a_known_white_are_refused(unusual, name):
+def test_values_out_of_range_are_errors(unusual, name):
     reason = REFUSED[name][1]
     index = sorted(REFUSED).index(name)
     folder, sources, (photos, labelled) = unusual
@@ -166,15 +167,17 @@ def test_features_are_of_the_others(unusual):
     for i in range(len(REFUSED)):
         assert np.asarray(features[i]).max() == 0
     assert (np.asarray(features[len(REFUSED)]) == RGB).all()
-    found = features.extracted(np.zeros((len(features), 3)))
-    assert found.skipped == [f'a/{name}' for name in sorted(REFUSED)]
-    assert found.names == ['a/z.png'] and len(found.features) == 1
+    actual = features.extracted(np.zeros((len(features), 3)))
+    assert actual.skipped == [f'a/{name}' for name in sorted(REFUSED)]
+    assert actual.names == ['a/z.png'] and len(actual.features) == 1
 
 
 def test_ordinary_files_are_as_mmcv_loads_them(tmp_path):
-    """Bit for bit, with the same keys: a photograph, not square."""
-    theirs = TRANSFORMS.build(dict(type='LoadImageFromFile', imdecode_backend='pillow'))
-    ours = TRANSFORMS.build(LOAD)
+    """The pixels and keys of a non-square photograph are identical."""
+    reference = TRANSFORMS.build(
+        dict(type='LoadImageFromFile', imdecode_backend='pillow')
+    )
+    loader = TRANSFORMS.build(LOAD)
     photo = photograph(128).resize((131, 87))
     for name, options in (
         ('a.jpg', dict(quality=75)),
@@ -187,10 +190,10 @@ def test_ordinary_files_are_as_mmcv_loads_them(tmp_path):
     ):
         photo.save(tmp_path / name, **options)
         info = dict(img_path=str(tmp_path / name), gt_label=3)
-        found, expected = ours(dict(info)), theirs(dict(info))
-        assert found.keys() == expected.keys()
-        assert (found.pop('img') == expected.pop('img')).all()
-        assert found == expected
+        actual, expected = loader(dict(info)), reference(dict(info))
+        assert actual.keys() == expected.keys()
+        assert (actual.pop('img') == expected.pop('img')).all()
+        assert actual == expected
 
 
 def _turned(number):
@@ -218,7 +221,7 @@ def test_tiny_images(tmp_path, size):
 
 
 def test_an_image_too_large_to_be_safe_is_named(tmp_path, monkeypatch):
-    """Pillow's limit, of which twice is an error."""
+    """More than twice Pillow's limit is an error."""
     Image.fromarray(RGB).save(tmp_path / 'a.png')
     Image.fromarray(RGB).resize((8, 8)).save(tmp_path / 'b.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
@@ -235,7 +238,7 @@ def test_an_image_too_large_to_be_safe_is_named(tmp_path, monkeypatch):
         assert data.prepare_data(1) is not None
 
 
-def test_configs_with_mmcvs_loader_go_on_and_are_told(tmp_path, caplog):
+def test_configs_with_mmcvs_loader_get_a_warning(tmp_path, caplog):
     MMLogger.get_current_instance().addHandler(caplog.handler)
     Image.fromarray(RGB).save(tmp_path / 'a.png')
     old = [dict(type='LoadImageFromFile', imdecode_backend='pillow'), PACK]
@@ -249,7 +252,7 @@ def test_configs_with_mmcvs_loader_go_on_and_are_told(tmp_path, caplog):
 
 
 def test_detectors_find_the_loader(tmp_path):
-    """By its plain name in mmdet's scope, as in configs/_base_/detection."""
+    """Found by its plain name in mmdet's scope, as in configs/_base_/detection."""
     registry = pytest.importorskip('mmdet.registry')
     content, expected, _ = TABLE['la.png']
     Path(tmp_path / 'la.png').write_bytes(content)
@@ -257,12 +260,12 @@ def test_detectors_find_the_loader(tmp_path):
         load = registry.TRANSFORMS.build(LOAD)
     pixels = load(dict(img_path=str(tmp_path / 'la.png')))['img']
     assert (pixels[..., ::-1] == expected).all()
-    # which mmdet's own does not give: it drops what is transparent
-    theirs = mmcv.imfrombytes(content, channel_order='rgb')
-    assert (theirs != expected).any()
+    # unlike mmdet's loader, which drops transparency
+    reference = mmcv.imfrombytes(content, channel_order='rgb')
+    assert (reference != expected).any()
 
 
-def test_a_loaded_image_of_a_caller_is_read_too():
+def test_a_loaded_image_is_converted_too():
     with Image.open(io.BytesIO(TABLE['16 bits white.tif'][0])) as image:
         image.load()
         given = GivenImages([image, image])

@@ -1,4 +1,4 @@
-"""What is said of VOC's and COCO's folders that are not whole."""
+"""Checks of incomplete or invalid VOC and COCO folders."""
 
 import io
 import json
@@ -25,7 +25,7 @@ JSON = 'annotations/instances_val2017.json'
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    """Small sets with the names of VOC and COCO."""
+    """Small sets in the layouts of VOC and COCO."""
     folder = tmp_path_factory.mktemp('whole')
     for kind in ('voc', 'coco'):
         make_set(
@@ -65,7 +65,7 @@ def change_json(root, change):
 def test_whole_sets_are_good(whole):
     report = check_voc(whole / 'voc', counts='any', images=True)
     objects = whole / 'voc/VOC2007/Annotations'
-    told = sum(
+    count = sum(
         path.read_text().count('<object>')
         for path in map(objects.joinpath, ('000002.xml', '000004.xml'))
     )
@@ -75,7 +75,7 @@ def test_whole_sets_are_good(whole):
         'VOC2007 test',
         'VOC2012 trainval',
     ]
-    assert f'2 images, {told} objects' in report.good[1]
+    assert f'2 images, {count} objects' in report.good[1]
     report = check_coco(whole / 'coco', counts='any', images=True)
     content = json.loads((whole / 'coco' / JSON).read_text())
     assert not (report.faults + report.warnings + report.notes)
@@ -100,7 +100,7 @@ def test_another_number_of_images_is_a_warning(whole):
 
 
 def replace_box(text):
-    """A function that gives the first box of the XML other corners."""
+    """Return a function that changes the corners of the first box in the XML."""
 
     def damage(root):
         content = (root / XML).read_text()
@@ -167,7 +167,7 @@ def replace_box(text):
             lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
                 '000002 \n000004\n'
             ),
-            "test.txt': line 1 is '000002 ': mmdet wants",
+            "test.txt': line 1 is '000002 ': mmdet needs",
         ),
         (
             lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
@@ -179,7 +179,7 @@ def replace_box(text):
             lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
                 '000002\n000004\n\n'
             ),
-            "test.txt': line 3 is '': mmdet wants",
+            "test.txt': line 3 is '': mmdet needs",
         ),
         (
             lambda root: (root / 'VOC2007/ImageSets/Main/test.txt').write_text(
@@ -189,7 +189,7 @@ def replace_box(text):
         ),
         (
             lambda root: change(root / XML, '<width>64', '<width>128'),
-            "000002.jpg' is of 64x64 pixels, its annotation of 128x64",
+            "000002.jpg' has 64x64 pixels, but 128x64 in its annotation",
         ),
         (
             lambda root: change(root / XML, '<width>64', '<width>64.0'),
@@ -244,7 +244,7 @@ def test_boxes_that_count_from_0_are_a_warning(voc):
     replace_box('0 5 6 9')(voc)
     report = check_voc(voc, counts='any')
     assert not report.faults
-    assert report.warnings[0].startswith('VOC2007 test: 1 objects begin at 0')
+    assert report.warnings[0].startswith('VOC2007 test: 1 objects start at 0')
 
 
 def test_a_box_is_compared_with_the_image_if_its_size_is_not_there(voc):
@@ -271,7 +271,7 @@ def test_test_images_among_those_of_training_are_a_warning(voc):
 
 
 def first(key, name, value):
-    """A function that changes an entry of the JSON file."""
+    """Return a function that changes an entry of the JSON file."""
     return lambda root: change_json(
         root, lambda content: content[key][0].update({name: value})
     )
@@ -368,7 +368,7 @@ def test_no_folder_names_the_options(tmp_path, fails):
 
 
 def tar_of(path, names, **special):
-    """A tar file, of names or of a folder."""
+    """Write a tar file of names or of a folder."""
     with tarfile.open(path, 'w') as tar:
         if not isinstance(names, list):
             tar.add(names, 'VOCdevkit')
@@ -417,7 +417,7 @@ def test_archives_are_unpacked_then_checked(whole, tmp_path):
     expected = files_of(whole / 'voc')
     del expected['set.json']
     assert files_of(root) == expected
-    # what was interrupted goes on: what is there with its size is kept
+    # after an interruption, existing files of the right size are kept
     (root / XML).unlink()
     (root / 'VOC2007/JPEGImages/000001.jpg').write_bytes(b'cut')
     assert unpack(archives[0], root, inside='VOCdevkit').written == 2
@@ -460,7 +460,7 @@ def test_what_a_mac_or_another_tool_adds_is_left_out(whole, tmp_path):
     assert files_of(tmp_path / 'coco') == expected
     assert done.written == len(expected)
     assert {*done.left_out} == {*added, 'set.json'}
-    # an archive of nothing else is another one
+    # an archive without any expected file is an error
     with zipfile.ZipFile(tmp_path / 'b.zip', 'w') as zipped:
         for name in ('README.txt', '__MACOSX/train2017/1.jpg', 'train2017'):
             zipped.writestr(name, b'x')
@@ -487,11 +487,11 @@ def test_archives_cut_short_are_named_and_nothing_is_unpacked(whole, tmp_path):
     page.write_text('<html>')
     for archive in (*tars, file, page):
         with pytest.raises(
-            InputError, match=f"'{archive}' is damaged or cut short"
+            InputError, match=f"'{archive}' is damaged or truncated"
         ) as caught:
             unpack(archive, tmp_path / 'root')
         assert '\n' not in str(caught.value)
-    with pytest.raises(MissingFileError, match='no archive'):
+    with pytest.raises(MissingFileError, match='archive .* not found'):
         unpack(tmp_path / 'none.tar', tmp_path / 'root')
     assert not (tmp_path / 'root').exists()
 
@@ -533,7 +533,7 @@ def test_links_and_other_archives_are_refused(tmp_path):
             size=0,
             linkname='/etc/passwd',
         )
-        with pytest.raises(InputError, match='which is no plain file'):
+        with pytest.raises(InputError, match='which is not a regular file'):
             unpack(tar, tmp_path / 'root', inside='VOCdevkit')
     tar = tar_of(tmp_path / 'a.tar', ['ImageNet/n01.jpg'])
     with pytest.raises(InputError, match="'ImageNet/n01.jpg', not VOCde"):

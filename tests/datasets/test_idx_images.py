@@ -1,3 +1,5 @@
+"""Images in the IDX format."""
+
 import gzip
 from pathlib import Path
 
@@ -47,7 +49,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     bad = tmp_path / 'bad'
     for content in (b'', b'<html>', bytes([0, 0, 8, 1, 0, 0, 0, 9, 1])):
         bad.write_bytes(content)
-        with pytest.raises(ValueError, match="bad' is no complete IDX"):
+        with pytest.raises(ValueError, match="bad' is not a complete IDX"):
             read_idx(bad)
     cut = tmp_path / 'cut.gz'
     cut.write_bytes(gzip.compress(bytes(1000))[:-9])

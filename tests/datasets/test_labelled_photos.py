@@ -1,4 +1,4 @@
-"""Class folders: labels, and what is said of folders that do not fit."""
+"""Class folders: labels, and errors for folders that do not fit."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ NAMES = [
 
 @pytest.fixture
 def root(tmp_path):
-    """Folders of four classes, and others that are none."""
+    """Folders of four classes, and other folders."""
     for i, name in enumerate(NAMES):
         path = tmp_path / 'train' / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def build(root, **kwargs):
     return LabelledPhotos(str(root), 'train', pipeline=PIPELINE, **kwargs)
 
 
-def found(data):
+def labels_of(data):
     return {
         data.get_data_info(i)['img_path']: data.get_data_info(i)['gt_label']
         for i in range(len(data))
@@ -50,18 +50,18 @@ def found(data):
 
 def test_labels_are_those_of_torchvision(root):
     data = build(root, num_classes=4)
-    theirs = ImageFolder(root / 'train')
-    assert found(data) == dict(theirs.imgs) and len(data) == len(NAMES)
+    reference = ImageFolder(root / 'train')
+    assert labels_of(data) == dict(reference.imgs) and len(data) == len(NAMES)
     assert len(build(root, num_images=6)) == 6
-    assert list(data.metainfo['classes']) == theirs.classes
-    # a notebook's hidden folder is no class
+    assert list(data.metainfo['classes']) == reference.classes
+    # a notebook's hidden folder is not a class
     (root / 'train/.ipynb_checkpoints').mkdir()
-    assert found(build(root, num_classes=4)) == dict(theirs.imgs)
+    assert labels_of(build(root, num_classes=4)) == dict(reference.imgs)
 
 
 def test_an_item_has_its_image_and_its_label(root):
     data = build(root)
-    item = data[[*found(data)].index(str(root / 'train/n10/n10_1.JPEG'))]
+    item = data[[*labels_of(data)].index(str(root / 'train/n10/n10_1.JPEG'))]
     assert item['inputs'].shape == (3, 8, 6) and not item['inputs'].any()
     assert item['data_samples'].gt_label.tolist() == [2]
     assert data.get_gt_labels().tolist() == [0, 1, 2, 2, 3, 3]
@@ -74,7 +74,7 @@ def test_an_unreadable_image_is_named_in_one_line(root):
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     data = build(root)
-    index = [*found(data)].index(str(path))
+    index = [*labels_of(data)].index(str(path))
     with pytest.raises(ValueError, match='n10_1.JPEG.*runcated') as error:
         data[index]
     assert '\n' not in str(error.value)
@@ -82,10 +82,10 @@ def test_an_unreadable_image_is_named_in_one_line(root):
     try:
         data[index]
     except ValueError:
-        handed = ExceptionWrapper(where='in a worker')  # as loaders do
+        handed = ExceptionWrapper(where='in a worker')  # as in a DataLoader
     with pytest.raises(ValueError) as error:
         handed.reraise()
-    # what the tools print of it
+    # the line that tools print
     last = str(error.value).strip().split('\n')[-1]
     assert "n10_1.JPEG' can't be read" in last
 
@@ -105,7 +105,7 @@ def test_a_defect_of_the_pipeline_is_not_taken_for_a_bad_image(root):
 )
 def test_a_list_of_some_images(root, text):
     (root / 'few.txt').write_text(text)
-    assert found(build(root, ann_file='few.txt', num_classes=4)) == {
+    assert labels_of(build(root, ann_file='few.txt', num_classes=4)) == {
         str(root / 'train/n9/deep/n9_3.webp'): 3,
         str(root / 'train/hot_dog/hot_dog_7.tiff'): 1,
     }
@@ -114,7 +114,7 @@ def test_a_list_of_some_images(root, text):
 def test_simclrs_list_names_classes_in_the_file_names(root):
     (root / 'few.txt').write_text('n10_1.JPEG\nhot_dog_7.tiff\n')
     data = build(root, ann_file=str(root / 'few.txt'))
-    assert found(data) == {
+    assert labels_of(data) == {
         str(root / 'train/n10/n10_1.JPEG'): 2,
         str(root / 'train/hot_dog/hot_dog_7.tiff'): 1,
     }
@@ -125,12 +125,12 @@ def test_labels_of_a_list_need_no_folders(tmp_path):
     Image.new('RGB', (6, 8)).save(tmp_path / 'my cat.png')
     (tmp_path / 'val.txt').write_text('my cat.png 17')
     data = LabelledPhotos(str(tmp_path), ann_file='val.txt', num_classes=18)
-    assert found(data) == {str(tmp_path / 'my cat.png'): 17}
+    assert labels_of(data) == {str(tmp_path / 'my cat.png'): 17}
     with pytest.raises(ValueError, match="my cat.png 17', num_classes is 17"):
         LabelledPhotos(str(tmp_path), ann_file='val.txt', num_classes=17)
 
 
-def test_what_does_not_fit_is_told_in_one_line(root):
+def test_errors_are_one_line(root):
     (root / 'empty.txt').write_text('\n')
     (root / 'other.txt').write_text('ILSVRC2012_val_00000001.JPEG')
     (root / 'one.txt').write_text('n10_1.JPEG\n')
@@ -151,12 +151,12 @@ def test_what_does_not_fit_is_told_in_one_line(root):
         (
             'train',
             dict(num_images=7),
-            "train' has 6 images, num_images of the data set is 7: ",
+            "train' has 6 images, num_images of the dataset is 7: ",
         ),
         (
             'train',
             dict(ann_file='one.txt', num_images=2),
-            "one.txt' has 1 image, num_images of the data set is 2: ",
+            "one.txt' has 1 image, num_images of the dataset is 2: ",
         ),
         ('train', dict(ann_file='other.txt'), "no class folder 'ILSVRC2012_val'"),
         (
@@ -179,10 +179,10 @@ def test_linear_evaluation_has_the_labels_of_mmpretrain(tmp_path, split):
     for i in range(1000):
         folder = tmp_path / split / f'n{i:08}'
         folder.mkdir(parents=True)
-        (folder / 'x.JPEG').touch()  # which is not opened yet
+        (folder / 'x.JPEG').touch()  # not opened here
     data = DATASETS.build(dict(loader.dataset, data_root=str(tmp_path)))
-    theirs = ImageNet(str(tmp_path), split)
-    assert found(data) == found(theirs) and len(data) == 1000
+    reference = ImageNet(str(tmp_path), split)
+    assert labels_of(data) == labels_of(reference) and len(data) == 1000
     assert data.get_gt_labels().tolist() == [*range(1000)]
 
     photo_tiles(tmp_path / 'smoke', 4)

@@ -1,4 +1,4 @@
-"""Files found, taken and left out: the counts add up, whatever the storage."""
+"""Counts of files found, taken and left out add up in every storage."""
 
 import io
 import os
@@ -65,7 +65,7 @@ def content():
 
 
 def write(root):
-    """All of them as files; their names say what they are."""
+    """Files of all kinds, named after their kind."""
     for name in TAKEN + sum(LEFT_OUT.values(), []):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def write(root):
 
 @pytest.fixture
 def lines(caplog):
-    """What the logger has said of counts."""
+    """Logged lines with counts."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     yield lambda: [
@@ -86,7 +86,7 @@ def lines(caplog):
 
 
 def counts(line):
-    """Found, taken and the reasons of a line of the log."""
+    """Parse a log line: files found, taken, and left out by reason."""
     found, taken = map(
         int, re.search(r"': (\d+) files found, (\d+) taken", line).groups()
     )
@@ -162,11 +162,11 @@ def test_an_ordinary_folder_is_as_torchvision_lists_it(tmp_path):
         path = tmp_path.joinpath(*parts, f'{rng.integers(50)}-{i}.PnG')
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    theirs = ImageFolder(tmp_path)
+    reference = ImageFolder(tmp_path)
     data = LabelledPhotos(str(tmp_path))
     infos = [data.get_data_info(i) for i in range(len(data))]
-    assert list(data.CLASSES) == theirs.classes
-    assert {i['img_path']: i['gt_label'] for i in infos} == dict(theirs.imgs)
+    assert list(data.CLASSES) == reference.classes
+    assert {i['img_path']: i['gt_label'] for i in infos} == dict(reference.imgs)
     below = [i['img_path'].removeprefix(f'{tmp_path}/').split('/', 1) for i in infos]
     assert below == sorted(below)
     names = [
@@ -220,8 +220,8 @@ def test_links_elsewhere_are_followed(tmp_path):
         assert np.asarray(open_photos(str(root))[0]).mean() == 99
 
 
-def test_a_folder_is_taken_in_its_own_place_before_a_links(tmp_path):
-    """Whatever the order in which the system lists them."""
+def test_a_folder_is_listed_by_its_own_path_rather_than_a_links(tmp_path):
+    """Independent of the system's order."""
     touch(tmp_path, 'm/1.png')
     for link in 'az':
         (tmp_path / link).symlink_to('m')
@@ -234,7 +234,7 @@ def test_a_folder_is_taken_in_its_own_place_before_a_links(tmp_path):
 
 
 def test_many_links_among_folders_take_no_time(tmp_path):
-    """As paths without a cycle there would be millions."""
+    """There are millions of paths without a cycle."""
     for i in range(12):
         touch(tmp_path, f'{i}/x.png')
         for j in range(12):
@@ -245,7 +245,7 @@ def test_many_links_among_folders_take_no_time(tmp_path):
 
 @pytest.mark.parametrize('call', ['scandir', 'stat'])
 def test_a_folder_that_may_not_be_read_is_counted(tmp_path, monkeypatch, call):
-    """Itself, or the one that it is in."""
+    """The folder itself, or its parent."""
     touch(tmp_path, 'a/1.png', 'closed/2.png')
     real = getattr(os, call)
 
@@ -260,7 +260,7 @@ def test_a_folder_that_may_not_be_read_is_counted(tmp_path, monkeypatch, call):
     assert tally.left_out == {'without permission': 1}
 
 
-def test_no_file_is_asked_for_more_than_its_name(tmp_path, monkeypatch):
+def test_files_are_listed_without_stat(tmp_path, monkeypatch):
     touch(tmp_path, *(f'{c}/{i}.png' for c in 'ab' for i in range(50)))
     asked = []
     for name in 'stat', 'lstat':
@@ -286,7 +286,7 @@ def test_pictures_outside_class_folders_are_counted(tmp_path, lines):
     )
 
 
-def test_what_was_left_out_is_said_of_an_empty_folder(tmp_path):
+def test_the_error_of_an_empty_folder_lists_files_left_out(tmp_path):
     touch(tmp_path, 'IMG_1.HEIC', '.trash/1.png')
     with pytest.raises(
         InputError,
@@ -297,14 +297,14 @@ def test_what_was_left_out_is_said_of_an_empty_folder(tmp_path):
 
 
 def test_pillow_reads_what_is_taken():
-    """And only camera formats and the like are left of its photographs."""
+    """Of Pillow's other formats only camera formats and the like are left out."""
     Image.init()
     known = {
         ending
         for ending, kind in Image.registered_extensions().items()
         if kind in Image.OPEN
     }
-    assert {*EXTENSIONS} - known <= {'.mpo'}  # which its JPEG reader takes
+    assert {*EXTENSIONS} - known <= {'.mpo'}  # read by its JPEG reader
     for kind in ('JPEG', 'PNG', 'WEBP', 'AVIF', 'GIF', 'BMP', 'TIFF'):
         common = {e for e, k in Image.registered_extensions().items() if k == kind} - {
             '.avifs'

@@ -1,3 +1,5 @@
+"""Crops of LoadCrops against torchvision."""
+
 import cv2
 import mmcv
 import numpy as np
@@ -38,16 +40,16 @@ def test_crops_are_torchvisions(tmp_path, name):
         image.load()
         for seed in range(8):
             torch.manual_seed(seed)
-            theirs = [np.asarray(crop(image), int) for _ in range(2)]
+            reference = [np.asarray(crop(image), int) for _ in range(2)]
             torch.manual_seed(seed)
-            for ours, other in zip(crops_of(build(), path), theirs):
-                assert ours.shape == (224, 224, 3)
-                assert np.abs(ours - other).max() <= 1
+            for actual, other in zip(crops_of(build(), path), reference):
+                assert actual.shape == (224, 224, 3)
+                assert np.abs(actual - other).max() <= 1
 
 
 @pytest.mark.parametrize('scaled', (False, True))
 def test_area_and_aspect_are_torchvisions_in_distribution(tmp_path, scaled):
-    """Of a picture whose colours are the coordinates."""
+    """Crops of an image with its coordinates as colours."""
     x, y = np.meshgrid(np.arange(250), np.arange(200))
     image = Image.fromarray(np.stack([x, y, x * 0], 2).astype(np.uint8))
     image.save(tmp_path / 'map.jpg', quality=100, subsampling=0)
@@ -69,13 +71,13 @@ def test_area_and_aspect_are_torchvisions_in_distribution(tmp_path, scaled):
         )
 
     torch.manual_seed(0)
-    theirs = boxes([np.asarray(crop(image)) for _ in range(1200)])
-    ours = boxes(
+    reference = boxes([np.asarray(crop(image)) for _ in range(1200)])
+    actual = boxes(
         [view for _ in range(600) for view in crops_of(load, str(tmp_path / 'map.jpg'))]
     )
-    for a, b in zip(ours, theirs):
+    for a, b in zip(actual, reference):
         assert stats.ks_2samp(a, b).pvalue > 0.001
-    assert np.exp(ours[0].min()) == pytest.approx(0.2 * 50000, rel=0.1)
+    assert np.exp(actual[0].min()) == pytest.approx(0.2 * 50000, rel=0.1)
 
 
 def test_scaled_decoding_only_where_every_crop_allows(tmp_path, monkeypatch):
@@ -124,7 +126,7 @@ def test_a_file_that_is_cut_off_raises_at_any_scale(tmp_path):
         for size in (100, 1000):
             with pytest.raises(OSError):
                 build(size=size)(dict(img_path=str(tmp_path / name)))
-    # bytes after the end are no defect
+    # bytes after the end are allowed
     (tmp_path / 'more.jpg').write_bytes(content + b'\0\0')
     for a, b in zip(
         *(seeded(build(size=64), tmp_path / n) for n in ('more.jpg', 'a.jpg'))
@@ -154,7 +156,7 @@ def test_any_image_becomes_what_mmcv_makes_of_it(tmp_path, mode):
         photo = photo.convert(mode)
     photo.save(path, **options)
     expected = mmcv.imread(str(path), channel_order='rgb', backend='pillow')
-    # the whole of a square picture
+    # the whole of a square image
     load = build(size=64, scale=(1.0, 1.0), ratio=(1.0, 1.0), num_views=1)
     np.testing.assert_array_equal(crops_of(load, str(path))[0], expected)
 
@@ -170,6 +172,8 @@ def test_batches_are_lists_of_views(tmp_path):
 
 
 class Threads(torch.utils.data.Dataset):
+    """Items are the numbers of threads of torch and OpenCV."""
+
     def __len__(self):
         return 4
 
@@ -178,7 +182,7 @@ class Threads(torch.utils.data.Dataset):
 
 
 def test_workers_run_one_thread_each():
-    """torch sees to itself; OpenCV's threads are set before the fork."""
+    """PyTorch limits its own threads; OpenCV's are set before the fork."""
     from mmengine.config import Config
     from mmengine.utils.dl_utils import set_multi_processing
 

@@ -1,4 +1,4 @@
-"""CIFAR of a folder: images, labels, size 224, and what is said without it."""
+"""CIFAR from a folder: images, labels, size 224, and errors without it."""
 
 import pickle
 
@@ -24,13 +24,13 @@ def config(classes):
 
 @pytest.fixture(params=[10, 100])
 def written(request, tmp_path, monkeypatch):
-    """Three images in each split, and their data set's number of classes."""
+    """Three images in each split, and the number of classes."""
     cls, key = CLASSES[request.param], {10: 'labels', 100: 'fine_labels'}
     images = {}
     for split in ('train', 'test'):
         pixels = np.random.default_rng(len(split)).integers(
             0, 256, (3, 3, 32, 32), np.uint8
-        )  # colours first, as published
+        )  # channels first, as published
         images[split] = pixels.transpose(0, 2, 3, 1)
         monkeypatch.setattr(cls, f'{split}_list', [[split, None]])  # no md5
         path = tmp_path / cls.base_folder / split
@@ -69,15 +69,15 @@ def test_an_image_of_training_is_a_crop_of_224(written):
 
 
 @pytest.mark.parametrize('classes', CLASSES)
-def test_what_is_missing_is_told_in_one_line(tmp_path, classes):
+def test_missing_files_are_reported_in_one_line(tmp_path, classes):
     cls = CLASSES[classes]
     dataset = dict(config(classes).train_dataloader.dataset, data_root=str(tmp_path))
     for name in (None, *(name for name, _ in cls.train_list)):
-        if name:  # not as published
+        if name:  # other content than published
             path = tmp_path / cls.base_folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_text('junk')
-        with pytest.raises(FileNotFoundError, match='no whole') as error:
+        with pytest.raises(FileNotFoundError, match='no complete') as error:
             DATASETS.build(dataset)
         assert f"'{cls.base_folder}': unpack {cls.url}" in str(error.value)
         assert '\n' not in str(error.value)

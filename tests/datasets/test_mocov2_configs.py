@@ -1,3 +1,5 @@
+"""MoCo-v2's data configs agree and pass RGB to the model."""
+
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ def test_they_differ_in_pipeline_and_preprocessor_only():
 @pytest.mark.filterwarnings('ignore:Only use')
 @pytest.mark.parametrize('name', NAMES)
 def test_red_stays_red(tmp_path, name):
-    """The channels of every config reach the model as R, G, B."""
+    """Every config passes channels to the model as R, G, B."""
     init_default_scope('mmpretrain')
     cfg = load(name)
     path = str(tmp_path / 'red.png')

@@ -1,3 +1,5 @@
+"""Augmentation on the CPU against PIL and torchvision."""
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ from tests import mocov2_views as released
 NAMES = ('brightness', 'contrast', 'saturation', 'hue')
 
 
-def difference(ours, theirs):
-    return np.abs(ours.astype(int) - np.asarray(theirs, int))
+def difference(actual, reference):
+    return np.abs(actual.astype(int) - np.asarray(reference, int))
 
 
 @pytest.mark.parametrize('part', range(4), ids=NAMES)
@@ -27,8 +29,8 @@ def test_colours_are_pils(part, share):
     if part < 3:
         assert off.max() <= 1
     else:
-        # PIL rounds the hue down, OpenCV to the nearest step of 256: half a
-        # step between them, and a step is up to six levels of a channel
+        # PIL rounds the hue down, OpenCV to the nearest of 256 steps: they
+        # differ by half a step, and a step is up to six levels of a channel
         assert off.mean() < 0.75 and off.max() <= 10
         assert (off <= 2).mean() > 0.93
     if abs(share) > 0.5:
@@ -41,13 +43,13 @@ def test_colours_are_pils(part, share):
 def test_gray_solarisation_and_mirror_are_pils():
     photo = released.photograph(96)
     pixels = np.asarray(photo)
-    for ours, theirs in (
+    for actual, reference in (
         (uint8_ops.to_gray, released.F.rgb_to_grayscale),
         (uint8_ops.solarize, released.F.solarize),
         (uint8_ops.mirror, released.F.hflip),
     ):
-        more = dict(to_gray=(3,), solarize=(128,)).get(ours.__name__, ())
-        assert difference(ours(pixels), theirs(photo, *more)).max() <= 1
+        more = dict(to_gray=(3,), solarize=(128,)).get(actual.__name__, ())
+        assert difference(actual(pixels), reference(photo, *more)).max() <= 1
 
 
 @pytest.mark.parametrize('sigma', (0.1, 0.3, 0.5, 0.8, 1.2, 1.7, 2.0))
@@ -78,7 +80,7 @@ def test_a_view_is_what_was_drawn():
     views = one_by_one(photo, params)
     for i in range(60):
         off = difference(views[i], released.with_params(photo, params, i))
-        # solarisation tears apart what is close to 128
+        # solarisation separates values close to 128
         assert np.median(off) <= 2 and np.quantile(off, 0.9) <= 4
 
 
@@ -86,15 +88,17 @@ def test_views_are_torchvisions_in_distribution():
     num, photo = 4000, released.photograph(32)
     np.random.seed(0)
     torch.manual_seed(0)
-    theirs = released.statistics([released.RELEASED(photo) for _ in range(num)])
+    reference = released.statistics([released.RELEASED(photo) for _ in range(num)])
     views = TRANSFORMS.build(dict(type='PhotometricViews', num_views=num))
     crop = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
-    ours = views(dict(img=[crop] * num))['img']
-    assert ours[0].dtype == np.uint8 and ours[0].shape == (32, 32, 3)
+    actual = views(dict(img=[crop] * num))['img']
+    assert actual[0].dtype == np.uint8 and actual[0].shape == (32, 32, 3)
     params = ViewRecipe().draw(500, torch.Generator().manual_seed(0))
     rounded = released.rounding(one_by_one(photo, params), params, photo)
     assert rounded.max() < 1.5  # levels of 256
-    released.assert_equal_in_distribution(released.statistics(ours), theirs, rounded)
+    released.assert_equal_in_distribution(
+        released.statistics(actual), reference, rounded
+    )
 
 
 def test_as_many_crops_as_views():

@@ -1,3 +1,5 @@
+"""Folders of unlabelled images."""
+
 import logging
 
 import numpy as np
@@ -12,7 +14,7 @@ PIPELINE = [dict(type='LoadPhoto'), dict(type='PackInputs')]
 
 @pytest.fixture
 def folder(tmp_path):
-    """Five images at different depths, and files that are none."""
+    """Five images at different depths, and other files."""
     names = ['a.jpg', 'b/c.JPEG', 'b/d/e.png', 'b/d/f.webp', 'g h/i.bmp']
     for i, name in enumerate(names):
         path = tmp_path / name

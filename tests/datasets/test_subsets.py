@@ -1,4 +1,4 @@
-"""Lists of a share of the images: how many of each class, and which."""
+"""Lists of a share of the images: numbers per class, and the selection."""
 
 import random
 import re
@@ -59,12 +59,12 @@ def test_a_list_that_is_read_back_with_its_labels(folder):
     assert make(folder, '10', 4, 'other.txt')[1] != lines
 
 
-def test_what_can_not_be_taken_is_told(folder, fails):
+def test_unusable_shares_are_errors(folder, fails):
     for percent, words in (
         ('5', "5 % of .* has no image of 1 of 3 classes, e.g. 'a b'"),
-        ('0', "'0' % of the images can't be taken"),
-        ('120', "'120' % of"),
-        ('few', "'few' % of"),
+        ('0', "'0' is not a percentage"),
+        ('120', "'120' is not"),
+        ('few', "'few' is not"),
     ):
         line = fails(
             'tools/make_subset.py',

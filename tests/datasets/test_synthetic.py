@@ -1,4 +1,4 @@
-"""Garments in photographs, read back as mmdet reads VOC and COCO."""
+"""Synthetic detection sets, read back by mmdet's VOC and COCO datasets."""
 
 import json
 
@@ -57,9 +57,9 @@ def extent(mask):
 
 
 @pytest.mark.parametrize('split, year', [('train', 'train2017'), ('test', 'val2017')])
-def test_both_layouts_tell_the_boxes_of_the_masks(sets, split, year):
+def test_both_layouts_have_the_boxes_of_the_masks(sets, split, year):
     file = f'annotations/instances_{year}.json'
-    theirs = COCO(sets / 'coco' / file)
+    coco = COCO(sets / 'coco' / file)
     data = CocoDataset(
         data_root=str(sets / 'coco'),
         ann_file=file,
@@ -70,13 +70,13 @@ def test_both_layouts_tell_the_boxes_of_the_masks(sets, split, year):
     )
     if split == 'test':
         voc = [*read_voc(sets / 'voc', 'VOC2007', 'test')]
-    else:  # they take turns
+    else:  # alternating years
         parts = [read_voc(sets / 'voc', y, 'trainval') for y in ('VOC2007', 'VOC2012')]
         voc = [parts[i % 2][i // 2] for i in range(COUNTS[split])]
         assert [len(part) for part in parts] == [5, 4]
     assert len(data) == len(voc) == COUNTS[split]
     for item, other in zip(data, voc):
-        anns = theirs.loadAnns(theirs.getAnnIds(item['img_id']))
+        anns = coco.loadAnns(coco.getAnnIds(item['img_id']))
         assert 1 <= len(anns) <= 4
         assert len(anns) == len(item['instances']) == len(other['instances'])
         assert (
@@ -86,14 +86,14 @@ def test_both_layouts_tell_the_boxes_of_the_masks(sets, split, year):
         )
         with open(item['img_path'], 'rb') as a, open(other['img_path'], 'rb') as b:
             assert a.read() == b.read()
-        for ann, ours, at_voc in zip(anns, item['instances'], other['instances']):
-            (left, top, right, bottom), area = extent(theirs.annToMask(ann))
+        for ann, at_coco, at_voc in zip(anns, item['instances'], other['instances']):
+            (left, top, right, bottom), area = extent(coco.annToMask(ann))
             assert ann['area'] == area
-            assert ours['bbox'] == [left, top, right + 1, bottom + 1]
-            # mmdet takes 1 off all of VOC's corners, which are inside
+            assert at_coco['bbox'] == [left, top, right + 1, bottom + 1]
+            # mmdet subtracts 1 from all of VOC's corners, which are inclusive
             assert at_voc['bbox'] == [left, top, right, bottom]
-            assert ours['bbox_label'] == at_voc['bbox_label']
-            assert not ours['ignore_flag'] and not at_voc['ignore_flag']
+            assert at_coco['bbox_label'] == at_voc['bbox_label']
+            assert not at_coco['ignore_flag'] and not at_voc['ignore_flag']
 
 
 def test_objects_are_garments_of_their_split_in_one_colour_each():
@@ -113,13 +113,13 @@ def test_objects_are_garments_of_their_split_in_one_colour_each():
                 values = np.linalg.svd(pixels, compute_uv=False)
                 assert values[1] < 0.02 * values[0]
                 # and the garment's shape, mirrored or not
-                found = mask[box[1] : box[3] + 1, box[0] : box[2] + 1]
+                shape = mask[box[1] : box[3] + 1, box[0] : box[2] + 1]
                 there = images[garment] > 25
                 there = there[there.any(1)][:, there.any(0)]
-                there = np.array(Image.fromarray(there).resize(found.shape[::-1]))
+                there = np.array(Image.fromarray(there).resize(shape.shape[::-1]))
                 assert (
                     max(
-                        (found & a).sum() / (found | a).sum()
+                        (shape & a).sum() / (shape | a).sum()
                         for a in (there, there[:, ::-1])
                     )
                     > 0.6
@@ -135,7 +135,7 @@ def test_boxes_share_a_tenth_at_most():
         several += len(boxes) > 1
         for i, a in enumerate(boxes):
             for b in boxes[:i]:
-                ours, theirs = (
+                first, second = (
                     {
                         (x, y)
                         for x in range(c[0], c[2] + 1)
@@ -143,8 +143,8 @@ def test_boxes_share_a_tenth_at_most():
                     }
                     for c in (a, b)
                 )
-                # of what is seen; a box may have lost a part to the other
-                assert len(ours & theirs) < 0.12 * min(len(ours), len(theirs))
+                # boxes of visible pixels: one may be partly covered by the other
+                assert len(first & second) < 0.12 * min(len(first), len(second))
     assert several > 20
 
 
@@ -177,7 +177,7 @@ def test_the_same_arguments_give_the_same_bytes(sets, tmp_path):
     for kind in ('voc', 'coco'):
         make_set(tmp_path / kind, kind, objects=DEMO, **COUNTS)
         assert files_of(tmp_path / kind) == files_of(sets / kind)
-    # more images begin with the same ones, another seed does not
+    # a larger set starts with the same images; another seed has others
     before = files_of(sets / 'voc')
     make_set(tmp_path / 'more', 'voc', 12, 8, DEMO)
     more = files_of(tmp_path / 'more')
@@ -206,7 +206,7 @@ def test_names_become_the_classes_in_their_order(tmp_path):
 
 
 def test_run_lengths_are_pycocotools():
-    from pycocotools import mask as theirs
+    from pycocotools import mask as reference
 
     rng = np.random.default_rng(0)
     for mask in (
@@ -214,10 +214,10 @@ def test_run_lengths_are_pycocotools():
         np.ones((3, 4), bool),
         np.zeros((3, 4), bool),
     ):
-        ours = run_lengths(mask)
-        assert sum(ours['counts']) == mask.size
+        lengths = run_lengths(mask)
+        assert sum(lengths['counts']) == mask.size
         assert np.array_equal(
-            theirs.decode(theirs.frPyObjects(ours, *ours['size'])), mask
+            reference.decode(reference.frPyObjects(lengths, *lengths['size'])), mask
         )
 
 
@@ -229,9 +229,9 @@ def test_run_lengths_are_pycocotools():
         (dict(test=0), '0 test images'),
         (dict(size=8), 'size 8'),
         (dict(seed=-1), 'seed -1'),
-        (dict(names=['a'] * 10), '10 names: there are ten classes, of different'),
+        (dict(names=['a'] * 10), '10 names: use at least ten, all different'),
         (dict(photos='web'), "not 'web'"),
-        (dict(objects='nowhere'), "no IDX file 'nowhere"),
+        (dict(objects='nowhere'), "IDX file 'nowhere"),
     ],
 )
 def test_what_does_not_fit_is_one_line(tmp_path, change, words):
@@ -243,9 +243,9 @@ def test_what_does_not_fit_is_one_line(tmp_path, change, words):
 
 def test_nothing_is_overwritten_or_left_in_half(tmp_path, monkeypatch):
     (tmp_path / 'set').mkdir()
-    make_set(tmp_path / 'set', 'voc', 2, 1, DEMO)  # an empty one is taken
+    make_set(tmp_path / 'set', 'voc', 2, 1, DEMO)  # an empty folder is fine
     before = files_of(tmp_path)
-    with pytest.raises(InputError, match="set' holds something already"):
+    with pytest.raises(InputError, match="set' is not empty"):
         make_set(tmp_path / 'set', 'voc', 2, 1, DEMO)
 
     def full(*args, **kwargs):
@@ -292,4 +292,4 @@ def test_the_tool_tells_what_it_made(tmp_path, fails):
         content = COCO(tmp_path / f'set/annotations/instances_{year}.json')
         for label, row in enumerate(table.values(), 1):
             assert row[column] == len(content.getAnnIds(catIds=label))
-    assert 'holds something already' in fails(*options)
+    assert 'is not empty' in fails(*options)

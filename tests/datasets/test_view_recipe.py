@@ -1,3 +1,5 @@
+"""Augmentation parameters against torchvision."""
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ def params():
 
 @pytest.fixture(scope='module')
 def released():
-    """torchvision's order [N, 4] and factors [N, 4]."""
+    """Order [N, 4] and factors [N, 4] drawn by torchvision."""
     torch.manual_seed(1)
     jitter = ColorJitter(0.4, 0.4, 0.4, 0.1)
     drawn = [
@@ -37,10 +39,10 @@ def released():
 
 @pytest.mark.parametrize('part', range(4))
 def test_factors_are_torchvisions(params, released, part):
-    ours, theirs = params.factors[:, part].numpy(), released[1][:, part]
-    assert stats.ks_2samp(ours, theirs).pvalue > 0.001
+    actual, reference = params.factors[:, part].numpy(), released[1][:, part]
+    assert stats.ks_2samp(actual, reference).pvalue > 0.001
     half = 0.1 if part == 3 else 0.4
-    assert np.abs(ours - (part < 3)).max() == pytest.approx(half, rel=0.01)
+    assert np.abs(actual - (part < 3)).max() == pytest.approx(half, rel=0.01)
 
 
 def test_all_24_orders_are_as_frequent(params, released):
@@ -86,7 +88,7 @@ def test_it_follows_the_seed():
 
 def test_ranges_and_recipes_of_a_view():
     wide = ViewRecipe(brightness=1.5, solarize_prob=1, hue=0).draw(N)
-    assert wide.factors[:, 0].min() < 0.01  # 1 - 1.5 is no factor
+    assert wide.factors[:, 0].min() < 0.01  # not 1 - 1.5: clamped at 0
     assert wide.factors[:, 0].max() == pytest.approx(2.5, abs=0.01)
     assert wide.solarize.all() and not wide.factors[:, 3].any()
     byol = build_recipes([dict(blur_prob=1.0), dict(blur_prob=0.1)], 2)

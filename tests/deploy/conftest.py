@@ -1,3 +1,5 @@
+"""Fixtures of the deployment tests."""
+
 import pytest
 import torch
 

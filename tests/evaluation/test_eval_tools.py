@@ -267,7 +267,7 @@ def test_fewer_images_than_wanted(tiny, fails, tmp_path):
     assert '1 % of 60 images leaves class 0 without one' in refused(
         fails, tiny, 'semi', '--percent', 1, *features
     )
-    assert "'some' % of the images can't be taken" in refused(
+    assert "'some' is not a percentage" in refused(
         fails, tiny, 'semi', '--percent', 'some', *features
     )
     assert '0 of 60 training images are held out' in refused(

@@ -78,7 +78,7 @@ def test_a_missing_split(tmp_path, how):
 
 def test_a_missing_split_of_idx_and_cifar(tmp_path, monkeypatch):
     idx(tmp_path, 'train', '')
-    assert f"no IDX file '{tmp_path}/t10k-images-idx3-ubyte'" in said(
+    assert f"IDX file '{tmp_path}/t10k-images-idx3-ubyte'" in said(
         open_source, str(tmp_path), 'test', error=MissingFileError
     )
     (tmp_path / 'train-images-idx3-ubyte').unlink()

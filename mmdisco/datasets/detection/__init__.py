@@ -1,0 +1,1 @@
+"""Detection data: checks and synthetic sets."""

@@ -1,3 +1,5 @@
+"""Transforms that load images and make views on the CPU."""
+
 from .load_crops import LoadCrops
 from .load_photo import LoadPhoto
 from .photometric_views import PhotometricViews, pil_gaussian_kernel

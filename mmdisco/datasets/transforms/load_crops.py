@@ -1,3 +1,5 @@
+"""Loading of an image with random crops, at a reduced size where possible."""
+
 import io
 from collections.abc import Sequence
 
@@ -26,15 +28,14 @@ END = b'\xff\xd9'  # the marker that ends every JPEG file
 def decode_jpeg(content: bytes, header: Image.Image, divisor: int = 1) -> np.ndarray:
     """Decode an upright colour JPEG file.
 
-    OpenCV's decoder gives PIL's pixels in three quarters of the time, but
-    fills what is missing of a truncated file with grey. So a file without its
-    end is PIL's.
+    OpenCV's decoder gives the same pixels as PIL in three quarters of the
+    time, but fills the missing part of a truncated file with grey. A file
+    without end marker is therefore decoded by PIL.
 
     Args:
-        content (bytes): Of the file.
-        header (Image.Image): The file, opened by PIL but not yet loaded.
-        divisor (int): 1, 2, 4 or 8: which part of the size is enough.
-            Defaults to 1.
+        content (bytes): Content of the file.
+        header (Image.Image): The file, opened by PIL but not loaded.
+        divisor (int): Divisor of the size: 1, 2, 4 or 8. Defaults to 1.
 
     Returns:
         np.ndarray: RGB, uint8 [H / divisor, W / divisor, 3], rounded up.
@@ -61,9 +62,9 @@ ORIENTATION = ExifTags.Base.Orientation
 
 @TRANSFORMS.register_module()
 class LoadCrops(BaseTransform):
-    """Decodes an image once and cuts the crops of all its views.
+    """Decode an image once and cut the random crops of all views.
 
-    A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size, if no crop needs
+    A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if no crop needs
     more: the crops are drawn first, from the size in the file's header.
 
     **Required keys:** img_path. **Added keys:** img, a list of RGB crops,
@@ -71,21 +72,22 @@ class LoadCrops(BaseTransform):
 
     Args:
         size (int): Side of a crop after resizing. Defaults to 224.
-        num_views (int): How many crops. Defaults to 2.
-        scale (tuple[float, float]): Range of a crop's share of the image's
-            area. Defaults to (.2, 1.).
-        ratio (tuple[float, float]): Range of its width / height.
+        num_views (int): Number of crops. Defaults to 2.
+        scale (tuple[float, float]): Range of a crop's area, as a fraction of
+            the image's. Defaults to (.2, 1.).
+        ratio (tuple[float, float]): Range of width / height of a crop.
             Defaults to (3 / 4, 4 / 3).
         scaled_decoding (bool): Whether to decode at a reduced size where
-            allowed. Defaults to True.
-        background (tuple[int, int, int]): Colour below what is transparent,
-            in RGB. Defaults to white.
-        backend_args (dict, optional): Of mmengine's file backend.
+            possible. Defaults to True.
+        background (tuple[int, int, int]): RGB colour under transparent
+            pixels. Defaults to white.
+        backend_args (dict, optional): Arguments of mmengine's file backend.
+            Defaults to None.
 
     Raises:
-        InputError: If a number is out of range. When called, what
-            :func:`~mmdisco.datasets.decode.to_rgb` raises if it can't read
-            the whole file.
+        InputError: If a number is out of range. When called, the exceptions
+            of :func:`~mmdisco.datasets.decode.to_rgb` if the file can't be
+            read completely.
     """
 
     def __init__(
@@ -155,7 +157,7 @@ class LoadCrops(BaseTransform):
         return results
 
     def _divisor(self, boxes: Sequence[tuple[int, int, int, int]]) -> int:
-        """The largest of JPEG's divisors that no crop suffers from."""
+        """Largest JPEG divisor at which every crop has at least ``size`` pixels."""
         smallest = min(min(height, width) for _, _, height, width in boxes)
         return max(
             (
@@ -169,16 +171,16 @@ class LoadCrops(BaseTransform):
     def _cut(
         self, pixels: np.ndarray, top: float, left: float, height: float, width: float
     ) -> torch.Tensor:
-        """Of a box of whole pixels."""
+        """Cut and resize a box of whole pixels."""
         top, left, height, width = map(int, (top, left, height, width))
         crop = torch.from_numpy(pixels[top : top + height, left : left + width])
         crop = F.resize(crop.permute(2, 0, 1), [self.size, self.size], antialias=True)
-        return crop.contiguous()  # a copy, if there was nothing to resize
+        return crop.contiguous()  # a copy if no resizing was needed
 
     def _cut_between_pixels(
         self, pixels: np.ndarray, top: float, left: float, height: float, width: float
     ) -> torch.Tensor:
-        """Of any box, by PIL, which takes longer than torch."""
+        """Cut and resize any box with PIL, which is slower than torch."""
         crop = Image.fromarray(pixels).resize(
             (self.size, self.size),
             Image.Resampling.BILINEAR,

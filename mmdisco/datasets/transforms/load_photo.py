@@ -1,3 +1,5 @@
+"""Loading of an image of any kind."""
+
 import io
 from collections.abc import Sequence
 
@@ -11,22 +13,23 @@ from mmdisco.datasets.decode import WHITE, to_rgb
 
 @TRANSFORMS.register_module()  # mmcv's: detectors find it, too
 class LoadPhoto(BaseTransform):
-    """Load an image of any kind, with the pixels that evaluation sees.
+    """Load an image of any kind, with the same pixels as in the evaluation.
 
-    In place of mmcv's ``LoadImageFromFile``, whose pixels it gives for
-    ordinary files: see :func:`mmdisco.datasets.decode.to_rgb` for the others.
+    Replaces mmcv's ``LoadImageFromFile``. For ordinary files the pixels are
+    the same; see :func:`mmdisco.datasets.decode.to_rgb` for others.
 
     **Required keys:** img_path. **Added keys:** img, uint8 [H, W, 3] in BGR;
     img_shape; ori_shape.
 
     Args:
-        background (tuple[int, int, int]): Colour below what is transparent,
-            in RGB. Defaults to white.
-        backend_args (dict, optional): Of mmengine's file backend.
+        background (tuple[int, int, int]): RGB colour under transparent
+            pixels. Defaults to white.
+        backend_args (dict, optional): Arguments of mmengine's file backend.
+            Defaults to None.
 
     Raises:
-        ValueError: When called, if the values have no known white. Whatever
-            Pillow raises if it can't read the whole file.
+        ValueError: When called, if values are out of range. Pillow's
+            exceptions if the file can't be read completely.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class LoadPhoto(BaseTransform):
 
 
 def is_mmcvs_loader(step: dict) -> bool:
-    """Whether a pipeline's step loads by mmcv, as configs did before."""
+    """Whether a pipeline step is mmcv's loader, as in older configs."""
     return (
         step.get('type') == 'LoadImageFromFile'
         and step.get('imdecode_backend') == 'pillow'
@@ -63,13 +66,13 @@ def is_mmcvs_loader(step: dict) -> bool:
 
 
 def other_loader(pipeline: Sequence[dict]) -> str:
-    """What to say of a pipeline that sees other pixels than evaluation.
+    """Warning for a pipeline with other pixels than in the evaluation.
 
     Args:
-        pipeline (Sequence[dict]): Of a data set.
+        pipeline (Sequence[dict]): Pipeline of a dataset.
 
     Returns:
-        str: One line; '' if there is nothing to say.
+        str: One line; '' if no warning is needed.
     """
     if not any(
         isinstance(step, dict) and step.get('type') == 'LoadImageFromFile'

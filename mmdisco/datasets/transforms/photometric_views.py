@@ -1,36 +1,36 @@
+"""Photometric augmentation of crops on the CPU with OpenCV."""
+
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
-from torch import Tensor
 
 from mmdisco.errors import InputError
-from ..transforms import photometric_views as ops
 from .view_recipe import ViewParams, build_recipes
 
 
-def pil_gaussian_kernel(sigma: np.ndarray | Tensor, max_sigma: float) -> np.ndarray:
-    """Kernels of PIL's Gaussian blur, one a sample.
+def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
+    """Kernels of PIL's Gaussian blur, one per sample.
 
-    PIL runs an extended box filter three times
-    (https://www.mia.uni-saarland.de/Publications/gwosdek-ssvm11.pdf), whose
-    variance is ``sigma ** 2`` however small ``sigma`` is. A Gaussian sampled
-    at the pixels is another kernel below 0.7.
+    PIL applies an extended box filter three times
+    (https://www.mia.uni-saarland.de/Publications/gwosdek-ssvm11.pdf). Its
+    variance is ``sigma ** 2`` also for small ``sigma``; below 0.7 a Gaussian
+    sampled at the pixels is another kernel.
 
     Args:
-        sigma (np.ndarray or Tensor): Deviations in pixels, [N].
-        max_sigma (float): Which no deviation exceeds; fixes the length.
+        sigma (np.ndarray): Standard deviations in pixels, [N].
+        max_sigma (float): Upper bound of ``sigma``; determines the length K.
 
     Returns:
-        np.ndarray: Kernels [N, K], K odd, each of sum 1, float32.
+        np.ndarray: Kernels [N, K], K odd, each with sum 1, float32.
     """
     variance = np.asarray(sigma, np.float64)[:, None] ** 2 / 3  # of one box
     whole = np.floor(np.sqrt(12 * variance + 1) / 2 - 0.5)  # [N, 1]
-    # the outermost two weights are less than 1, as the variance demands
+    # the outermost two weights are below 1 and set the variance
     rest = (
         (2 * whole + 1)
         * (variance - whole * (whole + 1) / 3)
@@ -48,7 +48,7 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _blend(image: np.ndarray, other: float, factor: float) -> np.ndarray:
-    """Image * factor + other * (1 - factor), cut off as PIL does."""
+    """Image * factor + other * (1 - factor), truncated as in PIL."""
     table = other + (LEVELS - other) * np.float32(factor)
     return cv2.LUT(image, table.clip(0, 255).astype(np.uint8))
 
@@ -60,37 +60,38 @@ def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
 def adjust_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the mean of the grey image."""
-    mean: Any = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
-    return _blend(image, np.floor(mean[0] + 0.5), factor)
+    means = cast(Sequence[float], cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)))
+    return _blend(image, np.floor(means[0] + 0.5), factor)
 
 
 def adjust_saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the grey image."""
     matrix = np.empty((3, 4), np.float32)
     matrix[:, :3] = (1 - factor) * LUMA + factor * np.eye(3)
-    matrix[:, 3] = -0.499  # PIL cuts off where OpenCV rounds
+    matrix[:, 3] = -0.499  # PIL truncates, OpenCV rounds
     return cv2.transform(image, matrix)
 
 
 def adjust_hue(image: np.ndarray, factor: float) -> np.ndarray:
-    """Turn the hue; a whole turn is 256 steps."""
-    hsv: Any = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
-    hsv[..., 0] += np.uint8(int(factor * 255) % 256)  # wraps, as a hue should
+    """Rotate the hue by a fraction of a turn; a turn has 256 steps."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    hue: np.ndarray = hsv[..., 0]
+    hue += np.uint8(int(factor * 255) % 256)  # wraps around
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:
-    """Three equal channels."""
+    """Convert to grey, with three equal channels."""
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
 def gaussian_blur(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Blur with a kernel [K] in both directions; the border is repeated."""
+    """Blur with a kernel [K] in both directions, with border replication."""
     return cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
 def solarize(image: np.ndarray, threshold: int = 128) -> np.ndarray:
-    """Invert values from the threshold on."""
+    """Invert values at or above the threshold."""
     return cv2.LUT(
         image, np.where(LEVELS < threshold, LEVELS, 255 - LEVELS).astype(np.uint8)
     )
@@ -101,30 +102,25 @@ def mirror(image: np.ndarray) -> np.ndarray:
     return cv2.flip(image, 1)
 
 
-PARTS = (
-    ops.adjust_brightness,
-    ops.adjust_contrast,
-    ops.adjust_saturation,
-    ops.adjust_hue,
-)
+PARTS = (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue)
 
 
 @TRANSFORMS.register_module()
 class PhotometricViews(BaseTransform):
-    """Colours, blurs and mirrors the crops of :class:`LoadCrops` on the CPU.
+    """Photometric augmentation of the crops of :class:`LoadCrops` on the CPU.
 
-    Parameters come from torch's generator, which mmengine seeds differently
-    in each worker of each rank.
+    Parameters are drawn from torch's generator, which mmengine seeds
+    differently in each worker of each rank.
 
     **Modified keys:** img, now a list of RGB arrays, uint8 [H, W, 3].
 
     Args:
-        num_views (int): Crops of an image. Defaults to 2.
-        views (Sequence[dict]): Arguments of :class:`ViewRecipe`, of each view
+        num_views (int): Number of crops of an image. Defaults to 2.
+        views (Sequence[dict]): Arguments of :class:`ViewRecipe`, for each view
             or once for all. Defaults to MoCo-v2's.
 
     Raises:
-        InputError: If a recipe can't be used.
+        InputError: If a recipe is invalid.
     """
 
     def __init__(self, num_views: int = 2, views: Sequence[dict] = (dict(),)) -> None:
@@ -137,10 +133,10 @@ class PhotometricViews(BaseTransform):
             results (dict): With ``img``, uint8 tensors [3, H, W].
 
         Returns:
-            dict: The same.
+            dict: ``results`` with ``img`` replaced.
 
         Raises:
-            InputError: If there are more or fewer crops than views.
+            InputError: If the numbers of crops and views differ.
         """
         crops = results['img']
         if len(crops) != len(self.recipes):
@@ -155,24 +151,24 @@ class PhotometricViews(BaseTransform):
 
 
 def augment(image: np.ndarray, params: ViewParams) -> np.ndarray:
-    """Do to an image what was drawn for it.
+    """Apply drawn parameters to an image.
 
     Args:
         image (np.ndarray): RGB, uint8 [H, W, 3].
-        params (ViewParams): Of one view.
+        params (ViewParams): Parameters of one view.
 
     Returns:
-        np.ndarray: Of the same kind.
+        np.ndarray: RGB, uint8 [H, W, 3].
     """
     if params.jitter:
         factors = params.factors[0].tolist()
         for part in params.order[0].tolist():
             image = PARTS[part](image, factors[part])
     if params.gray:
-        image = ops.to_gray(image)
+        image = to_gray(image)
     if params.blur:
-        kernel = pil_gaussian_kernel(params.sigma, params.sigma.item())
-        image = ops.gaussian_blur(image, kernel[0])
+        kernel = pil_gaussian_kernel(params.sigma.numpy(), params.sigma.item())
+        image = gaussian_blur(image, kernel[0])
     if params.solarize:
-        image = ops.solarize(image)
-    return ops.mirror(image) if params.flip else image
+        image = solarize(image)
+    return mirror(image) if params.flip else image

@@ -1,3 +1,5 @@
+"""Random parameters of photometric augmentation."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -8,19 +10,19 @@ from mmdisco.errors import InputError
 
 @dataclass
 class ViewParams:
-    """What is done to each of N views; tensors on the CPU.
+    """Augmentation parameters of N views; tensors on the CPU.
 
     Args:
-        jitter (torch.Tensor): Who gets colour jitter, bool [N].
-        order (torch.Tensor): The jitter's parts in their order: 0 brightness,
+        jitter (torch.Tensor): Whether to apply colour jitter, bool [N].
+        order (torch.Tensor): Order of the jitter's parts: 0 brightness,
             1 contrast, 2 saturation, 3 hue; long [N, 4].
         factors (torch.Tensor): Factor of each part, by its number; the hue's
             is a shift in turns; [N, 4].
-        gray (torch.Tensor): Who turns grey, bool [N].
-        blur (torch.Tensor): Who is blurred, bool [N].
-        sigma (torch.Tensor): Of the blur, in pixels, [N].
-        solarize (torch.Tensor): Who is solarised, bool [N].
-        flip (torch.Tensor): Who is mirrored, bool [N].
+        gray (torch.Tensor): Whether to convert to grey, bool [N].
+        blur (torch.Tensor): Whether to blur, bool [N].
+        sigma (torch.Tensor): Standard deviation of the blur in pixels, [N].
+        solarize (torch.Tensor): Whether to solarise, bool [N].
+        flip (torch.Tensor): Whether to mirror, bool [N].
     """
 
     jitter: torch.Tensor
@@ -35,24 +37,28 @@ class ViewParams:
 
 @dataclass
 class ViewRecipe:
-    """How a crop becomes a view; the defaults are MoCo-v2's.
+    """Augmentation of a crop; the defaults are MoCo-v2's.
 
     Colour jitter in random order, grayscale, Gaussian blur, solarisation and
     mirroring, as in https://arxiv.org/abs/2003.04297 and, with other numbers
     for each view, BYOL (https://arxiv.org/abs/2006.07733) and DINO.
 
     Args:
-        brightness (float): Factor of 1 - b to 1 + b. Defaults to .4.
-        contrast (float): As brightness. Defaults to .4.
-        saturation (float): As brightness. Defaults to .4.
-        hue (float): Shift of -h to h turns, at most .5. Defaults to .1.
-        jitter_prob (float): Of all four together. Defaults to .8.
-        gray_prob (float): Defaults to .2.
-        blur_prob (float): Defaults to .5.
-        sigma (tuple[float, float]): Range of the blur's deviation in pixels.
-            Defaults to (.1, 2.).
-        solarize_prob (float): Values from 128 on are inverted. Defaults to 0.
-        flip_prob (float): Left to right. Defaults to .5.
+        brightness (float): Range of the factor, 1 - b to 1 + b. Defaults to .4.
+        contrast (float): Range of the factor, 1 - c to 1 + c. Defaults to .4.
+        saturation (float): Range of the factor, 1 - s to 1 + s. Defaults to
+            .4.
+        hue (float): Range of the shift, -h to h turns, at most .5. Defaults to
+            .1.
+        jitter_prob (float): Probability of the four above together. Defaults
+            to .8.
+        gray_prob (float): Probability of grayscale. Defaults to .2.
+        blur_prob (float): Probability of blur. Defaults to .5.
+        sigma (tuple[float, float]): Range of the blur's standard deviation in
+            pixels. Defaults to (.1, 2.).
+        solarize_prob (float): Probability of inverting values from 128 on.
+            Defaults to 0.
+        flip_prob (float): Probability of mirroring. Defaults to .5.
 
     Raises:
         InputError: If a value is out of its range.
@@ -70,6 +76,7 @@ class ViewRecipe:
     flip_prob: float = 0.5
 
     def __post_init__(self) -> None:
+        """Check the ranges."""
         low, high = self.sigma
         if not 0 < low <= high:
             raise InputError(f'sigma={self.sigma}: 0 < low <= high expected')
@@ -90,16 +97,17 @@ class ViewRecipe:
                 )
 
     def draw(self, num: int, generator: torch.Generator | None = None) -> ViewParams:
-        """Draw the parameters of some views.
+        """Draw the parameters of N views.
 
         Args:
-            num (int): Of views, N.
-            generator (torch.Generator, optional): Torch's own if None.
+            num (int): Number of views, N.
+            generator (torch.Generator, optional): Defaults to None: torch's
+                default generator.
 
         Returns:
-            ViewParams: Of N views.
+            ViewParams: Parameters of N views.
         """
-        # one call: for a single view, calls cost more than numbers
+        # one call: for a single view the calls dominate the cost
         u = torch.rand(14, num, generator=generator)  # [14, N]
         low, high = torch.tensor(
             [
@@ -138,19 +146,19 @@ class ViewRecipe:
 
 
 def build_recipes(views: Sequence[dict], num_views: int) -> list[ViewRecipe]:
-    """A recipe for each view.
+    """Build a recipe for each view.
 
     Args:
-        views (Sequence[dict]): Arguments of :class:`ViewRecipe`: of each
-            view, or once for all.
-        num_views (int): How many there are.
+        views (Sequence[dict]): Arguments of :class:`ViewRecipe`, for each view
+            or once for all.
+        num_views (int): Number of views.
 
     Returns:
-        list[ViewRecipe]: One a view.
+        list[ViewRecipe]: One per view.
 
     Raises:
-        InputError: If it's neither one nor one a view, or names what
-            :class:`ViewRecipe` doesn't know.
+        InputError: If their number is neither 1 nor ``num_views``, or an
+            argument is unknown.
     """
     known = {field.name for field in fields(ViewRecipe)}
     unknown = sorted({name for view in views for name in view} - known)

@@ -1,3 +1,5 @@
+"""Write synthetic scenes in the layouts of VOC and COCO."""
+
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -14,15 +16,15 @@ QUALITY = 90  # of JPEG
 def write_voc(
     folder: Path, scenes: dict[str, tuple[Scenes, int]], names: Sequence[str]
 ) -> dict[str, list]:
-    """Write images in the folders of VOC's devkit.
+    """Write images in the layout of VOC's devkit.
 
-    The training images take turns between 2007's and 2012's trainval. Their
-    names do not depend on how many there are: 2007's are odd numbers, the
-    test's are even.
+    The training images alternate between the trainval of 2007 and of 2012.
+    Their names do not depend on their number: odd numbers in the trainval of
+    2007, even numbers in its test.
 
     Args:
-        folder (Path): Which exists, as ``data/VOCdevkit``.
-        scenes (dict): Scenes and how many of them, of 'train' and 'test'.
+        folder (Path): Existing folder, as ``data/VOCdevkit``.
+        scenes (dict): Scenes and their number, for 'train' and 'test'.
         names (Sequence[str]): Name of each class.
 
     Returns:
@@ -62,7 +64,7 @@ def write_voc(
 def _annotation(
     year: str, file: str, scene: Scene, names: Sequence[str]
 ) -> ET.ElementTree:
-    """The devkit's XML; its corners count from 1 and are both inside."""
+    """XML of the devkit: corners count from 1 and are inclusive."""
     root = ET.Element('annotation')
     _add(root, folder=year, filename=file)
     _add(
@@ -93,12 +95,12 @@ def _add(parent: ET.Element, **texts) -> None:
 def write_coco(
     folder: Path, scenes: dict[str, tuple[Scenes, int]], names: Sequence[str]
 ) -> dict[str, list]:
-    """Write images and annotations as COCO 2017 has them.
+    """Write images and annotations in the layout of COCO 2017.
 
     Args:
-        folder (Path): Which exists, as ``data/coco``.
-        scenes (dict): Scenes and how many of them, of 'train' and 'test';
-            the latter become val2017.
+        folder (Path): Existing folder, as ``data/coco``.
+        scenes (dict): Scenes and their number, for 'train' and 'test'; the
+            test images become val2017.
         names (Sequence[str]): Name of each class.
 
     Returns:
@@ -149,9 +151,9 @@ def write_coco(
 
 
 def run_lengths(mask: np.ndarray) -> dict:
-    """COCO's uncompressed run lengths of a mask, bool, [H, W].
+    """Encode a mask, bool [H, W], as COCO's uncompressed run lengths.
 
-    They keep every pixel and hole, which polygons do not.
+    Unlike polygons, they preserve every pixel and hole.
     """
     pixels = np.concatenate([[False], mask.ravel('F')])  # [1 + H * W]
     changes = np.flatnonzero(pixels[1:] != pixels[:-1])

@@ -1,3 +1,5 @@
+"""Photographs and garments for synthetic detection sets."""
+
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -7,8 +9,8 @@ from PIL import Image
 from mmdisco.datasets.idx_images import IDXImages
 from mmdisco.errors import MissingFileError
 
-# Those of scikit-image's that are of colour and inside its package; of the
-# stereo pair only one, for the two show the same.
+# Colour photographs in scikit-image's package; only one of the stereo pair,
+# as both show the same scene.
 SKIMAGE = dict(
     train=(
         'astronaut.png',
@@ -23,30 +25,29 @@ SKLEARN = dict(train=('china.jpg',), test=('flower.jpg',))
 
 
 def photographs(split: str, source: str = 'skimage') -> list[Path]:
-    """Files of real photographs, others for training than for the test.
+    """Files of real photographs, different for training and test.
 
     Args:
         split (str): 'train' or 'test'.
-        source (str): 'skimage' for those inside scikit-image and
-            scikit-learn, or 'sklearn' for the one that scikit-learn has.
-            Defaults to 'skimage'.
+        source (str): 'skimage' for those of scikit-image and scikit-learn, or
+            'sklearn' for the one of scikit-learn. Defaults to 'skimage'.
 
     Raises:
-        MissingFileError: If the package or a photograph is not there.
+        MissingFileError: If the package or a photograph is missing.
     """
-    found = _inside('scikit-learn', 'sklearn', 'datasets/images', SKLEARN[split])
+    files = _inside('scikit-learn', 'sklearn', 'datasets/images', SKLEARN[split])
     if source == 'skimage':
-        found = _inside('scikit-image', source, 'data', SKIMAGE[split]) + found
-    return found
+        files = _inside('scikit-image', source, 'data', SKIMAGE[split]) + files
+    return files
 
 
 def _inside(package: str, module: str, folder: str, names: tuple) -> list[Path]:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise MissingFileError(
-            f'{package} is not installed, whose photographs are the '
-            f"backgrounds: pip install {package}, or take photos 'sklearn' "
-            'for two of scikit-learn'
+            f'{package} is not installed; its photographs are the '
+            f"backgrounds: pip install {package}, or set photos to 'sklearn' "
+            'for the two of scikit-learn'
         )
     paths = [Path(spec.origin).parent / folder / name for name in names]
     for path in paths:
@@ -69,14 +70,14 @@ FASHION_NAMES = (
     'bag',
     'ankle boot',
 )
-THRESHOLD = 25  # of 255: brighter pixels are the garment's
+THRESHOLD = 25  # of 255: brighter pixels belong to the garment
 
 
 class Garments:
-    """Images of Fashion-MNIST as things to paste.
+    """Images of Fashion-MNIST as objects to paste.
 
     Args:
-        folder (Path): Of the IDX files.
+        folder (Path): Folder of the IDX files.
         split (str): 'train' or 'test'.
 
     Raises:
@@ -89,16 +90,17 @@ class Garments:
         self.labels = data.labels.numpy()  # [N]
 
     def __len__(self) -> int:
+        """Return the number of garments."""
         return len(self.images)
 
     def upscaled(
         self, index: int, side: int, flip: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A garment, cut out and enlarged.
+        """Cut out and enlarge a garment.
 
         Args:
-            index (int): Which.
-            side (int): Its longer side, in pixels.
+            index (int): Index of the garment.
+            side (int): Its longer side after resizing, in pixels.
             flip (bool): Whether to mirror it.
 
         Returns:
@@ -116,7 +118,7 @@ class Garments:
 
 
 def _tight(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Image and mask without the margin around the mask."""
+    """Crop image and mask to the mask's bounding box."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     return np.ascontiguousarray(image[part]), mask[part]

@@ -1,3 +1,5 @@
+"""Make a synthetic detection set."""
+
 import hashlib
 import json
 import shutil
@@ -19,12 +21,11 @@ WRITERS = dict(voc=write_voc, coco=write_coco)
 
 
 class Made(NamedTuple):
-    """What a split of a set holds: number of images, and of the objects of
-    each class."""
+    """Size of a split of a synthetic set."""
 
     split: str
     images: int
-    objects: list[int]
+    objects: list[int]  # number of objects of each class
 
 
 def make_set(
@@ -40,29 +41,29 @@ def make_set(
 ) -> list[Made]:
     """Make a small detection set: garments pasted into real photographs.
 
-    Neither a garment nor a photograph of the training images is in a test
-    image. The same arguments give the same bytes.
+    Training and test images have no garment and no photograph in common. The
+    same arguments give the same bytes.
 
     Args:
-        out (Path): Folder to make; it is there only when it is whole.
+        out (Path): Folder to make, completely or not at all.
         kind (str): 'voc' for the devkit's layout, 'coco' for COCO 2017's.
-        train (int): How many training images; VOC divides them between
-            2007 and 2012.
-        test (int): How many test images.
+        train (int): Number of training images; VOC divides them between 2007
+            and 2012.
+        test (int): Number of test images.
         objects (Path): Folder of Fashion-MNIST's IDX files.
         size (int): Side of the images, in pixels. Defaults to 128.
-        seed (int): Of all that is drawn. Defaults to 0.
-        names (Sequence[str]): Of the classes: Fashion-MNIST's ten, in their
-            order, then any that no image has. Defaults to Fashion-MNIST's.
+        seed (int): Seed of the random choices. Defaults to 0.
+        names (Sequence[str]): Class names: ten for Fashion-MNIST's classes, in
+            their order, then any without objects. Defaults to Fashion-MNIST's.
         photos (str): 'skimage' or 'sklearn', see :func:`photographs`.
             Defaults to 'skimage'.
 
     Returns:
-        list[Made]: Of the training and the test images.
+        list[Made]: Sizes of the training and the test split.
 
     Raises:
-        InputError: If an argument does not fit, a source is missing, or
-            ``out`` holds something or can't be written.
+        InputError: If an argument is invalid, a source is missing, or ``out``
+            is not empty or can't be written.
     """
     out, objects = Path(out), Path(objects)
     _check(out, kind, train, test, size, seed, names, photos)
@@ -105,10 +106,10 @@ def make_set(
     return [
         Made(
             split,
-            len(found),
-            np.bincount(np.concatenate(found), minlength=len(names)).tolist(),
+            len(per_image),
+            np.bincount(np.concatenate(per_image), minlength=len(names)).tolist(),
         )
-        for split, found in labels.items()
+        for split, per_image in labels.items()
     ]
 
 
@@ -134,18 +135,14 @@ def _check(
         )
     if not 32 <= size <= 512:
         raise InputError(
-            f'size {size}: images of 32 to 512 pixels are made of objects of 28'
+            f'size {size}: should be 32 to 512 pixels, as the objects have 28'
         )
     if seed < 0:
-        raise InputError(f'seed {seed}: it is at least 0')
+        raise InputError(f'seed {seed}: should be at least 0')
     if len(names) < len(FASHION_NAMES) or len({*names}) < len(names):
-        raise InputError(
-            f'{len(names)} names: there are ten classes, of different names'
-        )
+        raise InputError(f'{len(names)} names: use at least ten, all different')
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(
-            f"'{out}' holds something already: delete it, or name another folder"
-        )
+        raise InputError(f"'{out}' is not empty: delete it, or name another folder")
 
 
 def _digests(paths) -> dict:

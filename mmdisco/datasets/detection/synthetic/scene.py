@@ -1,3 +1,5 @@
+"""Random scenes: garments pasted into crops of photographs."""
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,19 +11,19 @@ from mmdisco.datasets.decode import to_rgb
 from .images import Garments
 
 MOST = 4  # objects in an image
-SIDES = (24 / 128, 64 / 128)  # of an object's longer side, in image sides
-OVERLAP = 0.1  # of the smaller of two boxes
-TRIES = 20  # to find room for an object, before it is left out
+SIDES = (24 / 128, 64 / 128)  # range of an object's longer side, in image sides
+OVERLAP = 0.1  # largest common area, relative to the smaller of two boxes
+TRIES = 20  # attempts to place an object before it is left out
 
 
 class Scene(NamedTuple):
-    """An image and what is in it.
+    """An image and its objects.
 
     Attributes:
         image (np.ndarray): RGB, uint8, [S, S, 3].
         labels (list[int]): Class of each object.
-        masks (list[np.ndarray]): Pixels that show each object, bool, [S, S].
-        garments (list[int]): Which image of its split each object is.
+        masks (list[np.ndarray]): Visible pixels of each object, bool, [S, S].
+        garments (list[int]): Index of each object in its split.
         photograph (str): File name of the background.
     """
 
@@ -32,29 +34,28 @@ class Scene(NamedTuple):
     photograph: str
 
     def boxes(self) -> list[tuple[int, int, int, int]]:
-        """First and last column and row of each object's pixels, as
-        (left, top, right, bottom), from 0."""
-        found = []
+        """Boxes of the visible pixels: inclusive (left, top, right, bottom), from 0."""
+        boxes = []
         for mask in self.masks:
             rows, columns = (np.flatnonzero(mask.any(a)) for a in (1, 0))
-            found.append(
+            boxes.append(
                 (int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1]))
             )
-        return found
+        return boxes
 
 
 class Scenes:
     """Garments pasted into crops of photographs.
 
-    A scene depends on its index, the seed and the split, and not on how many
-    others are made.
+    A scene depends on its index, the seed and the split, not on the number of
+    scenes.
 
     Args:
-        garments (Garments): Things to paste.
+        garments (Garments): Objects to paste.
         photos (Sequence[Path]): Files of the photographs.
         size (int): Side of the images, in pixels.
-        key (Sequence[int]): Seed of all scenes: the user's, and one that
-            tells the splits apart.
+        key (Sequence[int]): Seed of all scenes: the user's seed and the number
+            of the split.
     """
 
     def __init__(
@@ -66,19 +67,21 @@ class Scenes:
         self.key = key
 
     def __getitem__(self, index: int) -> Scene:
+        """Draw a scene."""
         rng = np.random.default_rng([*self.key, index])
         name, photo = self.photos[rng.integers(len(self.photos))]
         image = self._background(rng, photo)  # [S, S, 3]
         owner = np.full(image.shape[:2], -1)  # [S, S], object of each pixel
-        boxes: list[tuple] = []
-        labels, chosen = [], []
+        boxes: list[tuple[int, int, int, int]] = []
+        labels: list[int] = []
+        chosen: list[int] = []
         for _ in range(rng.integers(1, MOST + 1)):
             garment = int(rng.integers(len(self.garments)))
             side = round(rng.uniform(*SIDES) * self.size)
             grey, mask = self.garments.upscaled(
                 garment, side, rng.random() < 0.5
             )  # [H, W]
-            # a colour of its own, or grey would tell the objects
+            # random colour: grey would identify the objects
             colour = rng.uniform(0.3, 1, 3)
             box = self._room(rng, mask.shape, boxes)
             if box is None:
@@ -95,7 +98,7 @@ class Scenes:
         )
 
     def _background(self, rng: np.random.Generator, photo: Image.Image) -> np.ndarray:
-        """A random square of a photograph, mirrored or not, [S, S, 3]."""
+        """Random square crop of a photograph, mirrored or not, [S, S, 3]."""
         side = round(min(photo.size) * rng.uniform(0.4, 1))
         left, top = (int(rng.integers(n - side + 1)) for n in photo.size)
         crop = photo.resize(
@@ -106,9 +109,9 @@ class Scenes:
         return np.array(crop)[:, :: -1 if rng.random() < 0.5 else 1].copy()
 
     def _room(
-        self, rng: np.random.Generator, shape: tuple[int, int], taken: list[tuple]
+        self, rng: np.random.Generator, shape: tuple[int, ...], taken: Sequence[tuple]
     ) -> tuple[int, int, int, int] | None:
-        """A box of this shape, clear of the others, or None."""
+        """Place a box of this shape with little overlap; None if that fails."""
         height, width = shape
         for _ in range(TRIES):
             left = int(rng.integers(self.size - width + 1))
@@ -120,6 +123,6 @@ class Scenes:
 
 
 def _shared(a: tuple, b: tuple) -> float:
-    """Common area of two boxes, in parts of the smaller one's."""
+    """Common area of two boxes, relative to the smaller one."""
     width, height = (max(0, min(a[i + 2], b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
     return width * height / min((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))

@@ -1,3 +1,5 @@
+"""Unpack and check detection data before training or evaluation."""
+
 from .archives import COCO_FOLDERS, unpack
 from .coco import COCO_COUNTS, Wanted, check_coco
 from .coco_file import check_content

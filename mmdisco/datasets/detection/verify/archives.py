@@ -1,3 +1,5 @@
+"""Safe unpacking of tar and zip archives of data."""
+
 import shutil
 import tarfile
 import zipfile
@@ -5,7 +7,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.utils import atomic_write
@@ -15,16 +17,16 @@ COCO_FOLDERS = ('train2017', 'val2017', 'annotations')
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError)
 
 
-# Which a Mac adds to an archive.
+# Added to archives by macOS.
 _MAC = ('__MACOSX', '.DS_Store')
 
 
 class Unpacked(NamedTuple):
-    """What was done with an archive.
+    """Result of unpacking an archive.
 
     Attributes:
-        written: How many files were written.
-        left_out: Names of those that are of no use here.
+        written: Number of files written.
+        left_out: Names of files that are not needed.
     """
 
     written: int
@@ -36,36 +38,37 @@ class Member(NamedTuple):
 
     name: str
     size: int
-    open: Callable[[], Any]
+    open: Callable[[], IO[bytes] | None]
 
 
 def unpack(
     archive: Path, root: Path, inside: str | None = None, tops: Sequence[str] = ()
 ) -> Unpacked:
-    """Unpack a tar or zip file, whose files go nowhere else.
+    """Unpack a tar or zip file, only below ``root``.
 
-    All that it lists is checked before the first file is written. Each file
-    gets its name when it is whole, and one that is there with its size is
-    not written again: after an interruption, do the same again.
+    All names are checked before the first file is written. Each file is
+    written completely or not at all, and an existing file of the same size is
+    kept: after an interruption, repeat the call.
 
     Args:
         archive (Path): The file.
-        root (Path): Folder to unpack into; made if need be.
-        inside (str, optional): Folder of the archive that becomes the root,
-            as 'VOCdevkit'. Defaults to None.
-        tops (Sequence[str]): Names that may come first in the root. Defaults
-            to (): any.
+        root (Path): Folder to unpack into; created if missing.
+        inside (str, optional): Folder in the archive that becomes the root,
+            e.g. 'VOCdevkit'. Defaults to None.
+        tops (Sequence[str]): Allowed top-level names in the root. Defaults to
+            (): any.
 
     Returns:
-        Unpacked: How many files were written, and which were left out: those
-        that are nowhere in ``inside`` or ``tops``, and what a Mac adds.
+        Unpacked: Number of files written, and the names left out: files
+        outside ``inside`` or ``tops``, and files added by macOS.
 
     Raises:
-        InputError: If the archive is missing, damaged, cut short, or another
-            one than expected, or the root can't be written.
+        MissingFileError: If the archive does not exist.
+        InputError: If the archive is damaged, truncated or not the expected
+            one, or the root can't be written.
     """
     if not archive.is_file():
-        raise MissingFileError(f"no archive '{archive}'")
+        raise MissingFileError(f"archive '{archive}' not found")
     try:
         with _opened(archive) as file:
             members = _members(file)
@@ -73,11 +76,11 @@ def unpack(
             pairs = [(m, place) for m, place in zip(members, places) if place]
             left_out = [m.name for m, place in zip(members, places) if not place]
             if not pairs:
-                wanted = f'{inside}/...' if inside else '/... or '.join(tops) + '/...'
+                expected = f'{inside}/...' if inside else '/... or '.join(tops) + '/...'
                 raise InputError(
                     f"'{archive}' holds "
                     + (f"'{members[0].name}'" if members else 'no file')
-                    + f', not {wanted}: it is another archive; nothing was '
+                    + f', not {expected}: it is another archive; nothing was '
                     'unpacked'
                 )
             written = 0
@@ -88,9 +91,9 @@ def unpack(
                 _write(member, path)
                 written += 1
     except DAMAGED as error:
-        reason = str(error).split(':\n')[0]  # one for each compression
+        reason = str(error).split(':\n')[0]  # the rest has each compression
         raise InputError(
-            f"'{archive}' is damaged or cut short ({reason}): download it again"
+            f"'{archive}' is damaged or truncated ({reason}): download it again"
         ) from error
     except OSError as error:
         raise InputError(f"can't unpack '{archive}' into '{root}': {error}") from error
@@ -100,13 +103,13 @@ def unpack(
 def _opened(archive: Path):
     if zipfile.is_zipfile(archive):
         return zipfile.ZipFile(archive)
-    if archive.suffix == '.zip':  # its list of files is at the end
-        raise zipfile.BadZipFile('no list of its files')
+    if archive.suffix == '.zip':  # its directory is at the end
+        raise zipfile.BadZipFile('no directory of its files')
     return tarfile.open(archive)
 
 
 def _members(file) -> list[Member]:
-    """The files in an archive; links and devices are refused."""
+    """List the files in an archive; links and devices are an error."""
     if isinstance(file, zipfile.ZipFile):
         return [
             Member(m.filename, m.file_size, partial(file.open, m))
@@ -120,25 +123,28 @@ def _members(file) -> list[Member]:
         if not member.isfile():
             raise InputError(
                 f"'{file.name}' holds '{member.name}', which is "
-                'no plain file: nothing was unpacked'
+                'not a regular file: nothing was unpacked'
             )
     return [Member(m.name, m.size, partial(file.extractfile, m)) for m in members]
 
 
 def _check_end(file: tarfile.TarFile, members: list) -> None:
-    """Two blocks of zeros end a tar; tarfile does not miss them where one was
-    cut between two files."""
+    """Check for the zero block at the end of a tar.
+
+    tarfile does not notice an archive truncated between two files.
+    """
     block = tarfile.BLOCKSIZE
     end = -(-members[-1].size // block) * block if members else 0
-    file.fileobj.seek((members[-1].offset_data if members else 0) + end)
-    if file.fileobj.read(block) != bytes(block):
+    stream: Any = file.fileobj
+    stream.seek((members[-1].offset_data if members else 0) + end)
+    if stream.read(block) != bytes(block):
         raise tarfile.ReadError('no end of the archive')
 
 
 def _place(
     archive: Path, name: str, inside: str | None, tops: Sequence[str]
 ) -> Path | None:
-    """Where a file goes, below the root; None if it is left out."""
+    """Target of a file, relative to the root; None if it is left out."""
     parts = PurePosixPath(name.replace('\\', '/')).parts
     if not parts or parts[0] == '/' or '..' in parts or ':' in parts[0]:
         raise InputError(
@@ -158,7 +164,9 @@ def _place(
 
 def _write(member: Member, path: Path) -> None:
     with atomic_write(path) as half:
-        with member.open() as source, half.open('wb') as target:
+        source = member.open()
+        assert source is not None  # only regular files are members
+        with source, half.open('wb') as target:
             shutil.copyfileobj(source, target, 1 << 20)
         if half.stat().st_size != member.size:
             raise EOFError(f"'{member.name}' ends early")

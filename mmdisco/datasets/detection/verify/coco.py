@@ -1,3 +1,5 @@
+"""Check COCO 2017 before training or evaluation."""
+
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +14,12 @@ COCO_COUNTS = dict(train2017=118287, val2017=5000)
 
 
 class Wanted(NamedTuple):
-    """What a training needs of the files.
+    """Requirements of a training.
 
     Attributes:
-        classes: Names, in the order of the labels; None accepts any, as long
-            as train and val agree.
-        masks: Whether of masks; None means if any object has one.
+        classes: Names, in the order of the labels; None accepts any if train
+            and val agree.
+        masks: Whether masks are required; None: if any object has one.
     """
 
     classes: Sequence[str] | None = None
@@ -30,18 +32,19 @@ def check_coco(
     images: bool = False,
     wanted: Wanted = Wanted(),
 ) -> Report:
-    """Check that COCO 2017 is there, whole, and can be evaluated on.
+    """Check that COCO 2017 is complete and usable for evaluation.
 
     Args:
         root (Path): Folder of annotations, train2017 and val2017.
         counts (str): 'official' to warn of other numbers of images, or
             'any'. Defaults to 'official'.
-        images (bool): Whether to open each image, not the headers of a few.
-            Defaults to False.
-        wanted (Wanted): Defaults to any classes, with masks or without.
+        images (bool): Whether to decode every image instead of reading the
+            headers of a sample. Defaults to False.
+        wanted (Wanted): Requirements. Defaults to any classes, with or
+            without masks.
 
     Raises:
-        MissingFileError: If there is no such root.
+        MissingFileError: If ``root`` does not exist.
     """
     if not root.is_dir():
         raise MissingFileError(
@@ -49,7 +52,7 @@ def check_coco(
             'or unpack its archives with --archives'
         )
     report = Report()
-    before: list[dict] | None = None  # the categories of train
+    before: list[dict] | None = None  # categories of train
     for split, official in COCO_COUNTS.items():
         before = (
             _check_split(
@@ -75,7 +78,7 @@ def _check_split(
     wanted: Wanted,
     trained: list[dict] | None,
 ) -> list[dict] | None:
-    """Check a split; its categories, or None if they have a fault."""
+    """Check a split; returns its categories, or None if they are invalid."""
     before = len(report.faults)
     folder = root / split
     names = names_in(folder)
@@ -99,7 +102,7 @@ def _check_split(
             if not isinstance(entry, dict):
                 continue
             file = str(entry.get('file_name'))
-            if file in names or (folder / file).is_file():  # a sub-folder's
+            if file in names or (folder / file).is_file():  # in a sub-folder
                 files.append(folder / file)
                 sizes.append((entry.get('width'), entry.get('height')))
             else:
@@ -123,30 +126,30 @@ def _check_classes(
 ) -> None:
     if wanted.classes is not None or trained is None:
         check_categories(report, path, categories, wanted.classes)
-    else:  # whatever the classes will be, both files have to fit them
+    else:  # both files must list the same classes
         check_categories(
             report,
             path,
             categories,
-            [category.get('name') for category in trained],
+            [c['name'] for c in trained if isinstance(c.get('name'), str)],
             others='faults',
         )
 
 
 def _content(path: Path, faults: list[str]) -> dict | None:
-    """What the file holds, None if it is no annotation file."""
+    """Content of the file; None if it is not an annotation file."""
     if not path.is_file():
         faults.append(f"no annotations '{path}'")
         return None
     try:
-        # pycocotools reads it as text, which must not begin with a mark
+        # as pycocotools: a byte order mark is an error
         content = json.loads(path.read_text('utf-8'))
     except (ValueError, OSError) as error:
         faults.append(f"'{path}' is not JSON: {error}")
         return None
     for key in ('images', 'annotations', 'categories'):
-        found = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(found, list) or not found:
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list) or not entries:
             faults.append(f"'{path}' has no list of {key}")
             return None
     return content

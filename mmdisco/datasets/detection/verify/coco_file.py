@@ -1,14 +1,16 @@
+"""Check images and objects of a COCO annotation file."""
+
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
 from .report import Report
 
-SLACK = 2  # pixels by which rounding may move a box out of its image
-_FEW = 0.05  # share of boxes that may leave their image and are not corners
+SLACK = 2  # pixels that a box may leave its image by rounding
+_FEW = 0.05  # share of boxes outside their image up to which they only warn
 _HINT = ": COCO's are left, top, width and height, not corners"
-_LARGEST = 1e10  # area beyond which pycocotools ignores an object
+_LARGEST = 1e10  # area above which pycocotools ignores an object
 
 
 def check_content(
@@ -18,58 +20,56 @@ def check_content(
     evaluated: bool,
     masks: bool | None = None,
 ) -> None:
-    """Check the images and objects of an annotation file of COCO's format.
+    """Check the images and objects of an annotation file in COCO's format.
 
-    What ``CocoDataset`` drops or stops at when it trains, and what pycocotools
-    stops at or miscounts when it evaluates, is a fault.
+    A fault is anything that ``CocoDataset`` drops or fails on in training, or
+    that pycocotools fails on or miscounts in evaluation.
 
     Args:
-        report (Report): Takes what is found.
+        report (Report): Receives the lines.
         path (str): The file, quoted.
-        content (dict): What it holds: lists of images, annotations and
-            categories.
-        evaluated (bool): Whether it is evaluated on; else it is trained on.
-        masks (bool, optional): Whether masks are wanted. Defaults to None:
+        content (dict): Content: lists of images, annotations and categories.
+        evaluated (bool): Whether the file is for evaluation, not training.
+        masks (bool, optional): Whether masks are required. Defaults to None:
             if any object has one.
     """
     before = len(report.faults)
     report.faults += (f'{path}: {fault}' for fault in _ids(content, evaluated))
     if len(report.faults) > before:
-        return  # what follows looks them up
+        return  # the checks below need valid ids
     objects = content['annotations']
     if masks is None:
         masks = any(entry.get('segmentation') for entry in objects)
         if not masks:
-            report.notes.append(f'{path} has boxes alone: for detectors without masks')
+            report.notes.append(f'{path} has only boxes: for detectors without masks')
     sizes: dict[Any, tuple | None] = {}
     for entry in content['images']:
-        size = entry.get('width'), entry.get('height')
-        sizes[entry['id']] = None
-        if not all(_finite(side) and side > 0 for side in size):
+        size: tuple | None = (entry.get('width'), entry.get('height'))
+        if not all(_finite(side) and side > 0 for side in size or ()):
             report.faults.append(f'{path}: image {entry["id"]} has no size')
-        elif masks and not all(isinstance(side, int) for side in size):
+            size = None
+        elif masks and not all(isinstance(side, int) for side in size or ()):
             report.faults.append(
-                f'{path}: image {entry["id"]} has the size {size}: masks need '
-                'whole numbers'
+                f'{path}: image {entry["id"]} has the size {size}: masks need integers'
             )
-        else:
-            sizes[entry['id']] = size
+            size = None
+        sizes[entry['id']] = size
     kept = {entry['id']: 0 for entry in content['categories']}
-    there = dict(kept)
-    odd: Counter = Counter()
+    present = dict(kept)
+    odd: Counter[tuple[str, str]] = Counter()
     for entry in objects:
         fault = _object(entry, sizes, kept, evaluated, masks, odd)
         if fault:
             report.faults.append(f'{path}: annotation {entry["id"]} {fault}')
-        elif entry['category_id'] in there:
-            there[entry['category_id']] += 1
+        elif entry['category_id'] in present:
+            present[entry['category_id']] += 1
     if not evaluated:
         report.faults += (
-            f'{path}: none of the {there[number]} objects of category '
-            f'{number} can be learned: mmdet leaves out those of no area, '
-            'under a pixel wide or high, or of a crowd'
+            f'{path}: none of the {present[number]} objects of category '
+            f'{number} can be used for training: mmdet leaves out objects '
+            'without area, under a pixel wide or high, or in a crowd'
             for number, count in kept.items()
-            if there[number] and not count
+            if present[number] and not count
         )
     _check_leaving(report, path, odd, len(objects))
     for (kind, text), count in odd.items():
@@ -77,7 +77,7 @@ def check_content(
 
 
 def _ids(content: dict, evaluated: bool) -> Iterator[str]:
-    """Faults of entries without an id, with another one's, or an unfit one."""
+    """Faults of entries with a missing, duplicate or invalid id."""
     for what, key in (
         ('image', 'images'),
         ('annotation', 'annotations'),
@@ -100,18 +100,18 @@ def _ids(content: dict, evaluated: bool) -> Iterator[str]:
                 continue
             if what == 'annotation' and number == 0:
                 yield (
-                    'an annotation has the id 0, which pycocotools takes '
-                    'for no match: a detection of it would be a false one; '
+                    'an annotation has the id 0, which pycocotools treats as '
+                    'no match: its detection would count as a false positive; '
                     'count from 1'
                 )
             elif isinstance(number, str) or (
                 what == 'category' and not isinstance(number, int)
             ):
                 yield (
-                    f'{what} {number!r} has an id that is not a whole '
-                    'number, at which the evaluation would stop'
+                    f'{what} {number!r} has an id that is not an integer: '
+                    'the evaluation would fail'
                 )
-                break  # as those that follow
+                break  # one is enough
         if len(kinds) > 1:
             yield f'the ids of {key} are both numbers and texts'
 
@@ -119,16 +119,16 @@ def _ids(content: dict, evaluated: bool) -> Iterator[str]:
 def _object(
     entry: dict, sizes: dict, kept: dict, evaluated: bool, masks: bool, odd: Counter
 ) -> str | None:
-    """The first fault of an object.
+    """Return the first fault of an object.
 
-    One that mmdet learns from is counted in ``kept``, by category; what is no
-    fault of one object in ``odd``, by kind and text.
+    Objects used by mmdet in training are counted in ``kept``, by category;
+    notes and warnings in ``odd``, by kind and text.
     """
     image, category = entry.get('image_id'), entry.get('category_id')
     for what, number, known in (('image', image, sizes), ('category', category, kept)):
         if not isinstance(number, (int, float, str)) or number not in known:
             return f'is of {what} {number}, which the file does not list'
-    box, area = entry.get('bbox'), entry.get('area')
+    box, area = entry.get('bbox'), entry.get('area', math.nan)
     if not (isinstance(box, list) and len(box) == 4 and all(map(_finite, box))):
         return f'has the box {box}, not four numbers'
     if not _finite(area):
@@ -138,7 +138,7 @@ def _object(
         return f'has iscrowd {crowd!r}, not 0 or 1: pycocotools needs it'
     x, y, width, height = box
     if min(width, height) < 0 or evaluated and not (crowd or min(width, height) > 0):
-        return f'has the box {_text(box)}: of no width or height, it can not be found'
+        return f'has the box {_text(box)}: without width or height no match is possible'
     size = sizes[image]
     if size and not (
         -SLACK <= x
@@ -148,8 +148,8 @@ def _object(
     ):
         if _inside(box, size) < 0.5:
             return (
-                f'has the box {_text(box)}, of which more than half '
-                f'leaves the image of {size[0]:g}x{size[1]:g}{_HINT}'
+                f'has the box {_text(box)}, more than half of it outside '
+                f'the image of {size[0]:g}x{size[1]:g}{_HINT}'
             )
         odd['leaving', 'in all'] += 1
         if x < width <= size[0] and y < height <= size[1]:
@@ -166,20 +166,21 @@ def _object(
         if left_out_polygons(mask):
             odd[
                 'notes',
-                'objects have a polygon of under three points, which mmdet leaves out',
+                'objects have a polygon with fewer than three points, which mmdet '
+                'leaves out',
             ] += 1
     if entry.get('ignore') and not crowd:
         if evaluated:
             return (
                 f'has ignore {entry["ignore"]}, which pycocotools '
-                'overwrites by iscrowd: write iscrowd 1, or leave it out'
+                'overwrites with iscrowd: write iscrowd 1, or leave it out'
             )
         odd['notes', 'objects have ignore, mmdet leaves them out'] += 1
     elif area <= 0 and min(width, height) >= 1:
         odd[
             'warnings',
             'objects have the area 0, but a box: mmdet leaves '
-            'them out of training, and the evaluation calls them small',
+            'them out of training, and the evaluation counts them as small',
         ] += 1
     elif area <= 0 or min(width, height) < 1:
         odd[
@@ -192,13 +193,13 @@ def _object(
         odd[
             'warnings',
             'objects have a larger area than their box: the AP of '
-            'small, medium and large ones is not what it says',
+            'small, medium and large objects will be wrong',
         ] += 1
     return None
 
 
 def _inside(box: list, size: tuple) -> float:
-    """Share of a box that is inside its image."""
+    """Fraction of a box inside its image."""
     return math.prod(
         max(min(start + side, end) - max(start, 0), 0) / max(side, 1e-9)
         for start, side, end in zip(box[:2], box[2:], size)
@@ -206,7 +207,7 @@ def _inside(box: list, size: tuple) -> float:
 
 
 def _check_leaving(report: Report, path: str, odd: Counter, objects: int) -> None:
-    """A few boxes leave their image in many a set; many do as corners."""
+    """Report boxes outside their image: few are normal, many are corners."""
     leaving = odd.pop(('leaving', 'in all'), 0)
     corners = odd.pop(('leaving', 'fit as corners'), 0)
     if not leaving:
@@ -219,8 +220,7 @@ def _check_leaving(report: Report, path: str, odd: Counter, objects: int) -> Non
         report.faults.append(text + _HINT)
     else:
         report.warnings.append(
-            f'{text}: training cuts them off, and the '
-            'evaluation measures them as they are'
+            f'{text}: training clips them, the evaluation uses them as they are'
         )
 
 
@@ -228,17 +228,17 @@ def _text(box: list) -> str:
     return ' '.join(f'{x:g}' for x in box)
 
 
-def _finite(value: Any) -> TypeGuard[float]:
+def _finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def mask_fault(mask: Any, width: int, height: int) -> str | None:
-    """What is wrong with the mask of an object, None if nothing is.
+    """Describe the fault of an object's mask; None if it has none.
 
     Args:
-        mask: Polygons, or run lengths, as COCO's ``segmentation``.
-        width (int): Of the image, in pixels.
-        height (int): Of the image, in pixels.
+        mask: Polygons or run lengths, see COCO's ``segmentation``.
+        width (int): Width of the image, in pixels.
+        height (int): Height of the image, in pixels.
     """
     if isinstance(mask, list):
         return _polygons(mask)
@@ -248,7 +248,7 @@ def mask_fault(mask: Any, width: int, height: int) -> str | None:
 
 
 def left_out_polygons(mask: Any) -> int:
-    """How many polygons mmdet does not learn: under three points, or odd."""
+    """Count polygons that mmdet drops: under three points, or odd numbers."""
     if not isinstance(mask, list):
         return 0
     return sum(len(polygon) < 6 or len(polygon) % 2 for polygon in mask)
@@ -262,11 +262,11 @@ def _polygons(mask: list) -> str | None:
         return 'has a segmentation that is not a list of lists of numbers'
     if not finite:
         return 'has a polygon with a number that is not finite'
-    # pycocotools takes the first one's length for the kind of all
+    # pycocotools decides the kind of all by the length of the first
     if lengths[0] < 5 or min(lengths) < 4:
-        return f'has a polygon of {min(lengths)} numbers: it needs three points or more'
+        return f'has a polygon of {min(lengths)} numbers: at least three points needed'
     if all(n < 6 or n % 2 for n in lengths):
-        return 'has no polygon of three points or more, each an x and a y'
+        return 'has no polygon of at least three points, each an x and a y'
     return None
 
 
@@ -277,11 +277,10 @@ def _run_lengths(mask: dict, width: int, height: int) -> str | None:
             f'has a mask of the size {size}, in an image of '
             f'{[height, width]} (height, width)'
         )
-    if isinstance(counts, str):
-        runs = _decoded(counts)
-    else:
-        runs = counts if isinstance(counts, list) else None
-    if runs is None or not all(isinstance(run, int) and run >= 0 for run in runs):
+    runs = _decoded(counts) if isinstance(counts, str) else counts
+    if not isinstance(runs, list) or not all(
+        isinstance(run, int) and run >= 0 for run in runs
+    ):
         return 'has run lengths that are not counts of pixels'
     if sum(runs) != width * height:
         return f'has run lengths of {sum(runs)} pixels, in an image of {width * height}'
@@ -289,11 +288,11 @@ def _run_lengths(mask: dict, width: int, height: int) -> str | None:
 
 
 def _decoded(counts: str) -> list | None:
-    """Run lengths of COCO's compressed form, None if it is another text."""
+    """Decode COCO's compressed run lengths; None if the text is invalid."""
     runs: list[int] = []
     try:
         for value in _numbers(counts):
-            # from the fourth on, the difference to the one before the last
+            # from the fourth on, a difference to the second last value
             runs.append(value + runs[-2] if len(runs) > 2 else value)
     except ValueError:
         return None
@@ -301,7 +300,7 @@ def _decoded(counts: str) -> list | None:
 
 
 def _numbers(text: str) -> Iterator[int]:
-    """Of groups of five bits, the lowest first, with a sign."""
+    """Decode signed numbers from groups of five bits, lowest first."""
     value, shift = 0, 0
     for character in text:
         bits = ord(character) - 48

@@ -1,3 +1,5 @@
+"""Check that images can be read and have the annotated size."""
+
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -14,9 +16,9 @@ from mmdisco.datasets.decode import reason_of
 from mmdisco.utils import available_cores
 from .report import Report
 
-SAMPLE = 200  # images of a split whose headers are read, unless all are opened
+SAMPLE = 200  # images per split in a check of headers
 _ORIENTATION = 0x0112
-_SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+_SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 
 Size = tuple[float | None, float | None]
 
@@ -28,31 +30,31 @@ def check_images(
     sizes: Sequence[Size],
     whole: bool,
 ) -> None:
-    """Check that images can be read, and are of the size they should be.
+    """Check that images can be read and have their annotated size.
 
-    mmcv reads them by OpenCV, which turns them as their EXIF says; boxes have
-    to be those of the turned image.
+    mmcv reads images with OpenCV, which applies the EXIF orientation; boxes
+    must match the rotated image.
 
     Args:
-        report (Report): Takes what is found.
-        split (str): Name, for the bar.
+        report (Report): Receives the faults.
+        split (str): Name in the progress bar.
         files (Sequence[Path]): The images.
-        sizes (Sequence[tuple]): Width and height of each in its annotation;
+        sizes (Sequence[tuple]): Annotated width and height of each image;
             None is not compared.
-        whole (bool): Decode each image; else read the headers of a few,
-            spread over the split.
+        whole (bool): Decode each image; otherwise read the headers of a
+            sample, spread over the split.
     """
     pairs = list(zip(files, sizes))
     if not whole and len(pairs) > SAMPLE:
         pairs = [pairs[i * len(pairs) // SAMPLE] for i in range(SAMPLE)]
     read = partial(_fault, whole=whole)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of Pillow, of odd metadata
+        warnings.simplefilter('ignore')  # Pillow's, about unusual metadata
         with ThreadPoolExecutor(2 * available_cores()) as pool:
-            found = pool.map(read, *zip(*pairs)) if pairs else []
+            lines = pool.map(read, *zip(*pairs)) if pairs else []
             faults: list[str] = [
                 line
-                for line, _ in zip(found, with_bar(pairs, f'{split}: images'))
+                for line, _ in zip(lines, with_bar(pairs, f'{split}: images'))
                 if line
             ]
     report.faults += faults
@@ -61,8 +63,8 @@ def check_images(
 def _fault(path: Path, size: Size, whole: bool) -> str | None:
     try:
         with Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1)
-            found = image.size
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            actual = image.size
             if whole:
                 image.load()
         if not cv2.haveImageReader(str(path)):
@@ -71,28 +73,30 @@ def _fault(path: Path, size: Size, whole: bool) -> str | None:
                 'read: save it as JPEG or PNG'
             )
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        pixels = cv2.imread(str(path))  # it may know what Pillow doesn't
+        pixels = cv2.imread(str(path))  # OpenCV may read what Pillow can't
         if pixels is None:
             return _unreadable(path, error)
-        turned, found = 1, pixels.shape[1::-1]
+        orientation, actual = 1, pixels.shape[1::-1]
     except (OSError, SyntaxError, ValueError) as error:
         return _unreadable(path, error)
-    if turned in _SIDEWAYS:
-        found = found[::-1]
-    if None not in size and tuple(size) != tuple(found):
+    if orientation in _SIDEWAYS:
+        actual = actual[::-1]
+    if None not in size and tuple(size) != tuple(actual):
         width, height = size
         exif = (
-            ', turned as its EXIF says, as mmcv does' if (turned in _SIDEWAYS) else ''
+            ' in the orientation of its EXIF, which mmcv applies'
+            if orientation in _SIDEWAYS
+            else ''
         )
         return (
-            f"'{path}' is of {found[0]}x{found[1]} pixels{exif}, its "
-            f'annotation of {width:g}x{height:g}'
+            f"'{path}' has {actual[0]}x{actual[1]} pixels{exif}, but "
+            f'{width:g}x{height:g} in its annotation'
         )
     return None
 
 
 def size_of(path: Path) -> Size:
-    """Width and height as mmcv reads an image, None if it can't."""
+    """Width and height of an image as read by mmcv; None if it can't."""
     pixels = cv2.imread(str(path))
     return (None, None) if pixels is None else pixels.shape[1::-1]
 
@@ -102,17 +106,16 @@ def _unreadable(path: Path, error: Exception) -> str:
     return f'{name} is not a readable image: {reason_of(error, name)}'
 
 
-def with_bar(items: Sequence, told: str) -> Iterable:
-    """The items; on a terminal a bar tells how many have been taken."""
+def with_bar(items: Sequence, label: str) -> Iterable:
+    """Iterate over items, with a progress bar on a terminal."""
     err = Console(stderr=True)
-    return track(items, told, console=err, transient=True, disable=not err.is_terminal)
+    return track(items, label, console=err, transient=True, disable=not err.is_terminal)
 
 
 def names_in(folder: Path) -> set[str] | None:
-    """Names of the files in a folder, None if there is no such folder.
+    """Names of the files in a folder; None if the folder does not exist.
 
-    One call for all of them: to ask for each takes minutes on a network
-    drive.
+    One call for all files: a call per file takes minutes on a network drive.
     """
     try:
         with os.scandir(folder) as entries:

@@ -1,19 +1,20 @@
+"""Report of a check of detection data, and the check of categories."""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-MOST = 20  # faults that are told one by one
+MOST = 20  # faults listed one by one
 
 
 @dataclass
 class Report:
-    """What a check has found, each in one line.
+    """Result of a check, in lines.
 
     Attributes:
-        good (list[str]): A summary of each split that has no fault.
-        notes (list[str]): What is odd, and does no harm.
-        warnings (list[str]): What may not be meant.
-        faults (list[str]): What training or evaluation would fail of.
+        good (list[str]): Summary of each split without fault.
+        notes (list[str]): Unusual, but harmless.
+        warnings (list[str]): Possibly unintended.
+        faults (list[str]): Would break training or evaluation.
     """
 
     good: list[str] = field(default_factory=list)
@@ -22,23 +23,23 @@ class Report:
     faults: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """All of it, with the first faults only."""
-        found = [
+        """All lines, with at most :data:`MOST` faults."""
+        lines = [
             *self.good,
             *(f'note: {note}' for note in self.notes),
             *(f'warning: {warning}' for warning in self.warnings),
             *(f'fault: {fault}' for fault in self.faults[:MOST]),
         ]
         if len(self.faults) > MOST:
-            found.append(f'and {len(self.faults) - MOST} more faults')
-        return found
+            lines.append(f'and {len(self.faults) - MOST} more faults')
+        return lines
 
-    def count(self, what: str, found: int, expected: int) -> None:
-        """Warn of a number of images that is not the official one."""
-        if found != expected:
+    def count(self, what: str, actual: int, official: int) -> None:
+        """Warn if the number of images is not the official one."""
+        if actual != official:
             self.warnings.append(
-                f'{what}: {found} images, the official set '
-                f'has {expected} (--counts any for your own)'
+                f'{what}: {actual} images, the official set '
+                f'has {official} (--counts any for your own)'
             )
 
 
@@ -46,39 +47,40 @@ def check_categories(
     report: Report,
     path: str,
     categories: Sequence[dict],
-    classes: Sequence[Any] | None,
+    classes: Sequence[str] | None,
     others: str = 'notes',
 ) -> None:
-    """Check that mmdet gives a file's objects the labels that are meant.
+    """Check that mmdet assigns the intended labels to a file's objects.
 
-    mmdet numbers the categories as the file lists them, without those that
-    are not among the classes, and names a number by its position in the
-    classes. So both have to be in one order, and none may be missing.
+    mmdet numbers the categories in the order of the file, without those that
+    are not among the classes, and takes the name of a number from its position
+    in the classes. So both must have the same order, and none may be missing.
 
     Args:
-        report (Report): Takes what is found.
+        report (Report): Receives the lines.
         path (str): The file, quoted.
-        categories (Sequence[dict]): Of the file, each with an id.
+        categories (Sequence[dict]): Categories of the file, each with an id.
         classes (Sequence[str], optional): Names, in the order of the labels.
             None accepts any.
-        others (str): Of the report, what takes categories that are not among
+        others (str): Attribute of the report for categories that are not among
             the classes. Defaults to 'notes'.
     """
-    names: list[Any] = [category.get('name') for category in categories]
-    for category, name in zip(categories, names):
+    listed = [category.get('name') for category in categories]
+    for category, name in zip(categories, listed):
         if not isinstance(name, str):
             report.faults.append(f'{path}: category {category["id"]} has no name')
-        elif names.count(name) > 1:
+        elif listed.count(name) > 1:
             report.faults.append(f"{path}: two categories are named '{name}'")
             break
     ids = [category['id'] for category in categories]
     if all(isinstance(i, int) for i in ids) and ids != sorted(ids):
         report.warnings.append(
             f'{path}: the ids of its categories do not ascend: '
-            'CocoMetric(classwise=True) prints the AP of a class beside '
-            "another one's name (detection_report.py does not)"
+            'CocoMetric(classwise=True) prints the AP of a class next to '
+            "another class's name (detection_report.py does not)"
         )
-    if classes is None or any(not isinstance(name, str) for name in names):
+    names = [name for name in listed if isinstance(name, str)]
+    if classes is None or len(names) < len(listed):
         return
     report.faults += _unlike(path, names, classes)
     left_out = [name for name in names if name not in classes]
@@ -98,19 +100,19 @@ def _unlike(path: str, names: list[str], classes: Sequence[str]) -> Iterator[str
             + (f", but '{alike}'" if alike else '')
             + ': mmdet would shift the labels of those behind it'
         )
-    own = [name for name in names if name in classes]
-    if not missing and own != list(classes):
-        at = next(i for i, pair in enumerate(zip(own, classes)) if pair[0] != pair[1])
+    known = [name for name in names if name in classes]
+    if not missing and known != list(classes):
+        at = next(i for i, pair in enumerate(zip(known, classes)) if pair[0] != pair[1])
         yield (
             f'{path} lists its categories in another order: '
-            f"'{own[at]}' is in place {at}, where the classes have "
+            f"'{known[at]}' is in place {at}, where the classes have "
             f"'{classes[at]}'; mmdet labels them by their order in the "
             'file'
         )
 
 
 def similar(name: str, names: Sequence[str]) -> str | None:
-    """One of the names that differs by case, spaces or hyphens only."""
+    """Find a name that differs only by case, spaces or hyphens."""
     return next(
         (other for other in names if other != name and _plain(other) == _plain(name)),
         None,

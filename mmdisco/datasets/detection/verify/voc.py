@@ -1,3 +1,5 @@
+"""Check VOC 07+12 before training or evaluation."""
+
 import math
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -43,19 +45,19 @@ def check_voc(
     classes: Sequence[str] = VOC_CLASSES,
     images: bool = False,
 ) -> Report:
-    """Check that VOC 07+12 is there, whole, and can be evaluated on.
+    """Check that VOC 07+12 is complete and usable for evaluation.
 
     Args:
         root (Path): Folder of VOC2007 and VOC2012.
         counts (str): 'official' to warn of other numbers of images, or
             'any'. Defaults to 'official'.
-        classes (Sequence[str]): Names that objects may have. Defaults to
-            VOC's twenty.
-        images (bool): Whether to open each image, not the headers of a few.
-            Defaults to False.
+        classes (Sequence[str]): Allowed class names. Defaults to VOC's
+            twenty.
+        images (bool): Whether to decode every image instead of reading the
+            headers of a sample. Defaults to False.
 
     Raises:
-        MissingFileError: If there is no such root.
+        MissingFileError: If ``root`` does not exist.
     """
     if not root.is_dir():
         raise MissingFileError(
@@ -76,9 +78,8 @@ def check_voc(
     both = {*lists['VOC2007', 'trainval']} & {*lists['VOC2007', 'test']}
     if both:
         report.warnings.append(
-            f'VOC2007: {len(both)} images are in trainval '
-            'and in test: they are tested on what they '
-            f'were learned from, e.g. {min(both)}'
+            f'VOC2007: {len(both)} images are in trainval and in test: '
+            f'the test contains training images, e.g. {min(both)}'
         )
     return report
 
@@ -91,14 +92,16 @@ def _check_split(
     classes: Sequence[str],
     images: bool,
 ) -> list[str]:
-    """Check a split; the names of its images."""
+    """Check a split; returns the names of its images."""
     before = len(report.faults)
-    here = {part: names_in(folder / part) for part in ('JPEGImages', 'Annotations')}
-    for part, names in here.items():
+    pictures, annotations = (
+        names_in(folder / part) for part in ('JPEGImages', 'Annotations')
+    )
+    for part, names in (('JPEGImages', pictures), ('Annotations', annotations)):
         if names is None:
-            line = f"no folder '{folder / part}'"
-            if line not in report.faults:
-                report.faults.append(line)
+            fault = f"no folder '{folder / part}'"
+            if fault not in report.faults:
+                report.faults.append(fault)
     path = folder / 'ImageSets' / 'Main' / f'{split}.txt'
     try:
         text = path.read_bytes().decode()
@@ -117,30 +120,29 @@ def _check_split(
         report.faults.append(f"'{path}' lists an image twice")
     if official:
         report.count(what, len(ids), official)
-    images_here, annotated = here['JPEGImages'], here['Annotations']
-    if images_here is None or annotated is None:
+    if pictures is None or annotations is None:
         return ids
-    found: list[str | None] = []  # the class of each object
-    odd: Counter = Counter()
+    labels: list[str | None] = []  # class of each object
+    odd: Counter[tuple[str, str]] = Counter()
     files, sizes = [], []
-    for number, name in enumerate(with_bar(ids, what), 1):
+    for line, name in enumerate(with_bar(ids, what), 1):
         image, xml = f'{name}.jpg', f'{name}.xml'
-        if xml not in annotated and _not_alone(name):
+        if xml not in annotations and _not_only_a_name(name):
             report.faults.append(
-                f"'{path}': line {number} is {name!r}: mmdet "
-                'wants the name of an image, and no more'
+                f"'{path}': line {line} is {name!r}: mmdet "
+                'needs the name of an image and nothing else'
             )
             continue
         size: Size = (None, None)
-        if xml not in annotated:
+        if xml not in annotations:
             report.faults.append(f"no annotation '{folder / 'Annotations' / xml}'")
         else:
             entry = _Annotation(
                 folder / 'Annotations' / xml, folder / 'JPEGImages' / image
             )
-            report.faults += entry.faults(classes, found, odd)
+            report.faults += entry.faults(classes, labels, odd)
             size = entry.size
-        if image in images_here:
+        if image in pictures:
             files.append(folder / 'JPEGImages' / image)
             sizes.append(size)
         else:
@@ -150,19 +152,19 @@ def _check_split(
         getattr(report, kind).append(f'{what}: {count} {text}')
     if len(report.faults) == before:
         report.good.append(
-            f'{what}: {len(ids)} images, {len(found)} objects, '
-            f'{len({*found})} classes: good'
+            f'{what}: {len(ids)} images, {len(labels)} objects, '
+            f'{len({*labels})} classes: good'
         )
     return ids
 
 
-def _not_alone(name: str) -> bool:
-    """Whether a line has more than a name, or nothing."""
+def _not_only_a_name(name: str) -> bool:
+    """Whether a line is empty or has more than a name."""
     return name.split() != [name] or name.startswith('\ufeff')
 
 
 class _Annotation:
-    """An XML file of an image."""
+    """XML annotation of an image."""
 
     def __init__(self, path: Path, image: Path) -> None:
         self.path = path
@@ -170,19 +172,19 @@ class _Annotation:
         self.size: Size = (None, None)
 
     def faults(
-        self, classes: Sequence[str], found: list[str | None], odd: Counter
+        self, classes: Sequence[str], labels: list[str | None], odd: Counter
     ) -> Iterator[str]:
-        """What mmdet stops at or leaves out.
+        """Anything that mmdet fails on or leaves out.
 
-        The classes of its objects go to ``found``, what is not a fault to
-        ``odd``, by kind and text.
+        Appends the classes of the objects to ``labels`` and counts notes and
+        warnings in ``odd``, by kind and text.
         """
         try:
             root = ET.parse(self.path).getroot()
         except (ET.ParseError, OSError, ValueError, LookupError) as error:
             yield f"'{self.path}' is not XML: {error}"
             return
-        if root.find('size') is None:  # mmdet then asks the image
+        if root.find('size') is None:  # mmdet then reads the image
             size = size_of(self.image)
         else:
             size = _number(root, 'size/width'), _number(root, 'size/height')
@@ -194,7 +196,7 @@ class _Annotation:
                 return
             self.size = size
         for number, entry in enumerate(root.findall('object'), 1):
-            found.append(entry.findtext('name'))
+            labels.append(entry.findtext('name'))
             for fault in _object(entry, classes, size, odd):
                 yield f"'{self.path}': object {number} {fault}"
 
@@ -213,15 +215,15 @@ def _object(
         yield f"has difficult '{difficult}', not 0 or 1"
     box = [_number(entry, f'bndbox/{key}') for key in ('xmin', 'ymin', 'xmax', 'ymax')]
     width, height = (side or math.inf for side in size)
-    # not a number compares as False
+    # comparisons with NaN are False
     if not (0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height):
         text = ' '.join(f'{x:g}' for x in box)
         yield f'has the box {text} in an image of {width:g}x{height:g}'
     elif min(box[:2]) < 1:
         odd[
             'warnings',
-            "objects begin at 0, where VOC's boxes count from 1: "
-            'mmdet subtracts 1, and theirs are a pixel off',
+            "objects start at 0, but VOC's boxes count from 1: "
+            'mmdet subtracts 1, so these are off by a pixel',
         ] += 1
 
 
