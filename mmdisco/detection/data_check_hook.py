@@ -58,7 +58,7 @@ class DetectionDataCheckHook(Hook):
 
     def _on_main(self, runner, train, loops: list) -> None:
         """Check in one process; what it finds stops each."""
-        fault = [None]
+        fault: list[str | None] = [None]
         if is_main_process():
             try:
                 self._check(runner, train, loops)
@@ -152,7 +152,7 @@ def _check_heads(model, classes: tuple, name: str) -> None:
 def _check_objects(runner, name: str, dataset) -> None:
     """Some object has to be there, and masks where the pipeline loads them."""
     classes = _classes(dataset)
-    counts = Counter()
+    counts: Counter = Counter()
     for part in _parts(dataset):
         masks = any(
             isinstance(step, LoadAnnotations) and step.with_mask
@@ -172,7 +172,7 @@ def _check_objects(runner, name: str, dataset) -> None:
     absent = [c for label, c in enumerate(classes) if not counts[label]]
     if not absent:
         return
-    there = {n for part in _parts(dataset) for n in _names_in_file(part)}
+    there = {n for part in _parts(dataset) for n in _names_in_file(part) if n}
     unknown = sorted(there - {*classes})
     for label in absent:
         alike = similar(label, unknown)
@@ -199,7 +199,7 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     )
 
 
-def _names_in_file(part: BaseDataset) -> list[str]:
+def _names_in_file(part: BaseDataset) -> list[str | None]:
     """Names of all classes in annotation files, whatever the config's."""
     if isinstance(part, CocoDataset):
         return [c.get('name') for c in _content(part)['categories']]

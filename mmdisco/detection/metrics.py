@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmdet.evaluation import CocoMetric, VOCMetric, eval_map
@@ -84,11 +85,12 @@ class ClassAPMetric(CocoMetric):
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute the scores, labels being in the order of the file."""
-        self.cat_ids = None
+        self.cat_ids: list | None = None
         return super().compute_metrics(results)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:
         """Write detections, after which categories are only looked up."""
         files = super().results2json(results, outfile_prefix)
-        self.cat_ids = sorted(self.cat_ids)
+        ids: Any = self.cat_ids
+        self.cat_ids = sorted(ids)
         return files

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import islice
 
 import torch
@@ -5,7 +6,6 @@ from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
@@ -140,7 +140,7 @@ def _batches(runner) -> DataLoader:
     )
 
 
-def _begin_mean(norms: list[nn.Module]) -> None:
+def _begin_mean(norms: Sequence[_BatchNorm]) -> None:
     """Have batch norms average all that is to come, with equal weights."""
     for norm in norms:
         norm.reset_running_stats()

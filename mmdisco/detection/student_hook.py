@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
@@ -70,9 +71,9 @@ class DetectionStudentHook(Hook):
         if runner._resume:
             self.file.check_resumed(checkpoint)
 
-    def _load(self, model: nn.Module) -> str:
+    def _load(self, model: Any) -> str:
         """Load and compare; what the log says of it."""
-        parts = {'backbone': model.backbone}
+        parts: dict[str, nn.Module] = {'backbone': model.backbone}
         if getattr(getattr(model, 'roi_head', None), 'with_shared_head', False):
             parts['shared_head'] = model.roi_head.shared_head
         own = {
@@ -80,7 +81,8 @@ class DetectionStudentHook(Hook):
             for part, module in parts.items()
             for key, value in module.state_dict().items()
         }
-        theirs, left_over = {}, []
+        theirs: dict[str, Tensor] = {}
+        left_over: list[str] = []
         for key, value in self.file.read(model.backbone).items():
             names = [f'{part}.{key}' for part in parts if f'{part}.{key}' in own]
             theirs.update((name, value) for name in names)
@@ -123,7 +125,7 @@ class DetectionStudentHook(Hook):
         )
         return (
             f"loaded {', '.join(counts)} from '{self.file.path}' (sha256 "
-            f'{self.file.sha256[:12]}){note}'
+            f'{str(self.file.sha256)[:12]}){note}'
         )
 
     def _what_does_not_fit(

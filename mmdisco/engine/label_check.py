@@ -1,3 +1,5 @@
+from typing import Any
+
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -30,7 +32,7 @@ def check_labels(runner: Runner) -> None:
     for split, loop in (('train', runner.train_loop), ('val', runner.val_loop)):
         if isinstance(loop, OnlineLoop):  # of samples, which have their own checks
             continue
-        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        dataset: Any = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         labels = None if dataset is None else labels_of(innermost(dataset))
         if labels is not None and len(labels) and labels.dim() == 1:
             found.append((innermost(dataset), labels))

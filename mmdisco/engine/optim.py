@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -80,8 +81,9 @@ class LARC(SGD):
         return loss
 
     def _scale(self, p: torch.Tensor, decay: float) -> None:
-        weight, grad = p.norm(), p.grad.norm()
+        gradient: Any = p.grad
+        weight, grad = p.norm(), gradient.norm()
         rate = self.trust_coefficient * weight / (grad + decay * weight + self.eps)
-        scaled = p.grad.add(p, alpha=decay) * rate
+        scaled = gradient.add(p, alpha=decay) * rate
         # of a tensor of zeros the gradient stays as it is, as in apex
-        p.grad.copy_(torch.where((weight > 0) & (grad > 0), scaled, p.grad))
+        gradient.copy_(torch.where((weight > 0) & (grad > 0), scaled, gradient))

@@ -1,5 +1,6 @@
 import logging
 from pathlib import Path
+from typing import Any
 
 from mmengine.device import get_device
 from mmengine.dist import broadcast
@@ -100,9 +101,10 @@ class FastRunner(Runner):
         speed = self.cfg.speed
         set_up_process(speed)
         model = model.to(get_device())
-        if hasattr(model, 'init_weights'):
+        init_weights: Any = getattr(model, 'init_weights', None)
+        if init_weights:
             # before: random numbers fill a tensor in the order of its memory
-            model.init_weights()
+            init_weights()
         speed_up_student(model, speed.channels_last, speed.compile)
         return super().wrap_model(model_wrapper_cfg, model)
 

@@ -4,8 +4,8 @@ import filecmp
 import os
 from collections import Counter
 
+from mmengine.dataset import BaseDataset
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from mmdisco.datasets import LabelledPhotos
 from mmdisco.errors import InputError
@@ -16,14 +16,14 @@ LOOKED_AT = 20000  # images of a list whose folders and labels are compared
 
 
 def check_splits(
-    train: Dataset, train_labels: Tensor, val: Dataset, val_labels: Tensor
+    train: BaseDataset, train_labels: Tensor, val: BaseDataset, val_labels: Tensor
 ) -> None:
     """Refuse data sets of a classifier whose scores would mean nothing.
 
     Args:
-        train (Dataset): What is learned from.
+        train (BaseDataset): What is learned from.
         train_labels (Tensor): Its class indices, [M].
-        val (Dataset): What is scored.
+        val (BaseDataset): What is scored.
         val_labels (Tensor): Its class indices, [N].
 
     Raises:
@@ -49,11 +49,11 @@ def check_splits(
             )
 
 
-def check_list(dataset: Dataset, repeats: bool = False) -> None:
+def check_list(dataset: BaseDataset, repeats: bool = False) -> None:
     """Find what is wrong with a list of images before an epoch meets it.
 
     Args:
-        dataset (Dataset): Others than mmpretrain's ``CustomDataset`` with an
+        dataset (BaseDataset): Others than mmpretrain's ``CustomDataset`` with an
             ``ann_file`` are passed over, and images that are not on disk.
         repeats (bool): Whether an image may be listed more than once with the
             same label, as to weigh classes in training. Defaults to False.
@@ -92,15 +92,15 @@ def check_list(dataset: Dataset, repeats: bool = False) -> None:
         )
 
 
-def copies(train: Dataset, val: Dataset) -> int:
+def copies(train: BaseDataset, val: BaseDataset) -> int:
     """How many validation files are training files, too.
 
     Looked at are at most 64, evenly spaced, which must have the same path
     below both folders, and the same content.
 
     Args:
-        train (Dataset): Of mmpretrain's ``CustomDataset``, else none is.
-        val (Dataset): The same.
+        train (BaseDataset): Of mmpretrain's ``CustomDataset``, else none is.
+        val (BaseDataset): The same.
     """
     if not (getattr(train, 'img_prefix', '') and getattr(val, 'img_prefix', '')):
         return 0
@@ -116,7 +116,7 @@ def copies(train: Dataset, val: Dataset) -> int:
     return number
 
 
-def _root(dataset: Dataset) -> str:
+def _root(dataset: BaseDataset) -> str:
     return (
         getattr(dataset, 'img_prefix', '')
         or getattr(dataset, 'data_root', '')
@@ -124,7 +124,7 @@ def _root(dataset: Dataset) -> str:
     )
 
 
-def _classes(dataset: Dataset) -> list | None:
+def _classes(dataset: BaseDataset) -> list | None:
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if isinstance(dataset, LabelledPhotos) and dataset.ann_file:
         # named by its folders, which a list need not take for classes
@@ -134,7 +134,7 @@ def _classes(dataset: Dataset) -> list | None:
     return [*map(str, classes)] if classes else None
 
 
-def _labels_by_folder(dataset: Dataset) -> dict[str, int]:
+def _labels_by_folder(dataset: BaseDataset) -> dict[str, int]:
     """The label of each folder, if the images of each have but one."""
     if not getattr(dataset, 'img_prefix', ''):
         return {}

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
@@ -47,8 +47,7 @@ def batch_size_of(loader: DataLoader) -> int:
     A loader with a custom batch sampler, as used by detectors, has no
     ``batch_size``.
     """
-    batches: Any = loader.batch_sampler
-    return loader.batch_size or batches.batch_size
+    return loader.batch_size or cast(Any, loader.batch_sampler).batch_size
 
 
 LONGEST = 65536  # the paper's, for 1.28 million images

@@ -3,7 +3,7 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import color_sequences
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -11,7 +11,7 @@ from mmdet.datasets.transforms import LoadAnnotations
 from mmdet.structures import DetDataSample
 from mmengine.dataset import BaseDataset
 
-COLOURS = colormaps['tab10'].colors
+COLOURS = color_sequences['tab10']
 
 
 def draw_detections(

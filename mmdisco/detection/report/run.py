@@ -112,7 +112,7 @@ def scores_of(metrics: dict[str, float], classes: Sequence[str]) -> dict:
     Raises:
         InputError: If nothing was detected in any image.
     """
-    report = {}
+    report: dict[str, Any] = {}
     for kind in ('bbox', 'segm'):
         own = {
             key.split('/', 1)[1]: value
@@ -166,7 +166,7 @@ class KeepDetections(Hook):
         self.samples.update(
             {
                 sample.img_id: sample.cpu()
-                for sample in outputs
+                for sample in outputs or ()
                 if sample.img_id in self.img_ids
             }
         )
@@ -214,8 +214,8 @@ def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
     if not len(dataset):
         raise InputError('the test set has no images')
     check_complete(runner, checkpoint)
-    chosen = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
-    chosen = [int(index) for index in chosen.round()]
+    spread = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
+    chosen = [int(index) for index in spread.round()]
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]
     keep = KeepDetections(ids)
     runner.register_hook(keep)

@@ -41,7 +41,7 @@ class BestAndLastHook(Hook):
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
         """Note the epoch's score."""
-        if self.metric in (metrics or {}):
+        if metrics and self.metric in metrics:
             self.scores[runner.epoch] = float(metrics[self.metric])
             self._write(Path(runner.work_dir, FILE))
 

@@ -2,6 +2,7 @@ import random
 import struct
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import torch
@@ -107,7 +108,7 @@ class SeededBatches:
     """
 
     def __init__(self, batches: Iterable[list[int]], in_main: bool) -> None:
-        self.batches = batches
+        self.batches: Any = batches
         self.in_main = in_main
         self.begin((), 0)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather, get_rank, get_world_size
@@ -94,10 +96,11 @@ class QueueCheckHook(Hook):
 
 def _last_batch(loader: DataLoader) -> int:
     """Images of a rank that make no whole batch and are not left out."""
-    batches = loader.batch_sampler
-    if batches.drop_last or isinstance(loader.sampler, InfiniteSampler):
+    batches: Any = loader.batch_sampler
+    sampler: Any = loader.sampler
+    if batches.drop_last or isinstance(sampler, InfiniteSampler):
         return 0
-    return len(loader.sampler) % batches.batch_size
+    return len(sampler) % batches.batch_size
 
 
 _KEY = 'swav_queue'
@@ -118,7 +121,7 @@ class SwAVQueueHook(Hook):
 
     def __init__(self, start_epoch: int = 15) -> None:
         self.start_epoch = start_epoch
-        self._all = None
+        self._all: dict | None = None
 
     def before_train(self, runner) -> None:
         """Find the loss, and compare its queue with the batch.

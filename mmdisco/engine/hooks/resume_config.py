@@ -164,7 +164,7 @@ def _differences(runner, checkpoint: dict) -> list[str]:
             f'config makes {len(groups)}, or of other sizes: resume with the '
             'paramwise_cfg that the run began with'
         )
-    found = {}
+    found: dict[str, str] = {}
     for old, new in zip(saved, groups):
         for key in new.keys() & old.keys():
             if (

@@ -1,5 +1,7 @@
 """Schedules of a config at any step, without the steps before."""
 
+from typing import Any
+
 import torch
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import Runner
@@ -37,7 +39,9 @@ def schedule_at(
     texts = [repr(sorted(group.items())) for group in groups]
     kinds = list(dict.fromkeys(texts))  # thousands may be alike
     index = [kinds.index(text) for text in texts]
-    stand_in = torch.optim.SGD([dict(params=[torch.zeros(1)]) for _ in kinds], lr=0.0)
+    stand_in: Any = torch.optim.SGD(
+        [dict(params=[torch.zeros(1)]) for _ in kinds], lr=0.0
+    )
     stand_in.defaults = runner.optim_wrapper.defaults
     for group, kind in zip(stand_in.param_groups, kinds):
         params = group['params']

@@ -9,6 +9,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import AmpOptimWrapper
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from mmdisco.checkpoints import check_finite
 from mmdisco.errors import InputError
@@ -62,7 +63,7 @@ class SignalHook(Hook):
         self._clean = False  # are the weights known to be finite?
         self._warned: set = set()
         self._embeds: list[Tensor] = []
-        self._handle = None
+        self._handle: RemovableHandle | None = None
         self._first = self._done = 0
 
     def before_train(self, runner) -> None:
@@ -204,10 +205,10 @@ class SignalHook(Hook):
         if self._handle is None:
             return
         self._handle.remove()
-        embeds, self._embeds = self._embeds, []
-        if not embeds or sum(map(len, embeds)) < 2:
+        parts, self._embeds = self._embeds, []
+        if not parts or sum(map(len, parts)) < 2:
             return
-        embeds = torch.cat(embeds).float()  # [N, D]
+        embeds = torch.cat(parts).float()  # [N, D]
         spread = F.normalize(embeds, dim=1).std(0).mean() * embeds.size(1) ** 0.5
         if embeds.size(1) > 1 and spread < self.spread:
             kind = 'zero' if not embeds.any() else 'the same'

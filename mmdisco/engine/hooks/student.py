@@ -91,7 +91,7 @@ class StudentHook(Hook):
         runner.logger.info(
             f'StudentHook: loaded {len(weights)}/{len(backbone.state_dict())} '
             f"tensors of backbone from '{self.file.path}' (sha256 "
-            f'{self.file.sha256[:12]})'
+            f'{str(self.file.sha256)[:12]})'
         )
 
 

@@ -1,6 +1,6 @@
 import time
 from collections import Counter, deque
-from typing import Union
+from typing import Any, Union
 
 import torch
 from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
@@ -22,8 +22,8 @@ def mark() -> Mark:
     return event
 
 
-def seconds(start: Mark, end: Mark) -> float:
-    """Time between two marks."""
+def seconds(start: Any, end: Any) -> float:
+    """Time between two marks of one kind."""
     if isinstance(start, float):
         return end - start
     return start.elapsed_time(end) / 1000

@@ -30,7 +30,7 @@ class FirstView:
             the views.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         self._view: Tensor | None = None
         self._features: Tensor | None = None
         self._rows: slice | None = None

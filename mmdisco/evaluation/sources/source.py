@@ -41,7 +41,7 @@ class Source(Dataset):
     """
 
     kind = ''
-    background: tuple[int, int, int] = WHITE
+    background: Sequence[int] = WHITE
     sizes: Sequence[int] = ()
 
     def __init__(
