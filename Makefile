@@ -28,7 +28,7 @@ test-slow: venv-test  ## tests that take minutes each
 smoke-all: venv-test  ## a few iterations of every config
 	$(PY) tools/dev/smoke_all.py
 
-lint: venv-test  ## check format, style and spelling
+lint: venv-test  ## check format, style, types and spelling
 	$(IN_VENV) pre-commit run --all-files
 
 format: venv-test  ## sort imports, apply safe fixes, format

@@ -1,6 +1,7 @@
 """Conversion of any kind of image to upright 8-bit RGB."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ WHITE_IS_ZERO = 0  # a photometric interpretation
 LEAST = 1 / 16  # of the range: the brightest value must reach it
 
 
-def to_rgb(image: Image.Image, background: tuple[int, ...] = WHITE) -> Image.Image:
+def to_rgb(image: Image.Image, background: Sequence[int] = WHITE) -> Image.Image:
     """Convert an image of any kind to upright 8-bit RGB.
 
     Training, fast views, evaluation and detectors all read images through

@@ -1,7 +1,7 @@
 """Pooling, unwrapping and gathering of features."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,9 +10,9 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> Any:
     """Remove a wrapper such as DistributedDataParallel from a model."""
-    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
+    return model.module if is_model_wrapper(model) else model
 
 
 def pooled(output: Tensor | Sequence[Tensor]) -> Tensor:
