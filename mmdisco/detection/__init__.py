@@ -1,7 +1,8 @@
 """Students as backbones of mmdet's detectors.
 
-Importing it needs mmdet and mmcv's compiled ops, and registers what detectors
-lack: detection configs name it in ``custom_imports``, nothing else does.
+Importing this package needs mmdet and mmcv's compiled ops. It registers the
+modules, hooks and metrics of the detection configs, which list it in
+``custom_imports``; no other config imports it.
 """
 
 from .requirements import check_detection

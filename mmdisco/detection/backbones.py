@@ -1,7 +1,7 @@
-"""Students' networks without the layers that only classifiers use.
+"""Student backbones without the layers that only classifiers use.
 
-mmpretrain's build those always. In a detector they would get no gradient, at
-which DistributedDataParallel stops. What remains has its tensors' names.
+mmpretrain always builds those layers. In a detector they get no gradient, which
+DistributedDataParallel rejects. The remaining tensors keep their names.
 """
 
 from collections.abc import Sequence
@@ -12,21 +12,22 @@ from mmpretrain.models import EfficientNet, MobileNetV3
 
 @MODELS.register_module()
 class TrimmedEfficientNet(EfficientNet):
-    """EfficientNet that ends behind the last of its maps.
+    """EfficientNet that ends at its last output stage.
 
     Args:
-        arch (str): Of ``mmpretrain``'s EfficientNet. Defaults to 'b0'.
+        arch (str): Architecture of mmpretrain's EfficientNet. Defaults to 'b0'.
         drop_path_rate (float): Stochastic depth. Defaults to 0.
         out_indices (Sequence[int]): Stages to return, 0 to 6. Defaults to
-            those of strides 4, 8, 16 and 32.
-        conv_cfg (dict, optional): None, the default, pads as timm's; the
-            students do.
-        norm_cfg (dict): Defaults to the students', synchronised.
+            (2, 3, 4, 5), of strides 4, 8, 16 and 32.
+        conv_cfg (dict, optional): Config of convolutions. Defaults to None,
+            which pads as timm and the students do.
+        norm_cfg (dict): Config of norms. Defaults to the students' BN,
+            synchronised.
         norm_eval (bool): Keep BN in eval mode. Defaults to False.
-        with_cp (bool): Spend time to save memory. Defaults to False.
+        with_cp (bool): Use activation checkpointing. Defaults to False.
 
     Raises:
-        ValueError: If an index names no stage.
+        ValueError: If an index is out of range.
     """
 
     def __init__(
@@ -53,20 +54,21 @@ class TrimmedEfficientNet(EfficientNet):
 
 @MODELS.register_module()
 class TrimmedMobileNetV3(MobileNetV3):
-    """MobileNetV3-Large that ends behind the last of its maps.
+    """MobileNetV3-Large that ends at its last output stage.
 
     Args:
         out_indices (Sequence[int]): Stages to return, 0 to 16. Defaults to
-            those of strides 4, 8, 16 and 32. The last one widens 160 channels
-            to 960.
-        norm_cfg (dict): Defaults to the students', synchronised.
+            (3, 6, 12, 16), of strides 4, 8, 16 and 32. The last one widens
+            160 channels to 960.
+        norm_cfg (dict): Config of norms. Defaults to the students' BN,
+            synchronised.
         norm_eval (bool): Keep BN in eval mode. Defaults to False.
-        with_cp (bool): Spend time to save memory. Defaults to False.
-        init_cfg (dict or list[dict], optional): Defaults to None, which
-            stands for kaiming-normal convolutions.
+        with_cp (bool): Use activation checkpointing. Defaults to False.
+        init_cfg (dict or list[dict], optional): Initialisation. Defaults to
+            None, kaiming-normal convolutions.
 
     Raises:
-        ValueError: If an index names no stage.
+        ValueError: If an index is out of range.
     """
 
     def __init__(

@@ -1,3 +1,5 @@
+"""Checks of a detector's data sets, heads and metrics before a run."""
+
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -27,20 +29,25 @@ _HEAD = re.compile(r'(.*\.)?(bbox|mask)_head(\.\d+)?')
 
 @HOOKS.register_module()
 class DetectionDataCheckHook(Hook):
-    """Stops where a detector's data would give a wrong number, or none.
+    """Stop a run if a detector's data would give wrong scores or none.
 
-    Before a training or a test: the data sets and heads have the same number
-    of classes, and data sets the same names; an object is left to learn, and
-    one to evaluate; COCO's files list the categories in the order of the
-    classes; each ``CocoMetric`` has a file of the images that are evaluated,
-    which pycocotools can evaluate. A class without an object is a warning,
-    unless the files have its name in another case or with other spaces.
+    Before training or testing it checks that
+
+    - data sets and heads have the same number of classes, and all data sets the
+      same class names;
+    - at least one object is left for training, and one for evaluation;
+    - COCO files list the categories in the order of the classes;
+    - each ``CocoMetric`` has an annotation file of exactly the evaluated images,
+      in a form that pycocotools can evaluate.
+
+    A class without objects is a warning, or an error if the files have the same
+    name in another case or with other spaces.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner) -> None:
-        """Check the data of training and validation.
+        """Check the training and validation data.
 
         Raises:
             InputError: If they can't be trained or evaluated on.
@@ -49,7 +56,7 @@ class DetectionDataCheckHook(Hook):
         self._on_main(runner, runner.train_dataloader.dataset, loops)
 
     def before_test(self, runner) -> None:
-        """Check the data of a test.
+        """Check the test data.
 
         Raises:
             InputError: If they can't be evaluated on.
@@ -57,7 +64,7 @@ class DetectionDataCheckHook(Hook):
         self._on_main(runner, None, [runner.test_loop])
 
     def _on_main(self, runner, train, loops: list) -> None:
-        """Check in one process; what it finds stops each."""
+        """Check on the main process; a fault stops all processes."""
         fault: list[str | None] = [None]
         if is_main_process():
             try:
@@ -100,7 +107,7 @@ class DetectionDataCheckHook(Hook):
 
 
 def _parts(dataset) -> Iterator[BaseDataset]:
-    """Data sets of images inside those that concatenate, repeat or mix."""
+    """Yield the base data sets inside wrappers that concatenate, repeat or mix."""
     if hasattr(dataset, 'datasets'):
         for part in dataset.datasets:
             yield from _parts(part)
@@ -114,21 +121,23 @@ def _classes(dataset) -> tuple:
     classes = dataset.metainfo.get('classes') or ()
     if isinstance(classes, str):
         raise InputError(
-            f"metainfo.classes is the text '{classes}': write ('{classes}', )"
+            f"metainfo.classes is the string '{classes}': write ('{classes}', )"
         )
     return tuple(classes)
 
 
-def _same_classes(name: str, own: tuple, other: str, theirs: tuple) -> None:
-    if own != theirs:
-        unlike = (
-            [c for c in own if c not in theirs]
-            or [c for c in theirs if c not in own]
+def _same_classes(
+    name: str, classes: tuple, other_name: str, other_classes: tuple
+) -> None:
+    if classes != other_classes:
+        differing = (
+            [c for c in classes if c not in other_classes]
+            or [c for c in other_classes if c not in classes]
             or ['their order']
         )
         raise InputError(
-            f'the data sets of {other} and {name} have other classes: '
-            f'{len(theirs)} and {len(own)}, e.g. {unlike[0]}: set '
+            f'the data sets of {other_name} and {name} have different classes: '
+            f'{len(other_classes)} and {len(classes)}, e.g. {differing[0]}: set '
             'metainfo.classes of both'
         )
 
@@ -142,17 +151,17 @@ def _check_heads(model, classes: tuple, name: str) -> None:
             and (number != len(classes))
         ):
             raise InputError(
-                f'model.{path} has num_classes={number}, and the data set of '
-                f'{name} {len(classes)} classes: --cfg-options '
-                f'model.{path}.num_classes={len(classes)}, or other '
+                f'model.{path} has num_classes={number}, but the data set of '
+                f'{name} has {len(classes)} classes: set --cfg-options '
+                f'model.{path}.num_classes={len(classes)}, or change '
                 'metainfo.classes'
             )
 
 
 def _check_objects(runner, name: str, dataset) -> None:
-    """Some object has to be there, and masks where the pipeline loads them."""
+    """Require objects, and masks if the pipeline loads them."""
     classes = _classes(dataset)
-    counts: Counter = Counter()
+    counts: Counter[int] = Counter()
     for part in _parts(dataset):
         masks = any(
             isinstance(step, LoadAnnotations) and step.with_mask
@@ -164,22 +173,22 @@ def _check_objects(runner, name: str, dataset) -> None:
                 if masks and 'mask' not in instance:
                     raise InputError(
                         f"'{info['img_path']}' has an object without a mask, "
-                        f'which the pipeline of {name} loads: take a detector '
-                        'of boxes, or a file with segmentations'
+                        f'but the pipeline of {name} loads masks: use a detector '
+                        'without a mask head, or annotations with segmentations'
                     )
                 if not instance['ignore_flag']:
                     counts[instance['bbox_label']] += 1
     absent = [c for label, c in enumerate(classes) if not counts[label]]
     if not absent:
         return
-    there = {n for part in _parts(dataset) for n in _names_in_file(part) if n}
-    unknown = sorted(there - {*classes})
+    in_files = {n for part in _parts(dataset) for n in _names_in_file(part)}
+    unknown = sorted(in_files - {*classes})
     for label in absent:
-        alike = similar(label, unknown)
-        if alike:
+        variant = similar(label, unknown)
+        if variant:
             raise InputError(
                 f"the {name} data have no object of the class '{label}', but "
-                f"of '{alike}': set metainfo.classes to the names in the files"
+                f"of '{variant}': set metainfo.classes to the names in the files"
             )
     if len(absent) == len(classes):
         raise InputError(
@@ -199,13 +208,13 @@ def _some(names: Sequence[str], most: int = 5) -> str:
     )
 
 
-def _names_in_file(part: BaseDataset) -> list[str | None]:
-    """Names of all classes in annotation files, whatever the config's."""
+def _names_in_file(part: BaseDataset) -> list[str]:
+    """Return all class names in the annotation files of a data set."""
     if isinstance(part, CocoDataset):
-        return [c.get('name') for c in _content(part)['categories']]
+        return [c.get('name', '') for c in _content(part)['categories']]
     paths = (part.get_data_info(i).get('xml_path') for i in range(len(part)))
     return [
-        entry.findtext('name')
+        entry.findtext('name', '')
         for path in paths
         if path
         for entry in ET.parse(path).getroot().findall('object')
@@ -213,7 +222,7 @@ def _names_in_file(part: BaseDataset) -> list[str | None]:
 
 
 def _check_switch(runner) -> None:
-    """RTMDet's last epochs are without mosaics."""
+    """Warn if the pipeline is never switched, as for RTMDet's last epochs."""
     for hook in runner.hooks:
         if isinstance(hook, PipelineSwitchHook) and (
             hook.switch_epoch >= runner.max_epochs
@@ -231,7 +240,7 @@ def _content(part: CocoDataset) -> dict:
 
 
 def _check_file(part: BaseDataset) -> None:
-    """The order of the categories of a file that is trained on."""
+    """Check the order of the categories in a training file."""
     if isinstance(part, CocoDataset):
         report = Report()
         check_categories(
@@ -241,7 +250,7 @@ def _check_file(part: BaseDataset) -> None:
 
 
 def _check_metric(metric: CocoMetric, dataset) -> None:
-    if metric._coco_api is None:  # it takes the data set's objects
+    if metric._coco_api is None:  # it evaluates on the data set's own objects
         return
     content, report = metric._coco_api.dataset, Report()
     paths = {getattr(part, 'ann_file', None) for part in _parts(dataset)}
@@ -255,10 +264,10 @@ def _check_metric(metric: CocoMetric, dataset) -> None:
     }
     if ids != {*metric._coco_api.imgs}:
         report.faults.append(
-            f"CocoMetric's file has {len(metric._coco_api.imgs)} images, of "
-            f'which {len(ids & {*metric._coco_api.imgs})} are among the '
-            f'{len(ids)} of {path}: give both the same ann_file, and the data '
-            'set no indices'
+            f'the ann_file of CocoMetric has {len(metric._coco_api.imgs)} images, '
+            f'{len(ids & {*metric._coco_api.imgs})} of them among the '
+            f'{len(ids)} of {path}: give both the same ann_file, and remove '
+            "the data set's indices"
         )
     _stop_at(report)
 

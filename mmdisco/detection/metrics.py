@@ -1,3 +1,5 @@
+"""Average precision as Pascal VOC and COCO define it."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,22 +15,23 @@ IOUS = [percent / 100 for percent in range(50, 100, 5)]
 class VOCAPMetric(VOCMetric):
     """AP, AP50 and AP75 by Pascal VOC's definition of average precision.
 
-    What detectron2's PascalVOCDetectionEvaluator reports, and hence MoCo's
-    and DisCo's tables: VOC's matching and interpolation at each IoU of 0.5,
-    0.55 ... 0.95, where mAP is the mean over the ten. The boxes are matched
-    by mmdet's ``eval_map``; unlike mmdet's :class:`VOCMetric` the log has one
-    table, that of IoU 0.5, in place of ten, with the set's own classes, and
-    nothing is rounded.
+    These are the scores of detectron2's PascalVOCDetectionEvaluator, hence of
+    MoCo's and DisCo's tables: VOC's matching and interpolation at each IoU of
+    0.5, 0.55 ... 0.95; mAP is the mean over the ten. mmdet's ``eval_map``
+    matches the boxes. In contrast to mmdet's :class:`VOCMetric`, the log has one
+    table, for IoU 0.5, with the data set's own classes, and scores are not
+    rounded.
 
     See `The PASCAL VOC Challenge <https://doi.org/10.1007/s11263-009-0275-4>`_
     and `MoCo <https://arxiv.org/abs/1911.05722>`_.
 
     Args:
-        eval_mode: ``'11points'``, of VOC2007, or ``'area'``, under the
-            precision-recall curve, of VOC2010 and later.
-        collect_device: ``'cpu'`` or ``'gpu'``, where the processes' results
-            are gathered.
-        prefix: Of the metrics' names. Defaults to ``'pascal_voc'``.
+        eval_mode (str): '11points', as VOC2007, or 'area' under the
+            precision-recall curve, as VOC2010 and later. Defaults to '11points'.
+        collect_device (str): Device on which the results of all processes are
+            gathered, 'cpu' or 'gpu'. Defaults to 'cpu'.
+        prefix (str, optional): Prefix of the metrics' names. Defaults to None,
+            which stands for 'pascal_voc'.
     """
 
     def __init__(
@@ -45,13 +48,13 @@ class VOCAPMetric(VOCMetric):
         )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the scores of the whole set.
+        """Compute the scores of the data set.
 
         Args:
-            results: For each image its annotations and its detections.
+            results (list): Annotations and detections of each image.
 
         Returns:
-            ``mAP``, ``AP50`` and ``AP75``, each from 0 to 1.
+            dict[str, float]: ``mAP``, ``AP50`` and ``AP75``, each in [0, 1].
         """
         annotations, detections = zip(*results)
         logger = MMLogger.get_current_instance()
@@ -76,21 +79,20 @@ class VOCAPMetric(VOCMetric):
 
 @METRICS.register_module()
 class ClassAPMetric(CocoMetric):
-    """``CocoMetric`` whose AP of each class stands beside its own name.
+    """``CocoMetric`` with the correct name for each class's AP.
 
-    pycocotools evaluates categories by ascending id; mmdet's table of classes
-    names them in the order of the annotation file. Where the two orders
-    differ, each name has another class's AP.
+    pycocotools evaluates categories by ascending id, but mmdet's per-class table
+    names them in the order of the annotation file. Where the two orders differ,
+    mmdet shows an AP under another class's name.
     """
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Compute the scores, labels being in the order of the file."""
-        self.cat_ids: list | None = None
+        """Compute the scores with labels in the order of the annotation file."""
+        self.cat_ids: list[int] | None = None
         return super().compute_metrics(results)
 
     def results2json(self, results: Sequence[dict], outfile_prefix: str) -> dict:
-        """Write detections, after which categories are only looked up."""
+        """Write the detections, then sort the categories for the table."""
         files = super().results2json(results, outfile_prefix)
-        ids: Any = self.cat_ids
-        self.cat_ids = sorted(ids)
+        self.cat_ids = sorted(self.cat_ids or ())
         return files

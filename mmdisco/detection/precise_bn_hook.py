@@ -1,10 +1,12 @@
-from collections.abc import Sequence
+"""Precise batch-norm statistics of detectors."""
+
 from itertools import islice
 
 import torch
 from mmdet.registry import HOOKS
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.runner import IterBasedTrainLoop
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
@@ -16,54 +18,53 @@ from mmdisco.utils import unwrapped
 
 @HOOKS.register_module()
 class DetectionPreciseBNHook(Hook):
-    """Makes the statistics of a detector's batch norms precise.
+    """Estimate precise statistics for a detector's batch norms.
 
-    With the weights as they are, they become the mean over many training
-    batches, in place of a running mean over changing weights: see `Rethinking
-    "Batch" in BatchNorm <https://arxiv.org/abs/2105.07576>`_, Sec. 3. MoCo's
-    detectors do so before an evaluation. Variances are averaged, too, as by
-    mmpretrain: how the means of batches differ is not added to them.
+    The running mean over changing weights is replaced by the mean over many
+    training batches with the current weights: see `Rethinking "Batch" in
+    BatchNorm <https://arxiv.org/abs/2105.07576>`_, Sec. 3. MoCo's detectors do
+    this before an evaluation. As in mmpretrain, the variance is the mean of the
+    batch variances, without the variance of the batch means.
 
-    mmpretrain's hook is not for detectors: it predicts, so that the head of
-    regions would get the statistics of proposals of a test, and a mask head's
-    at last; and it begins the loader of the training once more, which an
-    ``InfiniteSampler`` does not survive. This one computes the loss, of images
-    from a loader of its own, and leaves random states alone.
+    mmpretrain's hook does not suit detectors: it predicts, so that the RoI head
+    would see test-time proposals and a mask head only final boxes; and it
+    restarts the training loader, which breaks an ``InfiniteSampler``. This hook
+    computes the loss of images from a separate loader and restores all random
+    states.
 
     Args:
-        interval (int): After every so many epochs, or iterations with an
-            ``IterBasedTrainLoop``, and after the last one, as the evaluation.
-            Set it to that of the evaluation: with another one, a warning.
-        num_batches (int): Batches of each rank. Defaults to 200, as
-            detectron2's.
+        interval (int): Epochs, or iterations with an ``IterBasedTrainLoop``,
+            between two estimates; the last epoch or iteration always has one.
+            Use the interval of the evaluation; another one gives a warning.
+        num_batches (int): Batches per rank. Defaults to 200, as in detectron2.
 
     Raises:
-        ValueError: If one of them is less than 1.
+        ValueError: If either argument is less than 1.
     """
 
-    # before the checkpoint is written; the evaluation comes later still
+    # before the checkpoint hook; the evaluation comes later
     priority = 'ABOVE_NORMAL'
 
     def __init__(self, interval: int, num_batches: int = 200) -> None:
         if interval < 1 or num_batches < 1:
             raise ValueError(
-                f'interval {interval} and num_batches {num_batches}: each is at least 1'
+                f'interval {interval} and num_batches {num_batches}: both must be >= 1'
             )
         self.interval = interval
         self.num_batches = num_batches
 
     def before_train(self, runner) -> None:
-        """Warn of evaluations that would see other statistics."""
+        """Warn if some evaluations would use running statistics."""
         every = getattr(runner.train_loop, 'val_interval', self.interval)
         if runner.val_loop is not None and every % self.interval:
             runner.logger.warning(
                 f'DetectionPreciseBNHook: interval {self.interval}, but '
-                f'train_cfg.val_interval {every}: some evaluations see the '
-                'running statistics; set both alike'
+                f'train_cfg.val_interval {every}: some evaluations use the '
+                'running statistics; set both to the same value'
             )
 
     def after_train_epoch(self, runner) -> None:
-        """With a loop by epochs."""
+        """Estimate after an epoch of an epoch-based loop."""
         if not _by_iterations(runner) and (
             self.every_n_epochs(runner, self.interval)
             or self.is_last_train_epoch(runner)
@@ -73,7 +74,7 @@ class DetectionPreciseBNHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """With a loop by iterations."""
+        """Estimate after an iteration of an iteration-based loop."""
         if _by_iterations(runner) and (
             self.every_n_train_iters(runner, self.interval)
             or self.is_last_train_iter(runner)
@@ -82,12 +83,12 @@ class DetectionPreciseBNHook(Hook):
 
     @torch.no_grad()
     def _measure(self, runner) -> None:
-        """Compute the statistics anew.
+        """Estimate the statistics with the current weights.
 
         Raises:
-            InputError: If the loader has no batch.
+            InputError: If the loader is empty.
         """
-        model = unwrapped(runner.model)
+        model: BaseModel = unwrapped(runner.model)
         norms = [
             module
             for module in model.modules()
@@ -98,18 +99,18 @@ class DetectionPreciseBNHook(Hook):
         if not norms:
             return
         momenta = [norm.momentum for norm in norms]
-        seen = 0
+        num = 0
         with same_random_states():
             for data in islice(_batches(runner), self.num_batches):
-                if not seen:
+                if not num:
                     _begin_mean(norms)
                 with runner.optim_wrapper.optim_context(runner.model):
                     model(**model.data_preprocessor(data, True), mode='loss')
-                seen += 1
+                num += 1
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
-        if not seen:
-            raise InputError('DetectionPreciseBNHook: train_dataloader has no batch')
+        if not num:
+            raise InputError('DetectionPreciseBNHook: train_dataloader is empty')
         all_reduce_params(
             [
                 tensor
@@ -119,8 +120,8 @@ class DetectionPreciseBNHook(Hook):
             op='mean',
         )
         runner.logger.info(
-            f'DetectionPreciseBNHook: {len(norms)} batch norms '
-            f'have the statistics of {seen} batches'
+            f'DetectionPreciseBNHook: statistics of {len(norms)} batch norms '
+            f'estimated from {num} batches'
         )
 
 
@@ -129,7 +130,7 @@ def _by_iterations(runner) -> bool:
 
 
 def _batches(runner) -> DataLoader:
-    """The images of the training, in a loader that nothing else draws from."""
+    """Build a separate loader of the training images."""
     return runner.build_dataloader(
         dict(
             runner.cfg.train_dataloader,
@@ -140,8 +141,8 @@ def _batches(runner) -> DataLoader:
     )
 
 
-def _begin_mean(norms: Sequence[_BatchNorm]) -> None:
-    """Have batch norms average all that is to come, with equal weights."""
+def _begin_mean(norms: list[_BatchNorm]) -> None:
+    """Reset batch norms to a cumulative average with equal weights."""
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None

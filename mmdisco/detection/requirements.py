@@ -1,3 +1,5 @@
+"""Requirements of detection: mmdet and mmcv's compiled ops."""
+
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -7,18 +9,17 @@ from mmdisco.errors import InputError
 
 _HOW = (
     "for detection, run 'pip install -r requirements/detection.txt' and "
-    "'bash tools/dev/install_mmcv_ops.sh python', which compiles mmcv's "
-    'ops once'
+    "'bash tools/dev/install_mmcv_ops.sh python' (compiles mmcv's ops once)"
 )
 _MMDET = ('3.0.0', '4.0.0')
 
 
 def check_detection() -> None:
-    """Say in one line what detection lacks.
+    """Check that mmdet and mmcv's compiled ops are installed.
 
     Raises:
-        InputError: If mmdet is absent or of another version, or mmcv has no
-            compiled ops.
+        InputError: If mmdet is missing, broken or of another version, or mmcv
+            has no compiled ops.
     """
     if find_spec('mmcv._ext') is None:
         raise InputError(f'mmcv has no compiled ops: {_HOW}')

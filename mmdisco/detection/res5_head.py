@@ -1,3 +1,5 @@
+"""Shared head of C4 detectors."""
+
 from collections.abc import Sequence
 
 from mmcv.cnn import build_norm_layer
@@ -10,24 +12,26 @@ from torch import Tensor
 
 @MODELS.register_module()
 class Res5Head(BaseModule):
-    """The fourth stage of a student's ResNet on features of regions.
+    """Apply the fourth stage of a student's ResNet to RoI features.
 
-    In the C4 detectors of `MoCo <https://arxiv.org/abs/1911.05722>`_, by which
-    DisCo transfers, it is shared by the heads of boxes and masks, and followed
-    by an extra norm. mmdet's and mmpretrain's layers for it have the paper's
-    widths only; this one has any student's, and the tensors of its ``layer4``.
+    In the C4 detectors of `MoCo <https://arxiv.org/abs/1911.05722>`_, which
+    DisCo's transfer uses, box and mask heads share it, and an extra norm follows.
+    mmdet's layer for it supports only the widths of the ResNet paper; this one
+    supports any student's, and has the tensor names of its ``layer4``.
 
     Args:
         depth (int): 18, 34, 50, 101 or 152. Defaults to 34.
-        base_channels (int): Of the ResNet: 64 in those of the paper.
-            Defaults to 64.
+        base_channels (int): Base channels of the ResNet. Defaults to 64.
         extra_norm (bool): Append a norm. Defaults to True.
-        bottleneck (bool): Three bottleneck blocks, whatever the depth, as
-            detectron2 builds this stage. Of a ResNet-18 or -34 most of it is
-            then not in the checkpoint. Defaults to False.
-        norm_cfg (dict): Defaults to SyncBN.
-        init_cfg (dict or list[dict], optional): Defaults to None, which
-            stands for kaiming-normal convolutions.
+        bottleneck (bool): Use three bottleneck blocks for any depth, as
+            detectron2 builds this stage. For a ResNet-18 or -34 most of their
+            weights are then not in the checkpoint. Defaults to False.
+        norm_cfg (dict): Config of norms. Defaults to SyncBN.
+        init_cfg (dict or list[dict], optional): Initialisation. Defaults to
+            None, kaiming-normal convolutions.
+
+    Raises:
+        ValueError: If ResNet has no such depth.
     """
 
     def __init__(
@@ -48,7 +52,7 @@ class Res5Head(BaseModule):
         )
         if depth not in ResNet.arch_settings:
             raise ValueError(
-                f'depth is one of {list(ResNet.arch_settings)}, got {depth}'
+                f'depth must be one of {list(ResNet.arch_settings)}, got {depth}'
             )
         block, blocks = ResNet.arch_settings[depth]
         expansion = 4 if block is Bottleneck else 1
@@ -67,6 +71,6 @@ class Res5Head(BaseModule):
         self.extra_norm = extra_norm
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of regions [R, C, H, W]: [R, 2 C, H / 2, W / 2]."""
+        """Map RoI features, [R, C, H, W], to [R, 2C, H / 2, W / 2]."""
         x = self.layer4(x)
         return self.norm(x) if self.extra_norm else x

@@ -1,3 +1,5 @@
+"""Feature pyramid of plain vision transformers."""
+
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -14,31 +16,31 @@ _EPS = 1e-6
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """A pyramid from the one map of a plain vision transformer.
+    """Build a pyramid from the single map of a plain vision transformer.
 
-    The map, of stride 16, is brought to each stride by deconvolutions or a max
-    pooling; a 1x1 and a 3x3 convolution follow, each with a layer norm over
-    channels. Nothing is passed from level to level.
+    Deconvolutions or a max pooling bring the map of stride 16 to each stride; a
+    1x1 and a 3x3 convolution follow, each with a layer norm over channels. The
+    levels are independent of each other.
 
     See `Exploring Plain Vision Transformer Backbones for Object Detection
     <https://arxiv.org/abs/2203.16527>`_.
 
     Args:
-        in_channels (int): Of the map.
-        out_channels (int): Of each level. Defaults to 256.
-        strides (Sequence[int]): Of the levels: 4, 8, 16 and 32, or neighbours
-            of them. Defaults to all four.
-        num_outs (int): How many levels are returned. Those beyond ``strides``
-            are made of the one before, at half its size. Defaults to 5.
-        add_extra_convs (bool): Make them by 3x3 convolutions, as RetinaNet
-            wants its P6 and P7. False, the default, takes every other
-            position, as Faster R-CNN does.
-        init_cfg (dict or list[dict], optional): Defaults to None, which
-            stands for PyTorch's.
+        in_channels (int): Channels of the map.
+        out_channels (int): Channels of each level. Defaults to 256.
+        strides (Sequence[int]): Strides of the levels, consecutive ones of 4, 8,
+            16 and 32. Defaults to all four.
+        num_outs (int): Number of output levels. Those beyond ``strides`` are
+            made from the level before at half its size. Defaults to 5.
+        add_extra_convs (bool): Make these by 3x3 convolutions, as RetinaNet's
+            P6 and P7, or by subsampling, as in Faster R-CNN. Defaults to False,
+            subsampling.
+        init_cfg (dict or list[dict], optional): Initialisation. Defaults to
+            None, PyTorch's.
 
     Raises:
-        InputError: If there are no such levels, or the channels can't be
-            divided for the deconvolutions.
+        InputError: If strides are not consecutive, ``num_outs`` is too small, or
+            the channels are not divisible for the deconvolutions.
     """
 
     def __init__(
@@ -70,19 +72,19 @@ class SimpleFeaturePyramid(BaseModule):
 
         Args:
             inputs (Sequence[Tensor]): One map, [N, C, H / 16, W / 16]; H and W
-                are multiples of 32.
+                must be multiples of 32.
 
         Returns:
             tuple[Tensor]: ``num_outs`` maps, [N, out_channels, H / s, W / s],
-            where s begins with ``strides`` and doubles from there.
+            where s starts at ``strides[0]`` and doubles with each level.
 
         Raises:
-            InputError: If the backbone gave several maps.
+            InputError: If the backbone returns several maps.
         """
         if len(inputs) != 1:
             raise InputError(
-                'SimpleFeaturePyramid takes one map, of stride 16, the '
-                f'backbone gave {len(inputs)}: set one of its out_indices'
+                'SimpleFeaturePyramid takes one map of stride 16, but the '
+                f'backbone returns {len(inputs)}: set a single out_indices'
             )
         outs = [level(inputs[0]) for level in self.levels]
         for conv in self.extra_convs:
@@ -97,20 +99,20 @@ def _check(in_channels: int, strides: tuple[int, ...], num_outs: int) -> None:
         STRIDES[i : i + len(strides)] for i in range(len(STRIDES))
     ]:
         raise InputError(
-            'strides of SimpleFeaturePyramid are neighbours '
-            f'among {STRIDES}, got {strides}'
+            'strides of SimpleFeaturePyramid must be consecutive ones '
+            f'of {STRIDES}, got {strides}'
         )
     if num_outs < len(strides):
         raise InputError(
-            f'num_outs={num_outs} is fewer than the '
-            f'{len(strides)} strides {strides}: take off strides'
+            f'num_outs={num_outs} is less than the number of strides '
+            f'{strides}: remove strides'
         )
     # each deconvolution halves the channels
     halvings = max(16 // strides[0], 1)
     if in_channels < 1 or in_channels % halvings:
         raise InputError(
-            f'in_channels={in_channels} is no multiple of '
-            f'{halvings}, which stride {strides[0]} needs'
+            f'in_channels={in_channels} is not a multiple of '
+            f'{halvings}, as stride {strides[0]} requires'
         )
 
 
@@ -119,7 +121,7 @@ def _width(stride: int, channels: int) -> int:
 
 
 def _rescale(stride: int, channels: int) -> list[nn.Module]:
-    """From stride 16 to another one."""
+    """Build the layers that bring stride 16 to another one."""
     half, quarter = channels // 2, channels // 4
     if stride == 4:
         return [

@@ -1,3 +1,5 @@
+"""Load a pre-trained student into a detector."""
+
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from typing import Any
@@ -5,6 +7,7 @@ from typing import Any
 import torch
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmdisco.checkpoints.checkpoint import misfits
@@ -15,20 +18,20 @@ from mmdisco.utils import unwrapped
 
 @HOOKS.register_module()
 class DetectionStudentHook(Hook):
-    """Begins the training of a detector with a student as its backbone.
+    """Start the training of a detector from a student's backbone.
 
-    A stage that the backbone lacks goes to ``roi_head.shared_head``, which C4
-    detectors have. After loading, each tensor of both is compared with the
-    file's, and one line of the log tells how many are the student's.
+    A stage that the backbone lacks is loaded into ``roi_head.shared_head`` of C4
+    detectors. After loading, every tensor is compared with the file, and one log
+    line reports how many were loaded.
 
     Args:
-        checkpoint (str, optional): As of ``StudentHook``; or 'random', for a
-            detector that begins without a student. None, the default, is an
-            error when training begins.
-        allow (Sequence[str]): Patterns of the detector's tensors that the
-            file need not have, as 'shared_head.norm.*'.
-        unused (Sequence[str]): Patterns of the file's tensors that the
-            detector has no use for, as 'layers.6.*'.
+        checkpoint (str, optional): A file as for ``StudentHook``, or 'random'
+            for a detector without pre-training. Defaults to None, an error when
+            training begins.
+        allow (Sequence[str]): Patterns of the detector's tensors that may be
+            missing in the file, as 'shared_head.norm.*'.
+        unused (Sequence[str]): Patterns of the file's tensors that the detector
+            does not use, as 'layers.6.*'.
     """
 
     def __init__(
@@ -42,28 +45,27 @@ class DetectionStudentHook(Hook):
         self.unused = unused
 
     def before_train(self, runner) -> None:
-        """Load the student, but into a resumed run, which has it.
+        """Load the student, unless the run is resumed.
 
         Raises:
-            InputError: If there is no file, or it does not fit.
+            InputError: If the file is missing or does not fit.
         """
         if self.file.resumed:
             return
         if self.file.path == RANDOM:
             runner.logger.warning(
-                'DetectionStudentHook: RANDOM backbone, as was asked for: '
-                'nothing is loaded'
+                'DetectionStudentHook: RANDOM backbone as requested, no weights loaded'
             )
             return
         model = unwrapped(runner.model)
         runner.logger.info(f'DetectionStudentHook: {self._load(model)}')
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Note the student's file."""
+        """Record the student's file in the checkpoint."""
         self.file.note(checkpoint)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare with the student of the checkpoint.
+        """Compare the student with that of the checkpoint.
 
         Raises:
             InputError: If a run is resumed with another student.
@@ -71,35 +73,37 @@ class DetectionStudentHook(Hook):
         if runner._resume:
             self.file.check_resumed(checkpoint)
 
-    def _load(self, model: Any) -> str:
-        """Load and compare; what the log says of it."""
-        parts: dict[str, nn.Module] = {'backbone': model.backbone}
+    def _load(self, model: BaseModel) -> str:
+        """Load and compare; return the log message."""
+        parts = {'backbone': model.backbone}
         if getattr(getattr(model, 'roi_head', None), 'with_shared_head', False):
             parts['shared_head'] = model.roi_head.shared_head
-        own = {
-            f'{part}.{key}': value
-            for part, module in parts.items()
-            for key, value in module.state_dict().items()
-        }
-        theirs: dict[str, Tensor] = {}
-        left_over: list[str] = []
-        for key, value in self.file.read(model.backbone).items():
-            names = [f'{part}.{key}' for part in parts if f'{part}.{key}' in own]
-            theirs.update((name, value) for name in names)
+        state_dict = _state_dict(parts)
+        weights: dict[str, Tensor] = {}  # by the names of state_dict
+        left_over = []
+        for key, value in self.file.read(parts['backbone']).items():
+            names = [f'{part}.{key}' for part in parts if f'{part}.{key}' in state_dict]
+            weights.update((name, value) for name in names)
             if not names and not _matches(key, self.unused):
                 left_over.append(key)
         misfit = [
             text
-            for text in misfits(theirs, own)
+            for text in misfits(weights, state_dict)
             if not _matches(text.split(' (')[0], self.allow)
         ]
         missing = [
-            key for key in own if key not in theirs and not _matches(key, self.allow)
+            key
+            for key in state_dict
+            if key not in weights and not _matches(key, self.allow)
         ]
         if missing or misfit or left_over:
-            raise InputError(self._what_does_not_fit(model, missing, misfit, left_over))
+            raise InputError(
+                self._explain_misfit(parts['backbone'], missing, misfit, left_over)
+            )
         loaded = {
-            key: value for key, value in theirs.items() if value.shape == own[key].shape
+            key: value
+            for key, value in weights.items()
+            if value.shape == state_dict[key].shape
         }
         for part, module in parts.items():
             module.load_state_dict(
@@ -113,11 +117,11 @@ class DetectionStudentHook(Hook):
         self._compare(parts, loaded)
         counts = [
             f'{sum(k.startswith(f"{part}.") for k in loaded)}/'
-            f'{sum(k.startswith(f"{part}.") for k in own)} '
+            f'{sum(k.startswith(f"{part}.") for k in state_dict)} '
             f'{"" if i else "tensors "}of {part}'
             for i, part in enumerate(parts)
         ]
-        initial = [key for key in own if key not in loaded]
+        initial = [key for key in state_dict if key not in loaded]
         note = (
             f'; {len(initial)} stay as initialised, as allowed, e.g. {initial[0]}'
             if initial
@@ -128,9 +132,9 @@ class DetectionStudentHook(Hook):
             f'{str(self.file.sha256)[:12]}){note}'
         )
 
-    def _what_does_not_fit(
+    def _explain_misfit(
         self,
-        model: nn.Module,
+        backbone: nn.Module,
         missing: list[str],
         misfit: list[str],
         left_over: list[str],
@@ -144,28 +148,32 @@ class DetectionStudentHook(Hook):
             )
             if keys
         ]
-        backbone = model.backbone
         depth = getattr(backbone, 'depth', '')
         return (
             f'{self.file.name} does not fit: {"; ".join(faults)}. The '
-            f'config has {type(backbone).__name__}{depth}: take the '
-            'config of the student in the file, or another --student; '
-            'what may differ is named in allow and unused of '
+            f'config has {type(backbone).__name__}{depth}: use the '
+            'config of the student in the file, or another --student. '
+            'Permitted differences are listed in allow and unused of '
             'DetectionStudentHook'
         )
 
     def _compare(self, parts: dict[str, nn.Module], loaded: dict[str, Tensor]) -> None:
-        """Raise if a tensor of the detector is not that of the file."""
-        now = {
-            f'{part}.{key}': value
-            for part, module in parts.items()
-            for key, value in module.state_dict().items()
-        }
+        """Raise InputError if a tensor of the detector differs from the file."""
+        now = _state_dict(parts)
         for key, value in loaded.items():
             if not torch.equal(now[key].cpu(), value.to('cpu', now[key].dtype)):
                 raise InputError(
-                    f'{self.file.name}: {key} has not arrived in the detector'
+                    f'{self.file.name}: {key} was not loaded into the detector'
                 )
+
+
+def _state_dict(parts: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Return the tensors of all parts, named ``part.key``."""
+    return {
+        f'{part}.{key}': value
+        for part, module in parts.items()
+        for key, value in module.state_dict().items()
+    }
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

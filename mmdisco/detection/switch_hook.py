@@ -1,3 +1,5 @@
+"""Training schedule and labels of detectors, where mmdet's do not suit."""
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.engine.hooks import PipelineSwitchHook
@@ -6,32 +8,32 @@ from mmdet.registry import HOOKS, TRANSFORMS
 
 @HOOKS.register_module()
 class ConcatPipelineSwitchHook(PipelineSwitchHook):
-    """``PipelineSwitchHook`` for a data set that is put together of several.
+    """``PipelineSwitchHook`` for a concatenation of data sets.
 
-    mmdet's changes the outer one's pipeline, which a ``ConcatDataset`` does
-    not have: RTMDet would keep its mosaics to the end, with no message. Its
-    arguments are ``switch_epoch`` and ``switch_pipeline``.
+    mmdet's hook sets the pipeline of the outer data set, which a
+    ``ConcatDataset`` does not use: RTMDet would silently keep its mosaics to the
+    end. The arguments are ``switch_epoch`` and ``switch_pipeline``.
     """
 
     def before_train_epoch(self, runner) -> None:
-        """Change the pipeline of each part, once."""
+        """Switch the pipeline of every data set, once."""
         before = self._has_switched
         super().before_train_epoch(runner)
         if self._has_switched and not before:
-            whole = runner.train_dataloader.dataset
-            for part in whole.datasets:
-                part.pipeline = whole.pipeline
+            concat = runner.train_dataloader.dataset
+            for part in concat.datasets:
+                part.pipeline = concat.pipeline
 
 
 @TRANSFORMS.register_module()
 class LearnDifficult(BaseTransform):
-    """Has the objects that VOC calls difficult learned as all others.
+    """Train on VOC's difficult objects as on all others.
 
-    As detectron2 does, and hence MoCo and DisCo. mmdet's detectors take them
-    for background (``ignore_iof_thr=-1``). Put it behind ``LoadAnnotations``.
+    detectron2 does so, hence MoCo and DisCo. mmdet's detectors treat them as
+    background (``ignore_iof_thr=-1``). Place it after ``LoadAnnotations``.
     """
 
     def transform(self, results: dict) -> dict:
-        """No object is to be ignored."""
+        """Clear the ignore flag of every object."""
         results['gt_ignore_flags'] = np.zeros_like(results['gt_ignore_flags'])
         return results

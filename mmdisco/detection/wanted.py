@@ -1,3 +1,5 @@
+"""Classes and masks that a detector's config needs from annotation files."""
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,29 +15,30 @@ _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def wanted_of(cfg: Config) -> Wanted:
-    """What a detector's config needs of its annotation files.
+    """Return what a detector's config needs from its annotation files.
 
     Args:
         cfg (Config): The config.
 
     Returns:
-        Wanted: Its classes, and whether it learns or measures masks.
+        Wanted: Its classes, and whether it trains on or evaluates masks.
 
     Raises:
-        InputError: If it has no data set, or its data sets' classes differ.
+        InputError: If it has no data set, or the data sets differ in classes.
     """
-    found = [
+    named_classes = [
         (name, _classes(dataset))
         for name in _LOADERS
         for dataset in datasets_of(cfg.get(name))
     ]
-    if not found:
-        raise InputError('the config has no data set of a detector')
-    for name, classes in found[1:]:
-        if classes != found[0][1]:
+    if not named_classes:
+        raise InputError('the config has no detection data set')
+    first_name, first_classes = named_classes[0]
+    for name, classes in named_classes[1:]:
+        if classes != first_classes:
             raise InputError(
-                f'the classes of {found[0][0]} and {name} differ: '
-                f'{_differing(found[0][1], classes)}: set metainfo.classes of '
+                f'the classes of {first_name} and {name} differ: '
+                f'{_difference(first_classes, classes)}: set metainfo.classes of '
                 'both'
             )
     masks = any(
@@ -45,7 +48,7 @@ def wanted_of(cfg: Config) -> Wanted:
         for key in ('val_evaluator', 'test_evaluator')
         for node in dicts_in(cfg.get(key))
     )
-    return Wanted(found[0][1], masks)
+    return Wanted(first_classes, masks)
 
 
 def _classes(dataset: dict) -> tuple[str, ...]:
@@ -55,7 +58,7 @@ def _classes(dataset: dict) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _differing(left: Sequence[str], right: Sequence[str]) -> str:
+def _difference(left: Sequence[str], right: Sequence[str]) -> str:
     for i, pair in enumerate(zip(left, right)):
         if pair[0] != pair[1]:
             return f"at {i} '{pair[0]}' and '{pair[1]}'"
@@ -63,7 +66,7 @@ def _differing(left: Sequence[str], right: Sequence[str]) -> str:
 
 
 def dicts_in(node: Any) -> Iterator[dict]:
-    """All dicts in nested dicts and lists, itself included."""
+    """Yield all dicts in nested dicts and lists, including the node itself."""
     if isinstance(node, dict):
         yield node
         node = list(node.values())

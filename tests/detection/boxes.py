@@ -1,4 +1,4 @@
-"""A fixed set of boxes, and what detection metrics make of such."""
+"""A fixed set of boxes, and helpers that evaluate it with detection metrics."""
 
 from typing import NamedTuple
 
@@ -12,12 +12,12 @@ from mmengine.structures import InstanceData
 
 import mmdisco.detection.metrics  # noqa: F401
 
-CLASSES = ('dog', 'person', 'sofa', 'bus')  # no bus is in any image
+CLASSES = ('dog', 'person', 'sofa', 'bus')  # no image has a bus
 SIDE = 200
 
 
 class Image(NamedTuple):
-    """Boxes are x1, y1, x2, y2."""
+    """Objects and detections of an image; boxes are x1, y1, x2, y2."""
 
     boxes: list[list[int]]
     labels: list[int]
@@ -28,7 +28,7 @@ class Image(NamedTuple):
 
 
 def images(difficult: bool = True, seed: int = 0) -> list[Image]:
-    """Objects that are found well, badly, twice, as another class, not."""
+    """Make objects detected well, badly, twice, as another class, or not at all."""
     rng = np.random.RandomState(seed)
     made = []
     for _ in range(8):
@@ -56,7 +56,7 @@ def images(difficult: bool = True, seed: int = 0) -> list[Image]:
 
 
 def sample(number: int, image: Image) -> DetDataSample:
-    """As a test pipeline and a detector make it."""
+    """Pack an image as a test pipeline and a detector do."""
 
     def instances(chosen):
         return InstanceData(
@@ -85,7 +85,7 @@ def sample(number: int, image: Image) -> DetDataSample:
 
 
 def evaluate(metrics: list[dict], found: list[Image]) -> dict[str, float]:
-    """By mmengine's Evaluator, as in a test."""
+    """Evaluate with mmengine's Evaluator, as in a test."""
     init_default_scope('mmdet')
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = dict(classes=CLASSES, dataset_type='VOC2007')

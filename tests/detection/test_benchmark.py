@@ -1,4 +1,4 @@
-"""The detection benchmark: two iterations of it, and its table."""
+"""The detection benchmark: two iterations, and its table."""
 
 import csv
 import shutil
@@ -13,7 +13,7 @@ TOOL = 'tools/benchmarks/detection.py'
 
 
 def command(tmp_path, objects=ROOT / 'demo/fashion_mnist'):
-    """Two iterations of each detector from random weights."""
+    """Return the command for two iterations of each detector from random weights."""
     return (
         TOOL,
         '--inits',
@@ -56,12 +56,12 @@ def test_two_iterations_of_each_detector_make_a_table(tmp_path, fails):
         assert 0 <= float(row['AP']) <= float(row['AP50']) <= 100
         assert row['command'].startswith('python tools/train.py configs/')
     assert '16 training images, 4 test images, 1 epochs' in done.stdout
-    # a score that was not measured is not reported: killed while evaluating
+    # a run killed during its evaluation has no score to report
     [log] = tmp_path.glob('work/mask*/*/vis_data/scalars.json')
     log.write_text('{"epoch": 1, "time": 0.1, "iter": 2, "loss": 3}\n{"coco/')
     again = run('python', *command(tmp_path))
     assert '[mask random seed 0 lr 0.03] has no evaluation' in again.stdout
-    # what is done is kept
+    # finished runs are kept
     assert again.stdout.count('is finished') == 1
     for before, now in zip(rows, rows_of(tmp_path), strict=True):
         assert (now['AP'], now['AP50']) == (before['AP'], before['AP50'])

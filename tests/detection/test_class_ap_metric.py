@@ -1,4 +1,4 @@
-"""The AP of each class stands beside its name, whatever the ids' order."""
+"""Each class's AP has the right name for any order of category ids."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.detection.tiny_set import CLASSES, OBJECTS, tiny_set
 
 
 def evaluate(kind, path, found):
-    """AP by class, of a detector that finds the objects of one label."""
+    """Return AP by class for a detector that finds only objects of one label."""
     metric = kind(str(path), 'bbox', classwise=True)
     metric.dataset_meta = dict(classes=CLASSES)
     for _ in range(2):  # as after each epoch
@@ -43,7 +43,7 @@ def evaluate(kind, path, found):
 
 @pytest.mark.parametrize('ids', [(0, 1), (1, 0), (9, 4)])
 @pytest.mark.parametrize('found', [0, 1])
-def test_each_class_has_its_own(tmp_path, ids, found):
+def test_each_class_has_its_own_ap(tmp_path, ids, found):
     path = tiny_set(tmp_path / 'set').with_name('annotations.json')
     content = json.loads(path.read_text())
     for category, number in zip(content['categories'], ids):
@@ -53,7 +53,7 @@ def test_each_class_has_its_own(tmp_path, ids, found):
     path.write_text(json.dumps(content))
     expected = [1 - found, found]
     assert evaluate(ClassAPMetric, path, found) == expected
-    # why it is there
+    # the reason for this metric
     assert evaluate(CocoMetric, path, found) == (
         expected if ids == (0, 1) else expected[::-1]
     )

@@ -1,4 +1,4 @@
-"""Detectors whose data would give a wrong number stop before they begin."""
+"""Detectors with data that would give wrong scores stop before training."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ TRAIN = 'annotations/instances_train2017.json'
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    """Sets in which each class has an object in training and test."""
+    """Make data sets with an object of each class in training and test."""
     folder = tmp_path_factory.mktemp('whole')
     for kind in ('voc', 'coco'):
         make_set(folder / kind, kind, 24, 24, ROOT / 'demo/fashion_mnist', size=64)
@@ -62,7 +62,7 @@ def config(kind, root):
 
 
 def check(cfg, classes=10, test=False, hooks=()):
-    """The hook, with a network that has no more than a head."""
+    """Run the hook with a network that consists of a head; return the warnings."""
     model = nn.Module()
     model.roi_head = nn.Module()
     model.roi_head.bbox_head = nn.Module()
@@ -99,7 +99,7 @@ def edit(path, change):
 
 
 def rename(root, old, new):
-    """A class, in the files of either kind."""
+    """Rename a class in the annotation files of either format."""
     for path in [
         *root.glob('annotations/*.json'),
         *root.glob('VOC*/Annotations/*.xml'),
@@ -120,7 +120,7 @@ def test_good_sets_pass(kind, root):
 
 
 def test_configs_have_the_check():
-    """One of each family."""
+    """Check one config of each family."""
     paths = [
         *(ROOT / 'configs/detection').glob('*/*r18*.py'),
         *(ROOT / 'configs/quickstart/detection').glob('*.py'),
@@ -169,7 +169,7 @@ def test_a_switch_that_never_comes_is_a_warning(whole):
 
 
 def test_detections_of_unlabelled_images_may_be_written(coco, tmp_path):
-    """As for a server that keeps the annotations."""
+    """As for an evaluation server that keeps the annotations."""
     edit(coco / VAL, lambda c: c.pop('annotations'))
     cfg = config('coco', coco)
     cfg.val_evaluator.update(format_only=True, outfile_prefix=str(tmp_path / 'found'))
@@ -183,11 +183,11 @@ def test_heads_have_as_many_classes(kind, root):
     with pytest.raises(
         InputError,
         match='model.roi_head.bbox_head has '
-        'num_classes=20, and the data set of train 10 classes: '
-        '--cfg-options model.roi_head.bbox_head.num_classes=10',
+        'num_classes=20, but the data set of train has 10 classes: '
+        'set --cfg-options model.roi_head.bbox_head.num_classes=10',
     ):
         check(config(kind, root), 20)
-    with pytest.raises(InputError, match='of test 10 classes'):
+    with pytest.raises(InputError, match='of test has 10 classes'):
         check(config(kind, root), 20, test=True)
 
 
@@ -197,7 +197,7 @@ def test_classes_are_the_same_in_each_set(kind, root):
     cfg.val_dataloader.dataset.metainfo = dict(classes=classes)
     with pytest.raises(
         InputError,
-        match='sets of train and val have other classes: 10 and 10, e.g. their order',
+        match='train and val have different classes: 10 and 10, e.g. their order',
     ):
         check(cfg)
     with pytest.raises(
@@ -208,10 +208,10 @@ def test_classes_are_the_same_in_each_set(kind, root):
         wanted_of(cfg)
 
 
-def test_the_name_of_one_class_is_no_list_of_them(coco):
+def test_a_class_name_is_not_a_list_of_classes(coco):
     cfg = config('coco', coco)
     cfg.val_dataloader.dataset.metainfo = dict(classes='bag')
-    with pytest.raises(InputError, match="the text 'bag': write"):
+    with pytest.raises(InputError, match="the string 'bag': write"):
         check(cfg)
 
 
@@ -230,7 +230,7 @@ def test_categories_are_in_the_order_of_the_classes(coco, file):
         (lambda c: c['annotations'][0].update(ignore=1), 'has ignore 1'),
     ],
 )
-def test_what_pycocotools_trips_over_is_found_before(coco, change, words):
+def test_annotations_that_break_pycocotools_are_errors(coco, change, words):
     edit(coco / VAL, change)
     for test in (False, True):
         with pytest.raises(InputError, match=words) as error:
@@ -248,11 +248,11 @@ def test_the_metric_has_the_images_of_the_set(coco):
             annotations=[o for o in c['annotations'] if o['image_id'] < 24],
         ),
     )
-    with pytest.raises(InputError, match='has 23 images, of which 23 are among the 24'):
+    with pytest.raises(InputError, match='has 23 images, 23 of them among the 24'):
         check(cfg, test=True)
     cfg = config('coco', coco)
     cfg.val_dataloader.dataset.indices = 5
-    with pytest.raises(InputError, match='24 images, of which 5 .* the 5 of'):
+    with pytest.raises(InputError, match='24 images, 5 of them among the 5 of'):
         check(cfg, test=True)
 
 
@@ -261,20 +261,20 @@ def test_masks_are_there_where_the_pipeline_loads_them(coco, file, name):
     edit(coco / file, lambda c: c['annotations'][-1].pop('segmentation'))
     with pytest.raises(
         InputError,
-        match=f'has an object without a mask, which the pipeline of {name} loads',
+        match=f'has an object without a mask, but the pipeline of {name} loads masks',
     ):
         check(config('coco', coco))
 
 
-def test_what_a_config_wants_of_files():
+def test_wanted_of():
     for kind in CONFIGS:
         init_default_scope('mmdet')
-        found = wanted_of(Config.fromfile(ROOT / CONFIGS[kind]))
-        assert found == (tuple(FASHION_NAMES), kind == 'coco')
-    found = wanted_of(
+        wanted = wanted_of(Config.fromfile(ROOT / CONFIGS[kind]))
+        assert wanted == (tuple(FASHION_NAMES), kind == 'coco')
+    wanted = wanted_of(
         Config.fromfile(ROOT / 'configs/detection/coco/retinanet_r18-fpn_1x.py')
     )
-    assert (len(found.classes), found.masks) == (80, False)
+    assert (len(wanted.classes), wanted.masks) == (80, False)
 
 
 @pytest.mark.parametrize('tool', ['train', 'prepare'])

@@ -1,4 +1,4 @@
-"""What VOC calls difficult is learned in the paper's detector."""
+"""The paper's detector trains on VOC's difficult objects."""
 
 import numpy as np
 from mmdet.registry import DATASETS
@@ -19,7 +19,7 @@ XML = (
 
 
 def sample_of(config, root):
-    """What the detector learns of the image."""
+    """Return the ground truth that the detector trains on."""
     loader = Config.fromfile(
         ROOT / 'configs/detection/voc' / config
     ).train_dataloader.dataset
@@ -41,7 +41,7 @@ def test_only_the_papers_detector_learns_difficult_objects(tmp_path, scope):
     c4 = sample_of('faster-rcnn_r34-c4_48k.py', tmp_path)
     assert sorted(c4.gt_instances.labels.tolist()) == [7, 11]  # cat and dog
     assert len(c4.ignored_instances) == 0
-    # the smaller box is the cat's, at the scale that was drawn
+    # the smaller box is the cat's, at the sampled scale
     boxes = c4.gt_instances.bboxes.numpy()
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     assert c4.gt_instances.labels[areas.argmin()] == 7

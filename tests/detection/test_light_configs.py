@@ -30,7 +30,7 @@ CHANNELS = dict(
     r34=(64, 128, 256, 512),
     vitt=(192,),
 )
-# of files: of no use to the FPN detectors, and to RTMDet
+# tensors of student files that the FPN detectors and RTMDet do not use
 UNUSED = dict(
     effb0=(['layers.6.*'],) * 2,
     effb1=(['layers.6.*'],) * 2,
@@ -53,7 +53,7 @@ def mmdet_scope(scope):
 
 @pytest.fixture(scope='module', autouse=True)
 def index_of_mmdet():
-    """mmengine reads 100 files anew for each 'mmdet::' of a config."""
+    """Cache mmdet's index: mmengine reads 100 files for each 'mmdet::'."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils, 'load', lru_cache(maxsize=None)(utils.load))
         yield
@@ -76,7 +76,7 @@ def template(student):
 
 
 def build(cfg):
-    """Built, initialised and without SyncBN, which needs a GPU."""
+    """Build and initialise a detector without SyncBN, which needs a GPU."""
     torch.manual_seed(0)
     model = MODELS.build(cfg)
     with quiet_init():
@@ -85,7 +85,7 @@ def build(cfg):
 
 
 def student_of(name):
-    """The pre-trained network, its statistics of some images."""
+    """Return the pre-trained network, with statistics of some images."""
     init_default_scope('mmpretrain')
     torch.manual_seed(1)
     backbone = BACKBONES.build(template(name).backbone)
@@ -111,7 +111,7 @@ def test_there_are_no_others():
 
 
 @pytest.mark.parametrize('data, detector, student', ALL)
-def test_a_config_has_the_recipe_that_is_told(data, detector, student):
+def test_a_config_has_the_documented_recipe(data, detector, student):
     cfg = load(data, detector, student)
     path = path_of(data, detector, student)
     doc = ast.get_docstring(ast.parse((ROOT / path).read_text()))
@@ -164,7 +164,7 @@ def test_a_config_has_the_recipe_that_is_told(data, detector, student):
 
 @pytest.mark.parametrize('student', CHANNELS)
 def test_the_backbone_is_the_students_network(student):
-    """But for its kind of BN, its outputs, and that it may be trimmed."""
+    """Except for its kind of BN, its outputs and trimming."""
     own = template(student).backbone
     for data, detector, name in ALL:
         if name == student:
@@ -187,7 +187,7 @@ def test_the_backbone_is_the_students_network(student):
 
 
 def test_rtmdets_runtime_is_that_of_the_others():
-    """Which its base says once more, for mmdet's has the same names."""
+    """Its base repeats the runtime, since mmdet's uses the same names."""
     runtime = Config.fromfile(CONFIGS / '_base_/detection/runtime.py')
     hooks = runtime.pop('custom_hooks')
     runtime.default_hooks.checkpoint.update(interval=10, max_keep_ckpts=3)
@@ -202,7 +202,7 @@ def test_rtmdets_runtime_is_that_of_the_others():
 
 
 def unscoped(node):
-    """Without the mark of what is mmdet's."""
+    """Remove mmdet's scope from types."""
     if isinstance(node, dict):
         return {k: unscoped(v) for k, v in node.items() if k != '_scope_'}
     return [*map(unscoped, node)] if isinstance(node, list) else node
@@ -227,7 +227,7 @@ def test_maps_have_the_width_and_stride_that_the_neck_expects(detector, student)
     expected = neck.in_channels
     assert channels == (tuple(expected) if isinstance(expected, list) else (expected,))
 
-    # DistributedDataParallel stops if one has none
+    # DistributedDataParallel needs a gradient for each
     sum(m.square().mean() for m in maps).backward()
     for name, tensor in backbone.named_parameters():
         assert tensor.grad is not None and tensor.grad.any(), name
@@ -237,7 +237,7 @@ def test_maps_have_the_width_and_stride_that_the_neck_expects(detector, student)
     'detector, student',
     [*(('faster-rcnn', name) for name in CHANNELS), ('rtmdet', 'mbv3')],
 )
-def test_the_whole_student_arrives_and_gives_its_maps(tmp_path, detector, student):
+def test_the_whole_student_is_loaded_and_gives_its_maps(tmp_path, detector, student):
     theirs = student_of(student)
     torch.save(
         dict(state_dict={f'backbone.{k}': v for k, v in theirs.state_dict().items()}),
@@ -279,7 +279,7 @@ def test_the_whole_student_arrives_and_gives_its_maps(tmp_path, detector, studen
 
 
 @pytest.mark.parametrize('detector', ['retinanet', 'rtmdet'])
-def test_of_a_transformer_weights_alone_decay(detector):
+def test_only_weights_of_a_transformer_decay(detector):
     cfg = load('coco', detector, 'vitt')
     model = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -300,7 +300,7 @@ def test_of_a_transformer_weights_alone_decay(detector):
 
 
 def test_a_transformer_takes_images_of_any_shape():
-    """Its position embedding is stretched as its map is."""
+    """Its position embedding is resized like its map."""
     backbone = build(load('coco', 'retinanet', 'vitt').model.backbone)
     backbone.eval()
     for i in range(len(backbone.layers)):
@@ -333,13 +333,13 @@ def test_a_detector_is_built(data, detector, student):
 def test_a_detector_learns_and_detects(detector, student):
     cfg = load('coco', detector, student).model.copy()
     last = cfg.test_cfg.get('rcnn', cfg.test_cfg)
-    last.score_thr = 0.0  # it has learned nothing yet
+    last.score_thr = 0.0  # the detector is untrained
     model = build(cfg).train()
     data = demo_mm_inputs(2, (3, 64, 96), num_items=[2, 2], num_classes=80)
     data = model.data_preprocessor(data, training=True)
 
     def loss():
-        torch.manual_seed(2)  # the heads draw boxes
+        torch.manual_seed(2)  # the heads sample boxes
         losses = model.loss(data['inputs'], data['data_samples'])
         return sum(
             part.sum()
@@ -367,7 +367,7 @@ def test_a_detector_learns_and_detects(detector, student):
     assert len(found) == 2
     for sample in found:
         boxes = sample.pred_instances
-        # an untrained RTMDet's may all be of negative width
+        # all boxes of an untrained RTMDet may have negative width
         assert len(boxes) > 0 or detector == 'rtmdet'
         assert boxes.bboxes.shape == (len(boxes), 4)
         assert ((boxes.labels >= 0) & (boxes.labels < 80)).all()

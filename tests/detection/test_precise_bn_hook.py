@@ -32,7 +32,7 @@ DETECTORS = ROOT / 'configs/quickstart/detection'
 
 
 class Counted(BaseModel):
-    """A norm of numbers, and the batches that it was trained on."""
+    """A norm of scalars that records its training batches."""
 
     def __init__(self):
         super().__init__()
@@ -55,7 +55,7 @@ class Numbers(torch.utils.data.Dataset):
 
 
 class Keep(Hook):
-    """After each iteration, before any other hook may write."""
+    """Record statistics after each iteration, before other hooks write."""
 
     priority = 'NORMAL'
 
@@ -96,7 +96,7 @@ def runner_of(model, work_dir, loop, hooks, **loader):
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_training_goes_on_as_it_would_without(tmp_path, scope, workers):
-    """An InfiniteSampler's batches come once each, in the same order."""
+    """Batches of an InfiniteSampler come once each, in the same order."""
     init_default_scope('mmengine')
     loop = dict(type='IterBasedTrainLoop', max_iters=5)
     plain, precise = Counted(), Counted()
@@ -113,7 +113,7 @@ def test_training_goes_on_as_it_would_without(tmp_path, scope, workers):
     assert len(plain.trained) == 5 and precise.trained == plain.trained
     for a, b in zip(plain.norm.parameters(), precise.norm.parameters()):
         assert torch.equal(a, b)
-    # after iterations 2 and 4, and the last one, as the evaluation: a mean over
+    # after iterations 2, 4 and the last, as the evaluation: a mean over
     # the first three batches
     first = torch.tensor(plain.trained[:3])
     expected = first.mean(1).mean().item(), first.var(1).mean().item()
@@ -151,7 +151,7 @@ def test_a_loop_by_epochs(tmp_path, scope):
         [DetectionPreciseBNHook(interval=1, num_batches=9)],
         sampler=dict(type='DefaultSampler', shuffle=False),
     ).train()
-    batches = torch.arange(12.0).square().view(3, 4)  # all there are
+    batches = torch.arange(12.0).square().view(3, 4)  # all batches of the epoch
     assert model.norm.running_mean.item() == pytest.approx(
         batches.mean().item(), rel=1e-5
     )
@@ -161,7 +161,7 @@ def test_a_loop_by_epochs(tmp_path, scope):
 
 
 def test_a_detectors_regions_are_those_of_training(tmp_path, scope):
-    """Each batch of regions goes through the shared head once."""
+    """Each batch of RoIs passes the shared head once."""
     init_default_scope('mmdet')
     cfg = Config.fromfile(DETECTORS / 'mask-rcnn_c4.py')
     cfg.model.roi_head.bbox_head.num_classes = 2
@@ -199,9 +199,9 @@ def test_a_detectors_regions_are_those_of_training(tmp_path, scope):
     )
     plain = deepcopy(model)
     DetectionPreciseBNHook(1).after_train_epoch(runner)
-    assert len(regions) == 3 and min(regions) > 0  # an image has no object
+    assert len(regions) == 3 and min(regions) > 0  # one image has no object
     assert max(regions) <= cfg.model.train_cfg.rcnn.sampler.num
-    # the first norm sees pixels alone: the same by hand
+    # the input of the first norm is computed directly from pixels
     norm, means, variances = plain.backbone.bn1, [], []
     norm.momentum = 1.0
     for sample in DATASETS.build(data):
@@ -255,16 +255,16 @@ def _rank(rank, port, path):
 def test_two_ranks_have_the_mean_of_both(tmp_path, free_port):
     mp.start_processes(_rank, (free_port, str(tmp_path)), 2, start_method=START)
     first, second = (torch.load(tmp_path / f'{rank}.pt') for rank in (0, 1))
-    # every other image is a rank's; three of them at once
+    # each rank gets every other image, three per batch
     batches = torch.arange(12.0).square().view(2, 3, 2).transpose(1, 2)
     assert first == second
     assert first[0].item() == pytest.approx(batches.mean().item(), rel=1e-5)
     assert first[1].item() == pytest.approx(batches.var(2).mean().item(), rel=1e-5)
 
 
-def test_what_it_refuses(tmp_path, scope):
+def test_invalid_arguments(tmp_path, scope):
     for settings in (dict(interval=0), dict(interval=1, num_batches=0)):
-        with pytest.raises(ValueError, match='each is at least 1'):
+        with pytest.raises(ValueError, match='both must be >= 1'):
             DetectionPreciseBNHook(**settings)
     init_default_scope('mmengine')
     model = Counted()
@@ -280,5 +280,5 @@ def test_what_it_refuses(tmp_path, scope):
         drop_last=True,
         sampler=dict(type='DefaultSampler', shuffle=False),
     )
-    with pytest.raises(InputError, match='train_dataloader has no batch'):
+    with pytest.raises(InputError, match='train_dataloader is empty'):
         runner.train()

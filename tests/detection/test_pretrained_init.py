@@ -1,4 +1,4 @@
-"""Initial weights of a detector's config are loaded whole, or the run stops."""
+"""Initial weights of a detector's config must load completely."""
 
 import pytest
 import torch

@@ -25,7 +25,7 @@ TOOL = 'tools/analysis/detection_report.py'
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Config and checkpoint of a detector of random weights."""
+    """Write config and checkpoint of a detector with random weights."""
     config, checkpoint = tiny_set(tmp_path / 'set'), tmp_path / 'model.pth'
     init_default_scope('mmdet')
     torch.manual_seed(0)
@@ -36,11 +36,11 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def oracle(monkeypatch):
-    """The detector finds what the annotations tell, with masks if told so."""
+    """Make the detector return the annotations, optionally with masks."""
 
     def predict(self, inputs, samples, rescale=True):
         for sample in samples:
-            # what is difficult to VOC is nothing one has to find
+            # VOC's difficult objects need no detection
             objects = [x for x in sample.instances if not x['ignore_flag']]
             boxes = torch.tensor([x['bbox'] for x in objects]).float()
             sample.pred_instances = InstanceData(
@@ -75,7 +75,7 @@ def test_the_tool_writes_a_report_of_a_detector(tiny, tmp_path):
     assert report['num_images'] == 4
     assert set(report['bbox']['per_class']) == set(CLASSES)
     assert report['bbox']['AP'] < 0.5 and 'segm' not in report
-    assert report['bbox']['AP_large'] is None  # no object is so large
+    assert report['bbox']['AP_large'] is None  # no object is large
     assert Image.open(out / report['picture']).size == (1760, 792)  # 2 rows
     assert not list(out.glob('half.*'))
 
@@ -108,14 +108,14 @@ def test_a_perfect_detector_has_ap_1_and_no_number_for_absent_sizes(
 def test_half_of_the_objects_found_by_size_and_class(
     tiny, tmp_path, oracle, monkeypatch
 ):
-    """The bars, one small and one of 48 x 44, are found by half; squares all.
+    """Half of the bars, small and 48 x 44, and all squares are detected.
 
     Precision is 1 up to a recall of 1/2, so AP is 51 of 101 points.
     """
-    whole = FasterRCNN.predict
+    predict_all = FasterRCNN.predict
 
     def predict(self, inputs, samples, rescale=True):
-        for sample in whole(self, inputs, samples):
+        for sample in predict_all(self, inputs, samples):
             if sample.img_id == 3:
                 sample.pred_instances = sample.pred_instances[:0]
         return samples
@@ -150,13 +150,13 @@ def test_masks_are_measured_where_the_config_does(tiny, tmp_path, oracle):
         np.asarray(Image.open(tmp_path / f'{name}.png')).astype(int)
         for name in ('masks', 'boxes')
     ]
-    # the ground truth is left and the detections right of it, in two columns
+    # two columns of pairs: ground truth left, detections right
     for quarter in np.split(np.abs(drawn[0] - drawn[1]), 4, axis=1):
         assert quarter.max() > 50
 
 
 def test_a_detector_with_averaged_weights(tiny, tmp_path, oracle):
-    """RTMDet's, which mmengine's EMAHook has to see when they are loaded."""
+    """RTMDet's averaged weights, which mmengine's EMAHook must see at loading."""
 
     def averaged(cfg):
         cfg.custom_hooks = [
@@ -174,7 +174,7 @@ def test_a_detector_with_averaged_weights(tiny, tmp_path, oracle):
 
 
 def test_the_config_of_a_resumed_run(tiny, tmp_path, oracle):
-    """As the run dumps it: nothing is resumed, of a training that is gone."""
+    """A dumped config has resume=True, but the report resumes nothing."""
 
     def resumed(cfg):
         cfg.resume, cfg.load_from = True, 'gone.pth'
@@ -184,7 +184,7 @@ def test_the_config_of_a_resumed_run(tiny, tmp_path, oracle):
 
 
 def voc_set(root):
-    """The same images in VOC's format; the square of image 0 is difficult."""
+    """Write the same images in VOC's format; the square of image 0 is difficult."""
     year = root / 'VOCdevkit' / 'VOC2007'
     for name in ('JPEGImages', 'Annotations', 'ImageSets/Main'):
         (year / name).mkdir(parents=True)
@@ -243,21 +243,21 @@ def test_images_are_evenly_spaced(tiny, tmp_path, oracle, num, chosen):
     assert [sample.img_id for sample in result.samples] == chosen
 
 
-def test_a_detector_that_finds_nothing_is_told_of(tiny, tmp_path, oracle, monkeypatch):
-    whole = FasterRCNN.predict
+def test_a_detector_without_detections_is_an_error(tiny, tmp_path, oracle, monkeypatch):
+    predict_all = FasterRCNN.predict
 
     def predict(self, inputs, samples, rescale=True):
-        for sample in whole(self, inputs, samples):
+        for sample in predict_all(self, inputs, samples):
             sample.pred_instances = sample.pred_instances[:0]
         return samples
 
     monkeypatch.setattr(FasterRCNN, 'predict', predict)
-    with pytest.raises(ValueError, match='found nothing in any image'):
+    with pytest.raises(ValueError, match='no image has a detection'):
         scores_of(report_on(tiny, tmp_path).metrics, CLASSES)
 
 
 def broken(fault, config, checkpoint, out):
-    """Arguments of the tool with a fault."""
+    """Return faulty arguments of the tool."""
     if fault == 'checkpoint':
         return config, 'gone.pth', out
     if fault == 'other':
@@ -286,7 +286,7 @@ def broken(fault, config, checkpoint, out):
 
 
 @pytest.mark.parametrize(
-    'fault, told',
+    'fault, words',
     [
         ('checkpoint', "checkpoint 'gone.pth' not found"),
         (
@@ -300,8 +300,8 @@ def broken(fault, config, checkpoint, out):
         ('out', 'is a file: name a folder'),
     ],
 )
-def test_what_cant_be_used_is_one_line(tiny, tmp_path, fails, fault, told):
+def test_faulty_arguments_are_one_line(tiny, tmp_path, fails, fault, words):
     config, checkpoint, out = broken(fault, *tiny, tmp_path / 'out')
     line = fails(TOOL, config, checkpoint, '--out', out)
-    assert told in line
+    assert words in line
     assert not (tmp_path / 'out' / 'report.json').exists()

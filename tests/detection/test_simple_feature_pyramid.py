@@ -1,4 +1,4 @@
-"""ViTDet's pyramid, against layers of PyTorch in a row."""
+"""ViTDet's pyramid against a sequence of PyTorch layers."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def mmdet_scope(scope):
 
 
 class Norm(nn.Module):
-    """Each position by the mean and variance of its channels, by hand."""
+    """Layer norm over the channels of each position, written out."""
 
     def __init__(self, channels):
         super().__init__()
@@ -34,7 +34,7 @@ class Norm(nn.Module):
 
 
 def by_hand(stride):
-    """Section 3 of the paper; channels halve in each deconvolution."""
+    """Build Section 3 of the paper; each deconvolution halves the channels."""
     resized = {
         4: [
             nn.ConvTranspose2d(C, C // 2, 2, 2),
@@ -62,7 +62,7 @@ def pyramid(**kwargs):
         dict(type='SimpleFeaturePyramid', in_channels=C, out_channels=OUT, **kwargs)
     )
     for tensor in neck.parameters():
-        nn.init.normal_(tensor, std=0.5)  # norms, too, have each their own
+        nn.init.normal_(tensor, std=0.5)  # norms are not shared either
     return neck
 
 
@@ -100,7 +100,7 @@ def test_retinanets_last_levels_are_convolutions_of_the_one_before(image_map):
 
 
 def test_positions_of_other_levels_are_not_mixed_in(image_map):
-    """The top-left corner of the map reaches its neighbourhood only."""
+    """The top-left corner of the map affects only its neighbourhood."""
     neck = pyramid()
     changed = image_map.clone()
     changed[:, :, 0, 0] += 1
@@ -123,17 +123,17 @@ def test_each_parameter_gets_a_gradient(image_map):
 @pytest.mark.parametrize(
     'kwargs, words',
     [
-        (dict(strides=(8, 32)), r'neighbours among \(4, 8, 16, 32\), got \(8, 32'),
-        (dict(strides=()), r'neighbours among .* got \(\)'),
-        (dict(strides=(16, 8)), 'neighbours among'),
-        (dict(strides=(32, 64)), 'neighbours among'),
-        (dict(num_outs=3), 'num_outs=3 is fewer than the 4 strides'),
-        (dict(in_channels=18), 'in_channels=18 is no multiple of 4, which str'),
-        (dict(in_channels=9, strides=(8, 16)), 'no multiple of 2, which stride 8'),
+        (dict(strides=(8, 32)), r'consecutive ones of \(4, 8, 16, 32\), got \(8, 32'),
+        (dict(strides=()), r'consecutive ones of .* got \(\)'),
+        (dict(strides=(16, 8)), 'consecutive ones of'),
+        (dict(strides=(32, 64)), 'consecutive ones of'),
+        (dict(num_outs=3), 'num_outs=3 is less than the number of strides'),
+        (dict(in_channels=18), 'in_channels=18 is not a multiple of 4, as str'),
+        (dict(in_channels=9, strides=(8, 16)), 'not a multiple of 2, as stride 8'),
         (dict(in_channels=0, strides=(16,), num_outs=1), 'in_channels=0'),
     ],
 )
-def test_what_can_not_be_built_is_told_at_once(kwargs, words):
+def test_invalid_arguments_are_errors(kwargs, words):
     with pytest.raises(InputError, match=words):
         SimpleFeaturePyramid(**{'in_channels': C, **kwargs})
 
@@ -144,5 +144,5 @@ def test_odd_channels_do_without_deconvolutions(image_map):
 
 
 def test_a_backbone_of_several_maps_is_refused(image_map):
-    with pytest.raises(InputError, match='one map.* gave 2: set one of its'):
+    with pytest.raises(InputError, match='one map.* returns 2: set a single'):
         pyramid()([image_map, image_map])

@@ -1,4 +1,4 @@
-"""tools/train.py and tools/test.py launch detectors as they are."""
+"""tools/train.py and tools/test.py run detectors unchanged."""
 
 import re
 
@@ -11,7 +11,7 @@ LIGHT = 'configs/detection/coco/retinanet_mbv3-fpn_1x.py'
 
 
 def test_a_detector_is_trained_tested_and_resumed(tmp_path):
-    """With masks, and the student told; the log says what was done."""
+    """Train with masks and --student, and check the log."""
     done = run('python', 'tools/train.py', CONFIG, '--smoke', '--work-dir', tmp_path)
     assert len(losses(done)) == 4
     log = done.stdout
@@ -27,7 +27,7 @@ def test_a_detector_is_trained_tested_and_resumed(tmp_path):
         ' reverted to BatchNormXd' in log
     )
     assert 'coco/segm_mAP: ' in log
-    assert 'batch norms have the statistics of 1 batches' in log
+    assert 'batch norms estimated from 1 batches' in log
     meta = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)['meta']
     assert meta['student']['checkpoint'] == str(student)
 
@@ -47,7 +47,7 @@ def test_a_detector_is_trained_tested_and_resumed(tmp_path):
     )
     assert again.returncode == 1
     assert 'this run began with the student' in again.stderr
-    # and the config of a resumed run
+    # and with the config of a resumed run
     done = run(
         'python',
         'tools/test.py',
@@ -60,7 +60,7 @@ def test_a_detector_is_trained_tested_and_resumed(tmp_path):
         'resume=True',
     )
     assert 'coco/bbox_mAP_50: ' in done.stdout
-    # the student's file alone would leave the heads at random
+    # a student file alone would leave the heads random
     fault = run(
         'python',
         'tools/test.py',
@@ -89,6 +89,6 @@ def test_a_light_student_runs_under_amp(tmp_path):
         '--work-dir',
         tmp_path,
     )
-    assert 'RANDOM backbone, as was asked for' in done.stdout
+    assert 'RANDOM backbone as requested' in done.stdout
     assert "type='mmpretrain.BF16OptimWrapper'" in done.stdout
     assert len(losses(done)) == 4

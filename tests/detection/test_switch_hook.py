@@ -1,4 +1,4 @@
-"""Pipelines of a data set of several parts are switched, in workers, too."""
+"""Pipelines of a concatenated data set are switched, also in workers."""
 
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -14,7 +14,7 @@ STAGE2 = [dict(type='mmdet.RandomFlip', prob=0.5), dict(type='PackDetInputs')]
 
 
 class Part(Dataset):
-    """Its images are the names of its transforms."""
+    """A data set with the names of its transforms as images."""
 
     def __init__(self):
         self.pipeline = SimpleNamespace(transforms=['mosaic'])
@@ -30,7 +30,7 @@ class Part(Dataset):
 
 
 def epochs(hook, workers, begin=0, end=4):
-    """What each of the epochs sees."""
+    """Return the batches of each epoch."""
     init_default_scope('mmdet')
     loader = DataLoader(
         ConcatDataset([Part(), Part()]),
@@ -62,5 +62,5 @@ def test_a_run_that_is_resumed_later_has_it_at_once():
 
 
 def test_mmdets_changes_nothing_here():
-    """If this fails, mmdet's hook will do."""
+    """If this fails, mmdet's hook suffices."""
     assert [*epochs(PipelineSwitchHook(2, STAGE2), 0)] == [['mosaic']] * 4

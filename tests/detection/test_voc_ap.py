@@ -1,10 +1,10 @@
-"""AP on VOC's boxes by VOC's and by COCO's definition, against plain loops.
+"""AP of VOC boxes by VOC's and COCO's definition, against plain loops.
 
 The two differ in more than the interpolation: VOC counts a box from pixel 10
-to 19 as ten wide, COCO as nine (mmdet gives both the same coordinates); a
-difficult object takes a detection out of VOC's count if it is the one that
-overlaps most, in COCO, as a crowd region, if it covers the detection; COCO
-offers a detection the next object where the best is taken.
+to 19 as ten wide, COCO as nine (mmdet gives both the same coordinates). VOC
+ignores a detection if the object it overlaps most is difficult; COCO, to which
+such objects are crowd regions, if they cover the detection. COCO matches a
+detection to the next object if the best is taken.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def iou_of(a, b, pixel):
 
 
 def detections(found, label):
-    """(score, image, box) of a class, the highest score first."""
+    """Return (score, image, box) of a class, highest score first."""
     return sorted(
         (
             (score, number, box)
@@ -46,7 +46,7 @@ def detections(found, label):
 
 
 def voc_curve(found, label, least):
-    """Recall and precision after each detection: VOCevaldet.m."""
+    """Return recall and precision after each detection, as VOCevaldet.m."""
     truth = [
         [(box, hard) for box, own, hard in zip(*image[:3]) if own == label]
         for image in found
@@ -59,7 +59,7 @@ def voc_curve(found, label, least):
             if iou_of(box, other, 1) > best:
                 best, which = iou_of(box, other, 1), i
         if best >= least and truth[at][which][1]:
-            pass  # a difficult one: neither right nor wrong
+            pass  # difficult: neither right nor wrong
         elif best >= least and (at, which) not in taken:
             taken.add((at, which))
             tp += 1
@@ -85,7 +85,7 @@ def area(curve):
 
 
 def voc_ap(found, interpolate):
-    """Mean over the classes that are there, for each IoU."""
+    """Return the mean over the classes with objects, for each IoU."""
     curves = {iou: [voc_curve(found, label, iou) for label in range(4)] for iou in IOUS}
     return {
         iou: np.mean([interpolate(c) for number, c in of if number])
@@ -122,7 +122,7 @@ def test_mmdets_own_metric_gives_the_same_rounded_and_ten_tables():
 
 
 def logged(metrics, found):
-    """The scores, and how many tables of classes the log has."""
+    """Return the scores and the number of class tables in the log."""
     log = io.StringIO()
     handler = logging.StreamHandler(log)
     logger = MMLogger.get_current_instance()
@@ -135,7 +135,7 @@ def logged(metrics, found):
 
 
 def coco_dict(found):
-    """As in COCO's files; a difficult object is a crowd region."""
+    """Return a COCO annotation dict; difficult objects are crowd regions."""
     annotations = [
         dict(
             image_id=f'{number:06d}',
@@ -186,12 +186,12 @@ def test_coco_ap_is_that_of_pycocotools():
     assert [metrics[f'coco/bbox_{name}'] for name in names] == pytest.approx(
         pycocotools_stats(found)[:6], abs=5.1e-4
     )  # mmdet rounds to 3 digits
-    assert metrics['coco/bbox_mAP_l'] == -1  # none is above 96 x 96
+    assert metrics['coco/bbox_mAP_l'] == -1  # no object is above 96 x 96
     assert np.isnan(metrics['coco/bus_precision'])
 
 
 def coco_ap(found, label, least):
-    """The mean of the precision at 101 recalls."""
+    """Return the mean precision at 101 recalls."""
     number = sum(image.labels.count(label) for image in found)
     taken, tp, curve = set(), 0, []
     for i, (_, at, box) in enumerate(detections(found, label)):
@@ -231,7 +231,7 @@ def test_coco_ap_is_that_of_a_plain_loop_where_nothing_is_difficult():
 @pytest.mark.parametrize(
     'image, voc, coco',
     [
-        # 10 x 5 of 10 x 10 pixels is a half; 9 x 4 of 9 x 9 is less
+        # 10 x 5 of 10 x 10 pixels is one half; 9 x 4 of 9 x 9 is less
         (Image([[10, 10, 19, 19]], [0], [0], [[10, 10, 19, 14]], [0], [0.9]), 1, 0),
         # a detection in a corner of a difficult object
         (
@@ -246,7 +246,7 @@ def test_coco_ap_is_that_of_a_plain_loop_where_nothing_is_difficult():
             0.5,
             1,
         ),
-        # overlaps the first object most, which is taken, and the second enough
+        # overlaps most with the first object, already matched; enough with the second
         (
             Image(
                 [[10, 10, 109, 59], [10, 20, 109, 69]],

@@ -1,4 +1,4 @@
-"""Four images, their COCO annotations, and a detector that is as small."""
+"""Four images, their COCO annotations and a tiny detector."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 CLASSES = ('square', 'bar')
-# (class, x, y, w, h) of the objects, none of which is above 96 x 96
+# (class, x, y, w, h) of the objects, all below 96 x 96
 OBJECTS = [
     [(0, 4, 6, 20, 20)],
     [(1, 2, 30, 50, 10), (0, 30, 2, 18, 18)],
@@ -52,7 +52,7 @@ test_cfg = dict(type='TestLoop')
 
 
 def tiny_set(folder):
-    """Write images and annotations; give the config's file."""
+    """Write images and annotations; return the config file."""
     folder.mkdir()
     annotations = []
     for number, objects in enumerate(OBJECTS):

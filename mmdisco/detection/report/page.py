@@ -1,3 +1,5 @@
+"""Picture and Markdown page of a detector's test report."""
+
 from collections.abc import Iterable, Sequence
 from math import ceil
 from pathlib import Path
@@ -21,16 +23,17 @@ def draw_detections(
     score_thr: float,
     path: Path,
 ) -> None:
-    """Draw images with their ground truth, and beside it the detections.
+    """Draw images with the ground truth on the left, detections on the right.
 
-    Objects that are ignored, as VOC's difficult ones, have dashed boxes.
+    Ignored objects, as VOC's difficult ones, have dashed boxes.
 
     Args:
-        dataset: Of the images.
-        chosen: Their indices.
-        samples: What was found in them, in the original image's pixels.
-        score_thr: Detections of a lower score are left out.
-        path: The picture.
+        dataset (BaseDataset): The data set.
+        chosen (Sequence[int]): Indices of the images.
+        samples (Sequence[DetDataSample]): Their detections, in pixels of the
+            original image.
+        score_thr (float): Lowest score that is drawn.
+        path (Path): Output file.
     """
     rows = ceil(len(chosen) / 2)
     figure = Figure(figsize=(16, 3.6 * rows), layout='constrained')
@@ -40,8 +43,8 @@ def draw_detections(
     pairs = axes.reshape(-1, 2)  # two images a row
     for index, sample, (left, right) in zip(chosen, samples, pairs):
         image = _as_loaded(dataset, sample.img_path)
-        found = sample.pred_instances
-        with_masks = 'masks' in found
+        detections = sample.pred_instances
+        with_masks = 'masks' in detections
         info = dict(dataset.get_data_info(index), ori_shape=sample.ori_shape)
         truth = LoadAnnotations(with_bbox=True, with_mask=with_masks)(info)
         _draw(
@@ -54,22 +57,22 @@ def draw_detections(
             masks=truth['gt_masks'].masks if with_masks else None,
             ignored=truth['gt_ignore_flags'],
         )
-        found = found[found.scores >= score_thr].numpy()
+        detections = detections[detections.scores >= score_thr].numpy()
         _draw(
             right,
-            f'detections, score from {score_thr:g}',
+            f'detections, score >= {score_thr:g}',
             image,
-            found.bboxes,
-            found.labels,
+            detections.bboxes,
+            detections.labels,
             dataset.metainfo['classes'],
-            masks=found.masks if with_masks else None,
-            scores=found.scores,
+            masks=detections.masks if with_masks else None,
+            scores=detections.scores,
         )
     figure.savefig(path, dpi=110)
 
 
 def _as_loaded(dataset: BaseDataset, path: str) -> np.ndarray:
-    """The pixels that the detector is given, in RGB, [H, W, 3]."""
+    """Load the detector's input pixels, RGB, [H, W, 3]."""
     while not hasattr(dataset, 'pipeline'):  # a concatenation
         dataset = dataset.datasets[0]
     load = dataset.pipeline.transforms[0]
@@ -87,9 +90,9 @@ def _draw(
     scores: np.ndarray | None = None,
     ignored: np.ndarray | None = None,
 ) -> None:
-    """Boxes of [N, 4], masks of [N, H, W]."""
+    """Draw boxes, [N, 4], and masks, [N, H, W], into an image, [H, W, 3]."""
     height, width = image.shape[:2]
-    corners = (0, width, height, 0)  # of the image, as the boxes count them
+    corners = (0, width, height, 0)  # image corners in box coordinates
     axis.imshow(image, extent=corners)
     axis.set_title(title, fontsize=9, loc='left')
     for i, (x1, y1, x2, y2) in enumerate(boxes):
@@ -133,11 +136,14 @@ large: above 96^2. -: the set has no such object."""
 
 
 def markdown(report: dict) -> str:
-    """A report as text that also reads well unrendered.
+    """Format a report as Markdown that is readable as plain text.
 
     Args:
-        report (dict): Of :func:`scores_of`, with ``config``,
+        report (dict): Scores of :func:`scores_of`, with ``config``,
             ``checkpoint``, ``num_images`` and ``picture``, which may be None.
+
+    Returns:
+        str: The page.
     """
     lines = [
         f'# {report["config"]}',
@@ -189,7 +195,7 @@ def _cell(value: float | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table, its columns as wide as their widest cell."""
+    """Return the lines of a table with aligned columns."""
     rows = [head, *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = [

@@ -1,6 +1,8 @@
+"""Test a detector by COCO's definition and keep some detections."""
+
 import math
 from collections.abc import Container, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from mmdet.datasets.transforms import PackDetInputs
@@ -12,12 +14,13 @@ from mmengine.runner import Runner
 
 from mmdisco.checkpoints import check_complete
 from mmdisco.errors import InputError, MissingFileError
+from mmdisco.launch.checks import several
 from ..data_check_hook import DetectionDataCheckHook
 from ..wanted import dicts_in
 
-# mmdet's names of the twelve places of COCOeval.stats. They are for its
-# default of 100, 300 and 1000 boxes; with COCO's 1, 10 and 100 the places of
-# 1000 hold the recall of 100.
+# mmdet's names of the twelve entries of COCOeval.stats. They assume mmdet's
+# default of 100, 300 and 1000 boxes; with COCO's 1, 10 and 100, the entries named
+# 1000 hold the recall at 100.
 ITEMS = {
     'mAP': 'AP',
     'mAP_50': 'AP50',
@@ -33,23 +36,23 @@ ITEMS = {
 
 
 def measure_by_coco(cfg: Config) -> None:
-    """Have a config's test measure by COCO's definition, by class and size.
+    """Set a config's test metrics to COCO's, by class and size.
 
-    One ``ClassAPMetric`` each for boxes and, where the config measures them,
-    masks takes the place of its own; its other metrics stay. Where it names
-    no annotation file, as for sets of VOC's format, the ground truth is that
-    of the data set: sizes are then those of boxes, and what the set calls
-    difficult is a crowd region to COCO.
+    A ``ClassAPMetric`` for boxes, and one for masks if the config evaluates
+    them, replaces the config's ``CocoMetric``; other metrics stay. Without an
+    annotation file, as for data sets in VOC's format, the ground truth is that
+    of the data set: sizes are then box areas, and VOC's difficult objects are
+    COCO's crowd regions.
 
     Args:
-        cfg (Config): Of a detector, changed in place.
+        cfg (Config): The config of a detector, changed in place.
 
     Raises:
-        InputError: If it has no test set or that is not of a detector.
+        InputError: If it has no test set, or none for detection.
     """
     if cfg.get('test_dataloader') is None:
         raise InputError(
-            'the config has no test_dataloader: name the config of a detector'
+            'the config has no test_dataloader: pass the config of a detector'
         )
     packs = [
         step
@@ -58,25 +61,23 @@ def measure_by_coco(cfg: Config) -> None:
     ]
     if not packs:
         raise InputError(
-            'the test pipeline has no PackDetInputs: name the config of a detector'
+            'the test pipeline has no PackDetInputs: pass the config of a detector'
         )
     for pack in packs:
         keys = pack.get('meta_keys', PackDetInputs().meta_keys)
         pack['meta_keys'] = tuple(
             dict.fromkeys([*keys, 'img_id', 'img_path', 'ori_shape', 'instances'])
         )
-    metrics = _list(cfg.get('test_evaluator'))
-    own = [
-        metric for metric in metrics if _name(metric) in ('CocoMetric', 'ClassAPMetric')
-    ]
-    kinds = [k for m in own for k in _list(m.get('metric', 'bbox'))]
-    cfg.test_evaluator = [m for m in metrics if m not in own] + [
+    metrics = several(cfg.get('test_evaluator'))
+    coco = [m for m in metrics if _name(m) in ('CocoMetric', 'ClassAPMetric')]
+    kinds = [k for m in coco for k in several(m.get('metric', 'bbox'))]
+    cfg.test_evaluator = [m for m in metrics if m not in coco] + [
         dict(
             type='mmdet.ClassAPMetric',
             metric=kind,
             classwise=True,
             prefix=kind,
-            ann_file=next((m.get('ann_file') for m in own), None),
+            ann_file=next((m.get('ann_file') for m in coco), None),
             proposal_nums=(1, 10, 100),
             metric_items=list(ITEMS),
         )
@@ -85,51 +86,44 @@ def measure_by_coco(cfg: Config) -> None:
     ]
 
 
-def _list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
 def _name(node: dict) -> str:
-    """Class that a config dict is for, whatever way it is written."""
+    """Return the class name of a config dict, without its scope."""
     kind = node.get('type')
     return getattr(kind, '__name__', str(kind)).split('.')[-1]
 
 
 def scores_of(metrics: dict[str, float], classes: Sequence[str]) -> dict:
-    """Put in order what the metrics of :func:`measure_by_coco` gave.
+    """Group the scores of a test prepared by :func:`measure_by_coco`.
 
     Args:
-        metrics (dict): Of the test, by ``<prefix>/<name>``.
-        classes: Names in the order of the labels.
+        metrics (dict[str, float]): Scores by ``<prefix>/<name>``.
+        classes (Sequence[str]): Class names in the order of the labels.
 
     Returns:
-        dict: For ``bbox`` and, if measured, ``segm``: AP and AR from 0 to 1,
-        None where no object is of that size, and ``per_class``, AP by name;
-        under ``other`` what the config's other metrics gave.
+        dict: For ``bbox`` and, if measured, ``segm``: AP and AR in [0, 1], None
+        where the set has no object of that size, and ``per_class``, AP by name;
+        under ``other`` the scores of the config's other metrics.
 
     Raises:
-        InputError: If nothing was detected in any image.
+        InputError: If no image has a detection.
     """
-    report: dict[str, Any] = {}
+    report: dict[str, dict] = {}
     for kind in ('bbox', 'segm'):
-        own = {
+        scores = {
             key.split('/', 1)[1]: value
             for key, value in metrics.items()
             if key.startswith(f'{kind}/')
         }
-        if own:
+        if scores:
             report[kind] = {
-                name: _number(own[f'{kind}_{item}']) for item, name in ITEMS.items()
+                name: _number(scores[f'{kind}_{item}']) for item, name in ITEMS.items()
             }
             report[kind]['per_class'] = {
-                name: _number(own[f'{name}_precision']) for name in classes
+                name: _number(scores[f'{name}_precision']) for name in classes
             }
     if not report:
         raise InputError(
-            'the detector found nothing in any image: is the '
-            'checkpoint of a trained detector?'
+            'no image has a detection: is this the checkpoint of a trained detector?'
         )
     report['other'] = {
         key: None if math.isnan(value) else float(value)
@@ -140,15 +134,15 @@ def scores_of(metrics: dict[str, float], classes: Sequence[str]) -> dict:
 
 
 def _number(value: float) -> float | None:
-    """pycocotools' -1, and mmdet's nan, say that there is no such object."""
+    """Return None for pycocotools' -1 and mmdet's nan: no such object."""
     return None if math.isnan(value) or value < 0 else float(value)
 
 
 class KeepDetections(Hook):
-    """Keep what was found in a few images of a test.
+    """Keep the detections in a few images of a test.
 
     Args:
-        img_ids: Of the images.
+        img_ids (Container): Ids of the images.
     """
 
     def __init__(self, img_ids: Container) -> None:
@@ -162,7 +156,7 @@ class KeepDetections(Hook):
         data_batch: dict | None = None,
         outputs: Sequence | None = None,
     ) -> None:
-        """Take from a batch's outputs those that are wanted."""
+        """Keep the outputs of the selected images."""
         self.samples.update(
             {
                 sample.img_id: sample.cpu()
@@ -173,25 +167,28 @@ class KeepDetections(Hook):
 
 
 class Tested(NamedTuple):
-    """What a test gave."""
+    """Results of a test."""
 
     metrics: dict[str, float]
     dataset: BaseDataset
     chosen: list[int]  # indices of images, evenly spaced over the set
-    samples: list[DetDataSample]  # of these, in the original image's pixels
+    samples: list[DetDataSample]  # their detections, in pixels of the original image
 
 
 def run_test(cfg: Config, checkpoint: str, num: int) -> Tested:
-    """Test a detector once, and keep its detections in a few images.
+    """Test a detector, and keep its detections in a few images.
 
     Args:
-        cfg (Config): With the metrics wanted, and a ``work_dir``.
-        checkpoint (str): File of all the detector's weights.
-        num (int): How many images to keep, at most.
+        cfg (Config): The config, with its metrics and ``work_dir``.
+        checkpoint (str): Checkpoint of the whole detector.
+        num (int): Maximum number of images to keep.
+
+    Returns:
+        Tested: Scores, and the detections in the selected images.
 
     Raises:
-        InputError: If the checkpoint is not of this detector, or the set has
-            no images.
+        InputError: If the checkpoint is of another detector, or the test set is
+            empty.
         MissingFileError: If a file of the test set is missing.
     """
     try:
@@ -201,21 +198,21 @@ def run_test(cfg: Config, checkpoint: str, num: int) -> Tested:
         line = str(error).strip().split('\n')[-1]
         raise MissingFileError(
             'a file of the test set is missing: '
-            f'{line.removeprefix("FileNotFoundError: ")}: put it there, or '
-            'name its folder: --cfg-options data_root=FOLDER'
+            f'{line.removeprefix("FileNotFoundError: ")}: add it, or '
+            'specify the folder: --cfg-options data_root=FOLDER'
         ) from error
 
 
 def _run(cfg: Config, checkpoint: str, num: int) -> Tested:
-    # hooks may have to see it loaded; the config of a resumed run says resume
+    # the runner loads it for the hooks; a resumed run's config has resume=True
     cfg.load_from, cfg.resume = checkpoint, False
     runner = Runner.from_cfg(cfg)
     dataset = runner.test_loop.dataloader.dataset
     if not len(dataset):
-        raise InputError('the test set has no images')
+        raise InputError('the test set is empty')
     check_complete(runner, checkpoint)
-    spread = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
-    chosen = [int(index) for index in spread.round()]
+    spaced = np.linspace(0, len(dataset) - 1, min(num, len(dataset)))
+    chosen = [int(index) for index in spaced.round()]
     ids = [dataset.get_data_info(index)['img_id'] for index in chosen]
     keep = KeepDetections(ids)
     runner.register_hook(keep)
