@@ -185,7 +185,7 @@ def test_finetuning_is_an_option(tmp_path):
         'model.finetune=True',
         'optim_wrapper.optimizer.lr=.001',
     )
-    assert 'this is no linear evaluation' in done.stdout
+    assert 'this is not a linear evaluation' in done.stdout
     student = torch.load(tmp_path / 'smoke_student.pth')['state_dict']
     trained = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
     for key in ('backbone.conv1.weight', 'backbone.bn1.running_mean'):

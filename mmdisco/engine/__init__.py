@@ -1,3 +1,5 @@
+"""Runner, optimizers and hooks of a training."""
+
 from .hooks import (
     AccumulationHook,
     BestAndLastHook,

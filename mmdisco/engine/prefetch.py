@@ -1,3 +1,5 @@
+"""Copies of batches to the GPU that overlap with the model."""
+
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,10 +12,10 @@ from torch.utils.data import DataLoader
 
 
 class CudaPrefetcher:
-    """Copies the next batch to the device while the model works on this one.
+    """Copy the next batch to the device while the model processes this one.
 
-    The copies run on a CUDA stream of their own; they overlap with the model
-    if the loader pins its memory. Everything else is asked of the loader.
+    The copies run on a separate CUDA stream, and overlap with the model if the
+    loader pins its memory. All other attributes are those of the loader.
 
     Args:
         loader (DataLoader): The loader, with ``pin_memory``.
@@ -25,14 +27,17 @@ class CudaPrefetcher:
         self.device = device
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return len(self.loader)
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'loader':  # not yet set, when unpickled
+        """Return an attribute of the loader."""
+        if name == 'loader':  # not set yet while unpickling
             raise AttributeError(name)
         return getattr(self.loader, name)
 
     def __iter__(self) -> Iterator[Any]:
+        """Yield batches on the device."""
         stream = torch.cuda.Stream(self.device)
         batches = iter(self.loader)
 
@@ -46,7 +51,7 @@ class CudaPrefetcher:
         while ready is not None:
             current = torch.cuda.current_stream(self.device)
             current.wait_stream(stream)
-            # else its memory is taken for a next batch while in use here
+            # otherwise its memory is reused for a later batch while in use here
             batch = _map(lambda x, s=current: x.record_stream(s) or x, ready)
             ready = copy_next()
             yield batch
@@ -60,12 +65,12 @@ def _map(function: Callable, batch: Any) -> Any:
         return {key: _map(function, value) for key, value in batch.items()}
     if type(batch) in (list, tuple):
         return type(batch)(_map(function, value) for value in batch)
-    return batch  # as data samples, which the data preprocessor moves
+    return batch  # e.g. data samples, which the data preprocessor moves
 
 
 @HOOKS.register_module()
 class PrefetchHook(Hook):
-    """Trains through a :class:`CudaPrefetcher`; without CUDA, does nothing."""
+    """Train with a :class:`CudaPrefetcher`; does nothing without CUDA."""
 
     def before_train(self, runner) -> None:
         """Wrap the training loader."""
@@ -76,4 +81,4 @@ class PrefetchHook(Hook):
         if isinstance(loop, EpochBasedTrainLoop):
             loop.dataloader = CudaPrefetcher(loop.dataloader, device)
         elif is_main_process():
-            runner.logger.warning('PrefetchHook: only loops by epoch prefetch')
+            runner.logger.warning('PrefetchHook: only epoch-based loops are prefetched')

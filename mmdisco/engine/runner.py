@@ -1,3 +1,5 @@
+"""Runner of --speed, atomic checkpoints and DDP on CPUs."""
+
 import logging
 from pathlib import Path
 from typing import Any
@@ -6,7 +8,11 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.logging import print_log
-from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from mmengine.model import (
+    BaseModel,
+    MMDistributedDataParallel,
+    revert_sync_batchnorm,
+)
 from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
@@ -18,11 +24,11 @@ from mmdisco.utils import atomic_write
 
 
 class AtomicBackend(LocalBackend):
-    """Local files that are there in full or not at all.
+    """Local file backend with atomic writes.
 
-    mmengine writes a checkpoint in place, so a kill meanwhile leaves a broken
-    newest file. ``CheckpointHook(backend_args=dict(backend='atomic'))``
-    writes beside it and renames.
+    mmengine writes checkpoints in place: if the run is killed meanwhile, the
+    newest file is broken. ``CheckpointHook(backend_args=dict(backend='atomic'))``
+    writes a temporary file and renames it.
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
@@ -30,10 +36,10 @@ class AtomicBackend(LocalBackend):
 
         Args:
             obj (bytes): The content.
-            filepath (str or Path): Where to; folders are made.
+            filepath (str or Path): The file; missing folders are created.
         """
-        with atomic_write(filepath) as half:
-            super().put(obj, half)
+        with atomic_write(filepath) as temporary:
+            super().put(obj, temporary)
 
 
 register_backend('atomic', AtomicBackend, force=True)
@@ -41,15 +47,15 @@ register_backend('atomic', AtomicBackend, force=True)
 
 @MODEL_WRAPPERS.register_module()
 class GlooDistributedDataParallel(MMDistributedDataParallel):
-    """DistributedDataParallel on CPUs, where there is no SyncBN.
+    """DistributedDataParallel on CPUs, which lack SyncBN.
 
     Args:
-        module (nn.Module): The model; its SyncBN becomes BN, which is said.
-        device_ids (None): There are none; mmengine sets it.
-        broadcast_buffers (bool): Defaults to False.
-        find_unused_parameters (bool): Defaults to False.
-        static_graph (bool): Defaults to False.
-        gradient_as_bucket_view (bool): Defaults to False.
+        module (nn.Module): The model; its SyncBN becomes BN, with a warning.
+        device_ids (None): Set by mmengine; None on CPUs. Defaults to None.
+        broadcast_buffers (bool): As in DDP. Defaults to False.
+        find_unused_parameters (bool): As in DDP. Defaults to False.
+        static_graph (bool): As in DDP. Defaults to False.
+        gradient_as_bucket_view (bool): As in DDP. Defaults to False.
     """
 
     def __init__(
@@ -63,7 +69,7 @@ class GlooDistributedDataParallel(MMDistributedDataParallel):
     ) -> None:
         if any(isinstance(m, nn.SyncBatchNorm) for m in module.modules()):
             print_log(
-                'SyncBN needs a GPU: here batch statistics are those of each process',
+                'SyncBN needs a GPU: batch statistics are per process here',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -80,20 +86,19 @@ class GlooDistributedDataParallel(MMDistributedDataParallel):
 
 @RUNNERS.register_module()
 class FastRunner(Runner):
-    """mmengine's runner, whose model is rewritten for speed when it is built.
+    """mmengine's runner, which speeds up the model after building it.
 
-    The config's ``speed`` says how: the arguments ``channels_last`` and
-    ``compile`` of :func:`speed_up_student`, and what
-    :func:`set_up_process` does to the process. ``tools/train.py --speed``
-    sets all.
+    The config's ``speed`` has the arguments ``channels_last`` and ``compile`` of
+    :func:`speed_up_student`, and the process settings of :func:`set_up_process`.
+    ``tools/train.py --speed`` sets all of them.
     """
 
-    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Rewrite the model, then wrap it for several processes.
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: BaseModel) -> nn.Module:
+        """Speed up the model, then wrap it for distributed training.
 
         Args:
-            model_wrapper_cfg (dict, optional): Of the wrapper.
-            model (nn.Module): As it was built.
+            model_wrapper_cfg (dict, optional): Config of the wrapper.
+            model (BaseModel): The model as built.
 
         Returns:
             nn.Module: The wrapped model, or the model itself.
@@ -101,14 +106,13 @@ class FastRunner(Runner):
         speed = self.cfg.speed
         set_up_process(speed)
         model = model.to(get_device())
-        init_weights: Any = getattr(model, 'init_weights', None)
-        if init_weights:
-            # before: random numbers fill a tensor in the order of its memory
-            init_weights()
+        if hasattr(model, 'init_weights'):
+            # first: random numbers fill a tensor in its memory order
+            model.init_weights()
         speed_up_student(model, speed.channels_last, speed.compile)
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:
-        """Have all ranks start alike; the weights are initialised already."""
+        """Broadcast the weights, which are already initialised."""
         for value in self.model.state_dict().values():
             broadcast(value)

@@ -1,4 +1,4 @@
-"""Whether data sets of training and validation fit each other."""
+"""Consistency of training and validation data sets."""
 
 import filecmp
 import os
@@ -12,27 +12,27 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import Split, check_classes
 from mmdisco.evaluation.sources.source import spread
 
-LOOKED_AT = 20000  # images of a list whose folders and labels are compared
+MAX_COMPARED = 20000  # images of a list, for comparing folders with labels
 
 
 def check_splits(
     train: BaseDataset, train_labels: Tensor, val: BaseDataset, val_labels: Tensor
 ) -> None:
-    """Refuse data sets of a classifier whose scores would mean nothing.
+    """Reject data sets on which a classifier's scores would be meaningless.
 
     Args:
-        train (BaseDataset): What is learned from.
+        train (Dataset): Training set.
         train_labels (Tensor): Its class indices, [M].
-        val (BaseDataset): What is scored.
+        val (Dataset): Validation set.
         val_labels (Tensor): Its class indices, [N].
 
     Raises:
-        InputError: As :func:`check_classes`; or if a folder of both has one
-            label in training and another in validation, as by a list. Folders
-            whose images have several labels are passed over.
+        InputError: As :func:`check_classes`; or if image lists give a folder one
+            label in training and another in validation. Folders with several
+            labels are skipped.
     """
     named = [_classes(data) for data in (train, val)]
-    if not all(named):  # a list has the labels of images without folders
+    if not all(named):  # image lists give labels without class names
         named = [named[0] or named[1]] * 2
     check_classes(
         Split(f"train images of '{_root(train)}'", named[0] or (), train_labels),
@@ -40,23 +40,23 @@ def check_splits(
     )
     sides = [_labels_by_folder(data) for data in (train, val)]
     for folder in sorted(sides[0].keys() & sides[1].keys()):
-        ours, theirs = sides[0][folder], sides[1][folder]
-        if ours != theirs:
+        train_label, val_label = sides[0][folder], sides[1][folder]
+        if train_label != val_label:
             raise InputError(
-                f"images in a folder '{folder}' have label {ours} in train "
-                f'and {theirs} in val: number the classes of both lists in '
+                f"images in a folder '{folder}' have label {train_label} in train "
+                f'and {val_label} in val: number the classes of both lists in '
                 'the same way'
             )
 
 
 def check_list(dataset: BaseDataset, repeats: bool = False) -> None:
-    """Find what is wrong with a list of images before an epoch meets it.
+    """Check a list of images before training.
 
     Args:
-        dataset (BaseDataset): Others than mmpretrain's ``CustomDataset`` with an
-            ``ann_file`` are passed over, and images that are not on disk.
+        dataset (BaseDataset): A ``CustomDataset`` of mmpretrain with ``ann_file``;
+            other data sets, and images that are not on disk, are skipped.
         repeats (bool): Whether an image may be listed more than once with the
-            same label, as to weigh classes in training. Defaults to False.
+            same label, e.g. to weight classes in training. Defaults to False.
 
     Raises:
         InputError: If an image is listed twice, or does not exist.
@@ -76,31 +76,34 @@ def check_list(dataset: BaseDataset, repeats: bool = False) -> None:
             f"'{name}' lists {len(twice)} images {how}, e.g. "
             f"'{min(twice)}': list each once"
         )
-    # a look at each file would take minutes on a network drive
-    there: dict[str, set[str]] = {}
+    # checking each file would take minutes on a network drive
+    files: dict[str, set[str]] = {}  # by folder
     missing = []
     for path in paths:
         folder, file = os.path.split(path)
-        if folder not in there:
-            there[folder] = {*os.listdir(folder)} if os.path.isdir(folder) else set()
-        if file not in there[folder]:
+        if folder not in files:
+            files[folder] = {*os.listdir(folder)} if os.path.isdir(folder) else set()
+        if file not in files[folder]:
             missing.append(path)
     if missing:
         raise InputError(
             f"{len(missing)} of {len(paths)} images that '{name}' lists do "
-            f"not exist, e.g. '{missing[0]}': give them, or another list"
+            f"not exist, e.g. '{missing[0]}': add them, or use another list"
         )
 
 
 def copies(train: BaseDataset, val: BaseDataset) -> int:
-    """How many validation files are training files, too.
+    """Count validation files that are also training files.
 
-    Looked at are at most 64, evenly spaced, which must have the same path
-    below both folders, and the same content.
+    At most 64 evenly spaced files are compared; a copy has the same path below
+    both folders and the same content.
 
     Args:
-        train (BaseDataset): Of mmpretrain's ``CustomDataset``, else none is.
-        val (BaseDataset): The same.
+        train (BaseDataset): A ``CustomDataset`` of mmpretrain; others count as 0.
+        val (BaseDataset): Likewise.
+
+    Returns:
+        int: Number of copies among the compared files.
     """
     if not (getattr(train, 'img_prefix', '') and getattr(val, 'img_prefix', '')):
         return 0
@@ -127,7 +130,7 @@ def _root(dataset: BaseDataset) -> str:
 def _classes(dataset: BaseDataset) -> list | None:
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if isinstance(dataset, LabelledPhotos) and dataset.ann_file:
-        # named by its folders, which a list need not take for classes
+        # classes are named after folders, but a list may define others
         labels = _labels_by_folder(dataset)
         if not labels or len({*labels.values()}) < len(labels):
             return None
@@ -135,17 +138,19 @@ def _classes(dataset: BaseDataset) -> list | None:
 
 
 def _labels_by_folder(dataset: BaseDataset) -> dict[str, int]:
-    """The label of each folder, if the images of each have but one."""
+    """Return the label of each folder; {} if a folder has several."""
     if not getattr(dataset, 'img_prefix', ''):
         return {}
     if not dataset.ann_file:
         return {name: i for i, name in enumerate(_classes(dataset) or ())}
-    found: dict[str, set[int]] = {}
-    for i in range(0, len(dataset), max(1, -(-len(dataset) // LOOKED_AT))):
+    by_folder: dict[str, set[int]] = {}
+    step = max(1, -(-len(dataset) // MAX_COMPARED))
+    for i in range(0, len(dataset), step):
         info = dataset.get_data_info(i)
         path = os.path.relpath(info['img_path'], dataset.img_prefix)
         if os.sep in path:
-            found.setdefault(path.split(os.sep)[0], set()).add(int(info['gt_label']))
-    if any(len(labels) > 1 for labels in found.values()):
-        return {}  # they are not classes
-    return {name: min(labels) for name, labels in found.items()}
+            label = int(info['gt_label'])
+            by_folder.setdefault(path.split(os.sep)[0], set()).add(label)
+    if any(len(labels) > 1 for labels in by_folder.values()):
+        return {}  # folders are not classes
+    return {name: min(labels) for name, labels in by_folder.items()}

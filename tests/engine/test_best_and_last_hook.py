@@ -1,4 +1,4 @@
-"""The best epoch and the last one, also of a run that was interrupted."""
+"""Best and last epoch, also of an interrupted run."""
 
 import json
 from types import SimpleNamespace
@@ -8,7 +8,7 @@ from mmdisco.engine import BestAndLastHook
 
 
 def train(work_dir, scores, start=0, resume=False):
-    """What is logged at the end of epochs with these scores."""
+    """Run epochs with these scores; return the log messages at the end."""
     runner = SimpleNamespace(
         work_dir=str(work_dir), _resume=resume, epoch=start, logger=MagicMock()
     )
@@ -21,13 +21,13 @@ def train(work_dir, scores, start=0, resume=False):
     return [call[0][0] for call in runner.logger.info.call_args_list]
 
 
-def test_both_are_told_once(tmp_path):
+def test_best_and_last_are_logged_once(tmp_path):
     (line,) = train(tmp_path, [50.0, 61.24, 61.24, 61.0])
     assert line.startswith(
         'accuracy/top1: best 61.24 at epoch 2, last 61.00 at epoch 4.'
     )
-    told = json.loads((tmp_path / 'scores.json').read_text())
-    assert told == dict(
+    written = json.loads((tmp_path / 'scores.json').read_text())
+    assert written == dict(
         metric='accuracy/top1',
         best=dict(epoch=2, score=61.24),
         last=dict(epoch=4, score=61.0),
@@ -37,14 +37,14 @@ def test_both_are_told_once(tmp_path):
 
 def test_a_resumed_run_knows_the_epochs_before(tmp_path):
     train(tmp_path, [50.0, 70.0, 60.0, 99.0])
-    # epoch 3 is the checkpoint, epoch 4 is run again
+    # resumed from epoch 3; epoch 4 is repeated
     (line,) = train(tmp_path, [65.0, 66.0], start=3, resume=True)
     assert 'best 70.00 at epoch 2, last 66.00 at epoch 5' in line
-    (line,) = train(tmp_path, [30.0, 20.0])  # another run, in the same folder
+    (line,) = train(tmp_path, [30.0, 20.0])  # a new run in the same folder
     assert 'best 30.00 at epoch 1, last 20.00 at epoch 2' in line
 
 
-def test_without_an_evaluation_nothing_is_told(tmp_path):
+def test_without_an_evaluation_nothing_is_logged(tmp_path):
     assert train(tmp_path, []) == []
     hook = BestAndLastHook('accuracy/top5')
     runner = SimpleNamespace(work_dir=str(tmp_path), epoch=1)

@@ -1,4 +1,4 @@
-"""What is drawn for an image depends on seed, epoch, rank and image alone."""
+"""Random numbers of an image depend only on seed, epoch, rank and image."""
 
 import pickle
 import random
@@ -26,12 +26,12 @@ NUM, BATCH = 12, 4
 
 @DATASETS.register_module(force=True)
 class Drawing(Dataset):
-    """Items are their index, and a number of each generator."""
+    """Data set of indices and a random number of each generator."""
 
     metainfo = {}
 
     def full_init(self):
-        """As wrappers want it."""
+        """Initialise; wrappers call this."""
 
     def __len__(self):
         return NUM
@@ -60,7 +60,7 @@ class Toy(BaseModel):
 
 
 class Record(Hook):
-    """Keeps batches by epoch, and what the main process would draw next."""
+    """Record batches by epoch, and the main process's next random numbers."""
 
     def __init__(self):
         self.batches, self.main = {}, {}
@@ -85,7 +85,7 @@ def train(
     by_iter_sampler='InfiniteSampler',
     **loader,
 ):
-    """Train; give the record. The parent's random states must not matter."""
+    """Train from arbitrary random states; return the record."""
     random.seed(), np.random.seed(), torch.seed()
     record = Record()
     cfg = (
@@ -129,7 +129,7 @@ def train(
 
 
 def drawn(record):
-    """Draws [epochs, images, generators], images in their order."""
+    """Return random numbers, [epochs, images, generators], by image index."""
     return torch.stack(
         [rows[rows[:, 0].argsort()] for rows in map(torch.cat, record.batches.values())]
     )
@@ -194,7 +194,7 @@ def test_ranks_differ(expected, tmp_path, monkeypatch):
     )
 
 
-def test_an_image_that_comes_twice_in_an_epoch_is_drawn_anew(tmp_path):
+def test_repeated_images_of_an_epoch_get_different_numbers(tmp_path):
     record = train(
         tmp_path,
         2,
@@ -216,7 +216,7 @@ def test_an_image_that_comes_twice_in_an_epoch_is_drawn_anew(tmp_path):
     ],
 )
 def test_loops_of_iterations(sampler, workers, tmp_path, monkeypatch):
-    """Over three passes; resumed within the second."""
+    """Three passes over the data, resumed within the second."""
     monkeypatch.setattr('time.sleep', lambda _: None)  # between passes
     options = dict(iters=8, by_iter_sampler=sampler)
     whole = train(tmp_path / 'whole', 1, **options)
@@ -231,7 +231,7 @@ def test_loops_of_iterations(sampler, workers, tmp_path, monkeypatch):
 
 
 def test_without_workers_the_main_process_goes_on(tmp_path):
-    """Its generators are as if no image had drawn; or it draws, if asked."""
+    """Its generators are unaffected by images, unless without_workers=False."""
     apart, aside = train(tmp_path / 'a'), train(tmp_path / 'b', 2)
     assert apart.main == aside.main
     in_main = train(tmp_path / 'c', in_main=False)
@@ -245,7 +245,7 @@ def test_without_workers_the_main_process_goes_on(tmp_path):
     'config', [pytest.param('mocov2', marks=pytest.mark.slow), 'mocov2_fast']
 )
 def test_views_of_photos(config, tmp_path):
-    """Batches of the configs' pipelines, by their digests."""
+    """Compare digests of batches of the configs' pipelines."""
     cfg = Config.fromfile(ROOT / 'configs/_base_/datasets' / f'imagenet_{config}.py')
     photo_tiles(tmp_path / 'photos', NUM, size=48)
     dataset = dict(

@@ -55,10 +55,10 @@ def test_a_queue_that_fits_passes():
 
 
 def test_a_smaller_last_batch_does_not_fit_a_queue():
-    """Even if it divides the queue: the next batches do not end with it."""
+    """Even if its size divides the queue: later batches cross its end."""
     QueueCheckHook().before_train(
         queue_runner(96, 4, 1, 96, drop_last=False)
-    )  # whole batches only
+    )  # full batches only
     for images in (97, 98):
         with pytest.raises(
             ValueError,
@@ -72,7 +72,7 @@ def test_a_smaller_last_batch_does_not_fit_a_queue():
     runner.train_dataloader = DataLoader(
         range(97), batch_size=4, sampler=InfiniteSampler(range(97))
     )
-    QueueCheckHook().before_train(runner)  # whose batches are whole
+    QueueCheckHook().before_train(runner)  # full batches
 
 
 def test_a_queue_of_a_loss_is_no_longer_than_the_data_set():
@@ -92,14 +92,14 @@ def test_a_queue_of_a_loss_is_no_longer_than_the_data_set():
 def test_collapse_warns_below_the_threshold_at_the_interval():
     hook, logger = CollapseHook(threshold=0.1, interval=2), MagicMock()
     model = torch.nn.ModuleDict(dict(neck=torch.nn.Linear(4, 25)))
-    model.neck = model['neck']  # 25-d: .2 when spread out
+    model.neck = model['neck']  # 25-d: 0.2 if spread over the sphere
     for i, std in enumerate((0.0, 0.021, 0.0, 0.019)):
         runner = SimpleNamespace(iter=i, logger=logger, model=model)
         hook.after_train_iter(runner, i, outputs=dict(embed_std=torch.tensor(std)))
         hook.after_train_iter(runner, i, outputs=dict(loss=1.0))
     assert logger.warning.call_count == 1
     message = logger.warning.call_args[0][0]
-    assert '0.0190, spread out they have 0.2000' in message
+    assert '0.0190, 0.2000 if spread over the sphere' in message
 
 
 def test_random_numbers_depend_on_seed_and_epoch():
@@ -110,7 +110,7 @@ def test_random_numbers_depend_on_seed_and_epoch():
     assert torch.equal(draw(0, 3), draw(0, 3))
     assert not torch.equal(draw(0, 3), draw(0, 4))
     assert not torch.equal(draw(0, 3), draw(1, 3))
-    draw(2**32 - 1, 3)  # the highest seed
+    draw(2**32 - 1, 3)  # the largest seed
 
 
 def test_throughput_is_of_all_ranks():
@@ -126,8 +126,8 @@ def test_throughput_is_of_all_ranks():
     assert hub.get_scalar('train/images_per_s').current() == 64
 
 
-def test_throughput_forgets_after_its_window():
-    """Across epochs that are shorter than it."""
+def test_throughput_restarts_after_its_window():
+    """Also if epochs are shorter than the window."""
     hub = MessageHub.get_instance('window')
     hook = ThroughputHook(window=6)
     loader = SimpleNamespace(batch_size=10)
@@ -163,11 +163,11 @@ def test_a_checkpoint_of_another_model_is_not_resumed(change, words):
     change(saved)
     with pytest.raises(ValueError, match=words):
         ResumeCheckHook().after_load_checkpoint(runner, saved)
-    runner._resume = False  # LoadFromHook is for load_from
+    runner._resume = False  # load_from is checked by LoadFromHook
     ResumeCheckHook().after_load_checkpoint(runner, saved)
 
 
-def test_a_resumed_run_refuses_another_teacher():
+def test_a_run_is_not_resumed_with_another_teacher():
     def runner(sha256, resume=True):
         teacher = SimpleNamespace(checkpoint=f'{sha256}.pth', sha256=sha256)
         return SimpleNamespace(model=SimpleNamespace(teacher=teacher), _resume=resume)
@@ -182,7 +182,7 @@ def test_a_resumed_run_refuses_another_teacher():
 
 
 def test_a_resumed_optimizer_pairs_momentum_and_weights():
-    """Weights channels-last and fused before, as they are now."""
+    """Weights that were channels-last with a fused optimizer."""
 
     def train(layer, optimizer, seeds):
         for seed in seeds:

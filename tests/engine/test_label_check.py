@@ -28,8 +28,8 @@ def test_labels_are_below_the_classes_of_the_head():
     for split, labels in (('train', ([0, 3], [0])), ('val', ([0], [3]))):
         with pytest.raises(
             InputError,
-            match=f'{split}_dataloader are of 4 '
-            'classes, but the head knows 3: set '
+            match=f'{split}_dataloader have 4 '
+            'classes, but the head has 3: set '
             'model.head.num_classes to 4',
         ):
             check_labels(runner(3, *labels))

@@ -1,4 +1,4 @@
-"""LARC against a plain loop of apex' arithmetic, with a changing rate."""
+"""LARC against a plain loop of apex' arithmetic, with a changing learning rate."""
 
 import torch
 
@@ -8,7 +8,7 @@ TRUST, MOMENTUM, DECAY, EPS = 0.001, 0.9, 0.1, 1e-8
 
 
 def plain_step(weights, grads, buffers, lr):
-    """w, g -> the same as apex LARC(SGD, clip=False) leaves them."""
+    """Step w and g as apex LARC(SGD, clip=False) does."""
     for i, (w, g) in enumerate(zip(weights, grads)):
         if g is None:
             continue
@@ -24,26 +24,26 @@ def test_steps_equal_a_plain_loop():
     generator = torch.manual_seed(0)
     shapes = [(4, 3), (5,), (2, 2), (3,)]
     weights = [torch.randn(s, generator=generator) for s in shapes]
-    weights[1].zero_()  # keeps its gradient as it is
-    ours = [torch.nn.Parameter(w.clone()) for w in weights]
-    optimizer = LARC(ours, lr=1.0, momentum=MOMENTUM, weight_decay=DECAY)
+    weights[1].zero_()  # its gradient is not scaled
+    params = [torch.nn.Parameter(w.clone()) for w in weights]
+    optimizer = LARC(params, lr=1.0, momentum=MOMENTUM, weight_decay=DECAY)
     buffers = [None] * 4
     for step in range(5):
         lr = optimizer.param_groups[0]['lr'] = 0.5 + step
         grads = [torch.randn(s, generator=generator) for s in shapes]
-        grads[2] = None  # left alone, without momentum and decay
+        grads[2] = None  # unchanged by momentum and decay
         grads[3].zero_() if step == 2 else None
-        for p, g in zip(ours, grads):
+        for p, g in zip(params, grads):
             p.grad = None if g is None else g.clone()
         optimizer.step()
         plain_step(weights, grads, buffers, lr)
         assert optimizer.param_groups[0]['weight_decay'] == DECAY
-    for p, w in zip(ours, weights):
+    for p, w in zip(params, weights):
         torch.testing.assert_close(p.detach(), w)
-    assert not torch.equal(ours[0], weights[0] * 0)
+    assert not torch.equal(params[0], weights[0] * 0)
 
 
-def test_a_closure_makes_the_gradients():
+def test_a_closure_computes_the_gradients():
     weights = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
     for p, closed in zip(weights, (True, False)):
         optimizer = LARC([p], lr=1.0)

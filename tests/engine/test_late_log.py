@@ -1,4 +1,4 @@
-"""What is logged late is what mmengine logs at once."""
+"""Deferred logging gives the same values as mmengine's."""
 
 import weakref
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ class Loader:
 
 
 class Runner:
-    """Seven iterations an epoch, two epochs."""
+    """Runner of two epochs, seven iterations each."""
 
     max_epochs, max_iters, epoch = 2, 14, 0
 
@@ -57,4 +57,4 @@ def test_nothing_is_read_between_logs():
     hook.after_train_iter(runner, 0, None, dict(loss=loss))
     assert 'train/loss' not in runner.message_hub.log_scalars
     del loss
-    assert graph() is None  # what is kept is the number alone
+    assert graph() is None  # only the number is kept, without its graph

@@ -1,4 +1,4 @@
-"""A training begins with the weights that it is given."""
+"""A training starts from the weights of load_from."""
 
 import pytest
 import torch
@@ -43,7 +43,7 @@ def test_all_weights_are_loaded_and_nothing_else(tmp_path, resume):
         (lambda s: s.clear(), 'not a checkpoint of any'),
     ],
 )
-def test_a_run_does_not_begin_with_less(tmp_path, change, words):
+def test_weights_that_do_not_fit_are_an_error(tmp_path, change, words):
     train(tmp_path / 'a', {'train_cfg.max_epochs': 1})
     path = tmp_path / 'a' / 'epoch_1.pth'
     saved = torch.load(path, weights_only=False)

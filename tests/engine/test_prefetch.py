@@ -13,7 +13,7 @@ CPU = torch.device('cpu')
 
 @pytest.fixture
 def events(monkeypatch):
-    """CUDA's streams, played by a list of what happens."""
+    """Replace CUDA streams by a list of events."""
     log, active = [], ['main']
 
     class Stream:
@@ -50,7 +50,7 @@ def events(monkeypatch):
     return log
 
 
-def test_the_next_batch_is_on_its_way_before_this_one_is_used(events):
+def test_the_next_batch_is_copied_while_this_one_is_used(events):
     data = [torch.full((2,), float(i)) for i in range(6)]
     batches = []
     for batch in CudaPrefetcher(DataLoader(data, batch_size=2), CPU):
@@ -83,7 +83,7 @@ def test_nested_batches_and_no_batches(events):
     assert list(CudaPrefetcher([], CPU)) == []
 
 
-def test_it_stands_for_the_loader():
+def test_it_has_the_attributes_of_the_loader():
     loader = DataLoader(list(range(6)), batch_size=2, drop_last=True)
     prefetcher = CudaPrefetcher(loader, CPU)
     assert len(prefetcher) == 3
@@ -115,4 +115,4 @@ def test_the_hook_wraps_on_cuda_only(monkeypatch):
     assert isinstance(loop.dataloader, prefetch.CudaPrefetcher)
     assert loop.dataloader.loader is loader
     assert loop.dataloader.device == torch.device('cuda:0')
-    assert 'only loops by epoch' in run('cuda:0', SimpleNamespace())[0]
+    assert 'only epoch-based loops' in run('cuda:0', SimpleNamespace())[0]

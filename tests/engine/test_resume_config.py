@@ -50,7 +50,7 @@ SCHEDULES = dict(
 
 @pytest.fixture
 def log(monkeypatch):
-    """What is logged as a warning."""
+    """Collect logged warnings."""
     lines = []
     monkeypatch.setattr(
         MMLogger, 'warning', lambda self, text, *_: lines.append(str(text))
@@ -62,7 +62,7 @@ def log(monkeypatch):
     'options',
     [
         {},
-        {'optim_wrapper.accumulative_counts': 2},  # of five batches an epoch
+        {'optim_wrapper.accumulative_counts': 2},  # five batches per epoch
         {'optim_wrapper.accumulative_counts': 3},
         {
             'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=20),
@@ -79,7 +79,7 @@ def log(monkeypatch):
                 _delete_=True, type='AdamW', lr=0.01, weight_decay=0.1
             )
         },
-        {'randomness.seed': None},  # the seed that was drawn goes on
+        {'randomness.seed': None},  # the drawn seed is kept
     ],
     ids=[
         'plain',
@@ -91,14 +91,14 @@ def log(monkeypatch):
         'drawn seed',
     ],
 )
-def test_an_unchanged_config_goes_on_bit_by_bit(tmp_path, log, options):
-    whole = train(tmp_path, options)
+def test_an_unchanged_config_resumes_bit_for_bit(tmp_path, log, options):
+    full = train(tmp_path, options)
     by_iter = 'default_hooks.checkpoint.by_epoch' in options
     name = 'iter_5.pth' if by_iter else 'epoch_1.pth'
     resumed = train(tmp_path, options, tmp_path / name)
     assert not [line for line in log if 'resumed at' in line]
-    assert steps(resumed) == steps(whole)[5:]
-    for key, value in whole.model.state_dict().items():
+    assert steps(resumed) == steps(full)[5:]
+    for key, value in full.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[key]), key
 
 
@@ -108,14 +108,14 @@ def test_more_epochs_are_trained_with_the_longer_schedule(tmp_path, log, name):
     more = {**schedule, 'train_cfg.max_epochs': 5}
     train(tmp_path / 'a', {**schedule, 'train_cfg.max_epochs': 2})
     resumed = train(tmp_path / 'a', more, 'auto')
-    whole = train(tmp_path / 'b', more)
+    full = train(tmp_path / 'b', more)
     for setting in ('epoch', 'iter', 'lr', 'weight_decay', 'images'):
-        assert values(resumed, setting) == values(whole, setting, 10)
+        assert values(resumed, setting) == values(full, setting, 10)
     (line,) = (line for line in log if 'resumed at' in line)
     assert 'epoch 2, iteration 10, with max_epochs 2 -> 5' in line
 
 
-def test_a_learning_rate_is_followed(tmp_path, log):
+def test_a_new_learning_rate_is_used(tmp_path, log):
     train(tmp_path)
     resumed = train(
         tmp_path,
@@ -186,9 +186,9 @@ def test_the_schedule_ends_with_the_training_whatever_the_batch(
 ):
     train(tmp_path / 'a')
     resumed = train(tmp_path / 'a', options, tmp_path / 'a' / 'epoch_2.pth')
-    whole = train(tmp_path / 'b', options)
+    full = train(tmp_path / 'b', options)
     for setting in ('epoch', 'iter', 'lr', 'images'):
-        assert values(resumed, setting) == values(whole, setting, 2 * length)
+        assert values(resumed, setting) == values(full, setting, 2 * length)
     assert resumed.iter == resumed.max_iters == 4 * length
     (line,) = (line for line in log if 'resumed at' in line)
     assert f'epoch_length 5 -> {length}' in line
@@ -207,7 +207,7 @@ def test_another_number_of_ranks_is_named(tmp_path, log):
     assert 'epoch_length 3 -> 5; ranks 2 -> 1' in line
 
 
-def test_accumulation_is_followed(tmp_path, log):
+def test_new_accumulation_is_used(tmp_path, log):
     train(tmp_path, {'optim_wrapper.accumulative_counts': 2})
     train(
         tmp_path, {'optim_wrapper.accumulative_counts': 3}, tmp_path / 'epoch_1.pth'
@@ -216,14 +216,14 @@ def test_accumulation_is_followed(tmp_path, log):
     assert any('does not have the gradients of 2 of 3' in line for line in log)
 
 
-def test_a_seed_is_followed(tmp_path, log):
+def test_a_new_seed_is_used(tmp_path, log):
     train(tmp_path / 'a')
     resumed = train(
         tmp_path / 'a', {'randomness.seed': 1}, tmp_path / 'a' / 'epoch_2.pth'
     )
-    whole = train(tmp_path / 'b', {'randomness.seed': 1})
+    full = train(tmp_path / 'b', {'randomness.seed': 1})
     assert resumed.seed == 1
-    assert values(resumed, 'images') == values(whole, 'images', 10)
+    assert values(resumed, 'images') == values(full, 'images', 10)
     assert any('seed 0 -> 1' in line for line in log)
 
 
@@ -236,15 +236,15 @@ def test_an_epoch_is_neither_overrun_nor_halved(tmp_path, log, interval, name, e
         'default_hooks.checkpoint.by_epoch': False,
         'default_hooks.checkpoint.interval': interval,
     }
-    whole = train(tmp_path, options)
+    full = train(tmp_path, options)
     resumed = train(tmp_path, options, tmp_path / name)
     for setting in ('epoch', 'iter', 'lr', 'images'):
-        assert values(resumed, setting) == values(whole, setting, 5 * epoch)
+        assert values(resumed, setting) == values(full, setting, 5 * epoch)
     (line,) = (line for line in log if 'resumed at' in line)
     assert (
         f'epoch {epoch} done'
         if interval == 5
-        else f'epoch {epoch + 1} begun anew, of which the checkpoint has 2 of 5'
+        else f'epoch {epoch + 1} restarted, after 2 of 5 iterations'
     ) in line
 
 
@@ -265,15 +265,15 @@ def test_an_epoch_is_neither_overrun_nor_halved(tmp_path, log, interval, name, e
         ),
         (
             {'optim_wrapper.paramwise_cfg': dict(bias_decay_mult=0.0)},
-            'has 1 groups of parameters, the config makes 2',
+            'has 1 parameter groups, the config 2',
         ),
         (
             {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='x')]},
-            'depends on the scores',
+            'depends on past scores',
         ),
     ],
 )
-def test_what_can_not_be_followed_is_refused(tmp_path, options, words):
+def test_changes_that_cannot_be_resumed_are_errors(tmp_path, options, words):
     train(tmp_path, {'train_cfg.max_epochs': 2})
     before = (tmp_path / 'epoch_2.pth').read_bytes()
     with pytest.raises(InputError, match=words):
@@ -286,8 +286,8 @@ def test_a_finished_run_ends_at_once(tmp_path, log):
     assert not steps(train(tmp_path, {}, 'auto'))
 
 
-def test_a_checkpoint_without_settings_is_followed_too(tmp_path):
-    """Of an earlier version, or of mmengine alone."""
+def test_a_checkpoint_without_settings_is_resumed(tmp_path):
+    """A checkpoint of an earlier version, or of mmengine alone."""
     train(tmp_path / 'a')
     path = tmp_path / 'a' / 'epoch_2.pth'
     saved = torch.load(path, weights_only=False)
@@ -295,8 +295,8 @@ def test_a_checkpoint_without_settings_is_followed_too(tmp_path):
     torch.save(saved, path)
     options = {'train_dataloader.batch_size': 2}
     resumed = train(tmp_path / 'a', options, path)
-    whole = train(tmp_path / 'b', options)
-    assert values(resumed, 'lr') == values(whole, 'lr', 20)
+    full = train(tmp_path / 'b', options)
+    assert values(resumed, 'lr') == values(full, 'lr', 20)
 
 
 def test_the_best_checkpoint_of_another_folder_stays(tmp_path):
@@ -332,21 +332,21 @@ def _rank(rank, port, folder):
             type='GlooDistributedDataParallel', device_ids=None, broadcast_buffers=False
         ),
     }
-    whole = train(folder, options).model.module.state_dict()
+    full = train(folder, options).model.module.state_dict()
     dist.barrier()
     resumed = train(folder, options, f'{folder}/epoch_1.pth')
-    torch.save((whole, resumed.model.module.state_dict()), f'{folder}/{rank}.pt')
+    torch.save((full, resumed.model.module.state_dict()), f'{folder}/{rank}.pt')
     dist.destroy_process_group()
 
 
-def test_two_ranks_go_on_between_two_steps(free_port, tmp_path):
-    """Each has gradients of its own, the checkpoint is one's."""
+def test_two_ranks_resume_between_two_steps(free_port, tmp_path):
+    """Each rank has its own gradients, but one writes the checkpoint."""
     mp.start_processes(
         _rank, args=(free_port, str(tmp_path)), nprocs=2, start_method=START
     )
     alone = train(tmp_path / 'alone', {'optim_wrapper.accumulative_counts': 2})
     for rank in range(2):
-        whole, resumed = torch.load(tmp_path / f'{rank}.pt')
-        for key, value in whole.items():
+        full, resumed = torch.load(tmp_path / f'{rank}.pt')
+        for key, value in full.items():
             torch.testing.assert_close(resumed[key], value)
             torch.testing.assert_close(resumed[key], alone.model.state_dict()[key])

@@ -18,7 +18,7 @@ from mmdisco.errors import InputError
 from tests.tools import START
 
 NAN, INF = float('nan'), float('inf')
-ITERS = 3  # of an epoch
+ITERS = 3  # iterations per epoch
 
 
 class BadGradient(torch.autograd.Function):
@@ -32,7 +32,7 @@ class BadGradient(torch.autograd.Function):
 
 
 class Toy(BaseModel):
-    """Does to itself at iteration ``at`` what ``kind`` says."""
+    """Break in the way of ``kind`` at iteration ``at``."""
 
     def __init__(self, kind=None, at=4):
         super().__init__()
@@ -104,7 +104,7 @@ def train(
 
 
 def kept(folder):
-    """Checkpoints, all of whose weights are numbers."""
+    """List the checkpoints; all weights in them must be finite."""
     for path in folder.glob('*.pth'):
         saved = torch.load(path, weights_only=False)['state_dict']
         assert all(v.isfinite().all() for v in saved.values())
@@ -113,14 +113,14 @@ def kept(folder):
 
 @pytest.mark.parametrize('late', [False, True])
 @pytest.mark.parametrize('value, words', [(NAN, 'nan'), (INF, 'inf')])
-def test_a_loss_that_is_no_number_stops_before_the_checkpoint(
+def test_a_loss_that_is_not_finite_stops_before_the_checkpoint(
     value, words, late, tmp_path
 ):
     with pytest.raises(
         InputError,
         match=(
             rf'^iteration 5: loss_distill is {words} \(loss_ssl is not\): .*'
-            r'Lower optim_wrapper.optimizer.lr \(it is 0.1 now\), or .*'
+            r'Lower optim_wrapper.optimizer.lr \(now 0.1\), or .*'
             'epoch_1.pth is from before$'
         ),
     ):
@@ -128,14 +128,14 @@ def test_a_loss_that_is_no_number_stops_before_the_checkpoint(
     assert kept(tmp_path) == ['epoch_1']
 
 
-def test_the_first_iteration_points_at_what_comes_in(tmp_path):
+def test_the_first_iteration_points_at_its_inputs(tmp_path):
     model = Toy(NAN, at=1)
     model.teacher = nn.Identity()
     with pytest.raises(
         InputError,
         match=(
-            'iteration 1, the first: loss_distill .* look at the images, the '
-            'teacher, and at mean and std of the data_preprocessor'
+            'iteration 1, the first: loss_distill .* check the images, the '
+            'teacher, and mean and std of the data_preprocessor'
         ),
     ):
         train(tmp_path, model)
@@ -145,8 +145,8 @@ def test_the_first_iteration_points_at_what_comes_in(tmp_path):
 @pytest.mark.parametrize(
     'kind, words',
     [
-        # at the last iteration of an epoch, whose loss is a number
-        ('gradient', r'after 6 iterations layer.weight is not finite, though'),
+        # at the last iteration of an epoch, with a finite loss
+        ('gradient', r'after 6 iterations layer.weight is not finite, although'),
         ('statistics', r'after 6 iterations norm.running_var is not finite'),
     ],
 )
@@ -168,7 +168,7 @@ def test_gradients_are_named_where_their_norm_is_known(tmp_path):
         train(tmp_path, Toy('gradient', at=5), clip_grad=dict(max_norm=1.0))
 
 
-def test_a_step_that_a_loss_scale_skips_goes_on():
+def test_a_step_that_a_loss_scaler_skips_is_no_error():
     hub = SimpleNamespace(
         log_scalars={'train/grad_norm': SimpleNamespace(current=lambda: INF)}
     )
@@ -193,9 +193,7 @@ def test_a_step_that_a_loss_scale_skips_goes_on():
             hook.after_train_iter(runner, 9, None, outputs)
 
 
-def test_losses_are_read_at_the_interval_where_steps_are_not_awaited(
-    tmp_path, monkeypatch
-):
+def test_losses_are_read_at_the_interval_with_late_logging(tmp_path, monkeypatch):
     read = []
     original = SignalHook._bad_loss
     monkeypatch.setattr(
@@ -208,19 +206,19 @@ def test_losses_are_read_at_the_interval_where_steps_are_not_awaited(
     )
     hook = dict(type='SignalHook', interval=2)
     train(tmp_path / 'late', hook=hook, late=True, epochs=2)
-    # every second of 2 x 3, and after each epoch
+    # every second of 2 x 3 iterations, and after each epoch
     assert read == [(1, 2), (3, 1), (3, 1), (5, 2)]
     read.clear()
     train(tmp_path / 'now', hook=hook, epochs=1)
     assert [number for _, number in read if number] == [1, 1, 1]
 
 
-def test_a_training_does_not_begin_with_what_is_no_number(tmp_path):
+def test_initial_values_must_be_finite(tmp_path):
     model = Toy()
     model.layer.weight.data[0, 0] = NAN
     with pytest.raises(
         InputError,
-        match='the model that training begins with: layer.weight is not finite',
+        match='the initial model: layer.weight is not finite',
     ):
         train(tmp_path / 'model', model)
     model = Toy()
@@ -247,7 +245,7 @@ def test_a_training_does_not_begin_with_what_is_no_number(tmp_path):
 
 
 class Distilled(Toy):
-    """Has a teacher that gives ``embeds`` for each image."""
+    """Model with a teacher that returns ``embeds`` for each image."""
 
     def __init__(self, embeds):
         super().__init__()
@@ -270,14 +268,14 @@ class Distilled(Toy):
         (lambda n: [torch.ones(n, 8), -torch.ones(n, 8)], None),
     ],
 )
-def test_a_teacher_that_says_nothing_is_a_warning(embeds, words, tmp_path):
+def test_a_constant_teacher_is_a_warning(embeds, words, tmp_path):
     warn = train(tmp_path, Distilled(embeds)).logger.warning
     messages = [str(call) for call in warn.call_args_list if 'teacher' in str(call)]
     assert len(messages) == (words is not None)
     assert not messages or words in messages[0]
 
 
-def test_images_that_say_nothing_are_a_warning():
+def test_constant_images_are_a_warning():
     generator = torch.Generator().manual_seed(0)
     photo = torch.randint(256, (3, 6, 6), generator=generator)
     colours = torch.randint(256, (4, 3, 1, 1), generator=generator)
@@ -288,32 +286,32 @@ def test_images_that_say_nothing_are_a_warning():
         ([black, black], 'single colour'),
         (colours.expand(4, 3, 6, 6), 'single colour'),
         ([torch.zeros(3, 6, 7), torch.ones(3, 5, 5)], 'single colour'),
-        (photo.expand(4, 3, 6, 6), 'are the same'),
-        ([photo, photo], None),  # of different sizes, in general
+        (photo.expand(4, 3, 6, 6), 'are identical'),
+        ([photo, photo], None),  # views may differ in size
         (photos, None),
         ([photos, black], None),
         (torch.cat([black[:3], photos[:1]]), None),
         (None, None),
     ):
         hook, logger = SignalHook(), MagicMock()
-        for _ in range(2):  # said once
-            hook._look_at_images(SimpleNamespace(logger=logger), dict(inputs=inputs))
+        for _ in range(2):  # warned once
+            hook._check_images(SimpleNamespace(logger=logger), dict(inputs=inputs))
         assert logger.warning.call_count == (words is not None), words
         assert words is None or words in str(logger.warning.call_args)
 
 
-def test_images_are_looked_at_in_the_first_step_and_at_the_interval(tmp_path):
+def test_images_are_checked_in_the_first_step_and_at_the_interval(tmp_path):
     seen = []
 
     class Look(SignalHook):
-        def _look_at_images(self, runner, batch):
+        def _check_images(self, runner, batch):
             seen.append((runner.iter, batch['inputs'].shape[0]))
 
     train(tmp_path, hook=Look(look_interval=4))
     assert seen == [(0, 4), (3, 4), (7, 4)]
 
 
-def test_a_score_that_is_no_number_is_a_warning():
+def test_a_score_that_is_not_finite_is_a_warning():
     hook, runner = SignalHook(), MagicMock()
     for scores in (
         dict(top1=1.0, kind='a'),
@@ -328,7 +326,7 @@ def test_a_score_that_is_no_number_is_a_warning():
 
 
 class Saves(Hook):
-    """Writes a checkpoint at another time than the others."""
+    """Write a checkpoint at an unusual time."""
 
     priority = 'HIGH'
 
@@ -347,7 +345,7 @@ def _one_rank_of_two(rank, path, port):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
     try:
-        # the first epoch is good; the wrapper would spread it to both
+        # the first epoch is good; DDP would make both ranks fail
         model = Toy(NAN if rank else None, at=4)
         hook = SignalHook(interval=2)
         hook._first, hook._every, hook._savers = 0, 2, []
@@ -355,15 +353,15 @@ def _one_rank_of_two(rank, path, port):
         runner.message_hub.log_scalars = {}
         runner.message_hub.runtime_info = {}
         runner.optim_wrapper.get_lr.return_value = dict(lr=[0.1])
-        said = 'nothing'
+        message = 'nothing'
         for runner.iter in range(8):
             losses = model(torch.randn(4, 2))
             try:
                 hook.after_train_iter(runner, runner.iter, None, losses)
             except InputError as error:
-                said = f'{runner.iter}: {error}'
+                message = f'{runner.iter}: {error}'
                 break
-        path.joinpath(str(rank)).write_text(said)
+        path.joinpath(str(rank)).write_text(message)
     finally:
         dist.destroy_process_group()
 
@@ -372,9 +370,9 @@ def test_ranks_stop_together(tmp_path, free_port):
     mp.start_processes(
         _one_rank_of_two, args=(tmp_path, free_port), nprocs=2, start_method=START
     )
-    said = [tmp_path.joinpath(str(rank)).read_text() for rank in (0, 1)]
-    assert said[0] == said[1]
-    assert said[0].startswith('3: rank 1, iteration 4: loss_distill is nan')
+    message = [tmp_path.joinpath(str(rank)).read_text() for rank in (0, 1)]
+    assert message[0] == message[1]
+    assert message[0].startswith('3: rank 1, iteration 4: loss_distill is nan')
 
 
 def test_a_training_that_diverges_keeps_its_checkpoints(fails, tmp_path):

@@ -1,4 +1,4 @@
-"""Data sets of a classifier whose scores would mean nothing."""
+"""Data sets on which a classifier's scores would be meaningless."""
 
 import shutil
 
@@ -92,7 +92,7 @@ def test_lists(tmp_path):
     assert "no image of 1 of 3 classes, e.g. 'c'" in refused(*opened(tmp_path, few))
 
 
-def test_a_list_of_what_does_not_exist_or_is_there_twice(tmp_path):
+def test_missing_and_repeated_images_of_a_list(tmp_path):
     photos(tmp_path / 'train', 'ab')
     photos(tmp_path / 'val', 'ab')
     lines = ['a/0.png', 'b/0.png', 'b/1.png']
@@ -148,7 +148,7 @@ def test_folders_need_not_be_the_classes_of_a_list(tmp_path, train, val):
 
 
 def test_images_without_folders_by_a_list(tmp_path):
-    """As ImageNet's val."""
+    """Like ImageNet's val."""
     photos(tmp_path / 'train', 'abc')
     photos(tmp_path, ['val'], 3)
     check(

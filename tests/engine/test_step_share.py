@@ -1,4 +1,4 @@
-"""Shares of a step's time against a clock that the test turns."""
+"""Shares of a step's time with a simulated clock."""
 
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -35,7 +35,7 @@ class Clock:
 
 
 def run(hook, waits, workers=2, teacher=True, call=True):
-    """Steps of 10 s besides the waiting; the message hub and the logger."""
+    """Run steps of 10 s plus waiting; return message hub and logger."""
     clock = Clock()
     model = Model(clock)
     if not teacher:
@@ -81,13 +81,13 @@ def shares(runner):
 
 
 def test_the_shares_are_those_of_the_clock_and_sum_up():
-    runner = run(StepShareHook(), [99.0, 10.0, 10.0])  # the first warms up
+    runner = run(StepShareHook(), [99.0, 10.0, 10.0])  # the first is a warm-up
     assert shares(runner) == dict(
         data_wait=50.0, teacher=15.0, student=20.0, other=15.0
     )
 
 
-def test_what_is_between_epochs_is_of_no_step():
+def test_time_between_epochs_belongs_to_no_step():
     hook, runner = StepShareHook(), SimpleNamespace()
     clock, late = Clock(), []
     model = Model(clock)
@@ -120,10 +120,10 @@ def test_a_model_that_is_not_called_counts_as_other():
     assert shares(runner) == dict(data_wait=0.0, teacher=0.0, student=0.0, other=100.0)
 
 
-def test_a_starving_run_is_advised_once():
+def test_advice_about_waiting_is_logged_once():
     runner = run(StepShareHook(window=2), [0.0, *[10.0] * 9])
     assert runner.logger.warning.call_count == 1
     words = runner.logger.warning.call_args[0][0]
-    assert '50 % of the time' in words and 'it is 2' in words
+    assert '50 % of the time' in words and 'now 2' in words
     runner = run(StepShareHook(window=2), [0.0, *[2.0] * 9])  # 17 %
     assert not runner.logger.warning.called

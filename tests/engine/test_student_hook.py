@@ -1,4 +1,4 @@
-"""The student that a linear evaluation begins with, and that it stays."""
+"""Loading of a student for a linear evaluation, and its frozen backbone."""
 
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -49,7 +49,7 @@ def save(path, backbone, prefix='backbone.', **entries):
 
 
 @pytest.mark.parametrize('prefix', ['backbone.', 'ssl.backbone.', ''])
-def test_the_backbone_is_loaded_and_told(tmp_path, prefix):
+def test_the_backbone_is_loaded_and_logged(tmp_path, prefix):
     theirs, ours = build(SMALL, 0), build(FROZEN, 1)
     path = save(tmp_path / 'student.pth', theirs, prefix)
     runner = runner_of(ours)
@@ -78,7 +78,7 @@ def test_a_torchvision_file_gives_torchvisions_features(tmp_path):
         )
 
 
-def test_a_file_that_does_not_fit_is_told_in_one_line(tmp_path):
+def test_a_file_that_does_not_fit_is_one_line(tmp_path):
     deeper = save(tmp_path / 'r34.pth', build(dict(SMALL, depth=34), 0))
     wider = save(tmp_path / 'wide.pth', build(dict(SMALL, base_channels=16), 0))
     eps = save(
@@ -94,7 +94,7 @@ def test_a_file_that_does_not_fit_is_told_in_one_line(tmp_path):
         (
             deeper,
             'unexpected, e.g. layer1.2.conv1.weight. The config has '
-            'ResNet18: take that of',
+            'ResNet18: use the config of',
         ),
         (wider, r"wide.pth' does not fit .*16.* in the file, .*8"),
         (eps, 'BN eps 0.001, the backbone has 1e-05: set model.backbone'),
@@ -118,7 +118,7 @@ def test_a_frozen_backbone_that_changes_is_an_error(tmp_path, key):
     hook = StudentHook(save(tmp_path / 'student.pth', backbone))
     runner = runner_of(backbone)
     hook.before_train(runner)
-    backbone(torch.randn(2, 3, 32, 32))  # leaves all as it is
+    backbone(torch.randn(2, 3, 32, 32))  # leaves all unchanged
     hook.after_train_epoch(runner)
     tensor = backbone.state_dict()[key]
     tensor.view(-1)[-1] += 1
@@ -126,7 +126,7 @@ def test_a_frozen_backbone_that_changes_is_an_error(tmp_path, key):
         hook.after_train_epoch(runner)
 
 
-def test_bn_that_is_left_in_train_mode_is_found(tmp_path):
+def test_bn_left_in_train_mode_is_an_error(tmp_path):
     backbone = build(SMALL, 0).requires_grad_(False)
     hook = StudentHook(save(tmp_path / 'student.pth', backbone))
     runner = runner_of(backbone)
@@ -136,7 +136,7 @@ def test_bn_that_is_left_in_train_mode_is_found(tmp_path):
         hook.after_train_epoch(runner)
 
 
-def test_a_backbone_that_learns_is_told(tmp_path):
+def test_a_trained_backbone_is_a_warning(tmp_path):
     backbone = build(dict(SMALL, frozen_stages=3), 0)
     hook = StudentHook(save(tmp_path / 'student.pth', backbone))
     runner = runner_of(backbone)
@@ -193,7 +193,7 @@ def test_a_config_without_a_student_takes_none(fails):
         ),
     ],
 )
-def test_a_missing_student_is_found_before_anything_is_built(
+def test_a_missing_student_is_an_error_before_building(
     tmp_path, fails, monkeypatch, options, words
 ):
     monkeypatch.setattr('mmengine.runner.Runner.from_cfg', None)

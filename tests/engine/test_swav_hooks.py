@@ -1,4 +1,4 @@
-"""Prototypes that wait, and a queue that survives a checkpoint."""
+"""Frozen prototypes, and a queue that is kept in checkpoints."""
 
 from types import SimpleNamespace
 
@@ -28,8 +28,8 @@ def runner_of(model, lr=0.1):
 
 
 @pytest.mark.parametrize('setting', [dict(iters=2), dict(epochs=1)])
-def test_some_parameters_wait(setting):
-    """Neither momentum nor weight decay moves them before their time."""
+def test_some_parameters_are_frozen(setting):
+    """Neither momentum nor weight decay moves them while frozen."""
     model = nn.ModuleDict(dict(prototypes=nn.Linear(2, 2), rest=nn.Linear(2, 2)))
     runner = runner_of(model)
     hook = FreezeGradHook('prototypes', **setting)
@@ -51,8 +51,7 @@ def test_some_parameters_wait(setting):
     runner.train_loop = object.__new__(IterBasedTrainLoop)
     with pytest.raises(
         ValueError,
-        match=r'epochs=2\): the training counts '
-        'iterations',
+        match=r'epochs=2\): the training loop counts iterations',
     ):
         FreezeGradHook('rest', epochs=2).before_train(runner)
     with pytest.raises(ValueError, match="no parameter has 'last'"):
@@ -98,7 +97,7 @@ def test_the_queue_starts_and_is_kept():
 
 
 def test_a_new_run_does_not_take_an_old_queue():
-    """load_from, too, passes the hook; and before its epoch no queue counts."""
+    """load_from calls the hook, too; and before its epoch no queue is used."""
     torch.manual_seed(0)
     loss = QueueSwAVLoss(4, num_crops=(2,), num_prototypes=3, queue_len=4)
     runner = runner_of(nn.Sequential(loss))
@@ -114,13 +113,13 @@ def test_a_new_run_does_not_take_an_old_queue():
     assert loss.queue is not None and torch.equal(loss(embeds), without)
     loss.use_queue = True
     assert not torch.equal(loss(embeds), without)
-    assert checkpoint['swav_queue']['queues'].eq(1).all()  # is no view of it
+    assert checkpoint['swav_queue']['queues'].eq(1).all()  # a copy, not a view
     again = {}
     hook.before_save_checkpoint(runner, again)
     assert again == checkpoint
 
 
-def test_batches_of_another_size_begin_a_queue_anew():
+def test_batches_of_another_size_restart_the_queue():
     loss = QueueSwAVLoss(4, num_crops=(2,), num_prototypes=3, queue_len=5)
     loss.use_queue = True
     for batch, rows, filled in ((2, 4, 2), (2, 4, 4), (3, 3, 3), (6, 3, 3)):

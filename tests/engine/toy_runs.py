@@ -1,4 +1,4 @@
-"""Trainings of a network of fifteen numbers, for what hooks do to a run."""
+"""Trainings of a network of fifteen parameters, to test hooks."""
 
 from copy import deepcopy
 
@@ -16,7 +16,7 @@ from mmdisco.launch import set_start
 
 @DATASETS.register_module(force=True)
 class Rows(torch.utils.data.Dataset):
-    """Four random numbers each."""
+    """Data set of rows of four random numbers."""
 
     def __init__(self, num):
         self.rows = np.random.default_rng(0).standard_normal((num, 4), dtype='float32')
@@ -30,7 +30,7 @@ class Rows(torch.utils.data.Dataset):
 
 @MODELS.register_module(force=True)
 class Toy(BaseModel):
-    """A linear layer that learns to give 1."""
+    """A linear layer trained to output 1."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +42,7 @@ class Toy(BaseModel):
 
 @HOOKS.register_module(force=True)
 class Record(Hook):
-    """Settings and images of each step."""
+    """Record settings and images of each step."""
 
     def before_train(self, runner):
         self.steps = []
@@ -88,11 +88,11 @@ CONFIG = dict(
 
 
 def train(work_dir, options=None, resume=None):
-    """Train as tools/train.py does; the runner."""
+    """Train as tools/train.py does; return the runner."""
     cfg = Config(CONFIG)
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = str(work_dir).replace('/', '_')
-    cfg.merge_from_dict(deepcopy(options or {}))  # which takes _delete_ out
+    cfg.merge_from_dict(deepcopy(options or {}))  # which resolves _delete_
     set_start(cfg, resume and str(resume))
     runner = Runner.from_cfg(cfg)
     guard_weights(runner)
@@ -101,10 +101,10 @@ def train(work_dir, options=None, resume=None):
 
 
 def steps(runner):
-    """What was recorded of each step."""
+    """Return the records of all steps."""
     return next(h for h in runner.hooks if isinstance(h, Record)).steps
 
 
 def values(runner, name, begin=0):
-    """A setting at each step from an iteration on."""
+    """Return a setting at each step from an iteration on."""
     return [s[name] for s in steps(runner) if s['iter'] >= begin]

@@ -1,3 +1,5 @@
+"""Hooks of mmengine's runner, by theme."""
+
 from .best_and_last import BestAndLastHook
 from .collapse import CollapseHook
 from .epoch_seed import EpochSeedHook

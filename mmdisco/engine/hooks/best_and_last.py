@@ -1,3 +1,5 @@
+"""Best and last validation score of a training."""
+
 import json
 from pathlib import Path
 
@@ -12,14 +14,14 @@ FILE = 'scores.json'
 
 @HOOKS.register_module()
 class BestAndLastHook(Hook):
-    """Tells the best epoch and the last one when a training ends.
+    """Log the best and the last epoch when training ends.
 
-    The best epoch is what papers report, but it is chosen by the images that
-    it is scored with; the last one is not. The scores of all epochs are kept
-    in ``scores.json`` of the work dir, and so are there after a resume, too.
+    Papers report the best epoch, which is selected on the same images that it is
+    scored on; the last epoch is not. ``scores.json`` in the work dir keeps the
+    scores of all epochs, also across a resume.
 
     Args:
-        metric (str): Of the evaluator, higher is better. Defaults to
+        metric (str): Metric of the evaluator; higher is better. Defaults to
             'accuracy/top1'.
     """
 
@@ -28,7 +30,7 @@ class BestAndLastHook(Hook):
         self.scores: dict[int, float] = {}
 
     def before_train(self, runner) -> None:
-        """Begin anew, or with the epochs before a resume."""
+        """Start without scores, or with those of the epochs before a resume."""
         path = Path(runner.work_dir, FILE)
         self.scores = {}
         if runner._resume and path.is_file():
@@ -40,30 +42,30 @@ class BestAndLastHook(Hook):
             }
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        """Note the epoch's score."""
+        """Record the epoch's score."""
         if metrics and self.metric in metrics:
             self.scores[runner.epoch] = float(metrics[self.metric])
             self._write(Path(runner.work_dir, FILE))
 
     def after_train(self, runner) -> None:
-        """Log both."""
+        """Log the best and the last score."""
         if self.scores:
             best, last = self._best(), max(self.scores)
             runner.logger.info(
                 f'{self.metric}: best {self.scores[best]:.2f} at epoch '
                 f'{best}, last {self.scores[last]:.2f} at epoch {last}. The '
-                'best is chosen by the very images that it is scored with'
+                'best epoch is selected on the same images that it is scored on'
             )
 
     def _best(self) -> int:
-        """The first of the best epochs."""
+        """Return the best epoch, the first one on a tie."""
         return max(self.scores, key=lambda e: (self.scores[e], -e))
 
     @master_only
     def _write(self, path: Path) -> None:
         best, last = self._best(), max(self.scores)
-        with atomic_write(path) as half:
-            half.write_text(
+        with atomic_write(path) as temporary:
+            temporary.write_text(
                 json.dumps(
                     dict(
                         metric=self.metric,

@@ -1,6 +1,8 @@
+"""Random numbers as a function of seed, epoch, rank and image."""
+
 import random
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
@@ -10,7 +12,7 @@ from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, set_random_seed
 from mmpretrain.registry import HOOKS
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import BatchSampler, DataLoader, get_worker_info
 
 from mmdisco.engine.online import same_random_states
 from mmdisco.launch.loaders import batch_size_of
@@ -18,31 +20,31 @@ from mmdisco.launch.loaders import batch_size_of
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Makes random numbers a function of seed, epoch, rank and image.
+    """Make random numbers a function of seed, epoch, rank and image.
 
-    mmengine seeds the workers of a loader by seed, rank and worker alone.
-    Workers that are started anew for each epoch then repeat the augmentations
-    of the first one, and so does a resumed run. With this hook
+    mmengine seeds loader workers by seed, rank and worker index only. Workers
+    restarted for each epoch, or by a resume, therefore repeat the augmentations
+    of the first epoch. With this hook
 
-    - what a worker draws for an image depends on the seed, the epoch, the
-      rank, and the place of the image in the epoch's order: not on the number
-      of workers, nor on whether they persist or how far they load ahead;
-    - what the main process draws (views of whole batches, dropout) depends on
-      seed, epoch and rank; in loops that count iterations, on seed, iteration
-      and rank.
+    - random numbers that a worker draws for an image depend on the seed, the
+      epoch, the rank and the image's position in the epoch, but not on the
+      number of workers, whether they persist, or how far they prefetch;
+    - random numbers of the main process (views of whole batches, dropout) depend
+      on seed, epoch and rank; in iteration-based loops on seed, iteration and
+      rank.
 
-    So a run that is resumed at the end of an epoch goes on as it would have
-    without the interruption, although checkpoints hold no random states. The
-    order of the images follows the seed of the checkpoint, too.
+    A run resumed at the end of an epoch thus continues exactly as if it had not
+    been interrupted, although checkpoints hold no random states. The order of
+    the images follows the seed of the checkpoint, too.
 
     Args:
-        without_workers (bool): Without workers, too, draw for each image as
-            workers would; the main process's random states are restored after
-            each batch. Takes 10 microseconds an image. Defaults to True.
-            False leaves these draws to the main process's generators.
+        without_workers (bool): Seed each image also if the loader has no
+            workers; the main process's random states are restored after each
+            batch. Costs 10 microseconds per image. Defaults to True. If False,
+            the main process's generators are used.
     """
 
-    priority = 'VERY_HIGH'  # before the loader is wrapped
+    priority = 'VERY_HIGH'  # before hooks that wrap the loader
 
     def __init__(self, without_workers: bool = True) -> None:
         self.without_workers = without_workers
@@ -50,7 +52,7 @@ class EpochSeedHook(Hook):
         self._by_epoch = True
 
     def before_train(self, runner) -> None:
-        """Send a seed to the workers along with each image's index."""
+        """Wrap the batch sampler so that each image's index comes with its seed."""
         loop = runner.train_loop
         loader = loop.dataloader
         self._by_epoch = not isinstance(loop, IterBasedTrainLoop)
@@ -60,10 +62,10 @@ class EpochSeedHook(Hook):
             and hasattr(sampler, 'seed')
             and not (runner._randomness_cfg.get('diff_rank_seed'))
         ):
-            # with seed=None, the one drawn before the checkpoint was read
+            # with seed=None, it has the one drawn before loading the checkpoint
             sampler.seed = runner.seed
         if not isinstance(loader.batch_sampler, SeededBatches):
-            # nothing is loaded yet, but DataLoader refuses replacements
+            # DataLoader refuses replacements, though nothing is loaded yet
             object.__setattr__(
                 loader,
                 'batch_sampler',
@@ -71,16 +73,16 @@ class EpochSeedHook(Hook):
             )
         self._batches = loader.batch_sampler
         if loader.num_workers or self.without_workers:
-            # else each start of workers takes a number from the main process
+            # otherwise each start of workers draws from the main process
             loader.generator = torch.Generator()
         if not self._by_epoch:
             _restart(loop, loader, sampler)
 
     def before_train_epoch(self, runner) -> None:
-        """Seed python, numpy and torch, and the images of this epoch."""
+        """Seed Python, NumPy and torch, and the images of this epoch."""
         rank = get_rank()
         set_random_seed(
-            (  # numpy's have 32 bits
+            (  # NumPy takes 32 bits
                 runner.seed + 100_003 * runner.epoch + 1_009 * rank
             )
             % 2**32
@@ -88,70 +90,80 @@ class EpochSeedHook(Hook):
         if self._batches is not None:
             self._batches.begin(
                 (runner.seed, runner.epoch, rank),
-                0 if self._by_epoch else _place(runner.train_loop),
+                0 if self._by_epoch else _position(runner.train_loop),
             )
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Seed python, numpy and torch, if the training counts iterations."""
+        """Seed Python, NumPy and torch in an iteration-based loop."""
         if not self._by_epoch:
             set_random_seed(_seeds(runner.seed, runner.iter, get_rank())[1])
 
 
 class SeededBatches:
-    """A batch sampler whose batches seed those who load them.
+    """Wrap a batch sampler so that its batches seed the process that loads them.
 
-    Everything else is asked of the batch sampler inside.
+    All other attributes are those of the wrapped sampler.
 
     Args:
-        batches (Iterable[list]): Indices of images, by batches.
-        in_main (bool): Whether the main process is seeded for each image, too.
+        batches (BatchSampler): Batch sampler of image indices.
+        in_main (bool): Whether to seed the main process for each image, too.
     """
 
-    def __init__(self, batches: Iterable[list[int]], in_main: bool) -> None:
-        self.batches: Any = batches
+    def __init__(self, batches: BatchSampler, in_main: bool) -> None:
+        self.batches = batches
         self.in_main = in_main
         self.begin((), 0)
 
-    def begin(self, key: tuple[int, ...], place: int) -> None:
-        """Say what seeds are made of, and how many images were before."""
-        self._key, self._place = key, place
+    def begin(self, key: tuple[int, ...], position: int) -> None:
+        """Start an epoch.
+
+        Args:
+            key (tuple[int]): Common part of the images' seeds.
+            position (int): Position of the first image in the epoch.
+        """
+        self._key, self._position = key, position
 
     def __len__(self) -> int:
+        """Return the number of batches."""
         return len(self.batches)
 
-    def __getattr__(self, name: str):
-        if name == 'batches':  # not yet set, when unpickled
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the wrapped sampler."""
+        if name == 'batches':  # not set yet while unpickling
             raise AttributeError(name)
         return getattr(self.batches, name)
 
     def __iter__(self) -> Iterator['SeededBatch']:
+        """Yield batches of indices that seed as they are iterated."""
         for indices in self.batches:
-            yield SeededBatch(indices, self._key, self._place, self.in_main)
-            self._place += len(indices)
+            yield SeededBatch(indices, self._key, self._position, self.in_main)
+            self._position += len(indices)
 
 
 class SeededBatch:
-    """Indices of a batch; before each, its image's seed is set.
+    """Indices of a batch that set each image's seed as they are iterated.
 
-    A loader's worker loads an image when it has taken its index from here.
+    A worker loads an image right after taking its index.
 
     Args:
-        indices (list): Indices of images.
-        key (tuple[int]): What their seeds have in common.
-        place (int): Of the first image in the order of its epoch.
+        indices (list[int]): Indices of images.
+        key (tuple[int]): Common part of their seeds.
+        position (int): Position of the first image in the epoch.
         in_main (bool): Whether to seed outside workers, too.
     """
 
     def __init__(
-        self, indices: list[int], key: tuple[int, ...], place: int, in_main: bool
+        self, indices: list[int], key: tuple[int, ...], position: int, in_main: bool
     ) -> None:
         self.indices, self.key = indices, key
-        self.place, self.in_main = place, in_main
+        self.position, self.in_main = position, in_main
 
     def __len__(self) -> int:
+        """Return the number of images."""
         return len(self.indices)
 
     def __iter__(self) -> Iterator[int]:
+        """Yield the indices; seed before each."""
         if get_worker_info() is not None:
             yield from self._seeded()
         elif self.in_main:
@@ -161,22 +173,22 @@ class SeededBatch:
             yield from self.indices
 
     def _seeded(self) -> Iterator[int]:
-        for place, index in enumerate(self.indices, self.place):
-            for_python, for_numpy, for_torch = _seeds(*self.key, place)
+        for position, index in enumerate(self.indices, self.position):
+            for_python, for_numpy, for_torch = _seeds(*self.key, position)
             random.seed(for_python)
             np.random.seed(for_numpy)
-            # a tenth of torch.manual_seed's time, which seeds devices, too
+            # ten times faster than torch.manual_seed, which seeds devices, too
             torch.default_generator.manual_seed(for_torch)
             yield index
 
 
 def _seeds(*key: int) -> tuple[int, int, int]:
-    """Three independent seeds; numpy's and torch's have 32 bits."""
+    """Derive independent seeds for Python (64 bits), NumPy and torch (32 bits)."""
     return struct.unpack('<QII', blake2b(repr(key).encode(), digest_size=16).digest())
 
 
-def _restart(loop: IterBasedTrainLoop, loader: DataLoader, sampler) -> None:
-    """Drop what is loaded already: some versions of mmengine begin at once."""
+def _restart(loop: IterBasedTrainLoop, loader: DataLoader, sampler: Any) -> None:
+    """Drop batches loaded too early, as some versions of mmengine do."""
     if loop.dataloader_iterator._iterator is None:
         return
     loader._iterator = None
@@ -185,10 +197,10 @@ def _restart(loop: IterBasedTrainLoop, loader: DataLoader, sampler) -> None:
     loop.dataloader_iterator = type(loop.dataloader_iterator)(loader)
 
 
-def _place(loop: IterBasedTrainLoop) -> int:
-    """Images before the first that is loaded.
+def _position(loop: IterBasedTrainLoop) -> int:
+    """Return the position of the first image that is loaded.
 
-    A resumed loop either skips those of its sampler, or loads them once more.
+    A resumed loop either skips past images in its sampler, or reloads them.
     """
     loader = loop.dataloader
     skips = hasattr(loop.dataloader_iterator, 'skip_iter') and hasattr(

@@ -1,3 +1,5 @@
+"""Gradients before the optimizer's step: accumulation, clipping, freezing."""
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import CheckpointHook, Hook
@@ -13,28 +15,28 @@ _KEY = 'accumulated_gradients'
 
 @HOOKS.register_module()
 class AccumulationHook(Hook):
-    """Keeps accumulated gradients in checkpoints between optimizer steps.
+    """Save accumulated gradients in checkpoints between optimizer steps.
 
     With ``optim_wrapper.accumulative_counts=k`` the number of batches in an
-    epoch need not be a multiple of k. mmengine drops the gradients of the
-    batches since the last step, so that the first step after a resume is too
-    short. ``tools/train.py`` registers it for every config.
+    epoch need not be a multiple of k. mmengine drops the gradients since the
+    last step, so that the first step after a resume is too small.
+    ``tools/train.py`` registers this hook for every config.
     """
 
     # before CheckpointHook
     priority = 'LOW'
 
     def __init__(self) -> None:
-        self._count: int | None = None  # of batches, when it was gathered
+        self._count = 0  # batches done when the gradients were gathered
         self._gathered: dict[str, Tensor] = {}
         self._saved: dict | None = None
 
     def after_train_epoch(self, runner) -> None:
-        """Gather while all ranks are here."""
+        """Gather the gradients; all ranks call this."""
         self._gather(runner)
 
     def before_val_epoch(self, runner) -> None:
-        """Gather for the best checkpoint."""
+        """Gather the gradients for the best checkpoint."""
         if runner._train_loop is not None and hasattr(
             runner.optim_wrapper, '_inner_count'
         ):
@@ -43,7 +45,7 @@ class AccumulationHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """Gather where a checkpoint is written by iterations."""
+        """Gather the gradients before an iteration-based checkpoint."""
         if any(
             isinstance(hook, CheckpointHook)
             and not hook.by_epoch
@@ -53,7 +55,7 @@ class AccumulationHook(Hook):
             self._gather(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Put the gradients in; only the rank that writes comes here."""
+        """Add the gradients; only the writing rank calls this."""
         wrapper = runner.optim_wrapper
         if self._gathered and self._count == wrapper._inner_count:
             checkpoint[_KEY] = dict(
@@ -63,12 +65,12 @@ class AccumulationHook(Hook):
             )
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Take them out, if this run is a resumed one."""
+        """Take the gradients if the run is resumed."""
         if runner._resume:
             self._saved = checkpoint.get(_KEY)
 
     def before_train(self, runner) -> None:
-        """Go on between two steps, or begin to accumulate anew."""
+        """Continue the accumulation, or restart it if gradients are missing."""
         wrapper, saved = runner.optim_wrapper, self._saved
         counts = wrapper._accumulative_counts
         count, self._saved = wrapper._inner_count % counts, None
@@ -81,7 +83,7 @@ class AccumulationHook(Hook):
                         saved['gradients'][name]
                     )
             runner.logger.info(
-                f'The gradients of {count} of {counts} accumulated batches are taken up'
+                f'Gradients of {count} of {counts} accumulated batches are resumed'
             )
             return
         wrapper._max_counts -= wrapper._inner_count
@@ -89,12 +91,12 @@ class AccumulationHook(Hook):
         wrapper._inner_count = 0
         runner.logger.warning(
             f'The checkpoint does not have the gradients of {count} of '
-            f'{counts} accumulated batches: they are left out, and '
-            'accumulation begins anew'
+            f'{counts} accumulated batches: they are skipped, and '
+            'accumulation restarts'
         )
 
     def _gather(self, runner) -> None:
-        """Mean over ranks, which is what DDP makes of the whole in the end."""
+        """Average the gradients over ranks, as DDP does at the step."""
         wrapper = runner.optim_wrapper
         self._gathered = {}
         if (
@@ -116,24 +118,24 @@ class AccumulationHook(Hook):
 
 @HOOKS.register_module()
 class ClipGradHook(Hook):
-    """Clips the gradient of each parameter by its own norm.
+    """Clip the gradient of each parameter by its own norm.
 
-    So does `DINO <https://arxiv.org/abs/2104.14294>`_; mmengine's
-    ``clip_grad`` takes the norm of all parameters together.
+    As in `DINO <https://arxiv.org/abs/2104.14294>`_; mmengine's ``clip_grad``
+    uses the norm over all parameters.
 
     Args:
-        max_norm (float): Longest gradient of a parameter. Defaults to 3.
+        max_norm (float): Maximum norm of a parameter's gradient. Defaults to 3.
     """
 
     def __init__(self, max_norm: float = 3.0) -> None:
         self.max_norm = max_norm
 
     def before_train(self, runner) -> None:
-        """From now on each step of the optimizer passes here first."""
+        """Register the hook on the optimizer."""
         self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(self._clip)
 
     def after_train(self, runner) -> None:
-        """Let go of the optimizer."""
+        """Remove the hook from the optimizer."""
         self._handle.remove()
 
     @torch.no_grad()
@@ -146,11 +148,11 @@ class ClipGradHook(Hook):
         ]
         if not grads:
             return
-        # a fused optimizer under fp16 divides by the scale in its step
+        # under fp16, a fused optimizer divides by the scale in its step
         scale = getattr(optimizer, 'grad_scale', None)
-        longest = self.max_norm * (1.0 if scale is None else scale)
+        max_norm = self.max_norm * (1.0 if scale is None else scale)
         factors = [
-            (longest / (norm + 1e-6)).clamp(max=1)
+            (max_norm / (norm + 1e-6)).clamp(max=1)
             for norm in torch._foreach_norm(grads)
         ]
         torch._foreach_mul_(grads, factors)
@@ -158,19 +160,19 @@ class ClipGradHook(Hook):
 
 @HOOKS.register_module()
 class FreezeGradHook(Hook):
-    """Leaves some parameters as they are in the first part of a training.
+    """Freeze some parameters at the beginning of training.
 
-    Their gradient is dropped right before the optimizer's step, as `SwAV
-    <https://arxiv.org/abs/2006.09882>`_ does to its prototypes and `DINO
-    <https://arxiv.org/abs/2104.14294>`_ to its last layer: so neither
-    weight decay nor momentum moves them. Setting ``requires_grad`` instead
-    would break DistributedDataParallel, which counts on their gradients.
+    Their gradients are dropped right before the optimizer's step, as `SwAV
+    <https://arxiv.org/abs/2006.09882>`_ does for its prototypes and `DINO
+    <https://arxiv.org/abs/2104.14294>`_ for its last layer, so that neither
+    weight decay nor momentum moves them. Setting ``requires_grad`` instead would
+    break DistributedDataParallel, which expects their gradients.
 
     Args:
-        name (str): Part of the names of these parameters.
-        iters (int): Iterations for which they are left; with accumulated
-            gradients several make a step. Defaults to 0.
-        epochs (int): Epochs for which they are left. Defaults to 0.
+        name (str): Part of the parameters' names.
+        iters (int): Frozen iterations; with accumulated gradients several make a
+            step. Defaults to 0.
+        epochs (int): Frozen epochs. Defaults to 0.
     """
 
     def __init__(self, name: str, iters: int = 0, epochs: int = 0) -> None:
@@ -178,45 +180,49 @@ class FreezeGradHook(Hook):
         self.iters, self.epochs = iters, epochs
 
     def before_train(self, runner) -> None:
-        """Find the parameters; from now on each step passes here first."""
+        """Select the parameters and register the hook on the optimizer.
+
+        Raises:
+            InputError: If no parameter matches, or ``epochs`` is set in an
+                iteration-based loop.
+        """
         if self.epochs and isinstance(runner.train_loop, IterBasedTrainLoop):
             raise InputError(
-                f'FreezeGradHook(epochs={self.epochs}): the '
-                'training counts iterations: set iters'
+                f'FreezeGradHook(epochs={self.epochs}): the training loop '
+                'counts iterations, not epochs: set iters'
             )
         model = unwrapped(runner.model)
-        found: list[nn.Parameter] = [
+        frozen: list[nn.Parameter] = [
             p for name, p in model.named_parameters() if self.name in name
         ]
-        if not found:
+        if not frozen:
             raise InputError(
                 f"FreezeGradHook: no parameter has '{self.name}' in its name"
             )
 
         def drop(*_) -> None:
             if runner.iter < self.iters or runner.epoch < self.epochs:
-                for parameter in found:
+                for parameter in frozen:
                     parameter.grad = None
 
         self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(drop)
 
     def after_train(self, runner) -> None:
-        """Let go of the optimizer."""
+        """Remove the hook from the optimizer."""
         self._handle.remove()
 
 
 @HOOKS.register_module()
 class OptimizerLayoutHook(Hook):
-    """Fits a resumed optimizer to this run's --speed.
+    """Adapt a resumed optimizer to this run's --speed.
 
-    A checkpoint holds momentum in the memory layout of the weights that it
-    was saved with, and the optimizer's ``fused``. torch's fused kernels walk
-    through memory: with another layout they pair momentum and weights wrongly,
-    without an error.
+    A checkpoint holds momentum in the memory layout of its weights, and the
+    optimizer's ``fused``. torch's fused kernels iterate over memory: with
+    another layout they silently pair momentum with the wrong weights.
     """
 
     def before_train(self, runner) -> None:
-        """Lay out the states as the weights; be fused if this run is."""
+        """Set the memory layout of the states and the optimizer's ``fused``."""
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if optimizer is None:
             return

@@ -1,3 +1,5 @@
+"""Schedules of momentum encoders."""
+
 from math import cos, pi
 
 from mmengine.hooks import Hook
@@ -11,23 +13,27 @@ from mmdisco.models.heads import DINOHead
 
 @HOOKS.register_module()
 class MomentumHook(Hook):
-    """Lowers what a momentum encoder takes from the student, by a cosine.
+    """Decay the update rate of a momentum encoder by a cosine.
 
     From the value of its config to ``end`` over the training, as in `BYOL
     <https://arxiv.org/abs/2006.07733>`_ and `DINO
-    <https://arxiv.org/abs/2104.14294>`_. The value depends on the iteration
-    alone, so that a resumed run goes on where it was. With accumulated
-    gradients the encoder waits for the optimizer's step.
+    <https://arxiv.org/abs/2104.14294>`_. The value depends on the iteration only,
+    so that a resumed run continues the schedule. With accumulated gradients the
+    encoder is updated only after an optimizer step.
 
     Args:
-        end (float): 1 - m of the papers at the end. Defaults to 0.
+        end (float): Final value of the papers' 1 - m. Defaults to 0.
     """
 
     def __init__(self, end: float = 0.0) -> None:
         self.end = end
 
     def before_train(self, runner) -> None:
-        """Find the momentum encoders and where they begin."""
+        """Find the momentum encoders and their initial values.
+
+        Raises:
+            InputError: If the model has no momentum encoder.
+        """
         self._begins = {
             m: m.momentum
             for m in runner.model.modules()
@@ -37,7 +43,7 @@ class MomentumHook(Hook):
             raise InputError('MomentumHook: the model has no momentum encoder')
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Set the value by which the last step is taken over."""
+        """Set the value for the update after the last optimizer step."""
         done = min(max(runner.iter - 1, 0) / runner.max_iters, 1)
         wrapper = runner.optim_wrapper
         stepped = wrapper._inner_count % wrapper._accumulative_counts == 0
@@ -47,23 +53,23 @@ class MomentumHook(Hook):
             )
 
     def after_train(self, runner) -> None:
-        """Give back the values of the config."""
+        """Restore the values of the config."""
         for module, begin in self._begins.items():
             module.momentum = begin
 
 
 @HOOKS.register_module()
 class MomentumTempHook(Hook):
-    """Raises the temperature of DINO's momentum encoder in the first epochs.
+    """Warm up the temperature of DINO's momentum encoder.
 
-    By equal steps, an epoch each, then it stays: the warm-up of `DINO
+    Linear over the first epochs, then constant: `DINO
     <https://arxiv.org/abs/2104.14294>`_, Appendix C. The value depends on the
-    epoch alone, so that a resumed run goes on where it was.
+    epoch only, so that a resumed run continues the schedule.
 
     Args:
-        begin (float): In the first epoch. Defaults to .04.
-        end (float): From the last epoch of the warm-up on. Defaults to .07.
-        epochs (int): Of the warm-up. Defaults to 30.
+        begin (float): Temperature of the first epoch. Defaults to .04.
+        end (float): Temperature after the warm-up. Defaults to .07.
+        epochs (int): Epochs of the warm-up. Defaults to 30.
     """
 
     def __init__(
@@ -72,10 +78,14 @@ class MomentumTempHook(Hook):
         self.begin, self.end, self.epochs = begin, end, epochs
 
     def before_train(self, runner) -> None:
-        """Refuse a training that counts no epochs."""
+        """Reject an iteration-based loop.
+
+        Raises:
+            InputError: If the loop counts iterations.
+        """
         if isinstance(runner.train_loop, IterBasedTrainLoop):
             raise InputError(
-                'MomentumTempHook counts epochs, the training '
+                'MomentumTempHook counts epochs, the training loop '
                 'iterations: use an EpochBasedTrainLoop'
             )
 
@@ -83,7 +93,7 @@ class MomentumTempHook(Hook):
         """Set the temperature.
 
         Raises:
-            InputError: If the model has no such head.
+            InputError: If the model has no DINOHead.
         """
         heads = [m for m in runner.model.modules() if isinstance(m, DINOHead)]
         if not heads:

@@ -1,3 +1,5 @@
+"""Checks and checkpoints of queues."""
+
 from typing import Any
 
 import torch
@@ -18,14 +20,14 @@ from mmdisco.utils import unwrapped
 def check_batch(runner: Runner) -> int:
     """Check that the images fill one batch.
 
-    ``tools/train.py`` calls it before ``runner.train``: schedulers that count
-    iterations are built before any hook runs, and fail on an empty loader.
+    ``tools/train.py`` calls it before ``runner.train``: iteration-based
+    schedulers are built before any hook runs, and fail on an empty loader.
 
     Args:
-        runner (Runner): Before its ``train``, or within.
+        runner (Runner): A runner before or within its ``train``.
 
     Returns:
-        int: Images of a batch, over all ranks.
+        int: Global batch size.
 
     Raises:
         InputError: If there are fewer images.
@@ -44,20 +46,20 @@ def check_batch(runner: Runner) -> int:
 
 @HOOKS.register_module()
 class QueueCheckHook(Hook):
-    """Checks batch and queue against the number of images, before training.
+    """Check batch and queue against the number of images before training.
 
-    A queue longer than the data set holds keys of the query's own image, and
-    one that is not a multiple of the global batch can't be filled (MoCo
-    stops with an assertion when it reaches the end), nor can it if the last
-    batch of an epoch is smaller. Queues of distillation losses wrap around, and
-    need only be short enough.
+    A queue longer than the data set holds keys of the query's own image. MoCo's
+    queue must be a multiple of the global batch, and all batches must be full:
+    otherwise an assertion fails at its end. Queues of distillation losses wrap
+    around and need only be short enough.
     """
 
     def before_train(self, runner) -> None:
-        """Check.
+        """Check batch and queue.
 
         Raises:
-            InputError: If a batch can't be filled, or the queue does not fit.
+            InputError: If there are too few images for a batch, or the queue
+                does not fit.
         """
         batch = check_batch(runner)
         loader = runner.train_dataloader
@@ -74,28 +76,28 @@ class QueueCheckHook(Hook):
         length = getattr(getattr(model, 'ssl', model), 'queue_len', None)
         if length is None:
             return
-        fitting = min(length, images) // batch * batch
+        multiple = min(length, images) // batch * batch
         if length > images:
             raise InputError(
                 f'a queue of {length} keys is longer than the data set of '
-                f'{images} images: set {prefix}queue_len to {fitting} or less'
+                f'{images} images: set {prefix}queue_len to {multiple} or less'
             )
         if length % batch:
             raise InputError(
-                f'a queue of {length} keys is no multiple of the global batch '
-                f'of {batch}: set {prefix}queue_len to {fitting or batch}'
+                f'a queue of {length} keys is not a multiple of the global batch '
+                f'of {batch}: set {prefix}queue_len to {multiple or batch}'
             )
         last = _last_batch(loader)
-        if last:  # after which no batch fits the end of the queue
+        if last:  # later batches would not fit the end of the queue
             raise InputError(
                 f'the last batch of an epoch has {last} images, not '
-                f'{batch // runner.world_size}, and a queue takes whole '
+                f'{batch // runner.world_size}, but the queue takes full '
                 'batches: set train_dataloader.drop_last=True'
             )
 
 
 def _last_batch(loader: DataLoader) -> int:
-    """Images of a rank that make no whole batch and are not left out."""
+    """Return the size of a rank's incomplete last batch, 0 if there is none."""
     batches: Any = loader.batch_sampler
     sampler: Any = loader.sampler
     if batches.drop_last or isinstance(sampler, InfiniteSampler):
@@ -108,61 +110,62 @@ _KEY = 'swav_queue'
 
 @HOOKS.register_module()
 class SwAVQueueHook(Hook):
-    """Starts the queue of :class:`QueueSwAVLoss`, keeps it in checkpoints.
+    """Start the queue of :class:`QueueSwAVLoss`, and save it in checkpoints.
 
-    The queue of `SwAV <https://arxiv.org/abs/2006.09882>`_ is each rank's
-    own, but a checkpoint is written by one: it gets the queues of all as they
-    were at the end of the last epoch.
+    In `SwAV <https://arxiv.org/abs/2006.09882>`_ each rank has its own queue, but
+    one rank writes the checkpoint: it saves the queues of all ranks as of the end
+    of the last epoch.
 
     Args:
-        start_epoch (int): First epoch, counted from 0, in which the queue is
-            filled; it takes part once it is full. Defaults to 15.
+        start_epoch (int): Epoch, counted from 0, from which the queue is filled;
+            it is used once it is full. Defaults to 15.
     """
 
     def __init__(self, start_epoch: int = 15) -> None:
         self.start_epoch = start_epoch
-        self._all: dict | None = None
+        self._all: dict | None = None  # queues of all ranks
 
     def before_train(self, runner) -> None:
-        """Find the loss, and compare its queue with the batch.
+        """Compare the queue with the batch.
 
         Raises:
-            InputError: If there is no such loss, or no batch fits in.
+            InputError: If there is no QueueSwAVLoss, or its queue is shorter
+                than a batch.
         """
         length = self._loss(runner).queue_len
         batch = runner.train_dataloader.batch_size * runner.world_size
         if 0 < length < batch:
             raise InputError(
                 f'a queue of {length} embeddings is shorter than the global '
-                f'batch of {batch}: set queue_len of the loss to 0, or longer'
+                f'batch of {batch}: set queue_len of the loss to 0, or to more'
             )
 
     def before_train_epoch(self, runner) -> None:
-        """Let the queue be filled from its epoch on."""
+        """Enable the queue from ``start_epoch`` on."""
         loss = self._loss(runner)
         loss.use_queue = loss.queue_len > 0 and runner.epoch >= self.start_epoch
 
     def after_train_epoch(self, runner) -> None:
-        """Gather the queues while all ranks are here."""
+        """Gather the queues; all ranks call this."""
         loss = self._loss(runner)
         if loss.queue is not None:
             queues = torch.stack(all_gather(loss.queue)).cpu()
             self._all = dict(queues=queues, filled=loss.filled)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Put them in; only the rank that writes comes here."""
+        """Add the queues; only the writing rank calls this."""
         if self._all is not None:
             checkpoint[_KEY] = self._all
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Take this rank's queue out, if this run is a resumed one."""
+        """Load this rank's queue if the run is resumed."""
         if not runner._resume or _KEY not in checkpoint:
             return
         queues, filled = (checkpoint[_KEY][k] for k in ('queues', 'filled'))
         if len(queues) != get_world_size():
             runner.logger.warning(
-                f'The checkpoint has the queues of {len(queues)} ranks, here '
-                f'are {get_world_size()}: they are filled anew'
+                f'The checkpoint has the queues of {len(queues)} ranks, this run '
+                f'has {get_world_size()}: the queues start empty'
             )
             return
         loss = self._loss(runner)
@@ -171,9 +174,9 @@ class SwAVQueueHook(Hook):
         self._all = checkpoint[_KEY]
 
     def _loss(self, runner) -> QueueSwAVLoss:
-        found = [m for m in runner.model.modules() if isinstance(m, QueueSwAVLoss)]
-        if len(found) != 1:
+        losses = [m for m in runner.model.modules() if isinstance(m, QueueSwAVLoss)]
+        if len(losses) != 1:
             raise InputError(
-                f'SwAVQueueHook is for one QueueSwAVLoss, the model has {len(found)}'
+                f'SwAVQueueHook needs one QueueSwAVLoss, the model has {len(losses)}'
             )
-        return found[0]
+        return losses[0]

@@ -1,3 +1,5 @@
+"""Strict loading of ``load_from`` and of resumed checkpoints."""
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -12,25 +14,25 @@ from .resume_config import ResumeConfigHook
 
 @HOOKS.register_module()
 class LoadFromHook(Hook):
-    """Begins a training with the weights of ``load_from``, or stops it.
+    """Load the weights of ``load_from`` strictly.
 
-    mmengine loads what fits by name and shape, prints the rest, and trains on,
-    with random weights if nothing fits. Here every tensor of the file is
-    loaded or explained, whatever its layout
-    (:func:`mmdisco.checkpoints.initial_weights`); one line of the log counts
-    them. ``tools/train.py`` registers it for every config.
+    mmengine loads tensors that fit by name and shape, prints the rest and
+    continues, with random weights if nothing fits. This hook loads or explains
+    every tensor of the file, in any layout
+    (:func:`mmdisco.checkpoints.initial_weights`), and logs their numbers.
+    ``tools/train.py`` registers it for every config.
     """
 
     priority = 'VERY_HIGH'
 
     def before_run(self, runner) -> None:
-        """Take the file over from mmengine, unless the run is resumed."""
+        """Keep mmengine from loading the file, unless the run is resumed."""
         self._path = None if runner._resume else runner._load_from
         if self._path is not None:
             runner._has_loaded = True
 
     def before_train(self, runner) -> None:
-        """Load.
+        """Load the weights.
 
         Raises:
             InputError: If the file does not fit.
@@ -41,7 +43,7 @@ class LoadFromHook(Hook):
         initial = initial_weights(model, self._path)
         state_dict = {**model.state_dict(), **initial.tensors}
         load_strictly(model, state_dict, f"load_from='{self._path}'")
-        # mmengine's EMAHook has a copy of the model
+        # mmengine's EMAHook has its own copy of the model
         runner.call_hook(
             'after_load_checkpoint', checkpoint=dict(state_dict=state_dict)
         )
@@ -50,9 +52,9 @@ class LoadFromHook(Hook):
 
 @HOOKS.register_module()
 class ResumeCheckHook(Hook):
-    """Refuses to resume a run from a checkpoint of another model.
+    """Reject resuming from a checkpoint of another model.
 
-    mmengine loads what fits and trains on, with random weights in the rest.
+    mmengine loads tensors that fit and continues with random weights elsewhere.
     """
 
     priority = 'VERY_HIGH'
@@ -61,45 +63,50 @@ class ResumeCheckHook(Hook):
         """Compare keys and shapes with the model.
 
         Raises:
-            InputError: If the checkpoint holds no state of a run, or tensors
-                of another model.
+            InputError: If the checkpoint has no training state, or is of another
+                model.
         """
         if not runner._resume:
             return
-        lacking = [
+        absent = [
             part
             for part in ('state_dict', 'optimizer', 'meta')
             if part not in checkpoint
         ]
-        if lacking or 'epoch' not in checkpoint['meta']:
+        if absent or 'epoch' not in checkpoint['meta']:
             raise InputError(
-                f'the checkpoint has no {(lacking or ["epoch"])[0]}: --resume '
-                'takes checkpoints of a run. To begin with its weights, set '
+                f'the checkpoint has no {(absent or ["epoch"])[0]}: --resume '
+                'needs a checkpoint of a run. To start from its weights, set '
                 'load_from'
             )
-        model = unwrapped(runner.model)
-        own, saved = model.state_dict(), checkpoint['state_dict']
-        other = misfits(saved, own)
+        model_state = unwrapped(runner.model).state_dict()
+        saved = checkpoint['state_dict']
         faults = [
-            f"'{key}'" for key in {**own, **saved} if key not in own or key not in saved
-        ] + ["'{}' {}".format(*text.split(' ', 1)) for text in other]
+            f"'{key}'"
+            for key in {**model_state, **saved}
+            if key not in model_state or key not in saved
+        ]
+        faults += [
+            "'{}' {}".format(*text.split(' ', 1))
+            for text in misfits(saved, model_state)
+        ]
         if faults:
             raise InputError(
                 f'the checkpoint is of another model: {len(faults)} tensors '
                 'are missing, left over or of another shape, e.g. '
-                f'{faults[0]}. Resume with the config that it is from, or '
+                f'{faults[0]}. Resume with its own config, or '
                 'start in another --work-dir'
             )
 
 
 def guard_weights(runner: Runner) -> None:
-    """Register the hooks of ``load_from`` and ``resume``, if they are missing.
+    """Register the hooks of ``load_from`` and ``resume`` if missing.
 
-    mmengine loads what fits and resumes what it finds, in silence: a run is
-    guarded whatever hooks its config has.
+    mmengine loads and resumes silently whatever fits; these hooks guard every
+    run, also if its config does not name them.
 
     Args:
-        runner (Runner): Before its training.
+        runner (Runner): A runner before its training.
     """
     for kind in (
         ResumeCheckHook,

@@ -1,4 +1,7 @@
+"""Resume with the settings of the current config."""
+
 from pathlib import Path
+from typing import Any
 
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
@@ -11,41 +14,41 @@ from mmdisco.utils import unwrapped
 from .schedule_at import COUNTED, schedule_at
 
 _KEY = 'settings'
-# of optimizers: how they compute, not what
-_WAYS = ('params', 'fused', 'foreach', 'capturable', 'differentiable')
+# settings of optimizers that do not change results
+_IMPLEMENTATION = ('params', 'fused', 'foreach', 'capturable', 'differentiable')
 
 
 @HOOKS.register_module()
 class ResumeConfigHook(Hook):
-    """Has a resumed run follow the config that it is given.
+    """Apply the current config to a resumed run.
 
-    mmengine takes learning rate, weight decay and schedules out of the
-    checkpoint, whatever the config says, and counts on from its iteration,
-    however many make an epoch now. Here the step alone is the checkpoint's:
-    epochs done, or iterations where the loop counts them. If the config asks
-    for anything else than the checkpoint was made with, the optimizer's
-    settings and the schedules are derived from the config at that step, and
-    one line of the log says so; if not, nothing is touched. Another optimizer
-    or loop is refused. ``tools/train.py`` registers it for every config.
+    mmengine takes learning rate, weight decay and schedules from the checkpoint,
+    whatever the config says, and continues at its iteration even if the number
+    of iterations per epoch has changed. This hook takes only the step from the
+    checkpoint: finished epochs, or iterations in an iteration-based loop. If the
+    config differs from that of the checkpoint, the optimizer's settings and the
+    schedules are derived from the config at that step, and one log line reports
+    the changes; otherwise the checkpoint is unchanged. Another optimizer or loop
+    is an error. ``tools/train.py`` registers this hook for every config.
     """
 
     # after ResumeCheckHook
     priority = 'HIGH'
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Note the settings that a later run is compared with."""
+        """Save the settings that a resumed run is compared with."""
         checkpoint['meta'][_KEY] = _settings(runner)
-        # OneCycleLR's state has a function, which is not read back safely
+        # OneCycleLR's state has a function, which safe loading rejects
         for state in checkpoint.get('param_schedulers', ()):
             for key in [key for key in state if callable(state[key])]:
                 del state[key]
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Fit the checkpoint to the config before mmengine takes it up.
+        """Adapt the checkpoint to the config before mmengine resumes from it.
 
         Raises:
-            InputError: If optimizer, loop or parameter groups are others, or
-                there are fewer epochs than were trained.
+            InputError: If optimizer, loop or parameter groups differ, or the
+                config has fewer epochs than the checkpoint.
         """
         if not runner._resume:
             return
@@ -56,7 +59,7 @@ class ResumeConfigHook(Hook):
                 raise InputError(
                     f'the checkpoint is of a run with {before[key]}, the '
                     f'config has {now[key]}: resume with {before[key]}, or '
-                    'begin with its weights: set load_from, without --resume'
+                    'start from its weights: set load_from, without --resume'
                 )
         _check_length(meta, now)
         changes = [
@@ -64,25 +67,22 @@ class ResumeConfigHook(Hook):
             for key in now
             if before.get(key, now[key]) != now[key]
         ]
-        changes += _seed(runner, meta)
-        moved = _move(runner, checkpoint, before)
-        differences = moved + _differences(runner, checkpoint)
+        changes += _set_seed(runner, meta)
+        differences = _align_step(runner, checkpoint, before)
+        differences += _differences(runner, checkpoint)
         if differences:
-            _settle(checkpoint, *schedule_at(runner, meta['epoch'], meta['iter']))
+            groups, states = schedule_at(runner, meta['epoch'], meta['iter'])
+            _set_schedule(checkpoint, groups, states)
         if changes or differences:
             runner.logger.warning(
                 f'resumed at epoch {meta["epoch"]}, iteration {meta["iter"]}, '
                 f'with {"; ".join([*changes, *differences])}'
-                + (
-                    ': schedules are derived anew from the config'
-                    if differences
-                    else ''
-                )
+                + (': schedules are derived from the config' if differences else '')
             )
-        _find_best(runner, checkpoint)
+        _locate_best(runner, checkpoint)
 
 
-def _settings(runner) -> dict:
+def _settings(runner) -> dict[str, Any]:
     loop, loader = runner.train_loop, runner.train_dataloader
     length = (
         dict(max_iters=loop.max_iters)
@@ -106,13 +106,15 @@ def _check_length(meta: dict, now: dict) -> None:
         raise InputError(
             f'the checkpoint has {unit} {meta[unit]}, train_cfg.max_{unit}s '
             f'is {now[f"max_{unit}s"]}: set it to more, or resume from an '
-            'earlier one'
+            'earlier checkpoint'
         )
 
 
-def _seed(runner, meta: dict) -> list[str]:
-    """The config's seed, where it has one: mmengine takes the old one for
-    all but the order of the images."""
+def _set_seed(runner, meta: dict) -> list[str]:
+    """Use the config's seed, if any.
+
+    mmengine would use the checkpoint's for all but the order of the images.
+    """
     seed, before = runner._randomness_cfg.get('seed'), meta.get('seed')
     if seed is None or seed == before:
         return []
@@ -120,8 +122,8 @@ def _seed(runner, meta: dict) -> list[str]:
     return [f'seed {before} -> {seed}']
 
 
-def _move(runner, checkpoint: dict, before: dict) -> list[str]:
-    """Have the iteration be that of the epoch's begin, as epochs are now."""
+def _align_step(runner, checkpoint: dict, before: dict) -> list[str]:
+    """Set the iteration to the start of an epoch of the current length."""
     meta, length = checkpoint['meta'], len(runner.train_dataloader)
     epoch, done = meta['epoch'], meta['iter']
     if not isinstance(runner.train_loop, EpochBasedTrainLoop) or (
@@ -129,54 +131,54 @@ def _move(runner, checkpoint: dict, before: dict) -> list[str]:
     ):
         return []
     even = epoch and done % epoch == 0
-    was = before.get('epoch_length') or (done // epoch if even else length)
-    inside = done - epoch * was
-    if inside > was:
+    old_length = before.get('epoch_length') or (done // epoch if even else length)
+    rest = done - epoch * old_length
+    if rest > old_length:
         raise InputError(
             f'the checkpoint has {done} iterations and {epoch} epochs: it is '
-            'of a loop that counts iterations, train_cfg of epochs'
+            'of an iteration-based loop, but train_cfg is epoch-based'
         )
-    text = f'{was} -> {length} iterations an epoch'
-    if inside == was:
+    text = f'{old_length} -> {length} iterations per epoch'
+    if rest == old_length:
         epoch += 1
         text = f'epoch {epoch} done'
-    elif inside:
+    elif rest:
         text = (
-            f'epoch {epoch + 1} begun anew, of which the checkpoint has '
-            f'{inside} of {was} iterations'
+            f'epoch {epoch + 1} restarted, after {rest} of {old_length} '
+            'iterations in the checkpoint'
         )
     meta.update(epoch=epoch, iter=epoch * length)
     for name, module in unwrapped(runner.model).named_modules():
-        if isinstance(module, CosineEMA):  # which counts by itself
+        if isinstance(module, CosineEMA):  # it has its own counter
             checkpoint['state_dict'][f'{name}.steps'] += meta['iter'] - done
     return [text]
 
 
 def _differences(runner, checkpoint: dict) -> list[str]:
-    """What optimizer and schedules have of another config, old and new."""
+    """List settings of optimizer and schedules that differ, old and new."""
     saved = checkpoint['optimizer']['param_groups']
     groups = runner.optim_wrapper.optimizer.param_groups
     if [len(group['params']) for group in saved] != [
         len(group['params']) for group in groups
     ]:
         raise InputError(
-            f'the checkpoint has {len(saved)} groups of parameters, the '
-            f'config makes {len(groups)}, or of other sizes: resume with the '
-            'paramwise_cfg that the run began with'
+            f'the checkpoint has {len(saved)} parameter groups, the '
+            f'config {len(groups)}, or of other sizes: resume with the '
+            'original paramwise_cfg'
         )
-    found: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for old, new in zip(saved, groups):
         for key in new.keys() & old.keys():
             if (
-                key in _WAYS
+                key in _IMPLEMENTATION
                 or key.startswith('initial_')
                 or (key == 'betas' and 'initial_momentum' in new)
             ):
                 continue
             pair = [group.get(f'initial_{key}', group[key]) for group in (old, new)]
             if pair[0] != pair[1]:
-                found.setdefault(key, f'{key} {pair[0]} -> {pair[1]}')
-    return [found[key] for key in sorted(found)] + _other_schedules(
+                changed.setdefault(key, f'{key} {pair[0]} -> {pair[1]}')
+    return [changed[key] for key in sorted(changed)] + _other_schedules(
         checkpoint.get('param_schedulers'), runner.param_schedulers or []
     )
 
@@ -193,7 +195,7 @@ def _other_schedules(saved: list | None, schedulers: list) -> list[str]:
     if [state.keys() for state in saved or []] != [state.keys() for state in states]:
         return [
             f'{0 if saved is None else len(saved)} -> {len(states)} '
-            'schedules, or of another kind'
+            'schedules, or of another type'
         ]
     return [
         f'{type(scheduler).__name__}.{key} {old[key]} -> {new[key]}'
@@ -203,7 +205,7 @@ def _other_schedules(saved: list | None, schedulers: list) -> list[str]:
     ]
 
 
-def _settle(checkpoint: dict, groups: list[dict], states: list[dict]) -> None:
+def _set_schedule(checkpoint: dict, groups: list[dict], states: list[dict]) -> None:
     optimizer = checkpoint['optimizer']
     saved = [
         *optimizer['param_groups'],
@@ -216,13 +218,13 @@ def _settle(checkpoint: dict, groups: list[dict], states: list[dict]) -> None:
     checkpoint['param_schedulers'] = states
 
 
-def _find_best(runner, checkpoint: dict) -> None:
-    """Forget the best checkpoint of another folder.
+def _locate_best(runner, checkpoint: dict) -> None:
+    """Drop the path of a best checkpoint in another folder.
 
-    A run resumed from a copy, or into another work dir, would else delete it
-    as soon as it has a better one.
+    Otherwise a run resumed from a copy, or into another work dir, would delete
+    that file as soon as it has a better one.
     """
-    known = checkpoint['message_hub']['runtime_info']
+    info = checkpoint['message_hub']['runtime_info']
     folders = {
         Path(hook.out_dir, Path(runner.work_dir).name)
         if hook.out_dir
@@ -232,14 +234,14 @@ def _find_best(runner, checkpoint: dict) -> None:
     }
     here = {folder.resolve() for folder in folders}
     if Path(runner._load_from or runner.work_dir, '..').resolve() not in here:
-        known.pop('keep_ckpt_ids', None)
+        info.pop('keep_ckpt_ids', None)
         checkpoint['message_hub']['resumed_keys'].pop('keep_ckpt_ids', None)
-    for key in [key for key in known if key.startswith('best_ckpt')]:
-        path = Path(known[key] or '')
+    for key in [key for key in info if key.startswith('best_ckpt')]:
+        path = Path(info[key] or '')
         if path.parent.resolve() not in here:
             moved = [
                 folder / path.name
                 for folder in folders
                 if (folder / path.name).is_file()
             ]
-            known[key] = str(moved[0]) if moved else None
+            info[key] = str(moved[0]) if moved else None

@@ -1,4 +1,6 @@
-"""Schedules of a config at any step, without the steps before."""
+"""Schedules of a config at any step, without training."""
+
+from typing import Any
 
 from typing import Any
 
@@ -8,36 +10,35 @@ from mmengine.runner import Runner
 
 from mmdisco.errors import InputError
 
-# what a scheduler counts, and what it has set last
+# state of a scheduler that changes with its steps
 COUNTED = ('last_step', '_global_step', '_last_value', 'verbose')
 
 
 def schedule_at(
     runner: Runner, epoch: int, iteration: int
 ) -> tuple[list[dict], list[dict]]:
-    """Derive parameter groups and schedulers as they are at a step.
+    """Derive parameter groups and schedulers at a step.
 
-    The schedulers of ``runner.cfg`` are built anew and stepped in the order of
-    a training, without images and networks: all values are those that a run
-    of this config has there, to the last bit.
+    The schedulers of ``runner.cfg`` are rebuilt on a small stand-in optimizer and
+    stepped in the order of training. The values are bit-for-bit those of a
+    training with this config.
 
     Args:
-        runner (Runner): With an optimizer and schedulers as built, before the
-            first step.
-        epoch (int): Epochs that are done.
-        iteration (int): Iterations that are done, in epochs of equal length.
+        runner (Runner): A runner with optimizer and schedulers as built, before
+            the first step.
+        epoch (int): Finished epochs.
+        iteration (int): Finished iterations, in epochs of equal length.
 
     Returns:
         tuple[list[dict], list[dict]]: Settings of the optimizer's parameter
-        groups, mmengine's own last one included, and states of the
-        schedulers.
+        groups, including mmengine's own last one, and states of the schedulers.
 
     Raises:
         InputError: If a scheduler depends on scores.
     """
-    groups = [_begin(group) for group in runner.optim_wrapper.param_groups]
+    groups = [_initial(group) for group in runner.optim_wrapper.param_groups]
     texts = [repr(sorted(group.items())) for group in groups]
-    kinds = list(dict.fromkeys(texts))  # thousands may be alike
+    kinds = list(dict.fromkeys(texts))  # thousands may be equal
     index = [kinds.index(text) for text in texts]
     stand_in: Any = torch.optim.SGD(
         [dict(params=[torch.zeros(1)]) for _ in kinds], lr=0.0
@@ -61,12 +62,12 @@ def schedule_at(
             }
             for i in index
         ],
-        [_of_all(scheduler.state_dict(), index) for scheduler in schedulers],
+        [_expand(scheduler.state_dict(), index) for scheduler in schedulers],
     )
 
 
-def _begin(group: dict) -> dict:
-    """Settings of a group as of the config, before the first warm-up step."""
+def _initial(group: dict) -> dict:
+    """Return a group's settings of the config, before the first warm-up step."""
     settings = {key: value for key, value in group.items() if key != 'params'}
     for key in [key for key in settings if key.startswith('initial_')]:
         value = settings.pop(key)
@@ -81,9 +82,9 @@ def _step(schedulers: list[_ParamScheduler], epoch: int, iteration: int) -> None
     for scheduler in schedulers:
         if getattr(scheduler, 'need_val_args', False):
             raise InputError(
-                f'{type(scheduler).__name__} depends on the scores so far, '
-                'and is not derived anew: resume with the schedule that the '
-                'run began with'
+                f'{type(scheduler).__name__} depends on past scores and '
+                'cannot be derived from the config: resume with the original '
+                'schedule'
             )
     by_iter = [s for s in schedulers if not s.by_epoch]
     by_epoch = [s for s in schedulers if s.by_epoch]
@@ -97,8 +98,8 @@ def _step(schedulers: list[_ParamScheduler], epoch: int, iteration: int) -> None
         scheduler.step()
 
 
-def _of_all(state: dict, index: list[int]) -> dict:
-    """A scheduler's state, with a value for each group."""
+def _expand(state: dict, index: list[int]) -> dict:
+    """Return a scheduler's state with one value for each group."""
     return {
         key: (
             [value[i] for i in index]

@@ -1,3 +1,5 @@
+"""Stop a training that is not finite, and warn if its inputs are constant."""
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,7 @@ STATISTICS = ('running_mean', 'running_var')
 
 
 class Step(NamedTuple):
-    """What a step gave."""
+    """Losses of a step."""
 
     iter: int
     losses: dict[str, Any]  # tensors on the device, or numbers
@@ -28,28 +30,29 @@ class Step(NamedTuple):
 
 @HOOKS.register_module()
 class SignalHook(Hook):
-    """Stops a training whose losses or weights are not finite.
+    r"""Stop a training with losses or weights that are not finite.
 
-    Before any checkpoint is written with them, on all ranks at once, and with
-    the iteration, the part of the loss, and what to look at. Losses are read
-    at each step, weights and the statistics of BN before a checkpoint, an
-    evaluation and the end. Where steps are not awaited (``--speed``), or there
-    are several ranks, losses are read every ``interval`` iterations, so that
-    no step waits for the GPU. A step that fp16's loss scale skips, with
-    infinite gradients of a finite loss, is none of these.
+    The error comes before a checkpoint with them is written, on all ranks at
+    once, and names the iteration, the part of the loss and possible causes.
+    Losses are read at each step, weights and BN statistics before a checkpoint,
+    an evaluation and the end. With ``--speed``, or with several ranks, losses
+    are read every ``interval`` iterations, so that steps do not wait for the
+    GPU. Steps that fp16's loss scaler skips (infinite gradients of a finite
+    loss) are no error.
 
-    It warns where a signal is constant, in the first iteration and at every
-    ``look_interval``: images of one colour, or all alike, and a teacher that
-    gives all of them the same embedding; and where a score is not finite.
+    The hook warns about constant signals, in the first iteration and every
+    ``look_interval``: single-colour images, identical images, and (in the first
+    iteration) a teacher with the same embedding for all images. It also warns
+    about scores that are not finite.
 
     Args:
-        interval (int): Iterations from one reading to the next. Defaults to
-            10.
-        look_interval (int): Iterations from one look at the images to the
-            next. Defaults to 50.
+        interval (int): Iterations between two readings of the losses. Defaults
+            to 10.
+        look_interval (int): Iterations between two checks of the images.
+            Defaults to 50.
         spread (float): Warn if the standard deviation of the teacher's unit
-            embeddings is below this share of :math:`1/\\sqrt{D}`, which it has
-            where they fill the sphere. Defaults to 0.001.
+            embeddings is below this fraction of :math:`1/\sqrt{D}`, its value
+            for embeddings spread over the sphere. Defaults to 0.001.
     """
 
     priority = 'LOW'  # after the log, before checkpoints
@@ -60,27 +63,25 @@ class SignalHook(Hook):
         self.interval, self.look_interval = interval, look_interval
         self.spread = spread
         self._steps: list[Step] = []
-        self._clean = False  # are the weights known to be finite?
-        self._warned: set = set()
+        self._clean = False  # whether the weights are known to be finite
+        self._warned: set[str] = set()
         self._embeds: list[Tensor] = []
         self._handle: RemovableHandle | None = None
         self._first = self._done = 0
 
     def before_train(self, runner) -> None:
-        """Check what training begins with.
+        """Check preprocessing and initial weights.
 
         Raises:
-            InputError: If images would be divided by zero, or a weight of
-                student or teacher is not finite.
+            InputError: If mean or std of the preprocessor are invalid, or a
+                weight of student or teacher is not finite.
         """
         model = unwrapped(runner.model)
         _check_preprocessor(getattr(model, 'data_preprocessor', None))
         teacher = getattr(model, 'teacher', None)
         for name, network in (('model', model), ('teacher', teacher)):
             if isinstance(network, nn.Module):
-                check_finite(
-                    dict(_weights(network)), f'the {name} that training begins with'
-                )
+                check_finite(dict(_weights(network)), f'the initial {name}')
         self._first = runner.iter
         late = any(isinstance(hook, LateLogHook) for hook in runner.hooks)
         self._every = self.interval if late or get_world_size() > 1 else 1
@@ -90,24 +91,24 @@ class SignalHook(Hook):
             if isinstance(hook, CheckpointHook) and not hook.by_epoch
         ]
         if isinstance(teacher, nn.Module):
-            self._handle = teacher.register_forward_hook(self._see)
+            self._handle = teacher.register_forward_hook(self._record)
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
-        """Note the losses; read them, and look at the images, if it is time.
+        """Record the losses; check losses and images at their intervals.
 
         Raises:
-            InputError: If one is not finite, on any rank.
+            InputError: If a loss is not finite on any rank.
         """
         self._clean, self._done = False, runner.iter + 1
         self._steps.append(_step(runner, outputs or {}))
         if runner.iter == self._first:
-            self._look_at_teacher(runner)
+            self._check_teacher(runner)
         if runner.iter == self._first or self.every_n_train_iters(
             runner, self.look_interval
         ):
-            self._look_at_images(runner, data_batch)
+            self._check_images(runner, data_batch)
         if self.is_last_train_iter(runner) or any(
             self.every_n_train_iters(runner, hook.interval) for hook in self._savers
         ):
@@ -116,31 +117,31 @@ class SignalHook(Hook):
             self._stop(self._bad_loss(runner))
 
     def after_train_epoch(self, runner) -> None:
-        """Check losses and weights, before the epoch's checkpoint."""
+        """Check losses and weights before the epoch's checkpoint."""
         self._check(runner)
 
     def before_val(self, runner) -> None:
-        """Check them before an evaluation, which may keep the best."""
+        """Check losses and weights before an evaluation."""
         self._check(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Check them before a checkpoint at any other time.
+        """Check losses and weights before any other checkpoint.
 
-        Only the rank that writes comes here.
+        Only the writing rank calls this.
         """
         if not self._clean and (fault := self._fault(runner)):
             raise InputError(fault)
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        """Warn of scores that are not finite."""
+        """Warn about scores that are not finite."""
         for name, value in (metrics or {}).items():
             if isinstance(value, float) and not abs(value) < float('inf'):
                 self._warn(
                     runner,
                     name,
                     f'{name} is {value}: the scores of '
-                    'this evaluation mean nothing. Look at its images '
-                    'and labels, and at the weights',
+                    'this evaluation are meaningless. Check its images '
+                    'and labels, and the weights',
                 )
 
     def _check(self, runner) -> None:
@@ -154,10 +155,10 @@ class SignalHook(Hook):
 
     @staticmethod
     def _stop(fault: str | None) -> None:
-        """Stop all ranks together if one has a fault: none waits for it."""
-        found = torch.tensor(float(fault is not None))
-        all_reduce(found, 'max')
-        if not found:
+        """Stop all ranks if one has a fault, so that none waits for another."""
+        any_fault = torch.tensor(float(fault is not None))
+        all_reduce(any_fault, 'max')
+        if not any_fault:
             return
         rank, fault = next(
             (rank, fault)
@@ -168,7 +169,7 @@ class SignalHook(Hook):
         raise InputError(where + fault)
 
     def _bad_loss(self, runner) -> str | None:
-        """What to say of the first step with a loss that is not finite."""
+        """Describe the first step with a loss that is not finite, if any."""
         steps, self._steps = self._steps, []
         values = [
             torch.as_tensor(value).detach().float()
@@ -179,7 +180,7 @@ class SignalHook(Hook):
             return None
         device = max((v.device for v in values), key=str)
         finite = iter(
-            torch.stack(  # the only time that the GPU is awaited
+            torch.stack(  # the only synchronisation with the GPU
                 [v.to(device) for v in values]
             )
             .isfinite()
@@ -191,24 +192,24 @@ class SignalHook(Hook):
                 return _explain(runner, step, parts, step.iter == self._first)
         return None
 
-    def _see(self, teacher: nn.Module, args: tuple, output) -> None:
+    def _record(self, teacher: nn.Module, args: tuple, output: Any) -> None:
         outputs = [output] if torch.is_tensor(output) else output
-        # a teacher of one's own may give anything
+        # a custom teacher may return anything
         self._embeds += [
             embeds.detach()
             for embeds in outputs
             if torch.is_tensor(embeds) and embeds.dim() == 2
         ]
 
-    def _look_at_teacher(self, runner) -> None:
-        """Warn if it gives one embedding to all images, in the first step."""
+    def _check_teacher(self, runner) -> None:
+        """Warn if the first step's embeddings are the same for all images."""
         if self._handle is None:
             return
         self._handle.remove()
-        parts, self._embeds = self._embeds, []
-        if not parts or sum(map(len, parts)) < 2:
+        batches, self._embeds = self._embeds, []
+        if sum(map(len, batches)) < 2:
             return
-        embeds = torch.cat(parts).float()  # [N, D]
+        embeds = torch.cat(batches).float()  # [N, D]
         spread = F.normalize(embeds, dim=1).std(0).mean() * embeds.size(1) ** 0.5
         if embeds.size(1) > 1 and spread < self.spread:
             kind = 'zero' if not embeds.any() else 'the same'
@@ -217,13 +218,13 @@ class SignalHook(Hook):
                 'teacher',
                 (
                     f'The embeddings of the teacher are {kind} for all images, so '
-                    'that nothing can be learned from it: check '
+                    'the student cannot learn from it: check '
                     'model.teacher.checkpoint, its mean, std and norm_mode, and '
                     'the images'
                 ),
             )
 
-    def _look_at_images(self, runner, batch) -> None:
+    def _check_images(self, runner, batch: Any) -> None:
         inputs = batch.get('inputs') if isinstance(batch, dict) else None
         images = [
             view if view.dim() == 4 else view[None]
@@ -233,18 +234,18 @@ class SignalHook(Hook):
         if not images:
             return
         if all(_one_colour(view) for view in images):
-            fault = 'Each image of this batch has a single colour'
+            fault = 'Every image of this batch has a single colour'
         elif all(len(view) > 1 and bool((view == view[:1]).all()) for view in images):
-            fault = 'All images of this batch are the same'
+            fault = 'All images of this batch are identical'
         else:
             return
         self._warn(
             runner,
             'images',
             (
-                f'{fault}, so that nothing can be learned from them: look at the '
-                'files, at how they are decoded (bit depth, transparency), and '
-                'at the pipeline of train_dataloader'
+                f'{fault}, so the student cannot learn from them: check the '
+                'files, their decoding (bit depth, transparency), and '
+                'the pipeline of train_dataloader'
             ),
         )
 
@@ -255,7 +256,7 @@ class SignalHook(Hook):
 
 
 def _step(runner, outputs: dict) -> Step:
-    """The losses of a step, and the norm of its gradients if it is known."""
+    """Return the losses of a step, and its gradient norm if known."""
     losses = {
         name: value.detach() if torch.is_tensor(value) else value
         for name, value in outputs.items()
@@ -268,7 +269,7 @@ def _step(runner, outputs: dict) -> Step:
 
 
 def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and the statistics of BN: other buffers may be infinite."""
+    """Yield parameters and BN statistics; other buffers may be infinite."""
     yield from network.named_parameters()
     for name, value in network.named_buffers():
         if name.rsplit('.', 1)[-1] in STATISTICS:
@@ -276,7 +277,7 @@ def _weights(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _bad_weight(runner, done: int) -> str | None:
-    """What to say of the first weight that is not finite."""
+    """Describe the first weight that is not finite, if any."""
     names, flags = [], []
     for name, value in _weights(unwrapped(runner.model)):
         names.append(name)
@@ -287,13 +288,13 @@ def _bad_weight(runner, done: int) -> str | None:
         return None
     name = names[torch.stack(finite).tolist().index(False)]
     return (
-        f'after {done} iterations {name} is not finite, though the losses '
+        f'after {done} iterations {name} is not finite, although the losses '
         f'were: the gradients are not. {_remedy(runner)}'
     )
 
 
 def _explain(runner, step: Step, parts: dict[str, bool], first: bool) -> str:
-    """Name the iteration, the parts of the loss, and what to look at."""
+    """Describe the iteration, the parts of the loss and possible causes."""
     bad = [name for name, finite in parts.items() if not finite]
     good = [name for name, finite in parts.items() if finite]
     bad = [name for name in bad if name != 'loss'] or bad
@@ -312,8 +313,8 @@ def _explain(runner, step: Step, parts: dict[str, bool], first: bool) -> str:
         else ''
     )
     return (
-        f'iteration {step.iter + 1}, the first: {text}, though no weight '
-        f'has changed yet: look at the images{teacher}, and at mean and '
+        f'iteration {step.iter + 1}, the first: {text}, although no weight '
+        f'has changed yet: check the images{teacher}, and mean and '
         'std of the data_preprocessor'
     )
 
@@ -326,10 +327,10 @@ def _remedy(runner) -> str:
         else ''
     )
     last = runner.message_hub.runtime_info.get('last_ckpt')
-    kept = f'{Path(last).name} is from before' if last else ('No checkpoint is written')
+    saved = f'{Path(last).name} is from before' if last else 'No checkpoint is written'
     return (
-        f'Lower optim_wrapper.optimizer.lr (it is {rate:.3g} now){amp}, '
-        f'or look at the images. {kept}'
+        f'Lower optim_wrapper.optimizer.lr (now {rate:.3g}){amp}, '
+        f'or check the images. {saved}'
     )
 
 
@@ -342,11 +343,12 @@ def _check_preprocessor(preprocessor: nn.Module | None) -> None:
             raise InputError(
                 f'{name} of the data_preprocessor is '
                 f'{value.flatten().tolist()}: set data_preprocessor.{name} to '
-                + ('numbers' if name == 'mean' else 'numbers above 0')
+                + ('finite numbers' if name == 'mean' else 'numbers above 0')
             )
 
 
 def _tensors(inputs: Any) -> Iterator[Tensor]:
+    """Yield all tensors in nested lists."""
     if torch.is_tensor(inputs):
         yield inputs
     elif isinstance(inputs, (list, tuple)):
@@ -355,6 +357,6 @@ def _tensors(inputs: Any) -> Iterator[Tensor]:
 
 
 def _one_colour(images: Tensor) -> bool:
-    """Whether each image [N, C, H, W] is of one colour."""
+    """Check whether each image, [N, C, H, W], has a single colour."""
     pixels = images.flatten(2)
     return bool((pixels == pixels[..., :1]).all())

@@ -1,5 +1,10 @@
+"""Files of student and teacher that a run depends on."""
+
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
@@ -11,16 +16,15 @@ from mmdisco.utils import unwrapped
 
 @HOOKS.register_module()
 class StudentHook(Hook):
-    """Begins a training with the backbone of a pre-training, strictly.
+    """Load a pre-trained backbone strictly.
 
-    A backbone that the config freezes is compared with what was loaded after
-    each epoch, bit for bit: a linear evaluation of features that move is none.
+    After each epoch a frozen backbone is compared with the loaded weights, bit
+    for bit: in a linear evaluation it must not change.
 
     Args:
-        checkpoint (str, optional): A checkpoint of a pre-training, a backbone
-            alone, or a published file, of any layout that
-            ``tools/convert_checkpoint.py`` knows. None, the default, is an
-            error when training begins.
+        checkpoint (str, optional): A pre-training checkpoint, a backbone, or a
+            published file, in any layout that ``tools/convert_checkpoint.py``
+            supports. Defaults to None, an error when training begins.
     """
 
     def __init__(self, checkpoint: str | None = None) -> None:
@@ -28,22 +32,22 @@ class StudentHook(Hook):
         self._loaded: dict[str, Tensor] | None = None
 
     def before_train(self, runner) -> None:
-        """Load the student, but into a resumed run, which has it.
+        """Load the student, unless the run is resumed.
 
         Raises:
-            InputError: If there is no file, or it does not fit.
+            InputError: If the file is missing or does not fit.
         """
-        model = unwrapped(runner.model)
+        model: BaseModel = unwrapped(runner.model)
         if not self.file.resumed:
             self._load(runner, model.backbone)
-        model.train()  # which is when some backbones freeze
-        free = [
+        model.train()  # some backbones freeze in train()
+        trained = [
             name for name, p in model.backbone.named_parameters() if p.requires_grad
         ]
-        if free:
+        if trained:
             runner.logger.warning(
-                f'StudentHook: {len(free)} parameters of the backbone are '
-                f'trained, e.g. {free[0]}: this is no linear evaluation'
+                f'StudentHook: {len(trained)} parameters of the backbone are '
+                f'trained, e.g. {trained[0]}: this is not a linear evaluation'
             )
             return
         self._loaded = {
@@ -51,12 +55,13 @@ class StudentHook(Hook):
         }
 
     def after_train_epoch(self, runner) -> None:
-        """Compare a frozen backbone with what was loaded.
+        """Compare a frozen backbone with the loaded weights.
 
         Raises:
-            InputError: If a weight or a buffer of BN has changed.
+            InputError: If a weight or a BN buffer has changed.
         """
-        now = unwrapped(runner.model).backbone.state_dict()
+        model: BaseModel = unwrapped(runner.model)
+        now = model.backbone.state_dict()
         for key, value in (self._loaded or {}).items():
             if not torch.equal(value, now[key]):
                 raise InputError(
@@ -66,11 +71,11 @@ class StudentHook(Hook):
                 )
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Note the student's file."""
+        """Record the student's file in the checkpoint."""
         self.file.note(checkpoint)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare with the student of the checkpoint.
+        """Compare the student with that of the checkpoint.
 
         Raises:
             InputError: If a run is resumed with another student.
@@ -86,7 +91,7 @@ class StudentHook(Hook):
             depth = getattr(backbone, 'depth', '')
             raise InputError(
                 f'{error}. The config has {type(backbone).__name__}{depth}: '
-                'take that of the student in the file, or another --student'
+                'use the config of the student in the file, or another --student'
             ) from error
         runner.logger.info(
             f'StudentHook: loaded {len(weights)}/{len(backbone.state_dict())} '
@@ -97,19 +102,18 @@ class StudentHook(Hook):
 
 @HOOKS.register_module()
 class TeacherHook(Hook):
-    """Ties a run to its teacher, which is not in the checkpoint.
+    """Record the teacher's file, since checkpoints exclude the teacher.
 
-    The sha256 of the teacher's file is saved, and a resumed run that has read
-    another file is refused.
+    The sha256 of the file is saved; resuming with another file is an error.
     """
 
     @staticmethod
-    def _teacher_of(runner):
+    def _teacher_of(runner) -> Any:
         model = unwrapped(runner.model)
         return getattr(model, 'teacher', None)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Note the teacher's file."""
+        """Record the teacher's file in the checkpoint."""
         teacher = self._teacher_of(runner)
         if teacher is not None:
             checkpoint['meta']['teacher'] = dict(
@@ -117,7 +121,7 @@ class TeacherHook(Hook):
             )
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare with the teacher of the checkpoint.
+        """Compare the teacher with that of the checkpoint.
 
         Raises:
             InputError: If a run is resumed with another teacher.

@@ -1,20 +1,24 @@
+"""Time of training steps, throughput and deferred logging."""
+
 import time
 from collections import Counter, deque
-from typing import Any, Union
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
+from mmengine.model import BaseModel
 from mmpretrain.registry import HOOKS
 
 from mmdisco.launch.loaders import batch_size_of
 from mmdisco.utils import unwrapped
 
-Mark = Union[float, 'torch.cuda.Event']
+Mark = float | torch.cuda.Event  # both marks of a pair are of one kind
 SHARES = ('data_wait', 'teacher', 'student', 'other')
 
 
 def mark() -> Mark:
-    """A point in time: of the GPU's work if there is one, without waiting."""
+    """Record a point in time, of the GPU's stream if there is one, without waiting."""
     if not torch.cuda.is_available():
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
@@ -23,14 +27,14 @@ def mark() -> Mark:
 
 
 def seconds(start: Any, end: Any) -> float:
-    """Time between two marks of one kind."""
+    """Return the seconds between two marks."""
     if isinstance(start, float):
         return end - start
     return start.elapsed_time(end) / 1000
 
 
 class _LeaveHook(Hook):
-    """Notes when the last hook is done, and the loader's turn begins."""
+    """Record when all hooks of a step are done and the loader continues."""
 
     priority = 'LOWEST'
 
@@ -38,33 +42,33 @@ class _LeaveHook(Hook):
         self.share = share
 
     def before_train_epoch(self, runner) -> None:
-        """An epoch begins: what was before is of no step."""
+        """Restart the clock; time before the epoch belongs to no step."""
         self.share.ended = self.share.left = mark()
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """A step is over, log and checkpoint included."""
+        """Record the end of a step, including log and checkpoint."""
         self.share.left = mark()
 
 
 @HOOKS.register_module()
 class StepShareHook(Hook):
-    """Logs where the time of training goes, in per cent.
+    """Log how the training time is spent, in per cent.
 
-    - ``data_wait``: waiting for the loader; on a GPU, how long it was idle.
-    - ``teacher``: the frozen teacher's forward pass.
-    - ``student``: forward and backward pass of what learns, momentum encoder
-      and losses included.
+    - ``data_wait``: waiting for the loader; on a GPU, its idle time.
+    - ``teacher``: forward pass of the frozen teacher.
+    - ``student``: forward and backward pass of the rest, including momentum
+      encoder and losses.
     - ``other``: preparing the batch, optimizer, log, checkpoints.
 
-    They are of the iterations since the last multiple of ``window``, and
-    never wait for a GPU. The first iteration is left out: it warms up.
+    The values cover the iterations since the last multiple of ``window``;
+    measuring never waits for a GPU. The first iteration, a warm-up, is excluded.
 
     Args:
         window (int): Iterations. Defaults to 100.
-        advise_above (float): If ``data_wait`` is above, say once what to do.
-            Defaults to 20.
+        advise_above (float): Log advice once if ``data_wait`` is above this
+            percentage. Defaults to 20.
     """
 
     priority = 'NORMAL'  # after the timer, before the logger
@@ -73,34 +77,34 @@ class StepShareHook(Hook):
         self.window = window
         self.advise_above = advise_above
         self._totals: Counter = Counter()
-        self._steps: deque = deque()  # of which the GPU is not done, perhaps
+        self._steps: deque = deque()  # steps that the GPU may not have finished
         self._marks: dict[str, Mark] = {}
         self._warm = False
 
     def before_train(self, runner) -> None:
-        """Watch model, teacher and optimizer."""
-        model = unwrapped(runner.model)
+        """Register hooks on model, teacher and optimizer."""
+        model: BaseModel = unwrapped(runner.model)
 
-        def note(name):
+        def note(name: str) -> Callable:
             return lambda *_: self._marks.update({name: mark()})
 
         model.register_forward_pre_hook(note('forward'))
         if hasattr(model, 'teacher'):
             model.teacher.register_forward_pre_hook(note('teacher'))
-            model.teacher.register_forward_hook(note('taught'))
+            model.teacher.register_forward_hook(note('teacher_end'))
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         if optimizer is not None:
             optimizer.register_step_pre_hook(note('optimizer'))
         runner.register_hook(_LeaveHook(self))
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Start a step: the batch has come."""
-        self._marks = dict(start=self.ended, left=self.left, came=mark())
+        """Start a step when its batch is loaded."""
+        self._marks = dict(start=self.ended, left=self.left, loaded=mark())
 
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """End a step, and log the shares of those that are complete."""
+        """End a step, and log the shares of all completed ones."""
         self.ended = self._marks['end'] = mark()
         if self._warm:
             self._steps.append(self._marks)
@@ -124,10 +128,10 @@ class StepShareHook(Hook):
 
     @staticmethod
     def _shares(step: dict) -> dict[str, float]:
-        waiting = seconds(step['left'], step['came'])
+        waiting = seconds(step['left'], step['loaded'])
         teacher = student = 0.0
-        if 'taught' in step:
-            teacher = seconds(step['teacher'], step['taught'])
+        if 'teacher_end' in step:
+            teacher = seconds(step['teacher'], step['teacher_end'])
         if 'forward' in step:  # not if train_step calls loss() itself
             student = (
                 seconds(step['forward'], step.get('optimizer', step['end'])) - teacher
@@ -145,20 +149,20 @@ class StepShareHook(Hook):
             return
         workers = runner.train_dataloader.num_workers
         runner.logger.warning(
-            f'{waiting:.0f} % of the time went into waiting for images: set '
-            f'train_dataloader.num_workers higher (it is {workers}), put the '
-            'images on a faster disk, or try tools/train.py --speed auto'
+            f'{waiting:.0f} % of the time was spent waiting for images: set '
+            f'train_dataloader.num_workers higher (now {workers}), move the '
+            'images to a faster disk, or try tools/train.py --speed auto'
         )
         self.advise_above = float('inf')
 
 
 @HOOKS.register_module()
 class ThroughputHook(Hook):
-    """Logs ``images_per_s``, images per second of all ranks.
+    """Log ``images_per_s``, images per second of all ranks.
 
-    It comes from the time that mmengine's ``IterTimerHook`` measures, over
-    the iterations since the last multiple of ``window``; without that hook
-    there is none.
+    It is computed from the times of mmengine's ``IterTimerHook`` over the
+    iterations since the last multiple of ``window``; without that hook nothing
+    is logged.
 
     Args:
         window (int): Iterations. Defaults to 100.
@@ -174,7 +178,7 @@ class ThroughputHook(Hook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """Update the value of the log."""
+        """Update the logged value."""
         hub = runner.message_hub
         if 'train/time' not in hub.log_scalars:
             return
@@ -187,14 +191,14 @@ class ThroughputHook(Hook):
 
 @HOOKS.register_module()
 class LateLogHook(RuntimeInfoHook):
-    """mmengine's ``RuntimeInfoHook``, which reads losses when they are logged.
+    """mmengine's ``RuntimeInfoHook`` that reads losses only for logging.
 
-    The other reads them at each iteration, and so waits for the GPU each time.
-    What is logged stays the same.
+    mmengine's hook reads them at each iteration and thus waits for the GPU each
+    time. The logged values are the same.
     """
 
     def before_train(self, runner) -> None:
-        """Find out how often the log is written."""
+        """Collect the intervals of the log."""
         super().before_train(runner)
         self._intervals = [
             hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)
@@ -204,9 +208,9 @@ class LateLogHook(RuntimeInfoHook):
     def after_train_iter(
         self, runner, batch_idx: int, data_batch=None, outputs: dict | None = None
     ) -> None:
-        """Keep the outputs; read them before the log is written."""
+        """Keep the outputs, and read them before the log is written."""
         self._unread.append(
-            {  # else each would hold on to its graph
+            {  # otherwise each would keep its graph alive
                 key: value.detach() if torch.is_tensor(value) else value
                 for key, value in (outputs or {}).items()
             }
