@@ -46,7 +46,7 @@ def bare_teacher(path):
         (['optim_wrapper.optimizer.type=SDG'], "did you mean 'SGD'"),
         (['train_dataloader.sampler.type=DefaultSample'], 'is not in the'),
         (['model.teacher.checkpoints=x'], "did you mean 'checkpoint'"),
-        (['optim_wrapper.optimizer.lr=abc'], "needs a number, got 'abc'"),
+        (['optim_wrapper.optimizer.lr=abc'], "must be a number, got 'abc'"),
         (['load_from={tmp}/junk.pth'], "junk.pth' is no"),
     ],
 )

@@ -1,3 +1,5 @@
+"""Config and processes of a run, before anything is built."""
+
 from .checks import check_config, check_folder
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
@@ -29,10 +31,10 @@ __all__ = [
     'local_rank',
     'newest_checkpoint',
     'one_line_errors',
-    'scoped_name',
     'prepare_dist',
     'read_config',
     'scale_lr',
+    'scoped_name',
     'set_start',
     'set_up_loader',
     'shrink',

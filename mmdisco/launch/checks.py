@@ -1,8 +1,8 @@
-"""Checks of a config before anything is built."""
+"""Checks of a config's values before anything is built."""
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from numbers import Integral, Real
@@ -16,68 +16,72 @@ from .scope import ONLINE_HOOKS, ONLINE_MOVED, has_online_loop, hooks_of
 
 
 class _Range(NamedTuple):
-    """Range of a numeric setting; applied to each element of a list."""
+    """Range of numbers of a setting, or of each element of its list."""
 
     low: float
     high: float = math.inf
     integer: bool = False
-    above: bool = False  # low is excluded
-    below: bool = False  # high is excluded
-    extra: tuple = ()  # other accepted values
+    above: bool = False  # exclude low
+    below: bool = False  # exclude high
+    others: tuple = ()  # other allowed values
 
-    def takes(self, value: Any) -> bool:
-        kind: Any = Integral if self.integer else Real
+    def allows(self, value: Any) -> bool:
+        """Check a value."""
         if any(
             value is other or (value == other and not isinstance(value, bool))
-            for other in self.extra
+            for other in self.others
         ):
             return True
-        if isinstance(value, bool) or not isinstance(value, kind):
+        if isinstance(value, bool) or not isinstance(
+            value, Integral if self.integer else Real
+        ):
             return False
+        number = float(value)
         return (
-            math.isfinite(value)
-            and (self.low < value or self.low == value and not self.above)
-            and (value < self.high or self.high == value and not self.below)
+            math.isfinite(number)
+            and (self.low < number or self.low == number and not self.above)
+            and (number < self.high or self.high == number and not self.below)
         )
 
     def __str__(self) -> str:
+        """Describe the range in messages."""
         text = 'an integer' if self.integer else 'a number'
         text += f' {">" if self.above else ">="} {self.low:g}'
         if self.high < math.inf:
             text += f' and {"<" if self.below else "<="} {self.high:g}'
-        return ' or '.join([text, *(repr(o) for o in self.extra)])
+        return ' or '.join([text, *(repr(o) for o in self.others)])
 
 
 class _OneOf(NamedTuple):
-    """Values of a setting."""
+    """Allowed values of a setting."""
 
     values: tuple
-    words: str
+    description: str
 
-    def takes(self, value: Any) -> bool:
+    def allows(self, value: Any) -> bool:
+        """Check a value."""
         return value in self.values
 
     def __str__(self) -> str:
-        return self.words
+        """Describe the values in messages."""
+        return self.description
 
 
 _COUNT, _FROM_0 = _Range(1, integer=True), _Range(0, integer=True)
 _POSITIVE, _NOT_NEGATIVE = _Range(0, above=True), _Range(0)
-_SHARE, _BELOW_1 = _Range(0, 1), _Range(0, 1, below=True)
-_EVERY = _Range(1, integer=True, extra=(-1,))
+_FRACTION, _BELOW_1 = _Range(0, 1), _Range(0, 1, below=True)
+_INTERVAL = _Range(1, integer=True, others=(-1,))
 
-# Settings by dotted name, where * matches any part; the first match applies.
+# Settings by patterns of their dotted names; the first match applies.
 _SETTINGS: dict[str, _Range | _OneOf] = {
     'log_level': _OneOf(
         ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'),
         'DEBUG, INFO, WARNING, ERROR or CRITICAL',
     ),
-    'optim_wrapper.clip_grad': _OneOf(
-        (None,), 'None or a dict, e.g. dict(max_norm=1.)'
-    ),
+    'optim_wrapper.clip_grad': _OneOf((None,), 'None or a dict, as dict(max_norm=1.)'),
     '*_dataloader.batch_size': _COUNT,
     '*_dataloader.num_workers': _FROM_0,
-    '*_dataloader.prefetch_factor': _Range(1, integer=True, extra=(None,)),
+    '*_dataloader.prefetch_factor': _Range(1, integer=True, others=(None,)),
     '*_dataloader.timeout': _NOT_NEGATIVE,
     '*_dataloader.num_batch_per_epoch': _COUNT,
     'train_cfg.max_epochs': _COUNT,
@@ -85,8 +89,8 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'train_cfg.val_interval': _COUNT,
     'train_cfg.val_begin': _FROM_0,
     'optim_wrapper.accumulative_counts': _COUNT,
-    # infinite: log the norm without clipping
-    'optim_wrapper.clip_grad.max_norm': _Range(0, above=True, extra=(math.inf,)),
+    # infinite: the norm is logged, but not clipped
+    'optim_wrapper.clip_grad.max_norm': _Range(0, above=True, others=(math.inf,)),
     'optim_wrapper.optimizer.lr': _POSITIVE,
     'optim_wrapper.optimizer.weight_decay': _NOT_NEGATIVE,
     'optim_wrapper.optimizer.momentum': _BELOW_1,
@@ -96,41 +100,41 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'auto_scale_lr.base_batch_size': _POSITIVE,
     # LinearLR divides by it
     'param_scheduler*.start_factor': _Range(0, 1, above=True),
-    'param_scheduler*.end_factor': _SHARE,
+    'param_scheduler*.end_factor': _FRACTION,
     'param_scheduler*.gamma': _POSITIVE,
     'param_scheduler*.begin': _FROM_0,
     'param_scheduler*.end': _COUNT,
-    'param_scheduler*.T_max': _Range(1, integer=True, extra=(None,)),
+    'param_scheduler*.T_max': _Range(1, integer=True, others=(None,)),
     'param_scheduler*.step_size': _COUNT,
     'param_scheduler*.milestones': _COUNT,
-    'param_scheduler*.eta_min': _Range(0, extra=(None,)),
-    'param_scheduler*.eta_min_ratio': _Range(0, extra=(None,)),
-    'randomness.seed': _Range(0, 2**32 - 1, integer=True, extra=(None,)),
+    'param_scheduler*.eta_min': _Range(0, others=(None,)),
+    'param_scheduler*.eta_min_ratio': _Range(0, others=(None,)),
+    'randomness.seed': _Range(0, 2**32 - 1, integer=True, others=(None,)),
     # images are divided by it
-    '*data_preprocessor.std': _Range(0, above=True, extra=(None,)),
-    '*data_preprocessor.mean': _Range(-math.inf, extra=(None,)),
-    'model*.head.loss.queue_len': _FROM_0,  # SwAV's; 0 turns it off
+    '*data_preprocessor.std': _Range(0, above=True, others=(None,)),
+    '*data_preprocessor.mean': _Range(-math.inf, others=(None,)),
+    'model*.head.loss.queue_len': _FROM_0,  # SwAV's; 0 disables it
     'model*distill*.queue_len': _COUNT,
-    'model*.queue_len': _Range(1, integer=True, extra=('auto',)),
+    'model*.queue_len': _Range(1, integer=True, others=('auto',)),
     'model*temperature': _POSITIVE,
     'model*_temp': _POSITIVE,
     'model*.loss_weight': _NOT_NEGATIVE,
     'model.ssl_weight': _NOT_NEGATIVE,
-    'model*.ssl.momentum': _SHARE,
-    'model.momentum': _SHARE,
-    'model*base_momentum': _SHARE,
+    'model*.ssl.momentum': _FRACTION,
+    'model.momentum': _FRACTION,
+    'model*base_momentum': _FRACTION,
     'model*.norm_cfg.eps': _POSITIVE,
     'model*.drop_path_rate': _BELOW_1,
     'model*head*.num_classes': _COUNT,
     'model*.in_channels': _COUNT,
     'model*.out_channels': _COUNT,
-    'model*_channels': _Range(0, integer=True, extra=(None,)),
+    'model*_channels': _Range(0, integer=True, others=(None,)),
     'model*.feat_dim': _COUNT,
     'model*.num_prototypes': _COUNT,
     'default_hooks.online_knn.interval': _FROM_0,
-    'default_hooks.checkpoint.max_keep_ckpts': _EVERY,
-    'default_hooks.*.interval': _EVERY,
-    'custom_hooks.*.interval': _EVERY,
+    'default_hooks.checkpoint.max_keep_ckpts': _INTERVAL,
+    'default_hooks.*.interval': _INTERVAL,
+    'custom_hooks.*.interval': _INTERVAL,
     'custom_hooks.*.window': _COUNT,
     'custom_hooks.*.iters': _FROM_0,
     'custom_hooks.*.epochs': _FROM_0,
@@ -138,10 +142,10 @@ _SETTINGS: dict[str, _Range | _OneOf] = {
     'custom_hooks.*.max_norm': _POSITIVE,
     'log_processor.window_size': _COUNT,
     '*_evaluator*.topk': _COUNT,
-    '*.pipeline.*.prob': _SHARE,
-    '*.pipeline.*.crop_size': _POSITIVE,  # mmdet's may be a fraction
+    '*.pipeline.*.prob': _FRACTION,
+    '*.pipeline.*.crop_size': _POSITIVE,  # may be a fraction in mmdet
 }
-# Dicts that must not be None if a config has them.
+# Keys that must not be None.
 _NEEDED = (
     'data_preprocessor',
     'model.ssl',
@@ -153,14 +157,14 @@ _NEEDED = (
     'test_dataloader.dataset',
     'optim_wrapper.optimizer',
 )
-# One dict or several, each with a type.
+# Keys of one dict or several, each with a type.
 _LISTS = (
     'custom_hooks',
     'param_scheduler',
     'visualizer.vis_backends',
     'val_cfg.scorers',
 )
-# Online scores by scorer or hook.
+# Online scores of a pre-training, by their scorers and hooks.
 _ONLINE = dict(
     KNNScorer=('knn_top1',),
     OnlineKNNHook=('knn_top1',),
@@ -169,7 +173,7 @@ _ONLINE = dict(
     QualityScorer=('rank_me', 'uniformity', 'alignment'),
     FeatureQualityHook=('rank_me', 'uniformity', 'alignment'),
 )
-# Python packages of mmengine's visual back ends; one per row is enough.
+# Alternative Python packages of mmengine's visualization backends.
 _PACKAGES = dict(
     TensorboardVisBackend=('tensorboardX', 'tensorboard'),
     WandbVisBackend=('wandb',),
@@ -182,30 +186,29 @@ _PACKAGES = dict(
 
 
 def check_config(cfg: Config, parts: tuple[str, ...], split: str = 'val') -> None:
-    """Reject settings that would stop a run later or make it useless.
+    """Reject a config that would fail later or give a useless run.
 
     Args:
-        cfg (Config): The config, with the command line applied.
+        cfg (Config): The config, with the command line's options.
         parts (tuple[str]): Names of dicts that the run needs.
         split (str): Evaluated split, 'val' or 'test'. Defaults to 'val'.
 
     Raises:
-        InputError: If a part is missing, a number is out of range, a hook or
-            scheduler is not a dict, the package of a visual back end is not
-            installed, top-k exceeds the number of classes, or ``save_best``
-            names an unknown score.
+        InputError: If one is missing, a number is out of range, a hook or
+            scheduler is not a dict, the package of a visualization backend is
+            not installed, ``topk`` exceeds the number of classes, or
+            ``save_best`` names a score that is not computed.
     """
     for name in parts:
         if not isinstance(cfg.get(name), dict):
             raise InputError(
-                f'{name} of the config is {cfg.get(name)!r}, but '
-                'the run needs it: it must be a dict'
+                f'{name} of the config is {cfg.get(name)!r}, but must be a dict'
             )
     for name, value in _leaves(cfg._cfg_dict):
         if value is None and name in _NEEDED:
             raise InputError(f'{name} is None, but the run needs it')
         allowed = range_of(name)
-        if allowed is not None and not allowed.takes(value):
+        if allowed is not None and not allowed.allows(value):
             raise InputError(f'{name} is {value!r}, but must be {allowed}')
     for name in _LISTS:
         _check_dicts(cfg, name)
@@ -217,7 +220,7 @@ def check_config(cfg: Config, parts: tuple[str, ...], split: str = 'val') -> Non
 
 
 def range_of(name: str) -> _Range | _OneOf | None:
-    """Allowed values of a setting.
+    """Return the allowed values of a setting; None if it has no rule.
 
     Args:
         name (str): Its dotted name; trailing list indices are ignored.
@@ -237,11 +240,12 @@ def range_of(name: str) -> _Range | _OneOf | None:
 
 
 def _leaves(node: Any, name: str = '') -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of everything that is neither dict nor list."""
+    """Yield dotted names and values of everything except dicts and lists."""
+    children: Iterable[tuple[Any, Any]]
     if isinstance(node, dict):
-        children = list(node.items())
+        children = node.items()
     elif isinstance(node, (list, tuple)):
-        children = list(enumerate(node))
+        children = enumerate(node)
     else:
         yield name, node
         return
@@ -250,7 +254,7 @@ def _leaves(node: Any, name: str = '') -> Iterator[tuple[str, Any]]:
 
 
 def several(value: Any) -> list[Any]:
-    """A list from None, one value or several."""
+    """Return a list of one value, a list of values, or None."""
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -281,7 +285,7 @@ def _check_packages(cfg: Config) -> None:
 
 
 def _check_top(cfg: Config, name: str) -> None:
-    """Compare the top-k of an evaluator with the number of classes."""
+    """Compare ``topk`` of an evaluator with the head's classes."""
     head = (cfg.get('model') or {}).get('head') or {}
     classes = head.get('num_classes') if isinstance(head, dict) else None
     for metric in several(cfg.get(name)):
@@ -290,13 +294,13 @@ def _check_top(cfg: Config, name: str) -> None:
         most = max(several(metric.get('topk', 1)))
         if classes and most > classes:
             raise InputError(
-                f'{name} counts hits among the top {most} classes, but '
+                f'{name} has topk={most}, but '
                 f'model.head.num_classes is {classes}: set {name}.topk=1'
             )
 
 
 def _online_scores(cfg: Config) -> list[str]:
-    """Names of the online scores of a pre-training."""
+    """Return the names of a pre-training's online scores."""
     kinds = [hook.get('type') for hook in hooks_of(cfg) if hook.get('interval') != 0]
     if has_online_loop(cfg):
         kinds += [scorer['type'] for scorer in cfg.val_cfg.get('scorers', ())]
@@ -322,41 +326,41 @@ def _check_best(cfg: Config) -> None:
         not isinstance(metric, dict) or metric.get('type') != 'Accuracy'
         for metric in metrics
     ):
-        return  # other metrics: names unknown
+        return  # names of other metrics are not known here
     known = [
         f'accuracy/top{k}' for metric in metrics for k in several(metric.get('topk', 1))
     ]
     if not metrics:
         known = _online_scores(cfg)
         if not known:
-            return  # nothing is evaluated
+            return  # no evaluation
     for name in several(hook.get('save_best')):
         if name not in ('auto', *known):
             raise InputError(
                 f"default_hooks.checkpoint.save_best is '{name}', but the "
-                f'evaluation gives {" and ".join(known)}'
+                f'evaluation computes {" and ".join(known)}'
             )
 
 
 def check_folder(path: str, option: str) -> None:
-    """Reject a folder that cannot be created or written to.
+    """Check that a folder can be created and written to.
 
     Args:
         path (str): The folder, which may not exist yet.
-        option (str): Option that names it.
+        option (str): Option that specifies it.
 
     Raises:
         InputError: If it, or a folder above it, is a file or read-only.
     """
-    found = next(
+    existing = next(
         part for part in (Path(path), *Path(path).absolute().parents) if part.exists()
     )
-    if not found.is_dir():
+    if not existing.is_dir():
         raise InputError(
-            f"{option} '{path}': '{found}' is a file, not a "
+            f"{option} '{path}': '{existing}' is a file, not a "
             f'folder: choose another {option}'
         )
-    if not os.access(found, os.W_OK | os.X_OK):
+    if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(
-            f"{option} '{path}': '{found}' is not writable: choose another {option}"
+            f"{option} '{path}': '{existing}' is not writable: choose another {option}"
         )

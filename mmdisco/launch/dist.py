@@ -1,3 +1,5 @@
+"""Process groups, with or without GPUs."""
+
 import gc
 import os
 
@@ -9,24 +11,24 @@ from mmengine.dist import init_dist
 from mmdisco.errors import InputError
 from .scope import scoped_name
 
-# Environment variables set by each launcher.
-_GIVEN = dict(
+# Environment variables that each launcher sets.
+_VARIABLES = dict(
     pytorch=('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
     slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
 )
 
 
 def local_rank() -> int:
-    """Rank of this process on its node, from torchrun or Slurm."""
+    """Return this process's rank on its node, from torchrun or Slurm."""
     return int(os.environ.get('LOCAL_RANK', os.environ.get('SLURM_LOCALID', 0)))
 
 
 def prepare_dist(cfg: Config, launcher: str) -> None:
-    """Support several processes without a GPU.
+    """Support distributed training without GPUs.
 
-    mmengine sets a CUDA device for every backend and passes device ids to DDP,
-    but it does not change an existing process group. On a machine without CUDA,
-    gloo is therefore initialised here first.
+    mmengine sets a CUDA device for any backend and passes device ids to DDP, but
+    keeps an existing process group. On a machine without CUDA, gloo is therefore
+    initialised here first.
 
     Args:
         cfg (Config): The config; ``model_wrapper_cfg`` is set if needed.
@@ -47,7 +49,7 @@ def prepare_dist(cfg: Config, launcher: str) -> None:
 
 
 def init_processes(launcher: str) -> None:
-    """Create a process group for tools without a runner, with nccl or gloo.
+    """Initialise a process group, nccl or gloo, for tools without a runner.
 
     Args:
         launcher (str): 'none', 'pytorch' or 'slurm'.
@@ -60,8 +62,8 @@ def init_processes(launcher: str) -> None:
 
 
 def _init_without_cuda(launcher: str) -> bool:
-    """Create a gloo group if there is a launcher but no CUDA."""
-    missing = [name for name in _GIVEN.get(launcher, ()) if name not in os.environ]
+    """Initialise gloo if there is a launcher but no CUDA."""
+    missing = [name for name in _VARIABLES.get(launcher, ()) if name not in os.environ]
     if missing:
         tool = dict(pytorch='dist', slurm='slurm')[launcher]
         raise InputError(
@@ -89,10 +91,10 @@ def _init_without_cuda(launcher: str) -> bool:
 def leave_group() -> None:
     """Destroy the process group, if any, after all collectives.
 
-    gloo's threads may still free a tensor, for which they need the interpreter:
-    if it exits meanwhile, the process aborts ('terminate called without an
-    active exception'). The threads end with the last reference to the group,
-    so the runner and its DDP must be garbage by now.
+    gloo's threads may still need the interpreter to free tensors; if it exits
+    meanwhile, the process aborts ('terminate called without an active
+    exception'). The threads end with the last reference to the group, which a
+    runner and its DDP hold: both must be garbage when this is called.
     """
     if torch_dist.is_initialized():
         torch_dist.destroy_process_group()

@@ -1,4 +1,6 @@
-from typing import Any, cast
+"""Data loaders and the length of the queue."""
+
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -12,15 +14,14 @@ from .scope import is_detector
 def set_up_loader(
     cfg: Config, name: str, pin_memory: bool = True, persistent_workers: bool = True
 ) -> None:
-    """Fill in defaults of a data loader's config, as mmpretrain's tools do.
+    """Set a loader's defaults, as mmpretrain's tools do.
 
     Args:
         cfg (Config): The config, changed in place.
-        name (str): Of the loader; there may be none, or one without a data
-            set.
+        name (str): Name of the loader, which may be missing or lack a data set.
         pin_memory (bool): Whether batches for a GPU may be pinned. Defaults
             to True.
-        persistent_workers (bool): Whether workers may persist between epochs.
+        persistent_workers (bool): Whether workers may persist across epochs.
             Defaults to True.
     """
     loader = cfg.get(name)
@@ -42,32 +43,34 @@ def set_up_loader(
 
 
 def batch_size_of(loader: DataLoader) -> int:
-    """Batch size of one rank.
+    """Return the batch size of one rank.
 
-    A loader with a custom batch sampler, as used by detectors, has no
-    ``batch_size``.
+    A loader with a custom batch sampler, as in detection, has no ``batch_size``.
     """
-    return loader.batch_size or cast(Any, loader.batch_sampler).batch_size
+    if loader.batch_size:
+        return loader.batch_size
+    batches: Any = loader.batch_sampler
+    return batches.batch_size
 
 
-LONGEST = 65536  # the paper's, for 1.28 million images
+MAX_QUEUE = 65536  # as in the paper, for 1.28 million images
 
 
 def fit_queue(cfg: Config, world_size: int) -> list[str]:
     """Replace ``queue_len='auto'`` by a length that fits the data set.
 
-    The length is a multiple of the batch and at most half of the images, so
-    that a query is rarely compared with a key of its own image.
+    The length is a multiple of the global batch and at most half of the images,
+    so that a query rarely meets a key of its own image.
 
     Args:
         cfg (Config): The config, changed in place.
         world_size (int): Number of ranks.
 
     Returns:
-        list[str]: Notes for the log.
+        list[str]: Lines for the log.
 
     Raises:
-        InputError: If the images are too few for one batch.
+        InputError: If there are fewer images than one batch.
     """
     ssl = cfg.model.get('ssl', cfg.model)
     if ssl.get('queue_len') != 'auto':
@@ -79,7 +82,7 @@ def fit_queue(cfg: Config, world_size: int) -> list[str]:
             f'{images} images are too few for one batch of {batch}: lower '
             'train_dataloader.batch_size, or add images'
         )
-    ssl.queue_len = max(min(images // 2, LONGEST) // batch, 1) * batch
+    ssl.queue_len = max(min(images // 2, MAX_QUEUE) // batch, 1) * batch
     return [
         f'queue_len: {ssl.queue_len} keys for {images} images in batches of {batch}'
     ]

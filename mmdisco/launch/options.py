@@ -1,3 +1,5 @@
+"""Parsing of --cfg-options."""
+
 import ast
 import re
 from typing import Any
@@ -10,16 +12,16 @@ from mmdisco.errors import InputError
 class ConfigOptions(DictAction):
     """argparse action for ``--cfg-options`` that extends mmengine's.
 
-    It also parses dicts, as ``dict(type='A', x=1)`` or ``{'type': 'A'}``, alone
-    or in lists, and keeps spaces within a value (``data_root='my photos'``),
-    which mmengine's removes.
+    It also parses dicts, as ``dict(type='A', x=1)`` or ``{'type': 'A'}``, within
+    lists, too, and keeps spaces within a value, which mmengine's removes
+    (``data_root='my photos'``).
     """
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Parse ``key=value`` words into the namespace.
 
         Raises:
-            InputError: If a word is not of this form.
+            InputError: If a word does not have this form.
         """
         options = dict(getattr(namespace, self.dest, None) or {})
         for word in values:
@@ -35,7 +37,7 @@ class ConfigOptions(DictAction):
 
 def _parse(key: str, text: str) -> Any:
     if text[:1] in ('[', '(', '{') or text.startswith('dict('):
-        if re.search(r'dict\(|[{\'"]', text):  # not parsed by mmengine
+        if re.search(r'dict\(|[{\'"]', text):  # mmengine cannot parse it
             return _literal(key, text)
     elif ',' not in text:
         return DictAction._parse_int_float_bool(text.strip('\'"'))
@@ -59,11 +61,8 @@ def _value(node: ast.expr) -> Any:
         values = [_value(part) for part in node.elts]
         return tuple(values) if isinstance(node, ast.Tuple) else values
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return {
-            _value(k): _value(v)
-            for k, v in zip(node.keys, node.values)
-            if k is not None
-        }
+        keys = [key for key in node.keys if key is not None]
+        return {_value(k): _value(v) for k, v in zip(keys, node.values)}
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -78,7 +77,7 @@ def _value(node: ast.expr) -> Any:
 
 def _wrong(key: str, text: str) -> InputError:
     return InputError(
-        f"--cfg-options {key}: can't read '{text}': write lists as \"[a,b]\", "
+        f"--cfg-options {key}: can't parse '{text}': write lists as \"[a,b]\", "
         'dicts as "dict(type=\'A\',x=1)" or one option for each of their '
         'keys, a.b=1 a.c=2'
     )

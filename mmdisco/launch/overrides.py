@@ -1,3 +1,5 @@
+"""Reading of configs and application of --cfg-options."""
+
 import inspect
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from mmpretrain import registry as registries
 from mmdisco.errors import InputError, MissingFileError
 from .scope import ONLINE_HOOKS, ONLINE_MOVED
 
-# Top-level names that the runner or its hooks read by name.
+# Top-level keys that the runner or its hooks read.
 _READ = {
     'auto_scale_lr',
     'sync_bn',
@@ -27,7 +29,7 @@ _READ = {
 }
 _READ |= set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 
-# Templates of the _base_ files, and where configs copy them.
+# Templates of the _base_ files, and where configs copy them to.
 _COPIED = dict(
     teacher='model.teacher',
     student='model.ssl',
@@ -47,7 +49,7 @@ _DEFAULT_HOOKS = {
     'checkpoint',
 }
 
-# Keys that mmengine accepts but the signature of the class does not show.
+# Keys that mmengine accepts although they are not arguments of the dict's class.
 _ACCEPTED = {
     'optim_wrapper': {
         'type',
@@ -72,7 +74,7 @@ _ACCEPTED = {
     'randomness': {'diff_rank_seed'},
     'adapter': {'in_features', 'out_features', 'bias'},
 }
-# Settings that mmengine does not accept None for.
+# Keys that mmengine does not accept as None, and their replacement.
 _EMPTY = dict(default_hooks={}, env_cfg={}, randomness=dict(seed=None))
 # Dicts with arbitrary keys.
 _FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}
@@ -81,8 +83,14 @@ _FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}
 def read_config(path: str) -> Config:
     """Read a config file.
 
+    Args:
+        path (str): The file.
+
+    Returns:
+        Config: The config.
+
     Raises:
-        MissingFileError: If it does not exist, with the nearest name.
+        MissingFileError: If it does not exist; suggests the nearest name.
         InputError: If it needs mmdet, which is not installed.
     """
     if not Path(path).is_file():
@@ -92,9 +100,9 @@ def read_config(path: str) -> Config:
         )
     try:
         return Config.fromfile(path)
-    except FileNotFoundError as error:  # a missing _base_
+    except FileNotFoundError as error:  # a _base_ is missing
         raise MissingFileError(f"config '{path}': {error}") from error
-    except ImportError as error:  # a _base_ 'mmdet::...'
+    except ImportError as error:  # a _base_ is 'mmdet::...'
         if find_spec('mmdet') is not None:
             raise
         raise InputError(
@@ -105,46 +113,47 @@ def read_config(path: str) -> Config:
 
 
 def apply_overrides(cfg: Config, options: dict | None) -> None:
-    """Apply ``--cfg-options``; suggest the nearest key for an unknown one.
+    """Apply ``--cfg-options``.
 
     Args:
-        cfg (Config): The config, changed in place. A new ``data_root`` is set
-            in every data set and evaluator, since those contain copies of it.
-        options (dict, optional): Dotted keys and values.
+        cfg (Config): The config, changed in place. A new ``data_root`` is set in
+            every data set and evaluator, since they have copies of it.
+        options (dict, optional): Values by dotted keys.
 
     Raises:
-        InputError: If a key is a template that configs copy, or neither in the
-            config nor an argument of the class; or the optimizer is unknown.
+        InputError: If a key is a template that configs only copy, or is neither
+            in the config nor an argument of its class (suggests the nearest
+            key); or if the optimizer is unknown.
     """
     for key, value in (options or {}).items():
         top, _, rest = key.partition('.')
         if top in cfg and top not in _READ or top in _COPIED:
-            goal = _COPIED.get(top, 'the key that uses it')
-            if goal.split('.')[-1] in ('ssl', 'teacher') and (
-                goal.split('.')[-1] not in cfg.model
+            target = _COPIED.get(top, 'the place that uses it')
+            if target.split('.')[-1] in ('ssl', 'teacher') and (
+                target.split('.')[-1] not in cfg.model
             ):
-                goal = 'model'
+                target = 'model'
             parts = cfg.train_dataloader.dataset.get('datasets', ())
             rest = f'.{rest}' if rest else ''
-            if top == 'train_pipeline' and parts:  # one per data set
-                goal = f'{rest} and '.join(
+            if top == 'train_pipeline' and parts:  # each has its own copy
+                target = f'{rest} and '.join(
                     f'train_dataloader.dataset.datasets.{i}.pipeline'
                     for i in range(len(parts))
                 )
             raise InputError(
                 f"'{key}' is a template, copied when the config is read: "
-                f"override '{goal}{rest}'"
+                f"override '{target}{rest}'"
             )
         _check_key(cfg, key, value)
         if key == 'data_root':
             move_data(cfg, value)
         _set(cfg, key, value)
-    _leave_out(cfg, options or {})
+    _remove_none(cfg, options or {})
     _check_optimizer(cfg)
 
 
 def _set(cfg: Config, key: str, value: Any) -> None:
-    """Set a key; mmengine can only merge dicts into lists."""
+    """Set a key; mmengine's merge supports only dicts as list entries."""
     path, _, last = key.rpartition('.')
     holder = _node(cfg, path.split('.')) if path else None
     if not isinstance(holder, (list, tuple)) or isinstance(value, dict):
@@ -158,11 +167,11 @@ def _set(cfg: Config, key: str, value: Any) -> None:
         _set(cfg, path, tuple(entries))
 
 
-def _leave_out(cfg: Config, options: dict) -> None:
+def _remove_none(cfg: Config, options: dict) -> None:
     """Remove entries that are set to None.
 
-    mmengine does this for its own default hooks only; this function also does
-    it for other hooks, list entries, and an evaluation with a part set to None.
+    mmengine does so only for its own default hooks; here also for other default
+    hooks, for list entries, and for an evaluation with a part that is None.
     """
     holders = [_node(cfg, key.split('.')[:-1]) for key in options]
     for name in ('custom_hooks', 'param_scheduler'):
@@ -183,14 +192,14 @@ def _leave_out(cfg: Config, options: dict) -> None:
         for name, hook in hooks.items()
         if hook is None and name not in _DEFAULT_HOOKS
     ]
-    for name in without:  # mmengine accepts None for its own hooks only
+    for name in without:  # mmengine accepts None only for its own
         hooks.pop(name)
-    if without:  # so that a dumped config also omits them
+    if without:  # for a dumped config
         cfg.hooks_left_out = sorted({*cfg.get('hooks_left_out', ()), *without})
 
 
 def _node(cfg: Config, path: list[str]) -> Any:
-    """The value at a dotted name, or None."""
+    """Return the value at a dotted name, or None."""
     node: Any = cfg
     for part in path:
         if isinstance(node, (list, tuple)):
@@ -203,7 +212,7 @@ def _node(cfg: Config, path: list[str]) -> Any:
 
 
 def move_data(cfg: Config, root: str) -> None:
-    """Set the root folder of all data sets and of evaluators' annotations.
+    """Move every data set, and annotation files of evaluators, to a folder.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -228,7 +237,7 @@ def _check_optimizer(cfg: Config) -> None:
     if isinstance(kind, str) and known.get(kind) is None:
         names = [*known.module_dict, *known.parent.module_dict]
         raise InputError(
-            f"optim_wrapper.optimizer.type: '{kind}' is not a known "
+            f"optim_wrapper.optimizer.type: '{kind}' is not an "
             'optimizer' + _nearest(kind, names)
         )
 
@@ -236,7 +245,7 @@ def _check_optimizer(cfg: Config) -> None:
 def _check_key(cfg: Config, key: str, value: Any) -> None:
     node: Any = cfg
     parts = key.split('.')
-    name = ''  # key of the dict that contains the next part
+    name = ''  # name of the dict that holds the next part
     for i, part in enumerate(parts):
         if isinstance(node, (list, tuple)):
             known = [str(j) for j in range(len(node))]
@@ -244,7 +253,7 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
             known = [*node, *_arguments(node), *_ACCEPTED.get(name, ())]
             known += _READ if i == 0 else []
         else:
-            return  # arbitrary keys, or a value replaced by a dict
+            return  # arbitrary keys, or a value that becomes a dict
         if part not in known:
             moved = name == 'default_hooks' and part in ONLINE_HOOKS
             raise InputError(
@@ -260,24 +269,24 @@ def _check_key(cfg: Config, key: str, value: Any) -> None:
             return
     if isinstance(node, dict) and isinstance(value, (str, int, float)):
         raise InputError(
-            f"--cfg-options {key}: needs a dict, got '{value}': set its keys, "
-            f'e.g. {key}.{next(iter(node), "type")}=…'
+            f"--cfg-options {key}: must be a dict, got '{value}': set its keys, "
+            f'as {key}.{next(iter(node), "type")}=…'
         )
     number = isinstance(node, (int, float)) and not isinstance(node, bool)
     if number and isinstance(value, str) and value != 'auto':
-        raise InputError(f"--cfg-options {key}: needs a number, got '{value}'")
+        raise InputError(f"--cfg-options {key}: must be a number, got '{value}'")
 
 
 def _arguments(node: dict) -> list[str]:
-    """Arguments of the class of a config dict.
+    """Return the arguments of a config dict's class.
 
-    Includes those of its bases if it passes ``**kwargs`` on to them.
+    Arguments of a base class are included if ``**kwargs`` are passed to it.
     """
     names: list[str] = []
     kind = node.get('type')
     if not isinstance(kind, str):
         return names
-    # mmdet's registries, if the config has imported them
+    # mmdet's, if the config has imported it
     others = vars(sys.modules.get('mmdet.registry', registries))
     for registry in (*vars(registries).values(), *others.values()):
         cls = registry.get(kind) if isinstance(registry, Registry) else None
@@ -299,7 +308,7 @@ def _arguments(node: dict) -> list[str]:
 
 
 def datasets_of(node: Any) -> Iterator[ConfigDict]:
-    """All data set configs below a node with a ``data_root``."""
+    """Yield all configs of data sets below a node that have a data_root."""
     children = (
         node.values()
         if isinstance(node, (dict, Config))

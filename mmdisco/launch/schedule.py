@@ -1,3 +1,5 @@
+"""Schedules compared with the length of a training, and learning-rate scaling."""
+
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,14 +13,14 @@ from .loaders import batch_size_of
 
 
 class _Wait(NamedTuple):
-    """A hook that acts after some time of a training."""
+    """Argument of a hook that delays an effect."""
 
     hook: str
-    argument: str  # sets the time
-    default: int  # of the argument
+    argument: str  # name of the argument with the delay
+    default: int  # default of the argument
     unit: str
-    more: int  # how much longer the run must be
-    effect: str  # of a shorter run
+    more: int  # required length of the run beyond the delay
+    effect: str  # message if the run is shorter
 
 
 WAITS = [
@@ -64,12 +66,12 @@ WAITS = [
 
 
 def schedulers_of(cfg: Config) -> list[ConfigDict]:
-    """Schedulers of a config, one or several."""
+    """Return the schedulers of a config, one or several."""
     return several(cfg.get('param_scheduler'))
 
 
 def losses_of(cfg: Config) -> list[ConfigDict]:
-    """Distillation losses of a config, one or several."""
+    """Return the distillation losses of a config, one or several."""
     return several(cfg.model.get('distill'))
 
 
@@ -80,11 +82,11 @@ def check_schedule(cfg: Config) -> list[str]:
         cfg (Config): The config.
 
     Returns:
-        list[str]: Notes for the log.
+        list[str]: Lines for the log.
 
     Raises:
-        InputError: If a scheduler would begin after the last epoch, or the
-            learning rate would never reach the config's value.
+        InputError: If a scheduler would start after the last epoch, or the
+            learning rate would never reach its full value.
     """
     epochs = cfg.get('train_cfg', {}).get('max_epochs')
     for i, scheduler in enumerate(schedulers_of(cfg)):
@@ -92,9 +94,9 @@ def check_schedule(cfg: Config) -> list[str]:
         if epochs and scheduler.get('by_epoch', True) and begin >= epochs:
             raise InputError(
                 f'param_scheduler.{i} ({scheduler.type}) begins after '
-                f'{begin} epochs, but train_cfg.max_epochs is {epochs}: set '
+                f'{begin} epochs, but train_cfg.max_epochs is {epochs}: lower '
                 f'param_scheduler.{i}.begin, and the end of the warm-up '
-                'before it, to less'
+                'before it'
             )
     for i, scheduler in enumerate(schedulers_of(cfg)):
         _check_warm_up(i, scheduler, epochs)
@@ -107,11 +109,11 @@ def check_schedule(cfg: Config) -> list[str]:
 
 
 def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
-    """Reject a warm-up that keeps the rate low for the whole run.
+    """Reject a warm-up that keeps the learning rate low for the whole run.
 
-    mmengine's LinearLR and ConstantLR set the first factor at ``begin`` and
-    the last one at ``end - 1``: with one step between the two, only the first
-    is set. ConstantLR divides by its factor at the end.
+    mmengine's LinearLR and ConstantLR set the first factor at ``begin`` and the
+    last one at ``end - 1``; if ``end - begin`` is 1, only the first one.
+    ConstantLR divides by its factor at the end.
     """
     first, last, name = _factors(scheduler)
     if first >= last:
@@ -120,9 +122,8 @@ def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
     by_epoch = scheduler.get('by_epoch', True)
     if first <= 0:
         raise InputError(
-            f'{key}.{name} is {first}, but '
-            f'{scheduler.type} divides by it: set it to a small '
-            'number, e.g. 1e-4'
+            f'{key}.{name} is {first}, but {scheduler.type} divides by it: '
+            'set it to a small number, as 1e-4'
         )
     begin = scheduler.get('begin', 0)
     end = scheduler.get('end', epochs if by_epoch else None)
@@ -132,7 +133,7 @@ def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
             (
                 'epoch',
                 f'set {key}.convert_to_iter_based=True, so that '
-                'the rate rises by iteration',
+                'the rate rises in each iteration',
             )
             if by_epoch
             else ('iteration', f'set {key}.end to more')
@@ -144,12 +145,12 @@ def _check_warm_up(i: int, scheduler: ConfigDict, epochs: int | None) -> None:
     if by_epoch and epochs and end is not None and end > epochs:
         raise InputError(
             f'{key} ({scheduler.type}) is a warm-up of {end} epochs, but '
-            f'train_cfg.max_epochs is {epochs}: set {key}.end to less'
+            f'train_cfg.max_epochs is {epochs}: lower {key}.end'
         )
 
 
 def _factors(scheduler: ConfigDict) -> tuple[float, float, str]:
-    """First and last factor of a warm-up, and the name of the first."""
+    """Return first and last factor of a warm-up, and the name of the first."""
     kind = str(scheduler.get('type'))
     if kind.startswith('Linear'):
         return (
@@ -163,14 +164,14 @@ def _factors(scheduler: ConfigDict) -> tuple[float, float, str]:
 
 
 def unreached(cfg: Config, epoch_length: int) -> list[str]:
-    """Find settings that a training is too short to reach.
+    """Find delayed effects that a training is too short for.
 
     Args:
-        cfg (Config): The config, with ``max_epochs`` or ``max_iters``.
+        cfg (Config): The config with ``max_epochs`` or ``max_iters``.
         epoch_length (int): Iterations per epoch.
 
     Returns:
-        list[str]: Notes for the log; empty for a smoke test.
+        list[str]: Lines for the log; empty for a smoke test.
     """
     if cfg.get('smoke'):
         return []
@@ -179,13 +180,13 @@ def unreached(cfg: Config, epoch_length: int) -> list[str]:
     lengths = dict(epochs=epochs or iters / epoch_length, iterations=iters)
     return [
         f'{key} is {value}, but the training has {lengths[unit]:g} {unit}: {effect}'
-        for key, value, needs, unit, effect in (*_of_hooks(cfg), *_of_schedulers(cfg))
-        if needs > lengths[unit]
+        for key, value, needed, unit, effect in (*_of_hooks(cfg), *_of_schedulers(cfg))
+        if needed > lengths[unit]
     ]
 
 
-# Name and value of a setting, required length of the training, its unit, and
-# the effect of a shorter training.
+# Name and value of a setting, required length of the training, its unit, and the
+# message if it is shorter.
 _Need = tuple[str, Any, int, str, str]
 
 
@@ -229,33 +230,33 @@ def _of_schedulers(cfg: Config) -> Iterator[_Need]:
 
 
 def scale_lr(runner: Runner) -> None:
-    """Scale the learning rate with the images per optimizer step.
+    """Scale the learning rate with the number of images per optimizer step.
 
-    mmengine's scaling counts ranks and batch but not accumulated batches, and
-    does not scale the logged ``base_lr`` of ``paramwise_cfg``. This function
-    does both. It builds the optimizer; the config is unchanged, so that a
-    dumped one gives the same rate again.
+    mmengine's scaling ignores accumulated batches, and with ``paramwise_cfg`` it
+    does not update the logged ``base_lr``. Here both are scaled. This builds the
+    optimizer, but does not change the config, so that a dumped config gives the
+    same learning rate again.
 
     Args:
-        runner (Runner): A runner before ``train``.
+        runner (Runner): A runner before its ``train``.
 
     Raises:
-        InputError: If the runner is not derived from mmengine's ``Runner``.
+        InputError: If the runner is not derived from mmengine's.
     """
     settings = runner.auto_scale_lr
     if not (settings or {}).get('enable'):
         return
     if not isinstance(runner, Runner):
         raise InputError(
-            f'auto_scale_lr is for the Runner, not for {type(runner).__name__}'
+            f'auto_scale_lr needs a Runner, not {type(runner).__name__}'
             ': remove runner_type, or set auto_scale_lr.enable=False and '
             'the learning rate'
         )
     runner.auto_scale_lr = dict(settings, enable=False)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    several = isinstance(runner.optim_wrapper, OptimWrapperDict)
+    is_dict = isinstance(runner.optim_wrapper, OptimWrapperDict)
     batch = batch_size_of(runner.train_dataloader)
-    for wrapper in runner.optim_wrapper.values() if several else [runner.optim_wrapper]:
+    for wrapper in runner.optim_wrapper.values() if is_dict else [runner.optim_wrapper]:
         accumulated = wrapper._accumulative_counts
         images = runner.world_size * batch * accumulated
         ratio = images / settings['base_batch_size']
@@ -264,5 +265,5 @@ def scale_lr(runner: Runner) -> None:
             f'({runner.world_size} ranks x {batch} images x {accumulated} '
             f'accumulated), the base is {settings["base_batch_size"]:g}'
         )
-        for group in wrapper.param_groups:  # including base_lr in the log
+        for group in wrapper.param_groups:  # including base_lr of the log
             group['lr'] *= ratio

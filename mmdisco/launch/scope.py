@@ -1,22 +1,27 @@
+"""Scope of a config, and the hooks that every run has."""
+
 from mmengine.config import Config, ConfigDict
 
 
 def is_detector(cfg: Config) -> bool:
-    """Whether a config is one of mmdet's."""
+    """Check whether a config is for mmdet."""
     return cfg.get('default_scope') == 'mmdet'
 
 
 def scoped_name(cfg: Config, name: str) -> str:
-    """Name of a class of this project in a config of any scope.
+    """Return the name of one of this project's classes for a config's scope.
 
     The classes are registered in mmpretrain's scope.
 
     Args:
         cfg (Config): The config.
         name (str): Name of the class.
+
+    Returns:
+        str: The name, with a scope if the config has another one.
     """
-    same = cfg.get('default_scope', 'mmpretrain') == 'mmpretrain'
-    return name if same else f'mmpretrain.{name}'
+    is_default = cfg.get('default_scope', 'mmpretrain') == 'mmpretrain'
+    return name if is_default else f'mmpretrain.{name}'
 
 
 # Hooks of every training, by their names in default_hooks.
@@ -24,11 +29,11 @@ HOOKS = dict(epoch_seed='EpochSeedHook', signals='SignalHook')
 
 
 def add_hooks(cfg: Config) -> None:
-    """Add the hooks of every training to a config that lacks them.
+    """Add the hooks that every training has, unless the config names them.
 
-    This project's configs contain them; user configs and dumps of older
-    versions may not. ``default_hooks.NAME=None`` on the command line removes
-    one (recorded in ``hooks_left_out`` of the config).
+    Configs of this project name them; configs dumped by an older version, or
+    written elsewhere, may not. ``default_hooks.NAME=None`` on the command line
+    removes a hook (``hooks_left_out`` of the config).
 
     Args:
         cfg (Config): The config, changed in place.
@@ -45,7 +50,7 @@ def add_hooks(cfg: Config) -> None:
             hooks.setdefault(name, dict(type=scoped_name(cfg, kind)))
 
 
-# Hooks of earlier configs, whose scores are now those of val_cfg.
+# Hooks of earlier configs; their scores are now set in val_cfg.
 ONLINE_HOOKS = ('online_knn', 'online_probe', 'feature_quality', 'teacher_knn')
 ONLINE_MOVED = (
     'online scores are set in val_cfg: train_cfg.val_interval=N, '
@@ -54,7 +59,7 @@ ONLINE_MOVED = (
 
 
 def hooks_of(cfg: Config) -> list[ConfigDict]:
-    """Default and custom hooks of a config.
+    """Return the default and custom hooks of a config.
 
     Args:
         cfg (Config): The config.
@@ -67,7 +72,7 @@ def hooks_of(cfg: Config) -> list[ConfigDict]:
 
 
 def has_online_loop(cfg: Config) -> bool:
-    """Whether the validation of a config is an :class:`OnlineLoop`.
+    """Check whether the validation loop of a config is an :class:`OnlineLoop`.
 
     Args:
         cfg (Config): The config.

@@ -1,3 +1,5 @@
+"""Smoke runs: a few iterations of a config on bundled images."""
+
 from pathlib import Path
 from shutil import rmtree
 
@@ -6,6 +8,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
 from PIL import Image
+from torch import Tensor
 
 from mmdisco.models import DINOHead
 from mmdisco.paths import project_root
@@ -16,19 +19,19 @@ from .scope import has_online_loop, hooks_of
 NEIGHBOURS = 5
 
 
-def write_bags(dataset: dict, path: Path, images: int) -> dict:
-    """Write bags of consecutive images, for a smoke test.
+def write_bags(dataset: ConfigDict, path: Path, images: int) -> ConfigDict:
+    """Write bags of consecutive images for a smoke run.
 
     Args:
-        dataset (dict): Config of ``Bags``, changed in place.
-        path (Path): The file to write; its folder is created.
+        dataset (ConfigDict): Config of ``Bags``, changed in place.
+        path (Path): The file; its folder is created.
         images (int): Number of images.
 
     Returns:
-        dict: Config of the inner data set.
+        ConfigDict: Config of the wrapped data set.
     """
     steps = 1 + np.arange(min(NEIGHBOURS, images - 1))
-    with atomic_write(path) as half, half.open('wb') as file:
+    with atomic_write(path) as temporary, temporary.open('wb') as file:
         np.save(file, (np.arange(images)[:, None] + steps) % images)
     dataset['neighbours'] = str(path)
     return dataset['dataset']
@@ -42,11 +45,11 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
     """Cut scikit-learn's two photographs into small JPEG files.
 
     Args:
-        folder (Path): Folder of two sub-folders; created if missing.
+        folder (Path): Output folder; gets two sub-folders.
         num (int): Number of tiles.
-        size (int): Side of a tile in pixels. Defaults to 96.
+        size (int): Width and height in pixels. Defaults to 96.
     """
-    # imported here: it takes most of a second
+    # slow import (most of a second), and every tool imports this module
     from sklearn.datasets import load_sample_images
 
     photos = load_sample_images().images  # two, [427, 640, 3]
@@ -62,12 +65,12 @@ def photo_tiles(folder: Path, num: int, size: int = 96) -> None:
 
 
 def few_images(loader: ConfigDict, images: int, folder: Path) -> str:
-    """Set a data loader to small batches of a few bundled images.
+    """Set a loader to small batches of a few bundled images.
 
     Args:
-        loader (ConfigDict): Config of a data loader, changed in place.
-        images (int): Number of images, for data sets of IDX files.
-        folder (Path): Folder of the tiles, for all other data sets.
+        loader (ConfigDict): Config of a loader, changed in place.
+        images (int): Number of Fashion-MNIST images for a data set of IDX files.
+        folder (Path): Folder of the photo tiles for other data sets.
 
     Returns:
         str: Type of its data set.
@@ -81,10 +84,10 @@ def few_images(loader: ConfigDict, images: int, folder: Path) -> str:
     if kind == 'IDXImages':
         dataset.update(data_root=str(DEMO), start=0, stop=images)
         return kind
-    if kind == 'ImageNet':  # requires a thousand class folders
+    if kind == 'ImageNet':  # it requires a thousand folders
         dataset.type = 'CustomDataset'
         dataset.pop('split', None)
-    elif 'CIFAR' in kind:  # has no step that loads images
+    elif 'CIFAR' in kind:  # its pipeline does not load files
         dataset.update(
             type='LabelledPhotos', pipeline=[dict(type='LoadPhoto'), *dataset.pipeline]
         )
@@ -102,12 +105,12 @@ BATCHES, EPOCHS = 2, 2
 def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
     """Shrink a config to a few iterations on any machine.
 
-    Networks are unchanged, with random weights of the teacher; batches are tiny
-    and of bundled images. Log and checkpoints are written to the work dir as in
-    a real run.
+    The networks are unchanged, the teacher's weights random. Batches are tiny
+    and of bundled images; log and checkpoints go to the work dir as in a real
+    run.
 
     Args:
-        cfg (Config): The config, with its ``work_dir``, changed in place.
+        cfg (Config): The config with its ``work_dir``, changed in place.
         world_size (int): Number of ranks.
         main (bool): Whether this process writes the files.
 
@@ -136,12 +139,12 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
         if 'num_workers' in part:
             part.num_workers = 0
     if main and set(kinds) != {'IDXImages'}:
-        # left by an earlier run, perhaps with other ranks
+        # an earlier run may have had another number of ranks
         rmtree(work_dir / 'smoke_images', ignore_errors=True)
         photo_tiles(work_dir / 'smoke_images', images)
     cfg.train_cfg = dict(by_epoch=True, max_epochs=EPOCHS)
     for scheduler in schedulers_of(cfg):
-        if scheduler.get('by_epoch', True):  # end a warm-up before the run does
+        if scheduler.get('by_epoch', True):  # a warm-up ends before the run
             scheduler.update(
                 {
                     edge: min(scheduler[edge], EPOCHS - 1)
@@ -164,7 +167,7 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
         if main:
             save_random(cfg.model.teacher, path)
         cfg.model.teacher.checkpoint = str(path)
-        # DINO's last layer, and heads of the teacher
+        # DINO's last layer, and heads taken from the teacher
         for part in (*losses_of(cfg), ssl.get('neck', {})):
             if 'checkpoint' in part:
                 part.checkpoint = str(path)
@@ -183,16 +186,16 @@ def shrink(cfg: Config, world_size: int, main: bool) -> list[str]:
     return ['SMOKE TEST: this run only shows that the config works']
 
 
-def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
+def save_random(teacher: ConfigDict | dict, path: Path, seed: int = 0) -> None:
     """Save a network with random weights as a checkpoint.
 
     Args:
-        teacher (dict): Config of a :class:`FrozenTeacher`, a
-            :class:`FrozenClassifier`, or of a backbone alone.
+        teacher (dict): Config of a :class:`FrozenTeacher` or
+            :class:`FrozenClassifier`, or a dict with only a backbone.
         path (Path): The file.
         seed (int): Seed of the weights. Defaults to 0.
     """
-    state_dict = {}
+    state_dict: dict[str, Tensor] = {}
     with torch.random.fork_rng(), quiet_init():
         torch.manual_seed(seed)
         for part in ('backbone', 'neck', 'head'):
@@ -211,6 +214,6 @@ def save_random(teacher: dict, path: Path, seed: int = 0) -> None:
 
 
 def save_atomically(content: dict, path: Path) -> None:
-    """Save a file atomically: several nodes may write it at once."""
-    with atomic_write(path) as half, half.open('wb') as file:
+    """Save a file atomically, since several nodes may write to one disk."""
+    with atomic_write(path) as temporary, temporary.open('wb') as file:
         torch.save(content, file)

@@ -1,3 +1,5 @@
+"""Smoke runs of detectors."""
+
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -14,20 +16,20 @@ from .smoke import DEMO, save_atomically
 
 BATCH, ITERS, EPOCHS, TEST_IMAGES = 2, 2, 2, 4
 SHRINK = 5  # divisor of image sizes in the pipelines
-# Arguments of pipelines that are sizes in pixels.
+# Arguments of transforms that are sizes in pixels.
 _SIZES = ('scale', 'scales', 'img_scale', 'crop_size', 'size')
-# Upper limits of a detector's settings.
-_FEW = dict(nms_pre=100, max_per_img=20, num=16)
+# Maximum numbers of boxes.
+_MAX_BOXES = dict(nms_pre=100, max_per_img=20, num=16)
 
 
 def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
     """Shrink a detector's config to a few iterations on any machine.
 
-    The network is unchanged, with random weights of the student; a few small
-    images are made from the bundled ones.
+    The network is unchanged, the student's weights random. A few small images
+    are composed of the bundled ones.
 
     Args:
-        cfg (Config): The config, with its ``work_dir``, changed in place.
+        cfg (Config): The config with its ``work_dir``, changed in place.
         world_size (int): Number of ranks.
         main (bool): Whether this process writes the files.
 
@@ -52,7 +54,7 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
         cfg.get('val_dataloader'),
         cfg.get('custom_hooks'),
     ):
-        if not cfg.get('smoke'):  # in a dumped config they are small already
+        if not cfg.get('smoke'):  # a dumped config has small sizes already
             _shrink_sizes(part)
     cfg.smoke = True
     for part in (cfg.model.get('train_cfg'), cfg.model.get('test_cfg')):
@@ -64,7 +66,7 @@ def shrink_detection(cfg: Config, world_size: int, main: bool) -> list[str]:
 
 
 def _make_images(cfg: Config, folder: Path, images: int) -> None:
-    """Write a data set of the config's kind, with its first ten classes."""
+    """Make a data set in the config's format, with its first ten classes."""
     from mmdet.registry import DATASETS
 
     from mmdisco.datasets.detection.synthetic import make_set
@@ -74,8 +76,8 @@ def _make_images(cfg: Config, folder: Path, images: int) -> None:
         dataset.get('metainfo', {}).get('classes')
         or DATASETS.get(dataset.type).METAINFO['classes']
     )
-    # evaluators index the classes by the head's outputs; with fewer classes the
-    # remaining garments belong to none
+    # evaluators index all classes of the head; if the config has fewer than ten,
+    # the other garments belong to no class
     names = [*classes, *(f'none{i}' for i in range(10 - len(classes)))]
     make_set(
         folder,
@@ -110,7 +112,7 @@ def _shorten(cfg: Config) -> None:
 
 
 def _shrink_sizes(node: Any) -> None:
-    """Divide the sizes in a config's pipelines."""
+    """Divide all image sizes in a config's pipelines."""
     for child in node.values() if isinstance(node, dict) else node or ():
         if isinstance(child, (dict, list, tuple)):
             _shrink_sizes(child)
@@ -126,9 +128,9 @@ def _divided(size: Any) -> Any:
 
 
 def _lower(node: Any) -> None:
-    """Lower the number of boxes that a detector processes."""
+    """Limit the number of a detector's boxes."""
     if isinstance(node, dict):
-        for key, most in _FEW.items():
+        for key, most in _MAX_BOXES.items():
             if isinstance(node.get(key), int) and node[key] > most:
                 node[key] = most
         for child in node.values():
@@ -136,7 +138,7 @@ def _lower(node: Any) -> None:
 
 
 def _random_student(cfg: Config, path: Path, main: bool) -> bool:
-    """Write a student with random weights; return whether the config loads one."""
+    """Write a random student; return whether the config needs one."""
     hooks = [
         hook
         for hook in cfg.get('custom_hooks') or ()

@@ -1,4 +1,4 @@
-"""Faster training: settings by the level of ``--speed`` and the hardware."""
+"""Settings of --speed for the hardware and the system."""
 
 import ctypes
 import platform
@@ -15,14 +15,15 @@ from .dist import local_rank
 from .schedule import losses_of
 from .scope import is_detector
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's mallopt
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt
 
 
 def bf16_pays() -> bool:
-    """Whether processor or GPU supports bf16 without emulation.
+    """Check whether the hardware supports bf16 without emulation.
 
     Returns:
-        bool: AVX-512 bf16 or AMX on a CPU; Ampere or later on a GPU.
+        bool: True for a CPU with AVX-512 bf16 or AMX, and for a GPU from Ampere
+        on.
     """
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -33,31 +34,31 @@ def bf16_pays() -> bool:
 
 
 def why_no_compiler() -> str | None:
-    """Try ``torch.compile`` on a line of code.
+    """Try ``torch.compile`` on one operation.
 
     Returns:
-        str, optional: Why it fails, None if it works.
+        str or None: The reason why it does not work, None if it does.
     """
     # each rank of a node uses its own GPU
     gpu = torch.cuda.is_available()
     device = f'cuda:{local_rank()}' if gpu else 'cpu'
     try:
         torch.compile(torch.neg)(torch.ones(2, device=device))
-    except Exception as error:  # any error of the compiler
+    except Exception as error:  # whatever the compiler raises
         return str(error).strip().split('\n')[0]
     return None
 
 
 def can_keep_freed_memory() -> bool:
-    """Whether :func:`keep_freed_memory` has an effect on this system."""
+    """Check whether :func:`keep_freed_memory` has an effect here."""
     return platform.libc_ver()[0] == 'glibc'
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep freed memory for the next step (Linux, glibc).
+    """Make the C library keep freed memory for the next step (Linux, glibc).
 
-    By default it returns tensors of some MiB to the system when they are freed,
-    and each page of the next one costs a page fault: a fifth of a step on a CPU.
+    Otherwise tensors of some MiB are returned to the system when freed, and
+    every page of the next one costs a page fault: a fifth of a step on a CPU.
     """
     if can_keep_freed_memory():
         mallopt = ctypes.CDLL(None).mallopt
@@ -66,16 +67,16 @@ def keep_freed_memory() -> None:
 
 
 def draw_as_eager() -> None:
-    """Have compiled code draw the same random numbers as eager code."""
+    """Make compiled code draw the same random numbers as eager code."""
     import torch._inductor.config as inductor
 
     inductor.fallback_random = True
 
 
 def save_activations_sparingly() -> None:
-    """Have ``torch.compile`` keep less for the backward pass.
+    """Make ``torch.compile`` save fewer activations for the backward pass.
 
-    Cheap activations are recomputed, up to three tenths of the memory.
+    Cheap ones are recomputed, which saves up to 30 % of the memory.
     """
     import torch._functorch.config as functorch
 
@@ -83,10 +84,10 @@ def save_activations_sparingly() -> None:
 
 
 def set_up_process(speed: dict) -> None:
-    """Apply the process-wide settings in ``speed`` of a config.
+    """Apply the settings of a config's ``speed`` that affect the process.
 
     Args:
-        speed (dict): Set by :func:`apply_speed`; missing keys are off.
+        speed (dict): Settings of :func:`apply_speed`; missing keys are off.
     """
     if speed.get('draw_as_eager'):
         draw_as_eager()
@@ -97,33 +98,31 @@ def set_up_process(speed: dict) -> None:
 
 
 LEVELS = ('auto', 'exact', 'off')
-_FUSED = ('SGD', 'Adam', 'AdamW')  # with a fused kernel in torch
+_FUSED = ('SGD', 'Adam', 'AdamW')  # optimizers with a fused kernel
 
 
 def apply_speed(cfg: Config, level: str) -> list[str]:
-    """Set the options for faster training.
+    """Configure faster training.
 
-    'exact' gives the same results up to rounding: a rewritten frozen teacher,
-    channels-last, ``torch.compile``, :class:`LeanMoCo`, a fused optimizer, and
-    DDP with a static graph. 'auto' also computes in bf16 if the hardware
-    supports it, and makes MoCo-v2's views faster, with the same distribution.
+    'exact' changes results only by rounding: fused layers in the frozen teacher,
+    channels-last, ``torch.compile``, :class:`LeanMoCo`, a fused optimizer, DDP
+    with a static graph. 'auto' adds bf16 if the hardware supports it, and a
+    faster pipeline for MoCo-v2's views with the same distribution.
 
     Args:
         cfg (Config): The config, changed in place.
         level (str): 'auto', 'exact' or 'off'.
 
     Returns:
-        list[str]: Notes for the log.
+        list[str]: Lines for the log.
 
     Raises:
-        InputError: If the config sets another runner, or is a detector's.
+        InputError: If the config has another runner, or is for a detector.
     """
     if level == 'off':
         return []
     if is_detector(cfg):
-        raise InputError(
-            f'--speed {level} is for pre-training: use --amp for detectors'
-        )
+        raise InputError(f'--speed {level} is for pre-training; detectors take --amp')
     if cfg.get('runner_type', 'FastRunner') != 'FastRunner':
         raise InputError(
             f'--speed {level} needs the FastRunner, but the config '
@@ -137,7 +136,7 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     channels_last, compiled = half or not gpu, no_compiler is None
     cfg.runner_type = 'FastRunner'
     layout = dict(channels_last=channels_last, compile=compiled)
-    # recorded, so that a dumped config is as fast and draws the same numbers
+    # everything, so that a dumped config is as fast and draws the same numbers
     cfg.speed = dict(
         layout,
         draw_as_eager=level == 'exact',
@@ -165,19 +164,19 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     )
     if level == 'auto' and not half:
         precision += ' (bf16 would be emulated here)'
-    parts = [
+    settings = [
         precision,
         'channels last' if channels_last else '',
         'compiled' if compiled else f'not compiled ({no_compiler})',
         'freed memory kept' if cfg.speed.keep_memory else '',
         'fast views' if views else '',
     ]
-    notes = [f'speed {level}: {", ".join(filter(None, parts))}']
+    notes = [f'speed {level}: {", ".join(filter(None, settings))}']
     if compiled:
         notes.append(
             'speed: the first iteration waits for the compiler, some '
-            'minutes for a large network; torch caches the compiled code '
-            'for later runs'
+            'minutes for a large network; torch caches the compiled '
+            'code for later runs'
         )
     return notes
 
@@ -201,7 +200,7 @@ def _lean(ssl: ConfigDict) -> None:
 
 
 def _static_graph(cfg: Config) -> None:
-    """Set DDP to a static graph if the graph is the same at each step."""
+    """Set DDP to a static graph."""
     names = ('MMDistributedDataParallel', 'GlooDistributedDataParallel')
     ddp = {
         'type': names[0],
@@ -219,7 +218,7 @@ def _static_graph(cfg: Config) -> None:
 
 
 def _fast_views(cfg: Config, on_device: bool) -> bool:
-    """Replace MoCo-v2's views by the faster ones; return whether they are used."""
+    """Replace MoCo-v2's views by a faster pipeline; return whether it is used."""
     name = '_device' if on_device else '_fast'
     reference, fast = (
         Config.fromfile(
@@ -228,19 +227,23 @@ def _fast_views(cfg: Config, on_device: bool) -> bool:
         for kind in ('', name)
     )
     dataset = cfg.train_dataloader.dataset
-    own = any(
+    overridden = any(
         'data_preprocessor' in part for part in (cfg.model, cfg.model.get('ssl', {}))
     )
     load, *views = dataset.get('pipeline') or [{}]
     fast.train_pipeline[0].update(
         {key: load[key] for key in ('background', 'backend_args') if key in load}
     )
-    current = cfg.get('data_preprocessor'), dataset.get('pipeline')
-    if not own and current == (fast.data_preprocessor, fast.train_pipeline):
+    preprocessor = cfg.get('data_preprocessor')
+    if (
+        not overridden
+        and preprocessor == fast.data_preprocessor
+        and dataset.get('pipeline') == fast.train_pipeline
+    ):
         return True  # a dumped config
     if (
-        own
-        or current[0] != reference.data_preprocessor
+        overridden
+        or preprocessor != reference.data_preprocessor
         or views != reference.train_pipeline[1:]
         or not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load))
     ):

@@ -1,3 +1,5 @@
+"""Files of students and annotations, checked before anything is built."""
+
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
@@ -14,7 +16,8 @@ def set_student(cfg: Config, checkpoint: str) -> None:
 
     Args:
         cfg (Config): The config, changed in place.
-        checkpoint (str): The file, or 'random' for a detector without one.
+        checkpoint (str): The file, or 'random' for a detector without
+            pre-training.
 
     Raises:
         MissingFileError: If the file does not exist.
@@ -23,9 +26,8 @@ def set_student(cfg: Config, checkpoint: str) -> None:
     hooks = _hooks(cfg)
     if not hooks:
         raise InputError(
-            f"--student '{checkpoint}': this config loads no student; use one "
-            'with a StudentHook, e.g. of configs/benchmarks or '
-            'configs/detection'
+            f"this config has no StudentHook: --student '{checkpoint}' is for "
+            'configs/benchmarks and configs/detection'
         )
     for hook in hooks:
         _check_file(hook, checkpoint)
@@ -33,17 +35,17 @@ def set_student(cfg: Config, checkpoint: str) -> None:
 
 
 def check_student(cfg: Config) -> None:
-    """Check the student before networks and data sets are built.
+    """Check that the student exists before networks and data sets are built.
 
     Args:
-        cfg (Config): The config, with the command line applied.
+        cfg (Config): The config, with the command line's options.
 
     Raises:
         MissingFileError: If the file does not exist.
-        InputError: If a ``StudentHook`` has no student, in a run that is not
+        InputError: If a ``StudentHook`` has no student and the run is not
             resumed.
     """
-    if cfg.get('resume'):  # the checkpoint contains the student
+    if cfg.get('resume'):  # the checkpoint has the student
         return
     for hook in _hooks(cfg):
         if hook.get('checkpoint') is None:
@@ -69,11 +71,11 @@ def _check_file(hook: ConfigDict, path: str) -> None:
 
 
 def check_detection_files(cfg: Config, *splits: str) -> None:
-    """Check annotation files and classes before data sets are built.
+    """Check annotation files and classes of a detector's data sets.
 
     Args:
         cfg (Config): The config of a detector.
-        splits (str): Some of 'train', 'val' and 'test'.
+        *splits (str): Any of 'train', 'val' and 'test'.
 
     Raises:
         MissingFileError: If a file of a data set or evaluator is missing.
@@ -91,19 +93,19 @@ def check_detection_files(cfg: Config, *splits: str) -> None:
             _check(metric.get('ann_file'), '', f'{split}_evaluator')
 
 
-def _check(file, root: str, name: str) -> None:
+def _check(file: str | None, root: str, name: str) -> None:
     if file and '://' not in f'{root}{file}' and not Path(root, file).is_file():
         raise MissingFileError(
-            f"annotations '{Path(root, file)}' of {name} not found: put them "
-            'there, or set the folder of the data: --cfg-options data_root=FOLDER'
+            f"annotations '{Path(root, file)}' of {name} not found: add them, "
+            'or specify the data folder: --cfg-options data_root=FOLDER'
         )
 
 
 def classes_of(dataset: dict) -> tuple[str, ...] | None:
-    """Class names in the config of a data set, None if it has none.
+    """Return the class names in the config of a data set, None if it has none.
 
     Args:
-        dataset (dict): The config; ``metainfo.classes`` is a list, or a file
+        dataset (dict): Config whose ``metainfo.classes`` is a list, or a file
             with one name per line.
 
     Raises:

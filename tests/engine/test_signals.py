@@ -226,7 +226,7 @@ def test_initial_values_must_be_finite(tmp_path):
     model.teacher.running_var[1] = -1e-3
     with pytest.raises(
         InputError,
-        match='the teacher .*running_var, a '
+        match='the initial teacher: running_var, a '
         r'variance, is negative \(-0.001\)',
     ):
         train(tmp_path / 'teacher', model)

@@ -172,11 +172,11 @@ def test_a_resumed_run_keeps_its_own_weights_and_its_student(tmp_path):
         StudentHook(other).after_load_checkpoint(runner, checkpoint)
 
 
-def test_a_config_without_a_student_takes_none(fails):
+def test_a_config_without_a_student_hook_is_an_error(fails):
     line = fails(
         'tools/train.py', 'configs/baselines/mocov2_r18.py', '--student', 'x.pth'
     )
-    assert "--student 'x.pth': this config loads no student" in line
+    assert "this config has no StudentHook: --student 'x.pth'" in line
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Annotation files are asked for before anything is built."""
+"""Annotation files are checked before anything is built."""
 
 import shutil
 
@@ -12,7 +12,7 @@ from mmdisco.launch.student import classes_of
 
 @pytest.fixture
 def cfg(tmp_path):
-    """Of a set in each of the forms that configs have."""
+    """Return configs of a data set in each form that configs have."""
     for name in ('a/train.json', 'a/val.json', 'a/one.txt', 'a/two.txt'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('')
@@ -40,7 +40,7 @@ def cfg(tmp_path):
     )
 
 
-def test_files_that_are_there_pass(cfg):
+def test_existing_files_pass(cfg):
     check_detection_files(cfg, 'train', 'val', 'test')
     cfg.val_dataloader.dataset.update(data_root='s3://bucket/')
     cfg.val_evaluator[1].ann_file = None
@@ -59,7 +59,7 @@ def test_a_missing_file_is_named_with_its_option(cfg, tmp_path, file, name):
         check_detection_files(cfg, 'train', 'val', 'test')
 
 
-def test_so_is_that_of_an_evaluator(cfg, tmp_path):
+def test_a_missing_file_of_an_evaluator_is_named(cfg, tmp_path):
     cfg.val_dataloader.dataset.data_root = str(
         shutil.move(tmp_path / 'a', tmp_path / 'b')
     )

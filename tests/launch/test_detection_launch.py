@@ -1,4 +1,4 @@
-"""What tools/train.py and tools/test.py do with detectors' configs."""
+"""Processing of detectors' configs by tools/train.py and tools/test.py."""
 
 import importlib.util
 
@@ -35,14 +35,14 @@ def test_data_root_moves_images_and_the_evaluators_annotations():
     ] * 2
 
 
-def test_typos_in_detectors_options_are_told():
+def test_typos_in_detectors_options_are_errors():
     cfg = read_config(VOC)
-    # an argument that the config does not mention, of a class of mmdet's
+    # an argument of one of mmdet's classes that the config does not mention
     apply_overrides(cfg, {'model.rpn_head.num_convs': 2})
     assert cfg.model.rpn_head.num_convs == 2
     with pytest.raises(InputError, match="did you mean 'num_convs'"):
         apply_overrides(cfg, {'model.rpn_head.num_conv': 2})
-    # what is told instead of a template can be set
+    # the key suggested instead of a template can be set
     with pytest.raises(InputError, match='template') as error:
         apply_overrides(cfg, {'train_pipeline.3.scales': [(64, 48)]})
     keys = str(error.value).split("override '")[1].rstrip("'").split(' and ')
@@ -53,7 +53,7 @@ def test_typos_in_detectors_options_are_told():
         assert resize.scales == [(64, 48)]
 
 
-def test_a_student_is_taken_checked_and_may_be_random(tmp_path):
+def test_a_student_is_set_and_checked_and_may_be_random(tmp_path):
     cfg = read_config(VOC)
     with pytest.raises(InputError, match='pass --student CKPT'):
         check_student(cfg)
@@ -62,7 +62,7 @@ def test_a_student_is_taken_checked_and_may_be_random(tmp_path):
     set_student(cfg, 'random')
     check_student(cfg)
     assert cfg.custom_hooks[0].checkpoint == 'random'
-    # a linear evaluation of nothing is none
+    # a linear evaluation needs a student
     with pytest.raises(MissingFileError, match="'random' not found"):
         set_student(Config.fromfile(LINEAR), 'random')
 
@@ -72,7 +72,7 @@ def test_classes_of_this_project_have_their_scope():
     assert is_detector(detector) and not is_detector(linear)
     assert scoped_name(detector, 'BF16OptimWrapper') == 'mmpretrain.BF16OptimWrapper'
     assert scoped_name(linear, 'BF16OptimWrapper') == 'BF16OptimWrapper'
-    with pytest.raises(InputError, match='use --amp for detectors'):
+    with pytest.raises(InputError, match='detectors take --amp'):
         apply_speed(detector, 'auto')
 
 

@@ -1,4 +1,4 @@
-"""A config that a run has dumped, run again, is the same run."""
+"""A dumped config reproduces its run."""
 
 import runpy
 import sys
@@ -19,10 +19,10 @@ LINEAR = 'configs/benchmarks/linear_r18.py'
 
 @pytest.fixture
 def configure(monkeypatch, tmp_path):
-    """What tools/train.py makes of a command line."""
+    """Return the config that tools/train.py makes of a command line."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(speed, 'why_no_compiler', lambda: None)
-    # only the config is looked at
+    # only the config matters
     monkeypatch.setattr('mmdisco.launch.smoke.save_random', lambda *_, **__: 0)
     tool = runpy.run_path('tools/train.py', run_name='tool')
 
@@ -101,26 +101,26 @@ def configure(monkeypatch, tmp_path):
     ],
 )
 def test_it_configures_itself_again(configure, tmp_path, config, words):
-    """As it is, and with the same flags once more."""
+    """Both without flags and with the same flags."""
     photo_tiles(tmp_path / 'photos', 40, 16)
     (tmp_path / 'student.pth').touch()
     words = [word.format(tmp=tmp_path) for word in words]
     first, notes = configure(config, *words)
     dumped = tmp_path / 'dumped.py'
     first.dump(dumped)
-    # without an entry of a list, the next one has its number
+    # the removed entry's index now refers to the next one
     moved = any('.6=None' in word for word in words)
     for again in ([], [] if moved else words):
         second, _ = configure(dumped, *again)
         assert second.to_dict() == first.to_dict()
-    # a smoke test never is taken for a run
+    # a smoke run is not mistaken for a real one
     assert [note for note in configure(dumped)[1] if 'SMOKE' in note] == [
         note for note in notes if 'SMOKE' in note
     ]
 
 
 def test_it_trains_at_the_same_rate(tmp_path):
-    """Of all accumulated images; the log's base_lr is scaled, too."""
+    """Scaled with all accumulated images, including the logged base_lr."""
     config = tmp_path / 'mine.py'
     config.write_text(f"_base_ = '{ROOT}/configs/quickstart/mocov2.py'\n")
     short = [

@@ -1,4 +1,4 @@
-"""Every training has its hooks, whichever version has written its config."""
+"""Every training has its hooks, also with configs of older versions."""
 
 import pytest
 from mmengine.config import Config
@@ -24,13 +24,13 @@ def test_configs_name_them_and_older_ones_get_them(config):
     scope = 'mmpretrain.' * (cfg.default_scope == 'mmdet')
     for name, kind in HOOKS.items():
         assert cfg.default_hooks.pop(name).type == scope + kind
-    for _ in range(2):  # of a dumped config, too
+    for _ in range(2):  # also in a dumped config
         add_hooks(cfg)
         for name, kind in HOOKS.items():
             assert cfg.default_hooks[name].type == scope + kind
 
 
-def test_hooks_that_are_named_stay_so():
+def test_named_hooks_are_unchanged():
     cfg = Config(
         dict(
             custom_hooks=[dict(type='mmpretrain.EpochSeedHook', without_workers=False)]
@@ -43,7 +43,7 @@ def test_hooks_that_are_named_stay_so():
     assert set(cfg.default_hooks) == set(HOOKS)
 
 
-def test_hooks_that_are_left_out_stay_so(tmp_path):
+def test_removed_hooks_are_not_added(tmp_path):
     cfg = read_config(str(ROOT / 'configs/disco/r50_r18.py'))
     apply_overrides(cfg, {'default_hooks.signals': None, 'default_hooks.logger': None})
     add_hooks(cfg)

@@ -44,16 +44,16 @@ def test_too_few_images_for_a_batch_are_an_error(tmp_path):
 
 
 def test_tiles_are_different_parts_of_real_photographs(tmp_path):
-    photo_tiles(tmp_path, 64)  # a smoke run of eight ranks
+    photo_tiles(tmp_path, 64)  # for a smoke run of eight ranks
     data = Photos(str(tmp_path))
     pixels = {
         Image.open(data.get_data_info(i)['img_path']).tobytes()
         for i in range(len(data))
     }
-    assert len(pixels) == 48  # all there are; then they come again
+    assert len(pixels) == 48  # all tiles; then they repeat
 
 
-def test_one_line_for_what_the_user_can_mend(capsys):
+def test_errors_that_the_user_can_fix_are_one_line(capsys):
     with pytest.raises(SystemExit) as stop, one_line_errors():
         raise InputError('Traceback of a worker\n  deep\nset x to 3')
     assert stop.value.code == 1
@@ -82,19 +82,19 @@ def test_one_line_for_what_the_user_can_mend(capsys):
         ('code: -98, name: EADDRINUSE, message: address already in use', 'PORT'),
     ],
 )
-def test_what_the_system_refuses_is_one_line(capsys, fault, line):
+def test_failures_of_the_system_are_one_line(capsys, fault, line):
     with pytest.raises(SystemExit), one_line_errors():
         raise RuntimeError(fault)
-    said = capsys.readouterr().err
-    assert said.startswith('error: ') and line in said
-    assert said.count('\n') == 1
+    message = capsys.readouterr().err
+    assert message.startswith('error: ') and line in message
+    assert message.count('\n') == 1
 
 
 def test_a_data_set_without_an_image_is_one_line(capsys):
     with pytest.raises(SystemExit), one_line_errors():
         BaseDataset(lazy_init=True)._serialize_data()
     assert capsys.readouterr().err.startswith(
-        'error: a data set of the config has no images left: check its '
+        'error: a data set of the config has no images: check its '
     )
 
 
@@ -102,8 +102,8 @@ def test_a_worker_that_is_killed_is_one_line(capsys):
     with pytest.raises(SystemExit), one_line_errors():
         list(DataLoader(Dies(), num_workers=1))
     assert capsys.readouterr().err.endswith(
-        'error: a data loader worker was killed, most likely out of '
-        'memory: lower train_dataloader.num_workers or batch_size\n'
+        'error: a worker of the loader was killed, probably because memory ran '
+        'out: lower train_dataloader.num_workers or batch_size\n'
     )
 
 
@@ -123,10 +123,10 @@ class Dies(Dataset):
         (dict(RANK='1', LOCAL_RANK='1'), 30, 'error: rank 1: no file\n'),
     ],
 )
-def test_a_fault_is_told_by_the_first_of_a_node(
+def test_a_fault_is_printed_by_the_first_rank_of_a_node(
     monkeypatch, capsys, variables, wait, line
 ):
-    """The others wait, to be ended; a fault of theirs alone is not lost."""
+    """Other ranks wait to be stopped; a fault on only one of them is printed."""
     waited = []
     monkeypatch.setattr('time.sleep', waited.append)
     for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID'):

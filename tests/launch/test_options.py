@@ -41,7 +41,7 @@ def parse(*words, action=ConfigOptions):
         '[1, 2]',
     ],
 )
-def test_mmengines_values_stay(text):
+def test_mmengines_values_are_unchanged(text):
     words = '--cfg-options', f'key={text}'
     assert parse(*words) == parse(*words, action=DictAction)
 
@@ -58,11 +58,11 @@ def test_mmengines_values_stay(text):
         ("['my photos','b']", ['my photos', 'b']),
     ],
 )
-def test_dicts_and_blanks_are_taken(text, value):
+def test_dicts_and_spaces_are_parsed(text, value):
     assert parse('--cfg-options', f'key={text}') == dict(key=value)
 
 
-def test_options_add_up_and_the_last_one_holds():
+def test_options_accumulate_and_the_last_one_wins():
     assert parse('--cfg-options', 'a=1', 'b=2', '--cfg-options', 'a=3', 'c=4') == dict(
         a=3, b=2, c=4
     )
@@ -79,7 +79,7 @@ def test_options_add_up_and_the_last_one_holds():
         ('key=' + '[' * 3000 + ']' * 3000, 'write lists as'),
     ],
 )
-def test_what_cannot_be_read_is_one_line(word, fault):
+def test_parsing_errors_are_one_line(word, fault):
     with pytest.raises(InputError, match=fault) as error:
         parse('--cfg-options', word)
     assert '\n' not in str(error.value)

@@ -63,13 +63,13 @@ def test_keys_of_the_config_and_of_its_classes_can_be_set(cfg):
         ('train_cfg.max_epoch', "did you mean 'max_epochs'"),
     ],
 )
-def test_a_wrong_key_is_refused_with_the_right_one(cfg, key, words):
+def test_a_wrong_key_suggests_the_right_one(cfg, key, words):
     before = cfg.pretty_text
     with pytest.raises(ValueError, match=words):
         apply_overrides(cfg, {key: 1})
     assert cfg.pretty_text == before
 
 
-def test_a_missing_config_names_its_neighbour():
+def test_a_missing_config_suggests_the_nearest_name():
     with pytest.raises(FileNotFoundError, match='did you mean .*r50_mbv3.py'):
         read_config(str(CONFIG.with_name('r50_mvb3.py')))

@@ -1,4 +1,4 @@
-"""What a training begins with: a checkpoint, weights, or neither."""
+"""Start of a training: a checkpoint, weights or neither."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def test_the_newest_checkpoint_is_one_that_exists(tmp_path):
         'epoch_3xpth',
     ],
 )
-def test_files_beside_the_checkpoints_are_passed_over(tmp_path, beside):
+def test_other_files_are_ignored(tmp_path, beside):
     (tmp_path / beside).write_text(str(tmp_path / 'epoch_9.pth'))
     (tmp_path / 'epoch_4.pth').mkdir()
     assert newest_checkpoint(tmp_path) is None
@@ -57,16 +57,14 @@ def test_files_beside_the_checkpoints_are_passed_over(tmp_path, beside):
 @pytest.mark.parametrize(
     'epochs, newest', [(150, 'epoch_4'), (90, 'iter_100'), (100, 'epoch_4')]
 )
-def test_the_files_say_whether_epochs_or_iterations_are_further(
-    tmp_path, epochs, newest
-):
+def test_checkpoints_by_epoch_and_by_iteration_are_compared(tmp_path, epochs, newest):
     save(tmp_path / 'epoch_4.pth', epochs)
     save(tmp_path / 'iter_100.pth', 100)
     save(tmp_path / 'iter_7.pth', 7)
     assert newest_checkpoint(tmp_path) == str(tmp_path / f'{newest}.pth')
 
 
-def test_checkpoints_are_sought_where_the_hook_writes_them(tmp_path):
+def test_checkpoints_are_found_where_the_hook_writes_them(tmp_path):
     hook = dict(out_dir=str(tmp_path / 'disk'), filename_tmpl='e{}.pth')
     path = save(tmp_path / 'disk' / 'run' / 'e12.pth')
     save(tmp_path / 'disk' / 'run' / 'e9.pth')
@@ -76,12 +74,12 @@ def test_checkpoints_are_sought_where_the_hook_writes_them(tmp_path):
     assert cfg.resume and cfg.load_from == path
 
 
-def test_a_job_that_always_resumes_begins_with_its_weights(tmp_path):
+def test_a_job_that_always_resumes_starts_from_its_weights(tmp_path):
     weights = save(tmp_path / 'weights.pth')
     work = tmp_path / 'work'
     cfg, notes = started(work, 'auto', load_from=weights)
     assert not cfg.resume and cfg.load_from == weights
-    assert f"the run starts with load_from='{weights}'" in notes[0]
+    assert f"the run starts from load_from='{weights}'" in notes[0]
     path = save(work / 'epoch_1.pth')
     cfg, notes = started(work, 'auto', load_from=weights)
     assert cfg.resume and cfg.load_from == path and not notes
@@ -100,7 +98,7 @@ def test_a_job_that_always_resumes_begins_with_its_weights(tmp_path):
         ('w', dict(load_from='newest'), (True, 'w')),
     ],
 )
-def test_what_a_run_begins_with(tmp_path, resume, options, expected):
+def test_start_of_a_run(tmp_path, resume, options, expected):
     files = dict(
         w=save(tmp_path / 'other' / 'epoch_7.pth'),
         newest=save(tmp_path / 'work' / 'epoch_1.pth'),
@@ -113,9 +111,7 @@ def test_what_a_run_begins_with(tmp_path, resume, options, expected):
 def test_nothing_to_resume_from(tmp_path):
     cfg, notes = started(tmp_path, 'auto', resume=True)
     assert (cfg.resume, cfg.load_from) == (False, None)
-    assert notes == [
-        f"--resume: there is no checkpoint in '{tmp_path}' yet, the run starts"
-    ]
+    assert notes == [f"--resume: no checkpoint in '{tmp_path}' yet, the run starts"]
     weights = save(tmp_path / 'other' / 'epoch_7.pth')
     cfg, _ = started(tmp_path, 'auto', resume=True, load_from=weights)
     assert (cfg.resume, cfg.load_from) == (True, weights)
@@ -132,7 +128,7 @@ def test_a_seed_that_was_drawn_is_kept(tmp_path):
     assert cfg.randomness.seed is None  # another run
 
 
-def test_what_can_not_be_read_is_said(tmp_path):
+def test_unreadable_files_are_errors(tmp_path):
     (tmp_path / 'epoch_1.pth').write_text('junk')
     for resume, options in (
         ('auto', {}),

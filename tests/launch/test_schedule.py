@@ -1,4 +1,4 @@
-"""What a schedule must not be, in one line each."""
+"""Faulty schedules, reported in one line each."""
 
 import inspect
 
@@ -32,7 +32,7 @@ def test_a_run_shorter_than_its_warm_up_is_refused(config):
     assert check_schedule(cfg) == []
 
 
-def test_the_tool_says_so_before_anything_runs(fails, tmp_path):
+def test_the_tool_reports_it_before_anything_runs(fails, tmp_path):
     line = fails(
         'tools/train.py',
         'configs/baselines/byol_r18.py',
@@ -41,7 +41,7 @@ def test_the_tool_says_so_before_anything_runs(fails, tmp_path):
         '--cfg-options',
         'train_cfg.max_epochs=5',
     )
-    assert 'max_epochs is 5: set param_scheduler.1.begin' in line
+    assert 'max_epochs is 5: lower param_scheduler.1.begin' in line
     assert not (tmp_path / 'run').exists()
     line = fails(
         'tools/train.py',
@@ -52,14 +52,14 @@ def test_the_tool_says_so_before_anything_runs(fails, tmp_path):
     assert 'a.b=1 a.c=2' in line
 
 
-def test_one_scheduler_or_none_will_do():
+def test_one_scheduler_or_none_is_allowed():
     cfg = read_config('configs/baselines/mocov2_r18.py')
     for schedulers in (cfg.param_scheduler[0], None):
         cfg.param_scheduler, cfg.custom_hooks = schedulers, None
         assert check_schedule(cfg) == []
 
 
-def test_a_predictor_that_is_not_scaled_is_told():
+def test_a_predictor_that_is_not_scaled_is_logged():
     cfg = read_config('configs/baselines/simsiam_r18.py')
     assert check_schedule(cfg) == []
     cfg.auto_scale_lr.enable = True
@@ -76,7 +76,7 @@ def warm_up(**settings):
 
 
 def last_rate(epochs, epoch_length, **settings):
-    """The rate of the last iteration, of 1, by mmengine's own scheduler."""
+    """Return the final rate of mmengine's scheduler, relative to the full rate."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = PARAM_SCHEDULERS.build(
         dict(dict(type='LinearLR', end=epochs), **settings),
@@ -95,11 +95,11 @@ def last_rate(epochs, epoch_length, **settings):
         (dict(end=1), 'convert_to_iter_based'),  # both are the defaults
         (dict(type='ConstantLR', factor=0.1, begin=2, end=3), 'convert_to_iter'),
         (dict(start_factor=0.1, by_epoch=False, end=1), '.end to more'),
-        (dict(start_factor=0.1, by_epoch=True, end=13), '.end to less'),
+        (dict(start_factor=0.1, by_epoch=True, end=13), 'lower .*.end'),
     ],
 )
 def test_a_warm_up_that_never_ends_is_refused(settings, fix):
-    """As mmengine does it, the rate is not reached in twelve epochs."""
+    """With mmengine's scheduler, twelve epochs do not reach the full rate."""
     assert last_rate(12, 5, **settings) < 0.99
     with pytest.raises(ValueError, match=fix):
         check_schedule(warm_up(**settings))
@@ -115,14 +115,14 @@ def test_a_warm_up_that_never_ends_is_refused(settings, fix):
         dict(type='ConstantLR', factor=0.1, end=5),
     ],
 )
-def test_a_warm_up_that_ends_is_taken(settings):
+def test_a_warm_up_that_ends_is_allowed(settings):
     assert last_rate(12, 5, **settings) == pytest.approx(1)
     check_schedule(warm_up(**settings))
 
 
-def test_a_fall_is_no_warm_up():
+def test_a_decay_is_not_a_warm_up():
     check_schedule(warm_up(start_factor=1.0, end_factor=0.1, end=1))
-    with pytest.raises(ValueError, match='start_factor is 0, but LinearLR divides'):
+    with pytest.raises(ValueError, match='is 0, but LinearLR divides by it'):
         check_schedule(warm_up(start_factor=0, end=5))
 
 
@@ -143,7 +143,7 @@ def test_a_fall_is_no_warm_up():
         ('quickstart/mocov2', 5, 10, []),
     ],
 )
-def test_what_a_shortened_training_never_reaches_is_logged(config, epochs, iters, keys):
+def test_unreached_settings_of_a_short_training_are_logged(config, epochs, iters, keys):
     cfg = read_config(f'configs/{config}.py')
     assert unreached(cfg, 10000) == []
     cfg.train_cfg.max_epochs = epochs
@@ -155,7 +155,7 @@ def test_what_a_shortened_training_never_reaches_is_logged(config, epochs, iters
     assert unreached(cfg, iters) == []
 
 
-def test_dinos_waits_are_logged():
+def test_dinos_delays_are_logged():
     cfg = read_config('configs/baselines/dino_vitt.py')
     cfg.custom_hooks.append(ConfigDict(dict(type='MomentumTempHook', epochs=30)))
     cfg.train_cfg.max_epochs = 30
@@ -166,7 +166,7 @@ def test_dinos_waits_are_logged():
     assert 'the weights stay frozen' in unreached(cfg, 9)[0]
 
 
-def test_a_queue_that_is_off_is_not_waited_for():
+def test_a_disabled_queue_is_not_logged():
     cfg = read_config('configs/baselines/swav_mbv3.py')
     cfg.train_cfg.max_epochs = 10
     assert len(unreached(cfg, 1000)) == 1
@@ -174,7 +174,7 @@ def test_a_queue_that_is_off_is_not_waited_for():
     assert unreached(cfg, 1000) == []
 
 
-def test_iterations_are_counted_where_the_training_does():
+def test_iteration_based_trainings_are_compared_in_iterations():
     cfg = Config(
         dict(
             model={},
@@ -194,7 +194,7 @@ def test_iterations_are_counted_where_the_training_does():
 def test_the_defaults_of_waits_are_those_of_the_hooks(wait):
     cls = HOOKS.get(wait.hook) or dict(EMAHook=EMAHook).get(wait.hook)
     if cls is None:
-        assert 'PipelineSwitch' in wait.hook  # of mmdet, which may lack
+        assert 'PipelineSwitch' in wait.hook  # of mmdet, which may be missing
         return
     assert inspect.signature(cls).parameters[wait.argument].default == wait.default
 

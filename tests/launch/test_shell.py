@@ -45,13 +45,13 @@ def test_slurm_gets_a_task_for_each_gpu(tmp_path, script, words, program):
         *words,
         env=dict(
             PATH=f'{tmp_path}:/usr/bin:/bin',
-            ARGUMENTS=str(tmp_path / 'said'),
+            ARGUMENTS=str(tmp_path / 'passed'),
             GPUS='16',
             SRUN_ARGS='--quotatype=spot --exclusive',
         ),
     )
-    said = (tmp_path / 'said').read_text().splitlines()
-    assert said[:2] == ['-p', 'gpus']
+    passed = (tmp_path / 'passed').read_text().splitlines()
+    assert passed[:2] == ['-p', 'gpus']
     assert {
         '--job-name=disco',
         '--gres=gpu:8',
@@ -59,9 +59,9 @@ def test_slurm_gets_a_task_for_each_gpu(tmp_path, script, words, program):
         '--ntasks-per-node=8',
         '--quotatype=spot',
         '--exclusive',
-    } < set(said)
-    assert said[-len(program)].endswith(program[0])
-    assert said[-len(program) + 1 :] == program[1:]
+    } < set(passed)
+    assert passed[-len(program)].endswith(program[0])
+    assert passed[-len(program) + 1 :] == program[1:]
 
 
 def test_dist_test_runs_on_two_ranks(tmp_path, free_port):
@@ -78,7 +78,7 @@ def test_dist_test_runs_on_two_ranks(tmp_path, free_port):
         env=dict(PORT=str(free_port)),
     )
     assert done.returncode != 0
-    assert done.stderr.count('error: a pre-training config has no test') == 1
+    assert done.stderr.count('error: a pre-training config has no test set') == 1
     assert 'Traceback' not in done.stderr
 
 
@@ -86,6 +86,6 @@ def test_dist_test_runs_on_two_ranks(tmp_path, free_port):
     'script',
     ['dist_train', 'dist_test', 'dist_eval', 'slurm_train', 'slurm_test', 'slurm_eval'],
 )
-def test_a_launcher_without_arguments_tells_its_usage(script):
+def test_a_launcher_without_arguments_prints_its_usage(script):
     done = run('bash', f'tools/{script}.sh', check=False)
     assert done.returncode == 2 and done.stderr.startswith('usage: bash')

@@ -1,4 +1,4 @@
-"""What --speed makes of a config, on hardware that the test makes up."""
+"""Settings of --speed on simulated hardware."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ ROOT = 'configs/disco/r50_mbv3.py'
 
 @pytest.fixture
 def hardware(monkeypatch):
-    """Of the fast kind."""
+    """Simulate fast hardware."""
     monkeypatch.setattr(speed, 'bf16_pays', lambda: True)
     monkeypatch.setattr(speed, 'why_no_compiler', lambda: None)
     monkeypatch.setattr(speed, 'can_keep_freed_memory', lambda: True)
@@ -65,8 +65,8 @@ def test_auto_computes_in_bf16_where_the_hardware_does(hardware, monkeypatch):
     assert 'dtype' not in cfg.model.teacher
 
 
-def test_fast_views_keep_what_the_loader_was_told(hardware):
-    """And take the place of mmcv's loader in configs that have it."""
+def test_fast_views_keep_the_settings_of_the_loader(hardware):
+    """They also replace mmcv's loader."""
     for load, kept in (
         (dict(type='LoadPhoto', background=[0, 0, 9]), dict(background=[0, 0, 9])),
         (dict(type='LoadPhoto'), {}),
@@ -75,7 +75,7 @@ def test_fast_views_keep_what_the_loader_was_told(hardware):
         cfg = read_config(ROOT)
         pipeline = cfg.train_dataloader.dataset.pipeline
         pipeline[0] = load
-        for _ in range(2):  # then as of a dumped config
+        for _ in range(2):  # then like a dumped config
             assert 'fast views' in apply_speed(cfg, 'auto')[0]
             first = cfg.train_dataloader.dataset.pipeline[0]
             assert first == dict(
@@ -83,7 +83,7 @@ def test_fast_views_keep_what_the_loader_was_told(hardware):
             )
     cfg = read_config(ROOT)
     cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
-    assert 'fast views' not in apply_speed(cfg, 'auto')[0]  # by OpenCV
+    assert 'fast views' not in apply_speed(cfg, 'auto')[0]  # loaded by OpenCV
 
 
 def test_views_that_are_not_mocov2s_stay(hardware):
@@ -94,14 +94,14 @@ def test_views_that_are_not_mocov2s_stay(hardware):
     assert cfg.train_dataloader.to_dict() == before
 
 
-def test_views_of_a_model_with_a_preprocessor_of_its_own_stay(hardware):
+def test_views_of_a_model_with_its_own_preprocessor_stay(hardware):
     cfg = read_config(ROOT)
     cfg.model.data_preprocessor = dict(cfg.data_preprocessor)
     assert 'fast views' not in apply_speed(cfg, 'auto')[0]
     assert cfg.data_preprocessor == cfg.model.data_preprocessor
 
 
-def test_the_note_tells_the_precision_of_amp(hardware):
+def test_the_note_has_the_precision_of_amp(hardware):
     cfg = read_config(ROOT)
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     assert apply_speed(cfg, 'auto')[0].startswith('speed auto: mixed precision,')
@@ -109,7 +109,7 @@ def test_the_note_tells_the_precision_of_amp(hardware):
     assert apply_speed(cfg, 'exact')[0].startswith('speed exact: fp32,')
 
 
-def test_on_a_gpu_views_are_made_there_and_fetched_ahead(hardware, monkeypatch):
+def test_on_a_gpu_views_are_made_there_and_prefetched(hardware, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     cfg = read_config(ROOT)
     apply_speed(cfg, 'auto')
@@ -121,7 +121,7 @@ def test_on_a_gpu_views_are_made_there_and_fetched_ahead(hardware, monkeypatch):
         draw_as_eager=False,
         spare_activations=True,
         keep_memory=False,
-    )  # the C library's is not what counts there
+    )  # the C library's memory does not matter there
     cfg = read_config(ROOT)
     apply_speed(cfg, 'exact')
     assert not cfg.speed.channels_last and cfg.speed.compile
@@ -135,7 +135,7 @@ def test_without_a_compiler_it_says_so_in_a_line(hardware, monkeypatch):
     assert not cfg.speed.compile and not cfg.model.teacher.compile
 
 
-def test_what_does_not_fit_is_left_alone(hardware):
+def test_settings_that_do_not_fit_are_unchanged(hardware):
     cfg = read_config(ROOT)
     cfg.model.teacher.norm_mode = 'batch'
     cfg.model.ssl.head.loss = dict(type='LabelSmoothLoss')
@@ -166,7 +166,7 @@ def test_ddp_relies_on_a_static_graph_where_there_is_one(hardware):
         )
     )
     apply_speed(cfg, 'exact')
-    assert cfg.model_wrapper_cfg.static_graph  # without a GPU, too
+    assert cfg.model_wrapper_cfg.static_graph  # also without a GPU
     for change in (
         dict(find_unused_parameters=True),
         dict(optim_wrapper=dict(accumulative_counts=2)),
@@ -186,7 +186,7 @@ def test_another_runner_is_an_error(hardware):
         apply_speed(cfg, 'auto')
 
 
-def test_it_learns_why_there_is_no_compiler(monkeypatch):
+def test_why_no_compiler(monkeypatch):
     def fail(function):
         raise RuntimeError('No C++ compiler found\nand more')
 
