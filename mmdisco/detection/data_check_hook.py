@@ -181,7 +181,7 @@ def _check_objects(runner, name: str, dataset) -> None:
     absent = [c for label, c in enumerate(classes) if not counts[label]]
     if not absent:
         return
-    in_files = {n for part in _parts(dataset) for n in _names_in_file(part)}
+    in_files = {n for part in _parts(dataset) for n in _names_in_file(part) if n}
     unknown = sorted(in_files - {*classes})
     for label in absent:
         variant = similar(label, unknown)

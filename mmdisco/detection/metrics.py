@@ -1,7 +1,6 @@
 """Average precision as Pascal VOC and COCO define it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mmdet.evaluation import CocoMetric, VOCMetric, eval_map

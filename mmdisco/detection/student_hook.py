@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from typing import Any
 
 import torch
 from mmdet.registry import HOOKS

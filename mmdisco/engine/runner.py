@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from mmengine.device import get_device
 from mmengine.dist import broadcast

@@ -6,6 +6,7 @@ from collections import Counter
 
 from mmengine.dataset import BaseDataset
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from mmdisco.datasets import LabelledPhotos
 from mmdisco.errors import InputError
@@ -16,7 +17,7 @@ MAX_COMPARED = 20000  # images of a list, for comparing folders with labels
 
 
 def check_splits(
-    train: BaseDataset, train_labels: Tensor, val: BaseDataset, val_labels: Tensor
+    train: Dataset, train_labels: Tensor, val: Dataset, val_labels: Tensor
 ) -> None:
     """Reject data sets on which a classifier's scores would be meaningless.
 
@@ -119,7 +120,7 @@ def copies(train: BaseDataset, val: BaseDataset) -> int:
     return number
 
 
-def _root(dataset: BaseDataset) -> str:
+def _root(dataset: Dataset) -> str:
     return (
         getattr(dataset, 'img_prefix', '')
         or getattr(dataset, 'data_root', '')
@@ -127,7 +128,7 @@ def _root(dataset: BaseDataset) -> str:
     )
 
 
-def _classes(dataset: BaseDataset) -> list | None:
+def _classes(dataset: Dataset) -> list | None:
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if isinstance(dataset, LabelledPhotos) and dataset.ann_file:
         # classes are named after folders, but a list may define others

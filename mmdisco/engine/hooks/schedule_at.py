@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from typing import Any
-
 import torch
 from mmengine.optim import _ParamScheduler
 from mmengine.runner import Runner
