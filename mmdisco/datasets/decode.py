@@ -82,6 +82,16 @@ def reason_of(error: Exception, name: str) -> str:
     return ' '.join(text.replace(name, '').split()) or type(error).__name__
 
 
+def is_readable(path: str) -> bool:
+    """Whether a file can be decoded by :func:`to_rgb`."""
+    try:
+        with Image.open(path) as image:
+            to_rgb(image)
+    except Exception:  # decoders raise their own exceptions
+        return False
+    return True
+
+
 def _transparent_colour(image: Image.Image) -> int | tuple | bytes | None:
     """Transparent colour of a PNG, at the bit depth of the loaded pixels.
 

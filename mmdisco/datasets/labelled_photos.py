@@ -1,20 +1,18 @@
 """Dataset of a folder with one folder per class."""
 
-import logging
 import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
 from mmdisco.errors import InputError, MissingFileError
-from .decode import reason_of
+from .decode import is_readable, reason_of
 from .listing import EXTENSIONS, class_folders, list_images
-from .photos import Photos
-from .transforms.load_photo import other_loader
+from .photos import image_folder
+from .transforms.load_photo import warn_other_loader
 
 FLAT = 'outside class folders'
 
@@ -60,9 +58,7 @@ class LabelledPhotos(CustomDataset):
         num_images: int | None = None,
         pipeline: Sequence[dict] = (),
     ) -> None:
-        folder = Path(data_root, data_prefix).expanduser()
-        if not folder.is_dir():
-            raise MissingFileError(f"image folder '{folder}' not found: set data_root")
+        folder = image_folder(data_root, data_prefix)
         if ann_file:
             ann_file = str(Path(data_root, ann_file).expanduser())
         self.num_classes = num_classes
@@ -74,8 +70,7 @@ class LabelledPhotos(CustomDataset):
             extensions=EXTENSIONS,
             pipeline=pipeline,
         )
-        if other_loader(pipeline):
-            print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
+        warn_other_loader(pipeline)
 
     def load_data_list(self) -> list[dict]:
         """List ``img_path`` and ``gt_label`` of each image."""
@@ -103,7 +98,7 @@ class LabelledPhotos(CustomDataset):
             return super().prepare_data(index)
         except Exception as error:  # decoders raise their own exceptions
             path = self.get_data_info(index)['img_path']
-            if Photos._is_readable(path):
+            if is_readable(path):
                 raise
             name = f"'{path}'"
             raise InputError(

@@ -9,12 +9,27 @@ from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
-from PIL import Image
 
 from mmdisco.errors import InputError, MissingFileError
-from .decode import reason_of, to_rgb
+from .decode import is_readable, reason_of
 from .listing import EXTENSIONS, list_images
-from .transforms.load_photo import other_loader
+from .transforms.load_photo import warn_other_loader
+
+
+def image_folder(data_root: str, data_prefix: str) -> Path:
+    """Folder of a dataset's images.
+
+    Args:
+        data_root (str): The folder; '~' is the user's.
+        data_prefix (str): Folder below ``data_root``.
+
+    Raises:
+        MissingFileError: If the folder does not exist.
+    """
+    folder = Path(data_root, data_prefix).expanduser()
+    if not folder.is_dir():
+        raise MissingFileError(f"image folder '{folder}' not found: set data_root")
+    return folder
 
 
 @DATASETS.register_module()
@@ -48,17 +63,13 @@ class Photos(CustomDataset):
         extensions: Sequence[str] = EXTENSIONS,
         pipeline: Sequence[dict] = (),
     ) -> None:
-        folder = Path(data_root, data_prefix).expanduser()
-        if not folder.is_dir():
-            raise MissingFileError(f"image folder '{folder}' not found: set data_root")
         super().__init__(
-            data_prefix=str(folder),
+            data_prefix=str(image_folder(data_root, data_prefix)),
             with_label=False,
             extensions=extensions,
             pipeline=pipeline,
         )
-        if other_loader(pipeline):
-            print_log(other_loader(pipeline), logger='current', level=logging.WARNING)
+        warn_other_loader(pipeline)
         # shared memory: the workers count together
         self._unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
 
@@ -87,7 +98,7 @@ class Photos(CustomDataset):
             return super().prepare_data(index)
         except Exception as error:  # decoders raise their own exceptions
             path = self.get_data_info(index)['img_path']
-            if self._is_readable(path):
+            if is_readable(path):
                 raise
             if not self._unreadable[index]:
                 self._unreadable[index] = True
@@ -106,12 +117,3 @@ class Photos(CustomDataset):
                     f"none of the {len(self)} images in '{self.data_root}' can be read"
                 ) from error
             return None
-
-    @staticmethod
-    def _is_readable(path: str) -> bool:
-        try:
-            with Image.open(path) as image:
-                to_rgb(image)
-        except Exception:
-            return False
-        return True

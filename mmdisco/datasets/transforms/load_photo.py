@@ -1,11 +1,13 @@
 """Loading of an image of any kind."""
 
 import io
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import TRANSFORMS, BaseTransform
 from mmengine import fileio
+from mmengine.logging import print_log
 from PIL import Image
 
 from mmdisco.datasets.decode import WHITE, to_rgb
@@ -65,22 +67,20 @@ def is_mmcvs_loader(step: dict) -> bool:
     )
 
 
-def other_loader(pipeline: Sequence[dict]) -> str:
-    """Warning for a pipeline with other pixels than in the evaluation.
+def warn_other_loader(pipeline: Sequence[dict]) -> None:
+    """Warn if a pipeline loads other pixels than the evaluation.
 
     Args:
         pipeline (Sequence[dict]): Pipeline of a dataset.
-
-    Returns:
-        str: One line; '' if no warning is needed.
     """
-    if not any(
+    if any(
         isinstance(step, dict) and step.get('type') == 'LoadImageFromFile'
         for step in pipeline
     ):
-        return ''
-    return (
-        'LoadImageFromFile gives other pixels than evaluation for images '
-        'with transparency or more than 8 bits: if there are any, load '
-        "with dict(type='LoadPhoto')"
-    )
+        print_log(
+            'LoadImageFromFile gives other pixels than evaluation for images '
+            'with transparency or more than 8 bits: if there are any, load '
+            "with dict(type='LoadPhoto')",
+            logger='current',
+            level=logging.WARNING,
+        )
