@@ -52,12 +52,12 @@ def tool(monkeypatch):
 def value(table, column, method, **row):
     """One cell of either file; fails unless exactly one row is meant."""
     data = {**PAPER, **ELSEWHERE}[table]
-    (found,) = [
+    (match,) = [
         r
         for r in data['rows']
         if r['method'] == method and all(r.get(k) == v for k, v in row.items())
     ]
-    return found['values'][data['columns'].index(column)]
+    return match['values'][data['columns'].index(column)]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_numbers_are_those_of_the_paper(expected, where):
 @pytest.mark.parametrize(
     'expected, where',
     [
-        # typed from what was read of the authors, not from the file
+        # typed from the authors' pages, not from the file
         (61.4, ('linear', 'r18', 'BINGO', 'r50')),
         (66.1, ('linear', 'r34', 'BINGO', 'r50_800')),
         (65.9, ('linear', 'r18', 'BINGO', 'r152')),
@@ -120,14 +120,14 @@ def test_numbers_of_others_are_those_that_they_report(expected, where):
     assert value(f'reported_{table}', column, method, teacher=teacher) == expected
 
 
-def test_each_number_of_others_tells_its_source_and_is_in_no_other_table(tool):
+def test_numbers_of_other_authors_have_a_source_and_separate_tables(tool):
     text = (ROOT / DOCUMENTS[1]).read_text()
-    theirs = text[text.index('## Reported elsewhere') :]
+    elsewhere = text[text.index('## Reported elsewhere') :]
     methods, numbers = set(), tool.read_numbers()
-    assert 'No number of SimReg' in theirs
+    assert 'No number of SimReg' in elsewhere
     for name in (n for n in ELSEWHERE if 'rows' in ELSEWHERE[n]):
         made, rows = tool.table(numbers, name), ELSEWHERE[name]['rows']
-        assert made in theirs and 'authors report, not run here' in made
+        assert made in elsewhere and 'authors report, not run here' in made
         lines = made.strip().splitlines()[4:]  # caption, '', head, rule
         assert len(lines) == len(rows)
         for row, line in zip(rows, lines):
@@ -167,7 +167,7 @@ def test_tables_are_whole_and_agree_with_each_other():
             )
 
 
-def test_gains_that_are_called_misprints_are():
+def test_gains_that_the_notes_call_misprints():
     gain = (
         value('table1', 'effb0', 'DisCo', teacher='r50w2')[1]
         - value('table1', 'effb0', 'MoCo-v2')[1]
@@ -184,7 +184,7 @@ def test_gains_that_are_called_misprints_are():
         assert gain == pytest.approx(expected)
 
 
-def test_the_documents_have_all_tables_and_say_whose_they_are(tool):
+def test_the_documents_have_all_tables_with_their_source(tool):
     texts = [(ROOT / name).read_text() for name in DOCUMENTS]
     assert re.findall(r'<!-- table: (\w+)', texts[0]) == ['table1', 'table7']
     for name in TABLES:
@@ -195,7 +195,7 @@ def test_the_documents_have_all_tables_and_say_whose_they_are(tool):
     assert '| 64.4 / 86.2 |' in texts[0]
 
 
-def test_documents_are_up_to_date_and_a_change_is_told(tool, tmp_path, monkeypatch):
+def test_documents_are_up_to_date_and_a_change_is_an_error(tool, tmp_path, monkeypatch):
     for name in (*tool.DOCUMENTS, 'benchmarks/paper.yml', 'benchmarks/reported.yml'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -336,8 +336,8 @@ def test_teachers_have_the_accuracies_of_the_file():
 def test_sentences_have_the_numbers_of_the_file():
     """Numbers of the paper that are quoted outside of tables."""
     sizes, percent = PAPER['sizes']['millions'], PAPER['ratios']['effb0_percent_of']
-    own = dict(zip(('r50', 'r101'), PAPER['teachers']['rows'][0]['values']))
-    own['r152'] = PAPER['teachers']['rows'][1]['values'][2]
+    teachers = dict(zip(('r50', 'r101'), PAPER['teachers']['rows'][0]['values']))
+    teachers['r152'] = PAPER['teachers']['rows'][1]['values'][2]
     alone, disco = (
         value('table1', 'mbv3', method, **row)[0]
         for method, row in (('MoCo-v2', {}), ('DisCo', dict(teacher='r50')))
@@ -345,7 +345,7 @@ def test_sentences_have_the_numbers_of_the_file():
     for document, sentences in {
         'README.md': [f'{alone} → {disco} %'],
         'docs/zoo.md': [
-            *(f"not the paper's {top1}" for top1 in own.values()),
+            *(f"not the paper's {top1}" for top1 in teachers.values()),
             f'{sizes["r50w2"]} ',
             f'{sizes["xcitt"]} M',
             f'{sizes["xcits"]} M',
@@ -354,7 +354,7 @@ def test_sentences_have_the_numbers_of_the_file():
         ],
         'docs/deviations.md': [
             f'{sizes["r50w2"]} M',
-            f'{own["r101"]} %',
+            f'{teachers["r101"]} %',
             f'{sizes["xcitt"]} M',
         ],
     }.items():

@@ -1,4 +1,4 @@
-"""Counts of networks, against hands and against real tensors."""
+"""Counts of networks, against arithmetic and real tensors."""
 
 import json
 import runpy
@@ -43,7 +43,7 @@ def test_a_tiny_network_by_hand():
     # the image is held by who calls; each layer needs its input and output,
     # and BN gives mean and deviation of its four channels
     assert forward_peak(tiny(), 8) == image + map4 + map4 + 2 * 4 * 4
-    # the convolutions keep their inputs, BN its own, ReLU what it gives,
+    # the convolutions keep their inputs, BN its weights, ReLU what it gives,
     # which is what the second convolution takes
     assert saved_per_image(tiny(), 8) == image + map4 + map4
     # BN's output becomes ReLU's: the same
@@ -62,7 +62,7 @@ def test_two_branches_are_alive_at_once():
             b = a.view(-1) * 2  # a view is nothing new
             return a.sum() + b.sum()
 
-    # image, a, b; both sums and theirs
+    # image, a, b; both sums and their total
     assert forward_peak(Branches(), 8) == 3 * (4 * 3 * 64) + 3 * 4
 
 
@@ -76,7 +76,7 @@ def one_thread():
 
 
 @pytest.mark.parametrize('arch', ['r18', 'mbv3'])
-def test_shapes_alone_count_as_real_tensors_do(arch, one_thread):
+def test_counts_without_data_equal_those_of_real_tensors(arch, one_thread):
     init_default_scope('mmpretrain')
     network = MODELS.build(arch_config(arch).backbone)
     shapes = on_meta(network)
@@ -89,12 +89,12 @@ def test_shapes_alone_count_as_real_tensors_do(arch, one_thread):
     # BN gives no statistics on a CPU; 64 channels are the most at that moment
     assert 0 <= forward_peak(shapes, 64) - live.peak <= 2 * 4 * 64
 
-    own = {p.data_ptr() for p in network.parameters()}
+    weights = {p.data_ptr() for p in network.parameters()}
     kept = {}
 
     def pack(tensor):  # by address: each tensor in the graph, once
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage
         return tensor
 
@@ -156,7 +156,7 @@ def test_the_tool_prints_and_writes_the_same(tmp_path, monkeypatch, capsys):
     assert saved['commit'] and len(saved['impossible']) == 3
 
 
-def test_faults_are_told_in_a_line(tmp_path, fails):
+def test_faults_are_one_line(tmp_path, fails):
     assert "arch 'r19' is not known" in fails(TOOL, 'r19')
     assert 'is a folder' in fails(TOOL, 'r18', '--size', 32, '--json', tmp_path)
     assert 'images of 8 pixels are too small' in fails(TOOL, 'vitt', '--size', 8)

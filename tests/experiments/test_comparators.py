@@ -71,7 +71,7 @@ def test_a_method_has_four_settings_at_most_and_all_can_be_set(method):
     assert (len(learned), len(held_out)) == (80, 20)
 
 
-def test_all_methods_of_the_issue_are_there_under_their_losses():
+def test_each_method_names_the_losses_of_its_config():
     distilled = {m.name: m.distill for m in METHODS}
     assert distilled['AT + DisCo'] == 'DisCo+AT'
     for method in METHODS:
@@ -83,28 +83,28 @@ def test_all_methods_of_the_issue_are_there_under_their_losses():
 
 
 def test_gains_are_paired_and_blank_where_nothing_was_measured():
-    found = statistics(rows()[::-1])  # MoCo-v2's come last
-    assert found['KD']['knn'] is None
+    result = statistics(rows()[::-1])  # MoCo-v2 last
+    assert result['KD']['knn'] is None
     alone = statistics([r for r in rows() if r['method'] != 'MoCo-v2'])
     assert alone['SEED']['linear']['gain'] is None
     base = np.array(LINEAR['MoCo-v2'])
     for method, values in LINEAR.items():
         gain = np.array(values) - base
-        stats = found[method]['linear']
+        stats = result[method]['linear']
         assert stats['mean'] == pytest.approx(np.mean(values))
         assert stats['std'] == pytest.approx(np.std(values, ddof=1))
         assert stats['gain']['mean'] == pytest.approx(gain.mean(), abs=0.01)
         assert stats['gain']['standard_error'] == pytest.approx(
             gain.std(ddof=1) / 3**0.5, abs=0.01
         )
-    assert found['SEED']['seconds'] == 11 and found['SEED']['memory'] == 901
+    assert result['SEED']['seconds'] == 11 and result['SEED']['memory'] == 901
     lines = table(rows())
     assert lines[2] == ('| MoCo-v2 | 53.00 ± 3.61 |  | 26.50 ± 1.80 |  | 11 | 901 |')
     assert lines[5] == '| KD | 53.33 ± 4.51 | +0.33 ± 0.67 |  |  |  |  |'
 
 
-def test_best_is_what_two_standard_errors_tell_apart():
-    # DisCo leads SEED by .1, -.1, .3: not told apart; MoCo-v2 by 10 ± .1
+def test_the_best_methods_are_within_two_standard_errors():
+    # DisCo leads SEED by .1, -.1, .3: not significant; MoCo-v2 by 10 ± .1
     assert best(rows()) == ['DisCo', 'SEED']
     text = markdown(
         rows(), {'SEED': [({'a.b.lr': 0.1}, 50.0), ({'a.b.lr': 0.2}, 51.0)]}, 100, 3
@@ -116,7 +116,7 @@ def test_best_is_what_two_standard_errors_tell_apart():
         tried = [({'lr': lr}, float(lr == best_of)) for lr in (1, 2, 3)]
         text = markdown(rows(), {'SEED': tried}, 100, 3)
         assert (' (at the edge of its grid)\n' in text) == edge
-    # one seed has no error: nothing is told apart
+    # one seed has no error: all methods are tied
     assert len(best([r for r in rows() if r['seed'] == 0])) == 4
     worse = [r for r in rows() if r['method'] != 'SEED']
     worse += [
@@ -130,12 +130,12 @@ def test_best_is_what_two_standard_errors_tell_apart():
     assert 'DisCo is not among the best here' in text
 
 
-def test_the_figure_is_drawn(tmp_path):
+def test_the_figure_is_written(tmp_path):
     draw(rows(), tmp_path / 'x.png')
     assert (tmp_path / 'x.png').read_bytes().startswith(b'\x89PNG')
 
 
-def test_the_documents_have_the_figures_of_the_csv():
+def test_the_documents_have_the_values_of_the_csv():
     path = ROOT / 'benchmarks/comparators.csv'
     measured = read_rows(path)
     with path.open() as file:

@@ -1,4 +1,4 @@
-"""Runs of an experiment: kept, resumed or started anew; time and memory."""
+"""Runs of an experiment: kept, resumed or started again; time and memory."""
 
 import subprocess
 import sys
@@ -14,14 +14,14 @@ value = 1
 """
 
 
-def test_jobs_are_kept_taken_up_or_begun_anew(tmp_path, monkeypatch, capsys):
+def test_jobs_are_kept_resumed_or_started_again(tmp_path, monkeypatch, capsys):
     """A stand-in for the training tool writes the checkpoints."""
     tool = tmp_path / 'tool.py'
     tool.write_text("""
 import pathlib, sys
 folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
 if 'value=13' in sys.argv:
-    sys.exit('error: 13 is no value')
+    sys.exit('error: 13 is not a value')
 (folder / 'runs').open('a').write('run ' + ' '.join(sys.argv[-1:]) + chr(10))
 (folder / 'epoch_2.pth').write_text('done')
 print('x - Epoch(train) [2][1/1] loss: 1')
@@ -47,13 +47,13 @@ print('x - Epoch(train) [2][1/1] loss: 1')
     assert (tmp_path / '1' / 'runs').read_text().count('run') == 2
     assert (tmp_path / '2' / 'runs').read_text() == 'run value=5\n'
     jobs[0].options['value'] = 13
-    with pytest.raises(InputError, match='job 0 failed: error: 13 is no val'):
+    with pytest.raises(InputError, match='job 0 failed: error: 13 is not a val'):
         run_jobs(jobs)
 
 
 def test_job_time_is_the_sum_over_epochs_of_all_attempts(tmp_path):
     for attempt, lines in (('a', [(1, 0.5), (2, 0.5)]), ('b', [(2, 0.7), (3, 0.1)])):
-        # ten steps an epoch; the second attempt takes up in epoch 2
+        # ten steps per epoch; the second attempt resumes in epoch 2
         folder = tmp_path / attempt / 'vis_data'
         folder.mkdir(parents=True)
         folder.joinpath('scalars.json').write_text(
@@ -66,7 +66,7 @@ def test_job_time_is_the_sum_over_epochs_of_all_attempts(tmp_path):
     assert job.seconds() == pytest.approx(10 * (0.5 + 0.7 + 0.1))
 
 
-def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
+def test_the_highest_peak_of_a_process_is_kept(tmp_path):
     size = 64 * 2**20
     code = f'x = bytearray({size}); del x; print("done", flush=True); input()'
     process = subprocess.Popen(
@@ -78,10 +78,10 @@ def test_a_peak_is_that_of_the_process_and_stays(tmp_path):
     process.stdout.readline()
     keep_peak(process.pid, tmp_path)
     peak = read_peak(tmp_path)
-    assert 64 < peak < 64 + 60  # the interpreter, too
+    assert 64 < peak < 64 + 60  # including the interpreter
     (tmp_path / 'peak_memory_mib.txt').write_text('5000')
     keep_peak(process.pid, tmp_path)
     process.communicate('\n')
-    keep_peak(process.pid, tmp_path)  # it has ended
+    keep_peak(process.pid, tmp_path)  # the process has ended
     assert read_peak(tmp_path) == 5000
     assert read_peak(tmp_path / 'none') == 0

@@ -5,14 +5,14 @@ import pytest
 from mmdisco.experiments.paper import impossible, ratios, readings
 
 
-def test_the_papers_ratios_have_classifiers_below_alone():
-    found = {r.teacher: r for r in ratios()}
+def test_the_papers_ratios_count_only_the_teachers_classifier():
+    by_teacher = {r.teacher: r for r in ratios()}
     student = 4_007_548 + 128 * 1281
     for teacher, backbone, printed in (
         ('r101', 42_500_160, 9.4),
         ('r50', 23_508_032, 16.3),
     ):
-        r = found[teacher]
+        r = by_teacher[teacher]
         assert round(r.papers, 1) == r.printed == printed
         assert r.papers == pytest.approx(100 * student / (backbone + 2049 * 1000))
         assert r.backbones == pytest.approx(100 * 4_007_548 / backbone)
@@ -21,7 +21,7 @@ def test_the_papers_ratios_have_classifiers_below_alone():
         )
 
 
-def test_what_the_paper_prints_and_can_not_be():
+def test_printed_sizes_that_no_network_has():
     wide, tiny_xcit, small_xcit = impossible()
     assert '93.91 million' in wide and 'r152: backbone, 2^20, 55.45' in wide
     assert '6.52 million' in tiny_xcit and (
@@ -36,5 +36,5 @@ def test_what_the_paper_prints_and_can_not_be():
         ('xcits', 24, 47.671384),
     ):
         changes = {} if depth == 12 else dict(depth=depth, layer_scale_init_value=1e-5)
-        found = readings(arch, **changes)['with classifier, 10^6']
-        assert found == pytest.approx(millions, abs=1e-6)
+        size = readings(arch, **changes)['with classifier, 10^6']
+        assert size == pytest.approx(millions, abs=1e-6)

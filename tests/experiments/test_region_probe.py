@@ -61,7 +61,7 @@ def plain(model, dataset):
 
 
 @pytest.mark.parametrize('side', [128, 192])
-def test_features_of_true_boxes(tool, runner, side):
+def test_features_of_ground_truth_boxes(tool, runner, side):
     runner.cfg.test_dataloader.dataset.pipeline[1].scale = (side, side)
     model = runner.model.eval()
     for module in model.modules():
@@ -99,7 +99,7 @@ def test_the_accuracy_is_that_of_a_plain_classifier(tool, runner):
     )
 
 
-def test_the_tool_takes_c4_detectors_alone(tmp_path, fails):
+def test_the_tool_takes_only_c4_detectors(tmp_path, fails):
     make_set(tmp_path / 'set', 'voc', 24, 8, ROOT / 'demo/fashion_mnist')
     done = run(
         'python',

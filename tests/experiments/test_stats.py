@@ -1,4 +1,4 @@
-"""The table of all protocols, from its rows."""
+"""The report of all protocols, from its rows."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ def rows():
         return list(csv.DictReader(file))
 
 
-def test_the_stored_table_is_that_of_its_rows():
+def test_the_stored_report_is_that_of_its_rows():
     assert evaluation_report(rows()) == STORED.with_suffix('.md').read_text()
 
 
@@ -29,6 +29,6 @@ def test_a_cell_is_mean_and_deviation_over_the_seeds():
     assert len(scores) == 3
     line = next(x for x in text.splitlines() if x.startswith('| kNN'))
     cell = line.split('|')[2].strip()
-    found = re.fullmatch(r'([\d.]+) ± ([\d.]+)', cell)
-    assert float(found[1]) == round(sum(scores) / 3, 2)
-    assert float(found[2]) == round(statistics.stdev(scores), 2)
+    match = re.fullmatch(r'([\d.]+) ± ([\d.]+)', cell)
+    assert float(match[1]) == round(sum(scores) / 3, 2)
+    assert float(match[2]) == round(statistics.stdev(scores), 2)

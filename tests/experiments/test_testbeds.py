@@ -1,4 +1,4 @@
-"""Statistics and table of the testbeds, and what is run for them."""
+"""Runs, statistics and report of the testbeds."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ def rows(linear=LINEAR):
     ]
 
 
-def test_the_csv_has_its_columns_and_comes_back():
+def test_the_csv_has_its_columns_and_values():
     lines = list(csv.reader(io.StringIO(csv_text(rows(), COLUMNS))))
     assert tuple(lines[0]) == COLUMNS and len(lines) == 1 + 12
     assert lines[1] == ['a', 'none', '0', '25.0', '50.0', '1.5', 'python x', 'abc', 'm']
@@ -52,9 +52,9 @@ def test_the_csv_has_its_columns_and_comes_back():
 
 def test_differences_are_paired_by_seed():
     shuffled = rows()[::-1]
-    for method, found in statistics(shuffled).items():
+    for method, metrics in statistics(shuffled).items():
         alone, disco = (np.array(LINEAR[method][arm]) for arm in ARMS)
-        stats = found['linear']
+        stats = metrics['linear']
         assert stats['mean']['none'] == pytest.approx(alone.mean())
         assert stats['std']['DisCo'] == pytest.approx(disco.std(ddof=1))
         gain = disco - alone
@@ -62,10 +62,10 @@ def test_differences_are_paired_by_seed():
         assert stats['gain']['standard_error'] == pytest.approx(
             gain.std(ddof=1) / np.sqrt(3), abs=1e-3
         )
-        assert found['knn']['mean']['none'] == pytest.approx(alone.mean() / 2)
+        assert metrics['knn']['mean']['none'] == pytest.approx(alone.mean() / 2)
     assert without_gain(statistics(shuffled)) == ['b']
     half = [r for r in rows() if (r['method'], r['distill']) != ('b', 'DisCo')]
-    assert list(statistics(half)) == ['a']  # the other is not complete
+    assert list(statistics(half)) == ['a']  # the other one is incomplete
 
 
 def test_the_table_says_where_disco_does_not_help():
@@ -83,7 +83,7 @@ def test_the_table_says_where_disco_does_not_help():
     assert best_rate({0.3: 2.0, 0.1: 2.0, 0.2: 1.0}) == 0.1
 
 
-def test_the_rate_is_chosen_on_images_that_are_neither_learned_nor_tested():
+def test_the_rate_is_chosen_on_images_outside_training_and_test():
     run = job('mocov2', 'DisCo', 0.1, 100, {}, Path('x'))
     cfg = read_config(run.config)
     learned, held_out = splits(cfg, 100, search=True)
@@ -95,7 +95,7 @@ def test_the_rate_is_chosen_on_images_that_are_neither_learned_nor_tested():
     assert run.config.endswith('testbeds/disco_mocov2.py')
 
 
-def test_scores_are_kept_with_their_run(tmp_path):
+def test_scores_are_cached_with_their_run(tmp_path):
     run = job('simclr', 'none', 0.1, 0, {}, tmp_path)
     run.work_dir.mkdir()
     run = replace(run, options={'train_cfg.max_epochs': 3})
@@ -103,12 +103,12 @@ def test_scores_are_kept_with_their_run(tmp_path):
     (run.work_dir / 'scores.json').write_text(json.dumps(dict(knn=1.0)))
     assert scores_of(run, 100, False, {}) == dict(knn=1.0)
     later = (run.work_dir / 'scores.json').stat().st_mtime + 9
-    os.utime(run.work_dir / 'epoch_3.pth', (later, later))  # run anew
+    os.utime(run.work_dir / 'epoch_3.pth', (later, later))  # run again
     with pytest.raises(ValueError, match='epoch_3.pth'):
         scores_of(run, 100, False, {})
 
 
-def test_the_documents_have_the_figures_of_the_csv():
+def test_the_documents_have_the_values_of_the_csv():
     folder = ROOT / 'benchmarks'
     measured = read_rows(folder / 'testbeds.csv')
     lines = table(measured)

@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from mmdisco.experiments import timing as turns
+from mmdisco.experiments import timing
 from mmdisco.experiments.timing import peak_memory, take_turns
 from tests.tools import START
 
@@ -37,8 +37,8 @@ def broken():
 
 @pytest.fixture
 def warm(monkeypatch):
-    """Processes that have imported torch and mmpretrain already."""
-    monkeypatch.setattr(turns, 'get_context', lambda method: get_context(START))
+    """Processes that have already imported torch and mmpretrain."""
+    monkeypatch.setattr(timing, 'get_context', lambda method: get_context(START))
 
 
 def test_variants_take_turns_in_their_processes(warm, tmp_path):
@@ -60,13 +60,13 @@ def test_variants_take_turns_in_their_processes(warm, tmp_path):
     assert processes['0.01'] == processes['0.06'] != processes['0.03']
 
 
-def test_no_round_is_begun_after_the_budget(warm, tmp_path):
+def test_no_round_starts_after_the_budget(warm, tmp_path):
     rows = take_turns([dict(one=(sleeper, (0.01, tmp_path / 'log')))], 9, 0.0)
     assert len(rows['one']['all']) == 1
 
 
 def test_peak_memory_is_that_of_the_variant():
-    """Started as a benchmark starts it: Linux hands down a peak to those."""
+    """Spawned as in a benchmark: a forked process inherits the peak on Linux."""
     with ThreadPoolExecutor() as both:
         small, large = both.map(
             lambda mib: peak_memory('a', (holder, (mib,))), (100, 400)
