@@ -7,8 +7,7 @@ from PIL import Image
 
 from mmdisco.datasets.listing import Tally
 from mmdisco.errors import InputError
-from .archived import by_class
-from .source import Source, spread
+from .source import Source, by_class, spread
 
 
 @cache

@@ -10,8 +10,7 @@ from PIL import Image
 
 from mmdisco.datasets.listing import HIDING, Tally, why_left_out
 from mmdisco.errors import InputError
-from .archived import by_class
-from .source import Source, numbered_classes
+from .source import Source, by_class, numbered_classes
 
 
 class Member(NamedTuple):
