@@ -1,3 +1,10 @@
+"""Evaluation of frozen backbones on cached features.
+
+``sources`` open labelled images in any storage, ``features`` embed and cache them,
+``probes`` are the classifiers and scores, ``protocols`` combine them, and
+``session`` is what the tools in ``tools/eval`` share.
+"""
+
 from .features.extract import extract_features
 from .features.neighbours import nearest, nearest_neighbours
 from .features.quality import alignment, rank_me, uniformity

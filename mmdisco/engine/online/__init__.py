@@ -1,3 +1,5 @@
+"""Scores of the student's backbone during a training."""
+
 from .hooks import FeatureQualityHook, OnlineKNNHook, OnlineProbeHook, TeacherKNNHook
 from .loop import OnlineLoop, SampleFeatures, Scorer
 from .probe import FirstView, Probe, ProbeScorer, rows_of

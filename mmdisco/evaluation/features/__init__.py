@@ -1,0 +1,1 @@
+"""Extraction, cache, neighbours and quality of features."""

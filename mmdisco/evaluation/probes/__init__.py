@@ -1,0 +1,1 @@
+"""Classifiers on fixed features, their choice of settings, and scores."""

@@ -55,11 +55,11 @@ def fit_classifier(
     standardise: bool = True,
     chunk: int = 65536,
 ) -> LinearClassifier:
-    """Train a linear classifier to convergence by L-BFGS.
+    r"""Train a linear classifier to convergence by L-BFGS.
 
     The objective is that of scikit-learn's ``LogisticRegression(C=strength)``:
     the mean loss of N images plus the squared weights times
-    :math:`1 / (2 \\, strength \\, N)`. With two classes, the penalty is on a
+    :math:`1 / (2 \, strength \, N)`. With two classes, the penalty is on a
     single weight vector, the difference of the two. Computed in double
     precision; convex if the loss is.
 

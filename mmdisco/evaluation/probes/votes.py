@@ -25,13 +25,13 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 def knn_votes(
     cosine: Tensor, labels: Tensor, num_classes: int, temperature: float
 ) -> Tensor:
-    """Votes of neighbours, weighted by their similarity.
+    r"""Votes of neighbours, weighted by their similarity.
 
     Args:
         cosine (Tensor): Cosines of the neighbours of each test feature, [N, k].
         labels (Tensor): Class indices of the neighbours, [N, k].
         num_classes (int): Number of classes.
-        temperature (float): T of the weights :math:`\\exp(\\cos / T)`.
+        temperature (float): T of the weights :math:`\exp(\cos / T)`.
 
     Returns:
         Tensor: Votes, [N, num_classes].
@@ -58,9 +58,9 @@ def knn_scores(
     temperature: float = 0.07,
     chunk: int = 1024,
 ) -> Tensor:
-    """Weighted k-nearest-neighbour votes by cosine similarity.
+    r"""Weighted k-nearest-neighbour votes by cosine similarity.
 
-    The vote for a class is :math:`\\sum \\exp(\\cos / T)` over its members among
+    The vote for a class is :math:`\sum \exp(\cos / T)` over its members among
     the k most similar training features (`Wu et al.
     <https://arxiv.org/abs/1805.01978>`_, as in DINO's evaluation). Memory is
     bounded, see :func:`nearest`.

@@ -1,3 +1,5 @@
+"""Evaluation protocols on cached features; each module states its steps."""
+
 from .few import check_fractions, few_shot_accuracy, label_fraction, plus_minus
 from .knn import KS, TEMPERATURES, knn_accuracy
 from .linear import RATES, linear_lbfgs, linear_sgd

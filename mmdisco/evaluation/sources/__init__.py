@@ -1,3 +1,5 @@
+"""Labelled images in class folders, LMDB, tar shards, CIFAR and IDX files."""
+
 from .folder import open_photos
 from .opening import open_source
 from .pair import Split, check_classes, check_pair, copies
