@@ -94,7 +94,7 @@ def test_each_format_equals_the_reference(ready, tmp_path):
     assert (written[0] == written[1]).all() and (written[0] == written[2]).all()
 
 
-def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
+def test_two_processes_write_the_same_as_one(ready, tmp_path, free_port):
     model, photos, *_ = ready
     one, two = tmp_path / 'one.npz', tmp_path / 'two.npz'
     # the last batch has one image, and each rank has a broken one
@@ -130,7 +130,7 @@ def test_two_processes_write_what_one_does(ready, tmp_path, free_port):
     assert not [*tmp_path.glob('half.*')]
 
 
-def test_a_run_replaces_what_another_left(ready, tmp_path):
+def test_a_run_replaces_earlier_output(ready, tmp_path):
     model, _, *_ = ready
     write_album(tmp_path / 'photos')
     out = tmp_path / 'features.npy'

@@ -104,7 +104,7 @@ def test_images_are_turned_upright_and_stay_the_callers(model, tmp_path):
     close(extractor(model)(grey)[0], reference(model[1], np.stack([grey] * 3, -1)))
 
 
-def test_a_folder_gives_names_and_skips_what_is_no_image(model, tmp_path, warnings):
+def test_a_folder_gives_names_and_skips_broken_files(model, tmp_path, warnings):
     album = write_album(tmp_path, 6)
     for name in ('00.jpg', 'b/zz.png'):
         (tmp_path / name).write_bytes(b'no image')

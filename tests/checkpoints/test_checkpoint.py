@@ -44,6 +44,7 @@ class Harm:
     """Runs code when unpickled."""
 
     def __reduce__(self):
+        """Return a call of exec."""
         return (exec, ('raise SystemExit("harm was done")',))
 
 
@@ -51,6 +52,7 @@ class Attributes:
     """Reaches a builtin through an allowed class."""
 
     def __reduce__(self):
+        """Return a call of getattr."""
         return (getattr, (HistoryBuffer.__init__, '__globals__'))
 
 
@@ -58,6 +60,7 @@ class Polluted:
     """Sets a method of an allowed class through its state."""
 
     def __reduce__(self):
+        """Return a state that sets a method."""
         return (HistoryBuffer, (), dict(__setstate__=print))
 
 

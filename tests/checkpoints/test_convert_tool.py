@@ -151,7 +151,7 @@ HEAD = 'module.student.fc.0.weight'
         ),
     ],
 )
-def test_what_does_not_fit_writes_nothing(
+def test_nothing_is_written_if_weights_do_not_fit(
     tmp_path, fails, student, change, arch, words
 ):
     src, dst = tmp_path / 'modified.pth', tmp_path / 'out.pth'
@@ -188,6 +188,7 @@ class Harm:
     """Calls a function when unpickled."""
 
     def __reduce__(self):
+        """Return a state with a function."""
         return (argparse.Namespace, (), dict(x=print))
 
 

@@ -230,7 +230,7 @@ def of_nobody(state_dict):
     ],
 )
 @pytest.mark.parametrize('disco', [False, True])
-def test_what_does_not_fit_stops_the_run(tmp_path, change, words, disco):
+def test_weights_that_do_not_fit_stop_the_run(tmp_path, change, words, disco):
     path = save(tmp_path / 'a.pth', change(renamed(build(), backbone='backbone.')))
     with pytest.raises(InputError, match=words):
         initial_weights(build(disco=disco), path)

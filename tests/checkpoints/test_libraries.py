@@ -139,7 +139,7 @@ def test_a_network_of_torchvision_keeps_its_batch_norm():
     'library, name',
     [('torchvision', 'vitt'), ('torchvision', 'xcitt'), ('keras', 'r18')],
 )
-def test_what_a_library_does_not_have(library, name):
+def test_networks_missing_in_a_library_are_errors(library, name):
     with pytest.raises(ValueError, match=f'{library} has no network like'):
         rename_to(library, name, {})
 

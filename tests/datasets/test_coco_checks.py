@@ -150,7 +150,7 @@ EVALUATION = {
 
 
 @pytest.mark.parametrize('name', EVALUATION)
-def test_what_stops_or_spoils_the_evaluation_is_a_fault(coco, name):
+def test_entries_that_break_the_evaluation_are_faults(coco, name):
     before = json.loads((coco / VAL).read_text())
     assert average_precision(coco, before) == pytest.approx(1)
     change, words = EVALUATION[name]
@@ -277,7 +277,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize('name', GOOD)
-def test_what_the_evaluation_takes_is_no_fault(coco, name):
+def test_entries_valid_for_the_evaluation_are_not_faults(coco, name):
     edit(coco, GOOD[name])
     report = check_coco(coco, counts='any')
     assert report.faults == [] and len(report.good) == 2
@@ -285,7 +285,7 @@ def test_what_the_evaluation_takes_is_no_fault(coco, name):
     assert average_precision(coco, detected) == pytest.approx(1)
 
 
-def test_what_only_an_evaluation_needs_is_no_fault_of_training(coco):
+def test_requirements_of_the_evaluation_do_not_apply_to_training(coco):
     for change in (
         each('annotations', id=lambda o: o['id'] - 1),
         without('annotations', 'iscrowd'),

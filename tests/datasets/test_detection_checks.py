@@ -234,7 +234,7 @@ def without_size(root):
         ),
     ],
 )
-def test_what_mmdet_reads_of_voc_is_no_fault(voc, damage):
+def test_voc_files_that_mmdet_reads_have_no_fault(voc, damage):
     damage(voc)
     report = check_voc(voc, counts='any')
     assert not report.faults + report.warnings and len(report.good) == 3
@@ -328,7 +328,7 @@ def test_each_fault_of_coco_is_one_line(coco, damage, words):
     assert len(report.good) == 1
 
 
-def test_what_mmdet_drops_is_a_note(coco):
+def test_objects_that_mmdet_drops_are_notes(coco):
     change_json(
         coco, lambda content: content['annotations'][0].update(bbox=[1, 2, 0.5, 5])
     )
@@ -440,7 +440,7 @@ def test_archives_are_unpacked_then_checked(whole, tmp_path):
     assert done.stdout.count(': good') == 2
 
 
-def test_what_a_mac_or_another_tool_adds_is_left_out(whole, tmp_path):
+def test_files_added_by_macos_or_other_tools_are_left_out(whole, tmp_path):
     added = {
         '__MACOSX/._train2017': b'x',
         '__MACOSX/val2017/._1.jpg': b'x',

@@ -19,7 +19,7 @@ def write(path, array):
     path.write_bytes(head + array.tobytes())
 
 
-def test_plain_and_gzipped_files_give_what_was_written(tmp_path):
+def test_plain_and_gzipped_files_are_read_exactly(tmp_path):
     images = np.random.RandomState(0).randint(0, 256, (6, 3, 2), np.uint8)
     labels = np.arange(6, dtype=np.uint8)
     write(tmp_path / 't10k-images-idx3-ubyte', images)

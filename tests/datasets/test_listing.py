@@ -296,7 +296,7 @@ def test_the_error_of_an_empty_folder_lists_files_left_out(tmp_path):
         Photos(str(tmp_path))
 
 
-def test_pillow_reads_what_is_taken():
+def test_pillow_reads_all_extensions():
     """Of Pillow's other formats only camera formats and the like are left out."""
     Image.init()
     known = {

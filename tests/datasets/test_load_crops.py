@@ -146,7 +146,7 @@ def seeded(load, path):
 
 
 @pytest.mark.parametrize('mode', ('L', 'P', 'CMYK', 'LA', 'RGBA', 'turned'))
-def test_any_image_becomes_what_mmcv_makes_of_it(tmp_path, mode):
+def test_images_of_any_mode_equal_mmcvs(tmp_path, mode):
     photo, options = photograph(64), {}
     path = tmp_path / ('a.jpg' if mode in ('L', 'CMYK', 'turned') else 'a.png')
     if mode == 'turned':
@@ -175,9 +175,11 @@ class Threads(torch.utils.data.Dataset):
     """Items are the numbers of threads of torch and OpenCV."""
 
     def __len__(self):
+        """Return the number of items."""
         return 4
 
     def __getitem__(self, _):
+        """Return both numbers of threads."""
         return torch.tensor([torch.get_num_threads(), cv2.getNumThreads()])
 
 

@@ -74,7 +74,7 @@ def one_by_one(photo, params):
     ]
 
 
-def test_a_view_is_what_was_drawn():
+def test_a_view_has_the_drawn_parameters():
     photo = released.photograph(96)
     params = ViewRecipe(solarize_prob=0.2).draw(60, torch.Generator().manual_seed(0))
     views = one_by_one(photo, params)

@@ -234,7 +234,7 @@ def test_run_lengths_are_pycocotools():
         (dict(objects='nowhere'), "IDX file 'nowhere"),
     ],
 )
-def test_what_does_not_fit_is_one_line(tmp_path, change, words):
+def test_invalid_arguments_are_one_line_errors(tmp_path, change, words):
     args = dict(out=tmp_path / 'set', kind='voc', train=2, test=1, objects=DEMO)
     with pytest.raises(InputError, match=words) as caught:
         make_set(**{**args, **change})
@@ -273,7 +273,7 @@ def test_without_scikit_image_two_photographs_are_left(tmp_path, monkeypatch):
     make_set(tmp_path / 'set', 'voc', 2, 1, DEMO, photos='sklearn')
 
 
-def test_the_tool_tells_what_it_made(tmp_path, fails):
+def test_the_tool_reports_the_set(tmp_path, fails):
     options = [
         'tools/make_detection_set.py',
         '--kind',

@@ -107,7 +107,7 @@ def test_ranges_and_recipes_of_a_view():
         ([dict(), dict(), dict()], '3 recipes for 2 views'),
     ],
 )
-def test_what_cannot_be_used_is_named(views, message):
+def test_invalid_recipes_are_errors(views, message):
     with pytest.raises(ValueError, match=message):
         build_recipes(views, 2)
 

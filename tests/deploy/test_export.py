@@ -152,7 +152,7 @@ def test_feature_maps_have_the_strides_of_their_names(arch, channels, student):
     assert network.names == ('stride4', 'stride8', 'stride16', 'stride32')
 
 
-def test_a_file_for_timm_is_what_timm_loads(student, tmp_path, monkeypatch, capsys):
+def test_timm_loads_a_file_for_timm(student, tmp_path, monkeypatch, capsys):
     backbone, path = student('mbv3')
     out = tmp_path / 'timm.pth'
     call(monkeypatch, TOOL, path, out, '--format', 'timm', '--size', 64)
@@ -215,7 +215,7 @@ def test_without_a_library_or_runtime_nothing_is_claimed(
     )
 
 
-def test_what_is_not_the_network_is_not_kept(student, tmp_path, fails, monkeypatch):
+def test_another_network_is_not_written(student, tmp_path, fails, monkeypatch):
     def broken(change):
         def to_torchscript(network, images, path):
             path.write_text('x')

@@ -97,7 +97,9 @@ def test_graphs_are_not_named_otherwise(format, out, run, tmp_path, fails):
 
 @pytest.mark.parametrize('name', TOOLS)
 @pytest.mark.parametrize('value', [torch.nan, torch.inf])
-def test_each_tool_refuses_what_is_not_finite(name, value, run, tmp_path, fails):
+def test_each_tool_refuses_values_that_are_not_finite(
+    name, value, run, tmp_path, fails
+):
     content = torch.load(run[1])
     key = 'ssl.backbone.layer2.0.conv1.weight'
     content['state_dict'][key] = content['state_dict'][key].clone()
@@ -160,7 +162,7 @@ def test_the_order_of_metadata_is_fixed(tmp_path):
     assert len(load_file(tmp_path / 'x.safetensors')) == len(odd_tensors())
 
 
-def test_what_a_file_can_not_hold_is_refused(tmp_path):
+def test_unsupported_content_is_refused(tmp_path):
     for weights, content in (
         (dict(a=torch.eye(3).to_sparse()), {}),
         (dict(a=torch.ones(1)), dict(meta=dict(x=torch.ones(1)))),
@@ -172,7 +174,7 @@ def test_what_a_file_can_not_hold_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_files_are_read_by_what_they_are(tmp_path):
+def test_the_format_is_detected_from_the_content(tmp_path):
     """The format is detected from the content, not the name."""
     state_dict = {f'backbone.{k}': v for k, v in trained('r18')[0].state_dict().items()}
     save_weights(tmp_path / 'a.safetensors', state_dict)

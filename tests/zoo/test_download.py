@@ -190,7 +190,7 @@ def test_next_mirror_goes_on_if_the_sha256_is_known(server, path):
     assert server.sent('a') + server.sent('b') == SIZE
 
 
-def test_next_mirror_starts_anew_if_it_is_not(server, path):
+def test_next_mirror_starts_again_without_a_sha256(server, path):
     urls = [
         server.give('a', WRONG, Reply(stop=THIRD), Reply(status=404)),
         server.give('b', RIGHT),
@@ -407,7 +407,7 @@ def test_tool_goes_on_after_a_failure(server, zoo, fails, tmp_path):
 
 
 @pytest.mark.parametrize('flags', [(), ('--verify',)])
-def test_tool_of_what_nobody_has(zoo, fails, flags):
+def test_tool_without_published_weights(zoo, fails, flags):
     zoo('r50_mbv3')
     assert fails(TOOL, 'r50_mbv3', *flags).endswith(
         "'r50_mbv3' has no published weights; train it: configs/disco/r50_mbv3.py"

@@ -124,7 +124,7 @@ def test_each_config_has_one_entry_and_each_entry_a_config():
         assert find(name_of(path)).config == str(path)
 
 
-def test_metafiles_are_what_the_generator_makes(tool, one_thread, monkeypatch):
+def test_metafiles_equal_the_generators_output(tool, one_thread, monkeypatch):
     if Path('/dev/shm').is_dir():
         # for each config mmengine copies all its bases to temporary folders
         monkeypatch.setattr('tempfile.tempdir', '/dev/shm')
@@ -154,7 +154,7 @@ def test_flops_are_counted_as_openmmlab_does(tool, one_thread):
 
 
 @pytest.mark.parametrize('name', TEACHERS)
-def test_a_teacher_is_what_its_config_says(name, tool):
+def test_teachers_equal_their_configs(name, tool):
     teacher = Config.fromfile(str(TEACHERS[name])).teacher
     entry = find(name)
     assert entry.file == Path(teacher.checkpoint).name
@@ -224,7 +224,7 @@ def test_a_leafs_numbers_are_those_of_its_docstring():
         assert find(name).urls == () and find(name).file is None
 
 
-def test_what_was_measured_here_is_what_the_results_say():
+def test_measurements_equal_the_results():
     path = ROOT / 'docs/results/quickstart_summary.json'
     runs = json.loads(path.read_text())
     for name, row in (

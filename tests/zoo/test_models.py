@@ -69,7 +69,7 @@ def test_a_file_of_that_name_has_its_hash(tmp_path):
         ('r50_mvb3', False, "no model 'r50_mvb3' in the index; nearest: r50_mbv3"),
     ],
 )
-def test_what_can_not_be_built(name, pretrained, words):
+def test_errors_of_get_model(name, pretrained, words):
     with pytest.raises(ValueError, match=words):
         mmdisco.get_model(name, pretrained=pretrained)
 
