@@ -3,7 +3,6 @@ import runpy
 import socket
 import sys
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 
@@ -22,22 +21,6 @@ torch.set_num_threads(2)
 # of the other pytest processes.
 FIRST = os.getpid() * 64 % 20000
 PORTS = cycle([*range(10000 + FIRST, 30000), *range(10000, 10000 + FIRST)])
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config):
-    """The whole suite is run by two processes, if pytest-xdist is there."""
-    option = config.option
-    if (
-        config.pluginmanager.hasplugin('xdist')
-        and 'PYTEST_XDIST_WORKER' not in os.environ
-        and option.numprocesses is None
-        and not option.usepdb
-        and (os.cpu_count() or 1) > 1
-        and [Path(arg).resolve() for arg in config.args] == [ROOT / 'tests']
-    ):
-        option.numprocesses = 2
-        option.dist = 'worksteal'
 
 
 @pytest.fixture(autouse=True)

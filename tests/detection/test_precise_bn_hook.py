@@ -26,7 +26,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmdisco.detection import DetectionPreciseBNHook
 from mmdisco.errors import InputError
 from tests.detection.tiny_set import tiny_set
-from tests.tools import ROOT, START
+from tests.forkserver import ROOT, START
 
 DETECTORS = ROOT / 'configs/quickstart/detection'
 

@@ -13,7 +13,7 @@ from mmdisco.engine.online import (
 )
 from mmdisco.utils import gather_rows
 from tests.engine.online_runs import DATASETS, DEMO, model_of
-from tests.tools import START
+from tests.forkserver import START
 
 TOTALS = (2, 7, 10)
 

@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 
 from mmdisco.errors import InputError
 from tests.engine.toy_runs import steps, train, values
-from tests.tools import START
+from tests.forkserver import START
 
 COSINE = dict(type='CosineAnnealingLR', by_epoch=True)
 SCHEDULES = dict(

@@ -15,7 +15,7 @@ from torch import nn
 
 from mmdisco.engine import SignalHook
 from mmdisco.errors import InputError
-from tests.tools import START
+from tests.forkserver import START
 
 NAN, INF = float('nan'), float('inf')
 ITERS = 3  # iterations per epoch

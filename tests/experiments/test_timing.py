@@ -10,7 +10,7 @@ import torch
 
 from mmdisco.experiments import timing
 from mmdisco.experiments.timing import peak_memory, take_turns
-from tests.tools import START
+from tests.forkserver import START
 
 MIB = 2**20
 

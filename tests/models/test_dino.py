@@ -16,8 +16,8 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.engine import ClipGradHook, MomentumHook, MomentumTempHook
 from mmdisco.models import DINOHead, DINONeck
+from tests.forkserver import START
 from tests.models.toy import recipe
-from tests.tools import START
 
 GOLDEN = 'tests/data/dino_loss.npz'
 VIT = dict(

@@ -7,7 +7,7 @@ import torch.multiprocessing as mp
 
 from mmdisco.models import BINGOLoss, CompRessLoss, SEEDLoss
 from mmdisco.models.losses.feature_queue import FeatureQueue
-from tests.tools import START
+from tests.forkserver import START
 
 
 def test_what_does_not_fit_is_named():

@@ -13,8 +13,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner import turn_on_activation_checkpointing
 from mmpretrain.models.utils import CosineEMA
 
+from tests.forkserver import START
 from tests.models.tiny import STEPS, build_tiny, photo_views
-from tests.tools import START
 
 OTHERS = ('byol', 'simclr', 'simsiam', 'mocov3', 'barlowtwins', 'densecl')
 ALONE = [

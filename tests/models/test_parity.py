@@ -17,8 +17,8 @@ from mmdisco.models import (
     LeanMoCo,
     StudentTap,
 )
+from tests.forkserver import START
 from tests.models.toy import ToyBackbone, fill, recipe
-from tests.tools import START
 
 DATA = Path(__file__).parents[1] / 'data'
 CLOSE = dict(rtol=1e-4, atol=1e-5)

@@ -13,8 +13,8 @@ from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
 
 from mmdisco.models import DisCo, FrozenTeacher
+from tests.forkserver import START
 from tests.models.test_tap import BACKBONE, MLP, TESTBEDS
-from tests.tools import START
 
 STEPS, BATCH = 3, 8
 OPTIMIZER = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9))

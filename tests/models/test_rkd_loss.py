@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from mmdisco.models import RKDLoss
 from mmdisco.models.losses.rkd_loss import distances
+from tests.forkserver import START
 from tests.models.test_comparators import check
-from tests.tools import START
 
 
 @pytest.mark.parametrize('kind', ['raw', 'unit'])

@@ -10,8 +10,8 @@ from mmpretrain.registry import MODELS
 from sklearn.datasets import load_sample_images
 
 from mmdisco.models import DisCo, DisCoLoss, FrozenTeacher, QueueSwAVLoss
+from tests.forkserver import START
 from tests.models.test_tap import BACKBONE
-from tests.tools import START
 
 GOLDEN = 'tests/data/swav.npz'
 CROPS, ROWS, DIM, PROTOTYPES = 8, 6, 16, 12
