@@ -21,6 +21,7 @@ class BuildPy(build_py):
     """Copies configs, tools and demo into ``mmdisco/.mim``, where mim expects them."""
 
     def run(self) -> None:
+        """Build the package anew, with the files of ``.mim``."""
         if self.editable_mode:  # the clone has them
             super().run()
             return

@@ -1,3 +1,5 @@
+"""Models, losses, necks, heads and preprocessors in mmpretrain's ``MODELS``."""
+
 from .backbones import LastBlocksViT, MobileNetV3Pooled
 from .classifiers import FrozenClassifier, KDClassifier, LinearClassifier
 from .disco import DisCo

@@ -1,3 +1,5 @@
+"""DisCo: a self-supervised student and the distillation from a frozen teacher."""
+
 from collections.abc import Iterable, Sequence
 
 import torch

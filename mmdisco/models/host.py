@@ -1,3 +1,5 @@
+"""Base of models that wrap a self-supervised algorithm of mmpretrain."""
+
 from mmengine.model import BaseModel
 from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.registry import MODELS

@@ -1,3 +1,5 @@
+"""Strict initialisation from a checkpoint."""
+
 from mmengine.logging import print_log
 from mmengine.model import PretrainedInit, update_init_info
 from mmpretrain.registry import WEIGHT_INITIALIZERS

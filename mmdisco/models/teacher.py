@@ -1,3 +1,5 @@
+"""The frozen teacher, its input normalisation, and how a model hides it."""
+
 from collections.abc import Callable, Sequence
 
 import torch

@@ -1,3 +1,5 @@
+"""The loop that scores the student during its pre-training, and what a scorer is."""
+
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NamedTuple

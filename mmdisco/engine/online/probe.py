@@ -1,3 +1,5 @@
+"""Linear probe that trains beside the student, on the features of its own batches."""
+
 from typing import Any
 
 import torch

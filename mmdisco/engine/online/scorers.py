@@ -1,3 +1,5 @@
+"""Scores of fixed samples: kNN, quality without labels, and the teacher itself."""
+
 from typing import Any
 
 import torch

@@ -1,3 +1,5 @@
+"""Evaluation within a training that leaves modes and random states as they were."""
+
 import random
 import sys
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Bags of nearest neighbours in the teacher's space, for BINGO."""
+
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device

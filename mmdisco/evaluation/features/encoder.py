@@ -1,3 +1,5 @@
+"""From a checkpoint, a name or a config to a frozen encoder of raw images."""
+
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path

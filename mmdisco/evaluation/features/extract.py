@@ -1,3 +1,5 @@
+"""Extraction of the features of a split into its cache, by all processes."""
+
 import json
 import os
 import shutil

@@ -1,3 +1,5 @@
+"""Exact nearest neighbours by cosine similarity, in chunks."""
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -1,3 +1,5 @@
+"""Crops of images before the backbone: central, or random for several views."""
+
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,3 +1,5 @@
+"""Linear probes by L-BFGS, whose penalty is chosen on held-out images."""
+
 from collections.abc import Callable, Sequence
 
 from torch import Tensor

@@ -1,3 +1,5 @@
+"""Linear classifier on standardised features, trained to convergence by L-BFGS."""
+
 from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import NamedTuple, cast

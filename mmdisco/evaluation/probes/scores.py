@@ -1,3 +1,5 @@
+"""Accuracy, calibration, average precision and confusion of a classifier."""
+
 from collections.abc import Sequence
 from pathlib import Path
 

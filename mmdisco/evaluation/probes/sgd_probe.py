@@ -1,3 +1,5 @@
+"""Linear classifiers by SGD, one for each learning rate, in one pass."""
+
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,3 +1,5 @@
+"""Weighted kNN classification."""
+
 from torch import Tensor
 
 from mmdisco.errors import InputError

@@ -1,3 +1,5 @@
+"""Images in memory: CIFAR and IDX files."""
+
 import zlib
 from pathlib import Path
 

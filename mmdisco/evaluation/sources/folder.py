@@ -1,3 +1,5 @@
+"""Image files in class folders, or photos without classes."""
+
 import os
 from collections.abc import Sequence
 from pathlib import Path

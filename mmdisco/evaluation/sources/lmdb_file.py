@@ -1,3 +1,5 @@
+"""Encoded images in an LMDB."""
+
 import os
 from functools import cache
 from io import BytesIO

@@ -1,3 +1,5 @@
+"""Choice of the source by the files in a folder."""
+
 from pathlib import Path
 from typing import NamedTuple
 

@@ -1,3 +1,5 @@
+"""Base class of the sources of labelled images."""
+
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple

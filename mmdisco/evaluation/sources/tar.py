@@ -1,3 +1,5 @@
+"""Encoded images in tar shards, read in place."""
+
 import os
 import tarfile
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,5 @@
+"""Vision transformer for the linear evaluation of DINO, on several class tokens."""
+
 import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.registry import MODELS

@@ -1,3 +1,5 @@
+"""MobileNetV3 with the features behind its pooling, as in the paper."""
+
 from collections.abc import Sequence
 
 from mmpretrain.models import MobileNetV3

@@ -1,3 +1,5 @@
+"""Classifiers on frozen backbones, with and without a teacher's logits."""
+
 from .frozen_classifier import FrozenClassifier
 from .kd_classifier import KDClassifier
 from .linear_classifier import LinearClassifier

@@ -1,3 +1,5 @@
+"""A trained classifier as a teacher of logits."""
+
 from pathlib import Path
 
 from mmengine.logging import print_log

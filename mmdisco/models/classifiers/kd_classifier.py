@@ -1,3 +1,5 @@
+"""Linear evaluation with knowledge distillation."""
+
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor

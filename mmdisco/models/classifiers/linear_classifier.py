@@ -1,3 +1,5 @@
+"""Linear evaluation on a frozen backbone."""
+
 from mmpretrain.models import ImageClassifier
 from mmpretrain.registry import MODELS
 

@@ -1,0 +1,1 @@
+"""Networks rewritten for speed, without other weights or names."""

@@ -1,3 +1,5 @@
+"""Faster encoders of a student: channels last, compiled, bf16 depthwise layers."""
+
 import torch
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn

@@ -1,3 +1,5 @@
+"""Faster frozen networks: folded batch norms, bf16, channels last, compiled."""
+
 import logging
 from collections.abc import Callable
 from copy import deepcopy

@@ -1,3 +1,5 @@
+"""Prototypes, centring and loss of DINO (https://arxiv.org/abs/2104.14294)."""
+
 from collections.abc import Sequence
 
 import torch

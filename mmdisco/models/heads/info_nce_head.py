@@ -1,3 +1,5 @@
+"""InfoNCE of MoCo without copies of the queue."""
+
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

@@ -1,3 +1,5 @@
+"""Distillation losses, one a file; ``base.py`` has their interface."""
+
 from .at_loss import ATLoss
 from .base import DistillLoss
 from .bingo_loss import BINGOLoss

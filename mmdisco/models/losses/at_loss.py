@@ -1,3 +1,5 @@
+"""Attention transfer (https://arxiv.org/abs/1612.03928)."""
+
 from collections.abc import Sequence
 from functools import reduce
 from operator import add

@@ -1,3 +1,5 @@
+"""BINGO (https://arxiv.org/abs/2107.01691)."""
+
 from collections.abc import Collection, Sequence
 
 import torch

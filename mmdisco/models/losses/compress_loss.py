@@ -1,3 +1,5 @@
+"""CompRess (https://arxiv.org/abs/2010.14713)."""
+
 import logging
 from collections.abc import Sequence
 from functools import reduce

@@ -1,3 +1,5 @@
+"""Distillation of the outputs of a teacher that DINO trained."""
+
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS

@@ -1,3 +1,5 @@
+"""DisCo's own loss (https://arxiv.org/abs/2104.09124)."""
+
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS

@@ -1,3 +1,5 @@
+"""First-in-first-out memory of features over all ranks."""
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather

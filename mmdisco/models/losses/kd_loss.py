@@ -1,3 +1,5 @@
+"""Knowledge distillation with labels (https://arxiv.org/abs/1503.02531)."""
+
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS

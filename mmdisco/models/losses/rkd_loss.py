@@ -1,3 +1,5 @@
+"""Relational knowledge distillation (https://arxiv.org/abs/1904.05068)."""
+
 from collections.abc import Sequence
 
 import torch

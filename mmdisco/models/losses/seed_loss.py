@@ -1,3 +1,5 @@
+"""SEED (https://arxiv.org/abs/2101.04731)."""
+
 from collections.abc import Sequence
 from functools import reduce
 from operator import add

@@ -1,3 +1,5 @@
+"""SimReg (https://arxiv.org/abs/2201.05131)."""
+
 from collections.abc import Sequence
 
 import torch

@@ -1,3 +1,5 @@
+"""SwAV's loss with a queue, and the Sinkhorn-Knopp iteration."""
+
 from collections.abc import Sequence
 
 import torch

@@ -1,3 +1,5 @@
+"""Necks: projection heads of students and of teachers."""
+
 from .dino_neck import DINONeck
 from .retro_neck import RetroNeck
 from .simreg_neck import SimRegNeck

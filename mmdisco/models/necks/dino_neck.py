@@ -1,3 +1,5 @@
+"""Projection head of DINO (https://arxiv.org/abs/2104.14294)."""
+
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

@@ -1,3 +1,5 @@
+"""Reuse of the teacher's projection head (Retro)."""
+
 from mmengine.model import BaseModule, Sequential
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

@@ -1,3 +1,5 @@
+"""Prediction head of SimReg (https://arxiv.org/abs/2201.05131)."""
+
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn

@@ -1,3 +1,5 @@
+"""Views of whole batches of decoded images."""
+
 from collections.abc import Sequence
 
 import torch

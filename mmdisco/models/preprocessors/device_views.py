@@ -1,3 +1,5 @@
+"""Views of batches of crops, computed on the model's device."""
+
 from collections.abc import Sequence
 
 import torch

@@ -1,3 +1,5 @@
+"""Self-supervised algorithms that mmpretrain lacks, or has with other results."""
+
 from .dino import DINO
 from .ema import ForeachEMA
 from .moco import LeanMoCo

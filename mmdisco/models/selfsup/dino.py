@@ -1,3 +1,5 @@
+"""DINO (https://arxiv.org/abs/2104.14294)."""
+
 from itertools import groupby
 
 import torch

@@ -1,3 +1,5 @@
+"""Momentum update of all tensors at once."""
+
 import torch
 from mmengine.model import ExponentialMovingAverage
 from mmpretrain.registry import MODELS

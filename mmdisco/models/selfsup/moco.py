@@ -1,3 +1,5 @@
+"""MoCo-v2 with fewer copies and synchronisations."""
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather, get_world_size

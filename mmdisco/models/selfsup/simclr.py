@@ -1,3 +1,5 @@
+"""SimCLR over the images of all ranks."""
+
 from mmengine.dist import get_world_size
 from mmpretrain.models import SimCLR
 from mmpretrain.registry import MODELS

@@ -1,3 +1,5 @@
+"""Students that learn from the teacher alone."""
+
 from collections.abc import Sequence
 
 import torch
