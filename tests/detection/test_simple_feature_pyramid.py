@@ -33,7 +33,7 @@ class Norm(nn.Module):
         return x * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-def by_hand(stride):
+def plain_features(stride):
     """Build Section 3 of the paper; each deconvolution halves the channels."""
     resized = {
         4: [
@@ -77,7 +77,7 @@ def test_each_level_is_that_of_plain_layers(image_map, strides):
     outs = neck([image_map])
     assert len(outs) == len(strides) == len(neck.levels)
     for stride, out, level in zip(strides, outs, neck.levels, strict=True):
-        layers = by_hand(stride)
+        layers = plain_features(stride)
         layers.load_state_dict(level.state_dict())
         assert out.shape == (2, OUT, 64 // stride, 96 // stride)
         torch.testing.assert_close(out, layers(image_map), rtol=1e-4, atol=1e-5)

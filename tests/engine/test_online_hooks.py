@@ -381,7 +381,7 @@ def test_a_teacher_at_chance_is_a_loud_warning():
     level, text, score = teacher_run(noise, labels)
     assert level == 'warning' and 'NO BETTER THAN CHANCE' in text
     assert 'model.teacher.checkpoint' in text and 10 < score < 40
-    few = torch.tensor([0, 1, 2])  # of which nothing can be told
+    few = torch.tensor([0, 1, 2])  # too few to decide
     level, _, _ = teacher_run(noise[:, :3], few)
     assert level == 'info'
 

@@ -63,9 +63,9 @@ def test_two_ranks_equal_one(free_port, tmp_path):
     features, top1 = score()
     weight = probe(features.train[:44], features.train_labels[:44], 0, 1)
     for rank in range(2):
-        theirs, their_top1, their_weight = torch.load(tmp_path / f'{rank}.pth')
-        for mine, other in zip(features, theirs):
-            torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
-        assert features.train_labels.tolist() == theirs[1].tolist()
-        assert top1 == their_top1 > 20
-        torch.testing.assert_close(weight, their_weight)
+        other, other_top1, other_weight = torch.load(tmp_path / f'{rank}.pth')
+        for first, second in zip(features, other):
+            torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-5)
+        assert features.train_labels.tolist() == other[1].tolist()
+        assert top1 == other_top1 > 20
+        torch.testing.assert_close(weight, other_weight)

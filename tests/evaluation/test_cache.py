@@ -12,11 +12,11 @@ from mmdisco.errors import InputError, MissingFileError
 from mmdisco.evaluation.features.cache import read_features
 from mmdisco.evaluation.features.views import Crop
 from tests.evaluation.tiny import (
-    by_hand,
     checkpoint,
     extracted,
     idx_folder,
     pictures,
+    plain_features,
 )
 
 
@@ -57,7 +57,7 @@ def test_what_is_written(tiny):
     images, labels = pictures('train')
     assert found.views.shape == (1, 60, 32)
     torch.testing.assert_close(
-        found.plain, by_hand(backbone, images), rtol=1e-4, atol=1e-5
+        found.plain, plain_features(backbone, images), rtol=1e-4, atol=1e-5
     )
     assert torch.equal(found.labels, labels)
     assert found.classes == ['0', '1', '2']

@@ -27,8 +27,8 @@ data_preprocessor = dict(mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
 
 
 @pytest.fixture(scope='module')
-def ours(tmp_path_factory):
-    path = tmp_path_factory.mktemp('ours') / 'epoch_1.pth'
+def student(tmp_path_factory):
+    path = tmp_path_factory.mktemp('student') / 'epoch_1.pth'
     return path, checkpoint(path)
 
 
@@ -53,27 +53,27 @@ def check(encoder, backbone, normalisation, path, size=28):
     found = encoder(images(size))
     assert not found.requires_grad and found.dtype == torch.float
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    for ours, theirs in zip(encoder.normalisation, normalisation):
-        assert ours == pytest.approx(theirs)
+    for mean_or_std, expected in zip(encoder.normalisation, normalisation):
+        assert mean_or_std == pytest.approx(expected)
     assert encoder.sha256 == sha256_of(str(path))
     assert not any(m.training for m in encoder.modules())
 
 
-def test_a_checkpoint_of_a_pre_training(ours):
-    path, backbone = ours
+def test_a_checkpoint_of_a_pre_training(student):
+    path, backbone = student
     check(open_encoder(str(path)), backbone, QUICKSTART, path)
 
 
-def test_what_the_user_says_of_the_normalisation_counts(ours):
-    path, backbone = ours
-    told = [10.0, 20.0, 30.0], [40.0, 50.0, 60.0]
-    encoder = open_encoder(str(path), normalisation=told)
-    check(encoder, backbone, told, path)
+def test_a_given_normalisation_is_used(student):
+    path, backbone = student
+    normalisation = [10.0, 20.0, 30.0], [40.0, 50.0, 60.0]
+    encoder = open_encoder(str(path), normalisation=normalisation)
+    check(encoder, backbone, normalisation, path)
 
 
-def test_an_extracted_backbone(ours, tmp_path):
+def test_an_extracted_backbone(student, tmp_path):
     """It keeps network and normalisation, and a config may give them, too."""
-    path, backbone = ours
+    path, backbone = student
     for name in ('backbone.pth', 'backbone.safetensors'):
         out = tmp_path / name
         run('python', 'tools/extract_backbone.py', path, out)
@@ -81,8 +81,8 @@ def test_an_extracted_backbone(ours, tmp_path):
         check(open_encoder(str(out)), backbone, QUICKSTART, out)
 
 
-def test_a_published_student_keeps_its_normalisation(ours, tmp_path):
-    path, backbone = ours
+def test_a_published_student_keeps_its_normalisation(student, tmp_path):
+    path, backbone = student
     run('python', 'tools/publish_model.py', path, tmp_path / 'student.pth')
     [out] = tmp_path.glob('student-*.pth')
     check(open_encoder(str(out)), backbone, QUICKSTART, out)
@@ -106,8 +106,8 @@ def test_an_extracted_backbone_of_an_unknown_network(r18, tmp_path):
         [[0, 0, float('nan')], [1, 1, 1]],
     ],
 )
-def test_a_normalisation_that_is_not_one(ours, tmp_path, kept):
-    content = torch.load(ours[0], weights_only=True)
+def test_a_normalisation_that_is_not_one(student, tmp_path, kept):
+    content = torch.load(student[0], weights_only=True)
     path = tmp_path / 'odd.pth'
     torch.save(
         dict(
@@ -145,17 +145,17 @@ def test_a_file_that_does_not_tell_its_network(r18):
 
 
 def test_a_file_that_tells_its_network(r18, tmp_path):
-    path, backbone = tmp_path / 'told.pth', r18[1]
+    path, backbone = tmp_path / 'named.pth', r18[1]
     torch.save(dict(torch.load(r18[0]), meta=dict(arch='r18')), path)
     for arch in (None, 'r18'):
         check(open_encoder(str(path), arch=arch), backbone, IMAGENET, path, 64)
 
 
-def test_another_architecture_than_the_user_says(r18, ours):
+def test_another_architecture_than_given(r18, student):
     for path, arch, said in (
         (r18[0], 'r50', 'does not fit this architecture'),
         (r18[0], 'r34', 'does not fit this architecture'),
-        (ours[0], 'r18', "but --arch says 'r18'"),
+        (student[0], 'r18', "but --arch says 'r18'"),
         (r18[0], 'r999', "arch 'r999' is not known"),
     ):
         with pytest.raises(InputError) as caught:
@@ -163,8 +163,8 @@ def test_another_architecture_than_the_user_says(r18, ours):
         assert said in str(caught.value) and '\n' not in str(caught.value)
 
 
-def test_a_model_of_the_zoo(ours):
-    path, backbone = ours
+def test_a_model_of_the_zoo(student):
+    path, backbone = student
     encoder = open_encoder('quickstart_mocov2', str(path))
     check(encoder, backbone, QUICKSTART, path)
 
@@ -175,8 +175,8 @@ def test_a_teacher_of_the_zoo():
     check(encoder, teacher.backbone, encoder.normalisation, TEACHER)
 
 
-def test_a_config_of_a_pre_training(ours):
-    path, backbone = ours
+def test_a_config_of_a_pre_training(student):
+    path, backbone = student
     check(open_encoder(str(CONFIG), str(path)), backbone, QUICKSTART, path)
 
 
@@ -204,21 +204,27 @@ def test_a_model_of_mmpretrain(r18, tmp_path):
     """Its file fits, or it is an error: nothing is left at random."""
     path, backbone = r18
     processor = get_model('resnet18_8xb32_in1k').data_preprocessor
-    told = [*map(float, processor.mean)], [*map(float, processor.std)]
-    check(open_encoder('resnet18_8xb32_in1k', str(path)), backbone, told, path, 64)
+    normalisation = [*map(float, processor.mean)], [*map(float, processor.std)]
+    check(
+        open_encoder('resnet18_8xb32_in1k', str(path)),
+        backbone,
+        normalisation,
+        path,
+        64,
+    )
     with pytest.raises(InputError, match='does not fit this architecture'):
         open_encoder('resnet34_8xb32_in1k', str(path))
     with pytest.raises(InputError, match='does not fit this architecture'):
         open_encoder('quickstart_mocov2', str(path))
 
 
-def test_what_there_is_not(ours, tmp_path):
+def test_models_that_do_not_exist(student, tmp_path):
     with pytest.raises(MissingFileError, match='neither a file nor the name'):
         open_encoder('resnet19')
     with pytest.raises(InputError, match='is a checkpoint: --checkpoint is'):
-        open_encoder(str(ours[0]), str(ours[0]))
+        open_encoder(str(student[0]), str(student[0]))
     for model in ('quickstart_mocov2', str(CONFIG)):
         with pytest.raises(MissingFileError, match="none.pth' not found"):
             open_encoder(model, str(tmp_path / 'none.pth'))
         with pytest.raises(InputError, match='--arch is for checkpoints'):
-            open_encoder(model, str(ours[0]), arch='r18')
+            open_encoder(model, str(student[0]), arch='r18')

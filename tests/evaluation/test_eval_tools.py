@@ -29,10 +29,10 @@ from mmdisco.evaluation.protocols.few import _cross_validated
 from tests.evaluation.tiny import (
     MEAN,
     STD,
-    by_hand,
     checkpoint,
     idx_folder,
     pictures,
+    plain_features,
     report_of,
     write_idx,
 )
@@ -41,12 +41,12 @@ from tests.tools import ROOT, run
 
 @pytest.fixture(scope='module')
 def tiny(tmp_path_factory):
-    """Checkpoint, data, and features by hand, of both splits."""
+    """Checkpoint, data, and features of both splits from a plain loop."""
     root = tmp_path_factory.mktemp('tiny')
     backbone = checkpoint(root / 'model.pth')
     idx_folder(root / 'data')
     kept = [
-        (by_hand(backbone, images).double().numpy(), labels.numpy())
+        (plain_features(backbone, images).double().numpy(), labels.numpy())
         for images, labels in map(pictures, ('train', 'test'))
     ]
     return root, *kept[0], *kept[1]

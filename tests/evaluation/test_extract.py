@@ -12,11 +12,11 @@ from mmdisco.errors import InputError
 from mmdisco.evaluation.features.views import Crop, ImageViews, batch_of
 from mmdisco.evaluation.sources import open_source
 from tests.evaluation.tiny import (
-    by_hand,
     checkpoint,
     extracted,
     idx_folder,
     pictures,
+    plain_features,
     report_of,
 )
 from tests.tools import ROOT, TELL_THREADS, gloo_threads, run
@@ -163,7 +163,7 @@ def test_batches_and_workers(tiny, tmp_path, batch_size, num_workers):
     backbone = checkpoint(tmp_path / 'model.pth')
     images, labels = pictures('train')
     torch.testing.assert_close(
-        found.plain, by_hand(backbone, images[:59]), rtol=1e-4, atol=1e-5
+        found.plain, plain_features(backbone, images[:59]), rtol=1e-4, atol=1e-5
     )
     assert torch.equal(found.labels, labels[:59])
 

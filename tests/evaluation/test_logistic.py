@@ -32,9 +32,9 @@ def compare(found, x, y, strength):
     model = LogisticRegression(C=strength, tol=1e-10, max_iter=9999).fit(scaled, y)
     np.testing.assert_allclose(found.mean, scaler.mean_, rtol=1e-9)
     np.testing.assert_allclose(found.std, scaler.scale_, rtol=1e-9)
-    ours = value(found.weight.numpy(), found.bias.numpy(), scaled, y, strength)
-    theirs = value(model.coef_.T, model.intercept_, scaled, y, strength)
-    assert abs(ours - theirs) < 5e-5
+    value_here = value(found.weight.numpy(), found.bias.numpy(), scaled, y, strength)
+    value_sklearn = value(model.coef_.T, model.intercept_, scaled, y, strength)
+    assert abs(value_here - value_sklearn) < 5e-5
     return model, scaled
 
 
@@ -82,14 +82,14 @@ def test_without_standardising():
     unit = torch.nn.functional.normalize(x, dim=1)
     found = fit_classifier(unit, 3, cross_entropy_of(y, 3), 1.0, standardise=False)
     model = LogisticRegression(C=1.0, tol=1e-10).fit(unit.double(), y)
-    ours, theirs = (
+    value_here, value_sklearn = (
         value(*params, unit.double().numpy(), y.numpy(), 1.0)
         for params in (
             (found.weight.numpy(), found.bias.numpy()),
             (model.coef_.T, model.intercept_),
         )
     )
-    assert abs(ours - theirs) < 5e-5
+    assert abs(value_here - value_sklearn) < 5e-5
 
 
 def test_a_label_outside_the_classes_is_an_error():

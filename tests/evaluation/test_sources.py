@@ -266,11 +266,11 @@ def test_cifar_is_found_from_its_own_folder(monkeypatch, tmp_path):
 
 def test_a_folder_is_what_torchvision_reads(tmp_path):
     folder(tmp_path, 'train', 'train')
-    theirs = ImageFolder(tmp_path / 'train')
+    expected = ImageFolder(tmp_path / 'train')
     source = open_source(str(tmp_path), num_classes=3)
-    assert source.classes == theirs.classes
-    assert source.labels.tolist() == theirs.targets
-    assert np.array_equal(pixels(source), pixels(x for x, _ in theirs))
+    assert source.classes == expected.classes
+    assert source.labels.tolist() == expected.targets
+    assert np.array_equal(pixels(source), pixels(x for x, _ in expected))
 
 
 def test_a_photo_is_upright_and_in_rgb(tmp_path):

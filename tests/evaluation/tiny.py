@@ -76,7 +76,7 @@ def checkpoint(path, seed=0):
 
 
 @torch.no_grad()
-def by_hand(backbone, images, mean=MEAN, std=STD):
+def plain_features(backbone, images, mean=MEAN, std=STD):
     """Features of grey images, [N, D], one at a time."""
     rows = []
     for image in images:

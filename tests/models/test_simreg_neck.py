@@ -52,8 +52,8 @@ def test_it_equals_plain_arithmetic_on_maps_and_features(neck):
 
 def test_its_parameters_are_those_counted_by_hand(neck):
     # 3 to 6, BN, 6 to 3, 3 to 6, BN, 6 to 5
-    by_hand = (18 + 6) + 12 + (18 + 3) + (18 + 6) + 12 + (30 + 5)
-    assert sum(p.numel() for p in neck.parameters()) == by_hand
+    plain_features = (18 + 6) + 12 + (18 + 3) + (18 + 6) + 12 + (30 + 5)
+    assert sum(p.numel() for p in neck.parameters()) == plain_features
     assert embed_dim(neck) == 5
     with torch.device('meta'):  # of a ResNet-18
         wide = SimRegNeck(512, 2048)
