@@ -45,16 +45,16 @@ def main() -> None:
             ready.train, ready.test, k, args.repeats, args.seed, ready.device
         )
         say(
-            f'{k} of each class: {plus_minus(scores[k])}, 95 % interval of '
-            f'{args.repeats} choices'
+            f'{k} per class: {plus_minus(scores[k])}, 95 % interval over '
+            f'{args.repeats} draws'
         )
     report(
         settings,
         'few_shot',
         dict(ready.about, k=scores),
         f'{settings.model}: few-shot '
-        + ', '.join(f'{plus_minus(score)} % of {k}' for k, score in scores.items())
-        + ' of each class',
+        + ', '.join(f'{plus_minus(score)} % with {k}' for k, score in scores.items())
+        + ' per class',
     )
 
 
