@@ -89,6 +89,7 @@ def of_config(name: str) -> Callable:
 
 
 def variants() -> dict[str, Callable]:
+    """Ways to load an image, by name; each takes its path."""
     crops = Compose([dict(type='LoadCrops')])
     return {
         BASE: of_config('imagenet_mocov2.py'),
@@ -101,6 +102,7 @@ def variants() -> dict[str, Callable]:
 
 
 def seconds(function: Callable, argument: object) -> float:
+    """Seconds of one call."""
     start = time.perf_counter()
     function(argument)
     return time.perf_counter() - start

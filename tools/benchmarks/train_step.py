@@ -135,6 +135,7 @@ def build(
     size: int,
     queue_len: int,
 ) -> Step:
+    """A timed step of one kind, with networks and queue of these sizes."""
     return kind(config(student, teacher, queue_len), batch_size, size, option)
 
 
