@@ -179,9 +179,9 @@ def read_teacher(
             finite, or was trained with other settings than the backbone's.
     """
     if not Path(path).is_file():
-        source = f' from {url}' if url else ''
+        remedy = f'download it from {url}' if url else 'put it there'
         raise MissingFileError(
-            f"teacher file '{path}' not found: download it{source}, or set "
+            f"teacher file '{path}' not found: {remedy}, or set "
             'model.teacher.checkpoint'
         )
     conversion = read_conversion(path)
