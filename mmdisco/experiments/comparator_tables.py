@@ -120,7 +120,9 @@ def verdict(rows: Sequence[dict]) -> str:
     first, *tied = best(rows)
     text = f'Highest mean of the linear probe without labels: **{first}**. '
     text += (
-        'Within two standard errors of the paired difference: ' + '; '.join(tied) + '.'
+        'Not better by two standard errors of the paired difference than: '
+        + '; '.join(tied)
+        + '.'
         if tied
         else 'Each other method is lower by more than two standard errors of the '
         'paired difference.'

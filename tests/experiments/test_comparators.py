@@ -109,8 +109,10 @@ def test_the_best_methods_are_within_two_standard_errors():
     text = markdown(
         rows(), {'SEED': [({'a.b.lr': 0.1}, 50.0), ({'a.b.lr': 0.2}, 51.0)]}, 100, 3
     )
-    assert 'labels: **DisCo**. Within two standard errors of the paired diff' in text
-    assert text.index('paired difference: SEED.') and verdict(rows()) in text
+    assert (
+        'labels: **DisCo**. Not better by two standard errors of the paired d' in text
+    )
+    assert text.index('paired difference than: SEED.') and verdict(rows()) in text
     assert '- SEED: b.lr 0.1: 50.00; **b.lr 0.2: 51.00**\n' in text
     for best_of, edge in ((2, False), (3, True)):
         tried = [({'lr': lr}, float(lr == best_of)) for lr in (1, 2, 3)]
