@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmpretrain import registry as registries
 
 from mmdisco.errors import InputError, MissingFileError
-from .scope import ONLINE_HOOKS, ONLINE_MOVED
+from .scope import ONLINE_HOOKS, ONLINE_MOVED, has_online_loop
 
 # Top-level keys that the runner or its hooks read.
 _READ = {
@@ -123,7 +123,8 @@ def apply_overrides(cfg: Config, options: dict | None) -> None:
     Raises:
         InputError: If a key is a template that configs only copy, or is neither
             in the config nor an argument of its class (suggests the nearest
-            key); or if the optimizer is unknown.
+            key); if the config removes an online hook that is a scorer now; or
+            if the optimizer is unknown.
     """
     for key, value in (options or {}).items():
         top, _, rest = key.partition('.')
@@ -193,6 +194,10 @@ def _remove_none(cfg: Config, options: dict) -> None:
         if hook is None and name not in _DEFAULT_HOOKS
     ]
     for name in without:  # mmengine accepts None only for its own
+        key = f'default_hooks.{name}'
+        if name in ONLINE_HOOKS and has_online_loop(cfg) and key not in options:
+            # in a config for a base that had the hook
+            raise InputError(f'{key} is None, but {ONLINE_MOVED}')
         hooks.pop(name)
     if without:  # for a dumped config
         cfg.hooks_left_out = sorted({*cfg.get('hooks_left_out', ()), *without})

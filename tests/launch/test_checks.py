@@ -211,6 +211,15 @@ def test_settings_of_hooks_that_are_scorers_now(hook, tmp_path):
         )
         with pytest.raises(InputError, match=f'hooks.{name} has no type: {reason}'):
             checked({}, str(path))
+    path.write_text(f"_base_ = '{QUICKSTART}'\ndefault_hooks = dict({hook}=None)\n")
+    with pytest.raises(InputError, match=f'hooks.{hook} is None, but {words}'):
+        checked({}, str(path))
+    checked({'val_cfg': None}, str(path))
+    path.write_text(
+        f"_base_ = '{QUICKSTART}'\n"
+        f'default_hooks = dict({hook}=dict(type="OnlineKNNHook"))\n'
+    )
+    checked({f'default_hooks.{hook}': None}, str(path))
 
 
 @pytest.mark.parametrize(
