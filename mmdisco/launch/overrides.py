@@ -76,6 +76,16 @@ _ACCEPTED = {
 }
 # Keys that mmengine does not accept as None, and their replacement.
 _EMPTY = dict(default_hooks={}, env_cfg={}, randomness=dict(seed=None))
+# Options of OnlineKNNHook that are no longer options of a scorer.
+_MOVED = dict(
+    interval='train_cfg.val_interval',
+    batch_size='val_dataloader.batch_size',
+    num_workers='val_dataloader.num_workers',
+    **{
+        name: f'val_cfg.{name}'
+        for name in ('train', 'test', 'num_train', 'num_test', 'seed')
+    },
+)
 # Dicts with arbitrary keys.
 _FREE = {'paramwise_cfg', 'clip_grad', 'custom_keys'}
 
@@ -126,7 +136,8 @@ def apply_overrides(cfg: Config, options: dict | None) -> None:
             key); if the config removes an online hook that is a scorer now; or
             if the optimizer is unknown.
     """
-    for key, value in (options or {}).items():
+    options = _current_keys(cfg, options or {})
+    for key, value in options.items():
         top, _, rest = key.partition('.')
         if top in cfg and top not in _READ or top in _COPIED:
             target = _COPIED.get(top, 'the place that uses it')
@@ -149,8 +160,39 @@ def apply_overrides(cfg: Config, options: dict | None) -> None:
         if key == 'data_root':
             move_data(cfg, value)
         _set(cfg, key, value)
-    _remove_none(cfg, options or {})
+    _remove_none(cfg, options)
     _check_optimizer(cfg)
+
+
+def _current_keys(cfg: Config, options: dict) -> dict:
+    """Translate options for the online hooks of earlier configs to val_cfg."""
+    hooks = cfg.get('default_hooks') or {}
+    if not has_online_loop(cfg):
+        return options
+    kinds = [scorer['type'] for scorer in cfg.val_cfg.get('scorers', ())]
+    current = {}
+    for key, value in options.items():
+        top, _, rest = key.partition('.')
+        hook, _, name = rest.partition('.')
+        kind = ONLINE_HOOKS.get(hook)
+        if top != 'default_hooks' or hook in hooks or kind not in kinds:
+            current[key] = value
+        elif kind == 'KNNScorer' and (
+            (name == '' and value is None) or (name == 'interval' and value == 0)
+        ):
+            current['val_cfg'] = None  # the other scores depended on this hook
+        elif kind == 'KNNScorer' and name in _MOVED:
+            current[_MOVED[name]] = value
+        else:
+            place = f'val_cfg.scorers.{kinds.index(kind)}'
+            current[f'{place}.{name}' if name else place] = value
+    if current.get('val_cfg', cfg.val_cfg) is None:
+        return {
+            key: value
+            for key, value in current.items()
+            if not key.startswith(('val_cfg.', 'val_dataloader.'))
+        }
+    return current
 
 
 def _set(cfg: Config, key: str, value: Any) -> None:

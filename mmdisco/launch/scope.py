@@ -50,8 +50,13 @@ def add_hooks(cfg: Config) -> None:
             hooks.setdefault(name, dict(type=scoped_name(cfg, kind)))
 
 
-# Hooks of earlier configs; their scores are now set in val_cfg.
-ONLINE_HOOKS = ('online_knn', 'online_probe', 'feature_quality', 'teacher_knn')
+# Hooks of earlier configs, and the scorers in val_cfg that replace them.
+ONLINE_HOOKS = dict(
+    online_knn='KNNScorer',
+    online_probe='ProbeScorer',
+    feature_quality='QualityScorer',
+    teacher_knn='TeacherKNNScorer',
+)
 ONLINE_MOVED = (
     'online scores are set in val_cfg: train_cfg.val_interval=N, '
     'val_cfg.num_train=N, val_cfg.scorers.0.k=N, or val_cfg=None for none'

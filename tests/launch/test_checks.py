@@ -196,14 +196,40 @@ def test_scores_of_hooks_are_known(tmp_path):
     checked({name: 'rank_me', **off}, with_hooks(tmp_path))
 
 
+def test_options_of_hooks_that_are_scorers_now():
+    """Options of earlier configs set the same of val_cfg."""
+    hooks = 'default_hooks'
+    now = checked(
+        {
+            f'{hooks}.online_knn.interval': 5,
+            f'{hooks}.online_knn.num_train': 300,
+            f'{hooks}.online_knn.batch_size': 50,
+            f'{hooks}.online_knn.k': 7,
+            f'{hooks}.online_probe': None,
+            f'{hooks}.feature_quality.num': 90,
+        },
+        QUICKSTART,
+    )
+    assert now.train_cfg.val_interval == 5
+    assert now.val_cfg.num_train == 300 and now.val_dataloader.batch_size == 50
+    assert [dict(scorer) for scorer in now.val_cfg.scorers] == [
+        dict(type='KNNScorer', k=7),
+        dict(type='QualityScorer', num=90),
+        dict(type='TeacherKNNScorer'),
+    ]
+    for off in ({f'{hooks}.online_knn.interval': 0}, {f'{hooks}.online_knn': None}):
+        for more in ({}, {f'{hooks}.online_probe': None}):
+            cfg = checked({**off, **more}, QUICKSTART)
+            assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
+    with pytest.raises(InputError, match="val_cfg.scorers.1.rate: no 'rate'"):
+        checked({f'{hooks}.online_probe.rate': 1}, QUICKSTART)
+
+
 @pytest.mark.parametrize(
     'hook', ['online_knn', 'online_probe', 'feature_quality', 'teacher_knn']
 )
 def test_settings_of_hooks_that_are_scorers_now(hook, tmp_path):
     words = 'online scores are set in val_cfg: train_cfg.val_interval=N'
-    for key in (f'default_hooks.{hook}.interval', f'default_hooks.{hook}'):
-        with pytest.raises(InputError, match=f"no '{hook}' in default_hooks: {words}"):
-            checked({key: None}, QUICKSTART)
     path = tmp_path / 'leaf.py'
     for name, reason in ((hook, words), ('mine', 'give it one')):
         path.write_text(
