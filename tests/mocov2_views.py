@@ -45,10 +45,10 @@ def with_params(image, params, number):
 
 
 def statistics(views):
-    """Mean, deviation and quantiles of each view's channels.
+    """Compute mean, deviation and quantiles of the channels of each view.
 
-    And of what is left of the fine detail, which tells the blur, and of the
-    left half, which tells the flip: [views, 30].
+    Also of the fine detail, which shows the blur, and of the left half, which
+    shows the flip: [views, 30].
     """
     views = np.asarray(views, np.float32)  # [V, H, W, 3]
     pixels = views.reshape(len(views), -1, 3)

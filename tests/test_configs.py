@@ -156,7 +156,7 @@ def pooled(network):
 
 def width_of(network):
     neck = network['neck']
-    return neck.get('head', neck).get('out_channels', 256)  # DINO's if not told
+    return neck.get('head', neck).get('out_channels', 256)  # DINO's default
 
 
 @pytest.mark.parametrize('name', LEAVES)
@@ -245,8 +245,8 @@ def check_comparator(cfg, stem, doc):
 
 def check_other_comparator(cfg, method, student, doc):
     """What the release of each, or our notes of its paper, say."""
-    told = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
-    assert AUTHORS[method].get(student) == (told and float(told[1]))
+    reported = re.search(r"Reported by \w+'s? authors:\s([\d.]+) top-1", doc)
+    assert AUTHORS[method].get(student) == (reported and float(reported[1]))
     assert 'Status: not run here' in doc
     lr, epochs = dict(
         simreg=(0.05, 130), compress=(0.01, 130), compress_1q=(0.01, 130)

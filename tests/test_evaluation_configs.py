@@ -1,4 +1,4 @@
-"""The protocols of linear, semi-supervised and CIFAR evaluation, as told."""
+"""The protocols of linear, semi-supervised and CIFAR evaluation."""
 
 import ast
 from pathlib import Path
@@ -61,7 +61,7 @@ def protocol(kind, student):
 
 
 @pytest.mark.parametrize('stem', [*TOP1, *OTHERS])
-def test_a_protocol_is_as_told(stem):
+def test_a_protocol_has_its_published_settings(stem):
     kind, student = stem.rsplit('_', 1)
     path = FOLDER / f'{stem}.py'
     cfg, doc = Config.fromfile(path), ast.get_docstring(ast.parse(path.read_text()))

@@ -1,4 +1,4 @@
-"""What a user can mend is said in one clear line, and nothing is written."""
+"""A fault of the user gives one clear line, and nothing is written."""
 
 import runpy
 import sys

@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from mmdisco.launch.smoke import photo_tiles
-from tests.tools import ROOT, TELL_THREADS, gloo_threads, run
+from tests.tools import COUNT_THREADS, ROOT, gloo_threads, run
 
 CONFIG = """
 _base_ = ['{root}/configs/_base_/default_runtime.py']
@@ -76,7 +76,7 @@ def test_it_gives_the_accuracy_of_a_plain_loop(classifier, tmp_path):
 def test_two_ranks_give_the_same(classifier, tmp_path, free_port):
     config, checkpoint, accuracy = classifier
     out = tmp_path / 'metrics.json'
-    (tmp_path / 'sitecustomize.py').write_text(TELL_THREADS)
+    (tmp_path / 'sitecustomize.py').write_text(COUNT_THREADS)
     done = run(
         'bash',
         'tools/dist_test.sh',

@@ -11,9 +11,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from tests.tools import (
+    COUNT_THREADS,
     PHOTOS,
     ROOT,
-    TELL_THREADS,
     gloo_threads,
     losses,
     one_line,
@@ -156,10 +156,10 @@ def test_two_ranks_on_this_machine(tmp_path, free_port):
 
 
 def test_swav_on_two_ranks_without_a_gpu(tmp_path, free_port):
-    """SyncBN is told to be none, and the queue of each rank is kept."""
+    """The log says that there is no SyncBN, and each rank keeps its queue."""
     config = 'configs/baselines/swav_mbv3.py'
     hooks = [hook.type for hook in Config.fromfile(config).custom_hooks]
-    (tmp_path / 'sitecustomize.py').write_text(TELL_THREADS)
+    (tmp_path / 'sitecustomize.py').write_text(COUNT_THREADS)
     done = run(
         'bash',
         'tools/dist_train.sh',

@@ -14,10 +14,10 @@ SMALL = {224: 64, 96: 32, 65536: 1024}  # sides of crops, DINO's outputs
 
 
 # A thread of gloo that is left when Python ends may abort the process.
-TELL_THREADS = """
+COUNT_THREADS = """
 import atexit, glob, sys
 @atexit.register
-def tell():
+def report():
     names = [open(f).read() for f in glob.glob('/proc/self/task/*/comm')]
     # at once: other processes write to the same stream
     left = sum('gloo' in n for n in names)
@@ -26,7 +26,7 @@ def tell():
 
 
 def gloo_threads(done):
-    """That each process has left, of a run with TELL_THREADS."""
+    """Numbers of gloo threads left by each process of a run with COUNT_THREADS."""
     return re.findall(r'gloo threads left: (\d+)', done.stderr)
 
 

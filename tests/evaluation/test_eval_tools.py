@@ -204,7 +204,7 @@ def test_retrieval(tiny):
             for row, label in zip(cosine_similarity(test_x, x), test_y)
         ]
     )
-    # of 2400 cosines a few differ by less than fp32 can tell
+    # of 2400 cosines a few differ by less than the precision of fp32
     assert found['mean'] == pytest.approx(each.mean(), abs=0.02)
     assert found['per_class'] == pytest.approx(
         [each[test_y == c].mean() for c in range(3)], abs=0.05

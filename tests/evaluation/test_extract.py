@@ -19,7 +19,7 @@ from tests.evaluation.tiny import (
     plain_features,
     report_of,
 )
-from tests.tools import ROOT, TELL_THREADS, gloo_threads, run
+from tests.tools import COUNT_THREADS, ROOT, gloo_threads, run
 
 KNN = 'tools/eval/knn.py'
 
@@ -60,7 +60,7 @@ def test_two_processes_give_the_same_bits(tiny, tmp_path, free_port):
         ]
 
     run('python', *words('one'))
-    (tmp_path / 'sitecustomize.py').write_text(TELL_THREADS)
+    (tmp_path / 'sitecustomize.py').write_text(COUNT_THREADS)
     done = run(
         'python',
         'tools/torchrun.py',

@@ -44,7 +44,7 @@ class Pictures(Dataset):
 
 
 class Backbone(nn.Module):
-    """Two convolutions; batch norm and dropout tell training from eval."""
+    """Two convolutions; batch norm and dropout differ between training and eval."""
 
     def __init__(self):
         super().__init__()
