@@ -332,13 +332,13 @@ def _check_best(cfg: Config) -> None:
     ]
     if not metrics:
         known = _online_scores(cfg)
-        if not known:
+        if not known and not has_online_loop(cfg):
             return  # no evaluation
     for name in several(hook.get('save_best')):
         if name not in ('auto', *known):
             raise InputError(
                 f"default_hooks.checkpoint.save_best is '{name}', but the "
-                f'evaluation computes {" and ".join(known)}'
+                f'evaluation computes {" and ".join(known) or "no score"}'
             )
 
 

@@ -31,7 +31,7 @@ def write_bags(dataset: ConfigDict, path: Path, images: int) -> ConfigDict:
         ConfigDict: Config of the wrapped data set.
     """
     steps = 1 + np.arange(min(NEIGHBOURS, images - 1))
-    with atomic_write(path) as temporary, temporary.open('wb') as file:
+    with atomic_write(path, shared=True) as temporary, temporary.open('wb') as file:
         np.save(file, (np.arange(images)[:, None] + steps) % images)
     dataset['neighbours'] = str(path)
     return dataset['dataset']
@@ -215,5 +215,5 @@ def save_random(teacher: ConfigDict | dict, path: Path, seed: int = 0) -> None:
 
 def save_atomically(content: dict, path: Path) -> None:
     """Save a file atomically, since several nodes may write to one disk."""
-    with atomic_write(path) as temporary, temporary.open('wb') as file:
+    with atomic_write(path, shared=True) as temporary, temporary.open('wb') as file:
         torch.save(content, file)

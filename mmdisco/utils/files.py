@@ -10,7 +10,7 @@ from mmdisco.errors import InputError
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, shared: bool = False) -> Iterator[Path]:
     """Write a file completely or not at all.
 
     The temporary file replaces ``path`` if the block ends without an
@@ -18,9 +18,11 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
     Args:
         path (str or Path): The file; its folder is created.
+        shared (bool): Whether several processes may write it at once. Defaults
+            to False: what a killed process leaves is overwritten next time.
 
     Yields:
-        Path: A temporary file in the same folder, to be written.
+        Path: A hidden temporary file in the same folder, with the same ending.
 
     Raises:
         InputError: If ``path`` is a folder or can't be written.
@@ -28,8 +30,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"'{path}' is a folder: name the file to write")
-    # ranks and nodes may write the same file at once
-    half = path.with_name(f'half.{uuid4().hex[:8]}.{path.name}')
+    unique = f'{uuid4().hex}.' if shared else ''
+    half = path.with_name(f'.half.{unique}{path.name}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

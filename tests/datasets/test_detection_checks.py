@@ -505,7 +505,7 @@ def test_a_damaged_member_is_not_left_in_half(whole, tmp_path):
     with pytest.raises(InputError, match="a.zip' is damaged"):
         unpack(file, tmp_path / 'root')
     left = files_of(tmp_path / 'root')
-    assert left and not any(name.endswith('.half') for name in left)
+    assert left and not any('half' in name for name in left)
     assert 'val2017/000000000001.jpg' not in left
 
 

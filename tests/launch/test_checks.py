@@ -163,6 +163,8 @@ def test_the_best_of_a_pre_training_is_selected_by_an_online_score():
     for best in ('accuracy/top1', 'knn_top'):
         with pytest.raises(InputError, match='evaluation computes knn_top1'):
             checked({name: best}, QUICKSTART)
+    with pytest.raises(InputError, match='computes no score$'):
+        checked({name: 'knn_top1', 'val_cfg.scorers': []}, QUICKSTART)
     # without any evaluation
     checked({name: 'accuracy/top1', 'val_cfg': None}, QUICKSTART)
     with pytest.raises(InputError, match='computes knn_top1 and probe_top1$'):
@@ -190,6 +192,8 @@ def test_scores_of_hooks_are_known(tmp_path):
     checked({name: 'probe_top1'}, with_hooks(tmp_path))
     with pytest.raises(InputError, match='computes knn_top1 and probe_top1$'):
         checked({name: 'rank_me'}, with_hooks(tmp_path))
+    with pytest.raises(InputError, match='computes no score$'):
+        checked({name: 'knn_top1', 'val_cfg.scorers': []}, QUICKSTART)
     # without any evaluation
     checked({name: 'rank_me'}, with_hooks(tmp_path, interval=0))
     off = {'default_hooks.online_knn.interval': 0}
