@@ -535,7 +535,7 @@ def test_an_order_of_hooks_keeps_no_state_of_the_runner(tmp_path):
 
 
 @DATASETS.register_module(force=True)
-class Drawing(IDXImages):
+class DrawingIDXImages(IDXImages):
     """Pictures with noise of the global generator."""
 
     def __getitem__(self, index):
@@ -551,7 +551,9 @@ def test_a_pipeline_that_draws_does_not_disturb_the_training(tmp_path):
     ).items():
         model = model_of('MoCo')
         model.backbone.init_cfg = [dict(type='Normal', layer='Conv2d', std=0.1)]
-        runner = run(tmp_path / form, model=model, dataset='Drawing', **settings)
+        runner = run(
+            tmp_path / form, model=model, dataset='DrawingIDXImages', **settings
+        )
         states.append(state_of(runner))
     for state in states[1:]:
         for key, value in states[0][0].items():

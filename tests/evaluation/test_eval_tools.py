@@ -190,7 +190,7 @@ def test_few_shot(tiny):
         assert score['images'] == 3 * k
         assert score['repeats'] == pytest.approx(scores)
         assert (
-            f'{np.mean(scores):.2f} ± {score["interval"]:.2f} % of {k}'
+            f'{np.mean(scores):.2f} ± {score["interval"]:.2f} % with {k}'
             in found['summary']
         )
 

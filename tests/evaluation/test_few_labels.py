@@ -68,8 +68,8 @@ def test_every_row_is_chosen_by_some_seed():
 
 
 @pytest.mark.parametrize('percent', ['0', '-1', '101', 'ten', '1/0'])
-def test_what_is_no_share(percent):
-    with pytest.raises(InputError, match=f"'{percent}' % of the images"):
+def test_not_a_percentage(percent):
+    with pytest.raises(InputError, match=f"'{percent}' is not a percentage"):
         rows_of_fraction(LABELS, 3, percent, 0)
 
 
