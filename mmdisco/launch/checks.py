@@ -310,7 +310,11 @@ def _online_scores(cfg: Config) -> list[str]:
 
 
 def _check_hooks(cfg: Config) -> None:
-    """Reject default hooks that change one which the config lacks."""
+    """Reject hooks that change one which the config lacks, or a second loop."""
+    if has_online_loop(cfg) and any(
+        hook.get('type') == 'OnlineKNNHook' for hook in hooks_of(cfg)
+    ):
+        raise InputError(f'OnlineKNNHook beside the OnlineLoop: {ONLINE_MOVED}')
     for name, hook in (cfg.get('default_hooks') or {}).items():
         if isinstance(hook, dict) and 'type' not in hook:
             reason = ONLINE_MOVED if name in ONLINE_HOOKS else 'give it one'

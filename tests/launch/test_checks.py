@@ -200,6 +200,18 @@ def test_scores_of_hooks_are_known(tmp_path):
     checked({name: 'rank_me', **off}, with_hooks(tmp_path))
 
 
+@pytest.mark.parametrize('interval', [0, 5])
+def test_the_hook_beside_the_loop_is_rejected(interval, tmp_path):
+    """With interval 0 the loop would go on scoring."""
+    path = tmp_path / 'leaf.py'
+    path.write_text(
+        f"_base_ = '{QUICKSTART}'\ndefault_hooks = dict(online_knn=dict("
+        f"type='OnlineKNNHook', interval={interval}))\n"
+    )
+    with pytest.raises(InputError, match='OnlineKNNHook beside the OnlineLoop: .*None'):
+        checked({}, str(path))
+
+
 def test_options_of_hooks_that_are_scorers_now():
     """Options of earlier configs set the same of val_cfg."""
     hooks = 'default_hooks'
