@@ -1,6 +1,7 @@
 """A module imports its own floor and those below; packages have no cycle."""
 
 import ast
+import runpy
 from pathlib import Path
 
 import mmdisco
@@ -90,3 +91,16 @@ def test_an_upward_import_and_a_cycle_would_be_found(tmp_path, monkeypatch):
         except AssertionError:
             continue
         raise AssertionError(f'{test.__name__} found nothing')
+
+
+def test_modules_are_counted(capsys, monkeypatch):
+    monkeypatch.setattr('sys.argv', ['module_counts.py', '--largest', '999'])
+    tool = ROOT.parent / 'tools/dev/module_counts.py'
+    runpy.run_path(str(tool), run_name='__main__')
+    out = capsys.readouterr().out
+    files = [p for p in ROOT.rglob('*.py') if p.name != '__init__.py']
+    assert f'modules: {len(files)}\n' in out
+    # its only customer is the module beside it
+    assert 'mmdisco.models.fast.teacher  for mmdisco.models.teacher\n' in out
+    # many customers; registered, so found by name
+    assert 'mmdisco.errors' not in out and 'models.selfsup.simclr' not in out

@@ -36,16 +36,16 @@ def imports_of(path: Path) -> dict[str, tuple[str, str]]:
     package = name_of(path).split('.')
     if path.name != '__init__.py':
         package = package[:-1]
-    found = {}
+    names = {}
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             module = '.'.join([*base, *filter(None, [node.module])])
             for alias in node.names:
-                found[alias.asname or alias.name] = module, alias.name
+                names[alias.asname or alias.name] = module, alias.name
         elif isinstance(node, ast.Import):
-            found |= {alias.name: (alias.name, '') for alias in node.names}
-    return found
+            names |= {alias.name: (alias.name, '') for alias in node.names}
+    return names
 
 
 def customers() -> dict[str, set[str]]:
@@ -63,37 +63,37 @@ def customers() -> dict[str, set[str]]:
         inner = f'{module}.{name}'
         return inner if inner in modules else module
 
-    found: dict[str, set[str]] = {
+    users_of: dict[str, set[str]] = {
         name: set() for name, file in modules.items() if file.name != '__init__.py'
     }
-    users = {name: imports[name] for name in found}
+    users = {name: imports[name] for name in users_of}
     for folder in ('tools', 'configs'):
         for file in (ROOT / folder).rglob('*.py'):
             users[str(file.relative_to(ROOT))] = imports_of(file)
     for user, names in users.items():
         for source in names.values():
             module = defining(*source)
-            if module in found and module != user:
-                found[module].add(user)
-    return found
+            if module in users_of and module != user:
+                users_of[module].add(user)
+    return users_of
 
 
 def main() -> None:
     args = parse_args()
-    found = customers()
+    users_of = customers()
     lines = {}
-    for module, users in found.items():
+    for module, users in users_of.items():
         text = (ROOT / (module.replace('.', '/') + '.py')).read_text()
         if len(users) <= 1 and 'register_module' not in text:
             lines[module] = len(text.splitlines())
-    print(f'modules: {len(found)}')
+    print(f'modules: {len(users_of)}')
     print(f'with at most one customer and nothing registered: {len(lines)}')
     rooms: dict[str, int] = defaultdict(int)
-    for module in found:
+    for module in users_of:
         rooms[module.split('.')[1]] += 1
     print('by package:', ', '.join(f'{room} {n}' for room, n in sorted(rooms.items())))
     for module in sorted(lines, key=lambda m: -lines[m])[: args.largest]:
-        user = ', '.join(found[module]) or 'nobody'
+        user = ', '.join(users_of[module]) or 'nobody'
         print(f'{lines[module]:5} lines  {module}  for {user}')
 
 
