@@ -13,6 +13,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 import torch  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
+from mmengine.visualization import Visualizer  # noqa: E402
 
 from tests.tools import ROOT, one_line  # noqa: E402
 
@@ -27,6 +28,9 @@ PORTS = cycle([*range(10000 + FIRST, 30000), *range(10000, 10000 + FIRST)])
 def scope():
     """What a test finds does not depend on those before it."""
     init_default_scope('mmpretrain')
+    # a run of the same name would write into the folder of the one before
+    for kind in (Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
 
 
 @pytest.fixture
