@@ -10,7 +10,7 @@ REQUIREMENTS := setup.py pyproject.toml requirements/mminstall.txt \
 	requirements/runtime.txt requirements/constraints.txt
 
 .PHONY: help quickstart test test-slow smoke-all lint format typecheck docs clean \
-	venv venv-test
+	venv venv-test ops
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -55,9 +55,10 @@ $(VENV)/.run: $(REQUIREMENTS)
 		-r requirements/mminstall.txt -r requirements/runtime.txt -e .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.run requirements/tests.txt requirements/detection.txt \
-		tools/dev/install_mmcv_ops.sh
+ops: venv-test  ## compile mmcv's ops, which replace those of torchvision
+	bash tools/dev/install_mmcv_ops.sh $(PY)
+
+$(VENV)/.test: $(VENV)/.run requirements/tests.txt requirements/detection.txt
 	$(PY) -m pip install -q -c requirements/constraints.txt \
 		-r requirements/tests.txt -r requirements/detection.txt
-	bash tools/dev/install_mmcv_ops.sh $(PY)
 	touch $@

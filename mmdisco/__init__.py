@@ -4,17 +4,16 @@ Importing ``mmdisco`` registers everything in mmpretrain's registries; a config
 only needs ``custom_imports = dict(imports=['mmdisco'])``.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 from .version import __version__
 
-# Import name -> (lowest, first unsupported) version; satisfied by OpenMMLab's
-# packages and by the onedl forks with the same import names.
-_REQUIRED = {
-    'mmengine': ('0.10.3', '1.0.0'),
-    'mmcv': ('2.0.0', '2.4.0'),
-    'mmpretrain': ('1.2.0', '2.0.0'),
-}
+# Import name -> lowest version; satisfied by OpenMMLab's packages and by the onedl
+# forks with the same import names.
+_REQUIRED = {'mmengine': '0.10.3', 'mmcv': '2.0.0', 'mmpretrain': '1.2.0'}
 
 
 def _check_versions() -> None:
@@ -28,20 +27,36 @@ def _check_versions() -> None:
         from mmengine.utils import digit_version
     except ImportError as error:
         raise ImportError(f'mmdisco needs mmengine: {how}') from error
-    for name, (low, high) in _REQUIRED.items():
+    for name, low in _REQUIRED.items():
         try:
             version = import_module(f'{name}.version').__version__
         except ImportError as error:
             raise ImportError(f'mmdisco needs {name}: {how}') from error
-        if not digit_version(low) <= digit_version(version) < digit_version(high):
-            raise ImportError(
-                f'mmdisco needs {name} >={low}, <{high}, found {version}: {how}'
-            )
+        if digit_version(version) < digit_version(low):
+            raise ImportError(f'mmdisco needs {name} >={low}, found {version}: {how}')
+
+
+@contextmanager
+def _without_mmdet() -> Iterator[None]:
+    """Keep mmpretrain from importing mmdet, which it does for a single class.
+
+    This saves a second, and mmdisco.detection, which provides mmcv's ops and gives
+    mmpretrain its class, can come before mmdet.
+    """
+    hide = 'mmdet' not in sys.modules
+    if hide:
+        sys.modules['mmdet'] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hide:
+            del sys.modules['mmdet']
 
 
 _check_versions()
 
-from . import datasets, engine, models  # noqa: E402,F401
+with _without_mmdet():
+    from . import datasets, engine, models  # noqa: F401
 from .errors import InputError, MissingFileError  # noqa: E402
 from .zoo import get_model, list_models  # noqa: E402
 

@@ -1,8 +1,9 @@
 """Students as backbones of mmdet's detectors.
 
-Importing this package needs mmdet and mmcv's compiled ops. It registers the
-modules, hooks and metrics of the detection configs, which list it in
-``custom_imports``; no other config imports it.
+Importing this package needs mmdet. It registers the modules, hooks and metrics of
+the detection configs, which list it in ``custom_imports``; no other config imports
+it. Where mmcv has no compiled ops it provides those that the configs need
+(:mod:`.ops`), so import it before mmdet.
 """
 
 from .requirements import check_detection

@@ -1,38 +1,46 @@
-"""Requirements of detection: mmdet and mmcv's compiled ops."""
+"""Requirements of detection: mmdet, and ops for mmcv."""
 
-from importlib import import_module
+import sys
+from importlib import import_module, reload
 from importlib.util import find_spec
 
 from mmengine.utils import digit_version
 
 from mmdisco.errors import InputError
+from .ops import provide_ops
 
-_HOW = (
-    "for detection, run 'pip install -r requirements/detection.txt' and "
-    "'bash tools/dev/install_mmcv_ops.sh python' (compiles mmcv's ops once)"
-)
-_MMDET = ('3.0.0', '4.0.0')
+_HOW = "for detection, run 'pip install onedl-mmdetection'"
+_MMDET = '3.0.0'
 
 
 def check_detection() -> None:
-    """Check that mmdet and mmcv's compiled ops are installed.
+    """Check that mmdet works here; provide ops if mmcv has none compiled.
 
     Raises:
-        InputError: If mmdet is missing, broken or of another version, or mmcv
-            has no compiled ops.
+        InputError: If mmdet is missing, broken or too old; if mmcv is mmcv-lite, which
+            has no ``mmcv.ops``; or if mmcv has no compiled ops and mmdet was imported
+            before.
     """
-    if find_spec('mmcv._ext') is None:
-        raise InputError(f'mmcv has no compiled ops: {_HOW}')
+    if find_spec('mmcv.ops') is None:
+        raise InputError(
+            "detection needs mmcv instead of mmcv-lite: run 'pip uninstall mmcv-lite' "
+            "and 'pip install onedl-mmcv'"
+        )
     if find_spec('mmdet') is None:
         raise InputError(f'mmdet is not installed: {_HOW}')
+    before = any(name.startswith('mmdet.models') for name in sys.modules)
+    if provide_ops() and before:  # it has replaced the missing ops by errors
+        raise InputError(
+            'mmcv has no compiled ops, and mmdet was imported before mmdisco could '
+            "provide them: write 'import mmdisco.detection' first"
+        )
     try:
         version = import_module('mmdet').__version__
         import_module('mmcv.ops')
     except (ImportError, AssertionError) as error:
         last = str(error).strip().split('\n')[-1]
         raise InputError(f'mmdet does not work here ({last}): {_HOW}') from error
-    low, high = _MMDET
-    if not digit_version(low) <= digit_version(version) < digit_version(high):
-        raise InputError(
-            f'mmdisco needs mmdet >={low}, <{high}, found {version}: {_HOW}'
-        )
+    if digit_version(version) < digit_version(_MMDET):
+        raise InputError(f'mmdisco needs mmdet >={_MMDET}, found {version}: {_HOW}')
+    if not before:  # mmdisco hid mmdet from mmpretrain's class for it
+        reload(import_module('mmpretrain.models.utils.res_layer_extra_norm'))

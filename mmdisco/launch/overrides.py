@@ -116,9 +116,7 @@ def read_config(path: str) -> Config:
         if find_spec('mmdet') is not None:
             raise
         raise InputError(
-            f"config '{path}' needs mmdet: run 'pip install -r "
-            "requirements/detection.txt' and 'bash "
-            "tools/dev/install_mmcv_ops.sh python'"
+            f"config '{path}' needs mmdet: run 'pip install onedl-mmdetection'"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 import runpy
 
+import mmdisco.detection  # noqa: F401  isort: skip  before mmdet, for its ops
 import numpy as np
 import pytest
 import torch

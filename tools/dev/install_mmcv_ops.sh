@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # bash tools/dev/install_mmcv_ops.sh PYTHON
-# Installs mmcv with its compiled ops, for detection. The wheel is built once per
-# version of mmcv, torch and Python, and kept in the user's cache. (With build
-# isolation mmcv is built without torch and therefore without ops, and pip would
-# regard such a wheel of the same version as installed.)
+# Installs mmcv with its compiled ops, which detection then uses instead of
+# torchvision's. The wheel is built once per version of mmcv, torch and Python, and
+# kept in the user's cache. (With build isolation mmcv is built without torch and
+# therefore without ops, and pip would regard such a wheel of the same version as
+# installed.)
 set -euo pipefail
 PYTHON=$1
 ROOT=$(cd "$(dirname "$0")/../.." && pwd)
