@@ -13,7 +13,6 @@ import os
 import runpy
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +26,13 @@ ROOT = Path(__file__).parents[1]
 WARM = sys.platform == 'linux' and not torch.cuda.is_available()
 START = 'forkserver' if WARM else 'spawn'
 multiprocessing.set_forkserver_preload(
-    ['mmdisco.experiments.quickstart', 'mmdisco.launch', 'kornia', 'sklearn.datasets']
+    [
+        'mmdisco.experiments.quickstart',
+        'mmdisco.launch',
+        'kornia',
+        'sklearn.datasets',
+        'tests.warning_filters',  # as in the process of the tests
+    ]
 )
 
 
@@ -50,7 +55,6 @@ def _become(words, cwd, environment, streams):
     for number, stream in enumerate(streams, 1):
         os.dup2(os.open(stream, os.O_WRONLY | os.O_CREAT), number)
     gc.freeze()  # what all forks share is no garbage of this one
-    warnings.simplefilter('ignore')
     np.random.seed()  # else as random as the other forks
     os.chdir(cwd)
     os.environ.clear()

@@ -1,6 +1,7 @@
 """Export of a network: graphs for other runtimes, weights for timm and torchvision."""
 
 import io
+import warnings
 from collections.abc import Callable, Collection
 from functools import partial
 from importlib.util import find_spec
@@ -31,12 +32,18 @@ class Reloaded(NamedTuple):
 def to_torchscript(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
     """Write TorchScript, not frozen, so that parameters stay parameters.
 
+    PyTorch 2.10 deprecates it; :func:`to_exported_program` is its replacement.
+
     Args:
         network (nn.Module): In eval mode; returns a tuple of tensors.
         images (Tensor): Images for tracing, [N, 3, H, W].
         path (Path): File to write.
     """
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # the caller reports the deprecation, and verifies the file on other images
+        # than those whose shapes become constants
+        warnings.filterwarnings('ignore', r'`torch\.jit\.')
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
         traced = torch.jit.trace(network, images, check_trace=False)
         torch.jit.save(traced, str(path))
         loaded = torch.jit.load(str(path))

@@ -1,11 +1,13 @@
 """Export of a student and comparison of the result with the original network."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -208,6 +210,13 @@ def export_student(
             f'--feature-maps is for graphs ({", ".join(GRAPHS)}): '
             f'leave it out for {format}, which has its own way to return maps'
         )
+    if format == 'torchscript':
+        print_log(
+            f"'{out}': TorchScript is deprecated since PyTorch 2.10, use --format "
+            'exported-program instead',
+            'current',
+            level=logging.WARNING,
+        )
     plain = _count(student.backbone)
     network: FeatureMaps | Pooled = (
         FeatureMaps(student.backbone) if feature_maps else Pooled(student.backbone)
@@ -216,9 +225,11 @@ def export_student(
     images = random_images(TRACED, size)
     outputs = outputs_of(network, images)
     with atomic_write(out) as half, warnings.catch_warnings():
-        # about shapes that become constants and torch's own deprecations: the
-        # result is verified on other images below
-        warnings.simplefilter('ignore')
+        # about shapes that become constants: the result is verified on other
+        # images below
+        warnings.simplefilter('ignore', UserWarning)
+        # torch 2.11 copies its own deprecated class when it exports ONNX
+        warnings.filterwarnings('ignore', module='copyreg')
         if format in GRAPHS:
             reloaded = GRAPHS[format](network, images, half)
         else:

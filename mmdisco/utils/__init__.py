@@ -2,7 +2,7 @@
 
 from .features import gather_rows, pooled, unwrapped
 from .files import atomic_write
-from .system import available_cores, quiet_init, threads_for
+from .system import available_cores, quiet_init, threads_for, worker_start_method
 
 __all__ = [
     'atomic_write',
@@ -12,4 +12,5 @@ __all__ = [
     'quiet_init',
     'threads_for',
     'unwrapped',
+    'worker_start_method',
 ]

@@ -1,6 +1,8 @@
-"""Cores, threads and logging."""
+"""Cores, threads, processes and logging."""
 
+import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +15,26 @@ def available_cores() -> int:
     if hasattr(os, 'sched_getaffinity'):  # not on macOS
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def worker_start_method(num_workers: int) -> str | None:
+    """Start method of a loader's workers.
+
+    On Linux they are forked, as in a training by mmengine. With 'forkserver',
+    the default from Python 3.14 on, the data set would have to be pickled. A method
+    that was set and is not the default is kept.
+
+    Args:
+        num_workers (int): Number of workers.
+
+    Returns:
+        str | None: Value for ``multiprocessing_context`` of a ``DataLoader``.
+    """
+    default = multiprocessing.get_all_start_methods()[0]
+    chosen = multiprocessing.get_start_method(allow_none=True)
+    if num_workers and sys.platform == 'linux' and chosen in (None, default):
+        return 'fork'
+    return None
 
 
 @contextmanager

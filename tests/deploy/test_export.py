@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import timm  # noqa: F401  (the report's line is evaluated)
 import torch
+from mmengine.logging import MMLogger
 from torch import nn
 from torchvision import models
 
@@ -90,16 +91,26 @@ def test_onnx_gives_the_same_features(arch, student, tmp_path, monkeypatch, caps
 @pytest.mark.parametrize(
     'format, load',
     [
-        ('torchscript', torch.jit.load),
+        pytest.param(
+            'torchscript',
+            torch.jit.load,
+            marks=pytest.mark.filterwarnings('ignore:`torch.jit'),
+        ),
         ('exported-program', lambda path: torch.export.load(path).module()),
     ],
 )
 def test_torch_graphs_give_the_same_features(
-    format, load, student, tmp_path, monkeypatch
+    format, load, student, tmp_path, monkeypatch, capsys
 ):
     backbone, path = student('r18')
     out = tmp_path / 'student.pt2'
+    MMLogger._instance_dict.clear()  # its handlers write to another test's stream
     call(monkeypatch, TOOL, path, out, '--format', format, '--size', 64)
+    lines = ''.join(capsys.readouterr()).splitlines()
+    assert sum('max error' in line for line in lines) == 2  # noise and photographs
+    old = [line for line in lines if 'deprecated' in line]
+    assert len(old) == (format == 'torchscript')
+    assert all('WARNING' in x and 'use --format exported-program' in x for x in old)
     images = torch.randn(5, 3, 64, 64)
     network = load(out)
     with torch.no_grad():
@@ -107,6 +118,7 @@ def test_torch_graphs_give_the_same_features(
     assert sum(p.numel() for p in network.parameters()) == COUNTS['r18']
 
 
+@pytest.mark.filterwarnings('ignore:`torch.jit')
 def test_feature_maps_end_where_a_detector_does(student, tmp_path, monkeypatch, capsys):
     backbone, path = student('mbv3')
     out = tmp_path / 'maps.pt'

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from mmdisco.errors import InputError
-from mmdisco.utils import gather_rows
+from mmdisco.utils import gather_rows, worker_start_method
 from ..splits import check_splits
 
 
@@ -110,6 +110,7 @@ class Sample:
             Subset(dataset, part.tolist()),
             batch_size,
             num_workers=num_workers,
+            multiprocessing_context=worker_start_method(num_workers),
             collate_fn=_collate,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),

@@ -10,6 +10,7 @@ from torch import Tensor
 from mmdisco.datasets.decode import WHITE
 from mmdisco.errors import InputError
 from mmdisco.models.tap import unwrap
+from mmdisco.utils import worker_start_method
 from .neighbours import nearest_neighbours
 
 
@@ -73,11 +74,13 @@ def embed_images(cfg: Config, batch_size: int) -> tuple[Tensor, Tensor]:
         device
     )
     teacher.match_normalisation(preprocessor)
+    workers = cfg.train_dataloader.get('num_workers', 0)
     loader = Runner.build_dataloader(
         dict(
             dataset=DATASETS.build(plain_images(cfg)),
             batch_size=batch_size,
-            num_workers=cfg.train_dataloader.get('num_workers', 0),
+            num_workers=workers,
+            multiprocessing_context=worker_start_method(workers),
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='default_collate'),
         ),

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmdisco.errors import InputError
-from mmdisco.utils import available_cores
+from mmdisco.utils import available_cores, worker_start_method
 from ..sources import Source
 from .cache import Features, matching, read_features
 from .views import Crop, ImageViews, batch_of
@@ -85,6 +85,7 @@ def embed(
         images,
         batch_sampler=[rows.tolist() for rows in batches],
         num_workers=num_workers,
+        multiprocessing_context=worker_start_method(num_workers),
         collate_fn=batch_of,
         pin_memory=device.type == 'cuda',
     )
