@@ -1,5 +1,6 @@
 """Runner of --speed, atomic checkpoints and DDP on CPUs."""
 
+import inspect
 import logging
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
 from mmpretrain.registry import RUNNERS
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmdisco.launch.speed import set_up_process
 from mmdisco.models.fast.student import speed_up_student
@@ -42,6 +44,25 @@ class AtomicBackend(LocalBackend):
 
 
 register_backend('atomic', AtomicBackend, force=True)
+
+
+def buffer_options(broadcast: bool = False) -> dict[str, bool]:
+    """DDP's option to broadcast buffers at each forward pass.
+
+    Newer versions of torch deprecate ``broadcast_buffers`` in favour of
+    ``forward_sync_buffers``, which broadcasts them once when False. mmengine's
+    runner does so, too.
+
+    Args:
+        broadcast (bool): The option. Defaults to False.
+
+    Returns:
+        dict[str, bool]: The option under its name in the installed torch.
+    """
+    name = 'forward_sync_buffers'
+    if name not in inspect.signature(DistributedDataParallel).parameters:
+        name = 'broadcast_buffers'
+    return {name: broadcast}
 
 
 @MODEL_WRAPPERS.register_module()
@@ -76,7 +97,7 @@ class GlooDistributedDataParallel(MMDistributedDataParallel):
         super().__init__(
             module,
             device_ids=device_ids,
-            broadcast_buffers=broadcast_buffers,
+            **buffer_options(broadcast_buffers),
             find_unused_parameters=find_unused_parameters,
             static_graph=static_graph,
             gradient_as_bucket_view=gradient_as_bucket_view,
@@ -109,6 +130,12 @@ class FastRunner(Runner):
             # first: random numbers fill a tensor in its memory order
             model.init_weights()
         speed_up_student(model, speed.channels_last, speed.compile)
+        ddp = 'MMDistributedDataParallel'
+        if model_wrapper_cfg and model_wrapper_cfg.get('type', ddp) == ddp:
+            cfg = dict(model_wrapper_cfg)
+            if 'broadcast_buffers' in cfg:
+                cfg.update(buffer_options(cfg.pop('broadcast_buffers')))
+            model_wrapper_cfg = cfg
         return super().wrap_model(model_wrapper_cfg, model)
 
     def _init_model_weights(self) -> None:

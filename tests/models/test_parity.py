@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmpretrain.models import ContrastiveHead, MoCo, MoCoV2Neck
 
+from mmdisco.engine.runner import buffer_options
 from mmdisco.models import (
     DisCo,
     DisCoLoss,
@@ -178,7 +179,7 @@ def _rank(rank, port, fail, testbed):
         lean = testbed is LeanMoCo  # as tools/train.py --speed has it
         wrapped = torch.nn.parallel.DistributedDataParallel(
             Wrapper(model),
-            broadcast_buffers=False,
+            **buffer_options(),
             static_graph=lean,
             gradient_as_bucket_view=lean,
         )

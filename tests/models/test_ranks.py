@@ -12,6 +12,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.registry import MODELS
 
+from mmdisco.engine.runner import buffer_options
 from mmdisco.models import DisCo, FrozenTeacher
 from tests.forkserver import START
 from tests.models.test_tap import BACKBONE, MLP, TESTBEDS
@@ -61,7 +62,7 @@ def train(model, rank, world_size):
 def _rank(rank, port, path):
     torch.set_num_threads(1)
     dist.init_process_group('gloo', f'tcp://127.0.0.1:{port}', rank=rank, world_size=2)
-    model = MMDistributedDataParallel(build(), broadcast_buffers=False)
+    model = MMDistributedDataParallel(build(), **buffer_options())
     torch.save(train(model, rank, 2), f'{path}/{rank}.pt')
     dist.destroy_process_group()
 

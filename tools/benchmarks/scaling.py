@@ -20,6 +20,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from train_step import build, fast
 
+from mmdisco.engine.runner import buffer_options
 from mmdisco.errors import InputError
 from mmdisco.experiments.figures import draw_curves
 from mmdisco.experiments.stats import write_json
@@ -73,7 +74,7 @@ def rank_main(
     cfg = config(args.student, teacher, args.queue_lens[-1])
     model = MMDistributedDataParallel(
         fast_model(cfg, args.speed),
-        broadcast_buffers=False,
+        **buffer_options(),
         device_ids=[rank] if DEVICE == 'cuda' else None,
         static_graph=True,
         gradient_as_bucket_view=True,
