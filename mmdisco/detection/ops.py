@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torchvision
 from torch import Tensor
-from torch.nn.functional import logsigmoid, one_hot
+from torch.nn.functional import logsigmoid
 
 from mmdisco.errors import InputError
 
@@ -328,9 +328,8 @@ def _focal_terms(
     input: Tensor, target: Tensor, weight: Tensor, alpha: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits in float32 or float64, where the target is, factor of each loss."""
-    classes = input.shape[1]
     logits = input if input.dtype == torch.float64 else input.float()
-    hit = one_hot(target, classes + 1)[:, :classes].bool()
+    hit = target[:, None] == torch.arange(input.shape[1], device=target.device)
     scale = torch.where(hit, alpha, 1 - alpha).to(logits)
     if weight.numel():
         scale = scale * torch.cat([weight, weight.new_ones(1)])[target, None]
