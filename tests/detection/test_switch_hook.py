@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from mmdisco.detection import ConcatPipelineSwitchHook
+from mmdisco.utils import worker_start_method
 
 STAGE2 = [dict(type='mmdet.RandomFlip', prob=0.5), dict(type='PackDetInputs')]
 
@@ -36,6 +37,7 @@ def epochs(hook, workers, begin=0, end=4):
         ConcatDataset([Part(), Part()]),
         batch_size=None,
         num_workers=workers,
+        multiprocessing_context=worker_start_method(workers),
         persistent_workers=workers > 0,
     )
     runner = SimpleNamespace(train_dataloader=loader, logger=MagicMock())
