@@ -6,11 +6,17 @@ IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 SEEDS ?= 1
 TEACHER ?= bundled
 FULL_DATA ?= /usr/share/datasets/fashion-mnist
-REQUIREMENTS := setup.py pyproject.toml requirements/mminstall.txt \
-	requirements/runtime.txt requirements/constraints.txt
+# installs with uv where it is on PATH, else with pip; UV= for pip
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL = $(if $(UV),$(UV) pip install --python $(PY),$(PY) -m pip install) -q \
+	-c requirements/constraints.txt
+RUN := requirements/mminstall.txt requirements/runtime.txt
+TEST := requirements/detection.txt requirements/tests.txt
+PACKAGE := setup.py pyproject.toml requirements/constraints.txt
 
 .PHONY: help quickstart test test-slow smoke-all lint format typecheck docs clean \
-	venv venv-test ops
+	venv venv-test ops matrix
+.NOTPARALLEL:  # two targets would fill the same venv
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +34,9 @@ test-slow: venv-test  ## tests that take minutes each
 smoke-all: venv-test  ## a few iterations of every config
 	$(PY) tools/dev/smoke_all.py
 
+matrix:  ## a wheel, tested in new environments of old and new versions
+	python3 tools/dev/matrix.py $(ROWS)
+
 lint: venv-test  ## check format, style, types and spelling
 	$(IN_VENV) pre-commit run --all-files
 
@@ -39,7 +48,7 @@ typecheck: venv-test  ## check the types of mmdisco/
 	$(IN_VENV) mypy
 
 docs: venv  ## build the documentation into site/
-	$(PY) -m pip install -q -r requirements/docs.txt
+	$(INSTALL) -r requirements/docs.txt
 	$(PY) -m mkdocs build --strict
 
 clean:  ## remove builds and caches, but neither the venv nor results
@@ -49,16 +58,16 @@ clean:  ## remove builds and caches, but neither the venv nor results
 venv: $(VENV)/.run  ## virtual environment to run the tools
 venv-test: $(VENV)/.test  ## and what tests, lint and detection need
 
-$(VENV)/.run: $(REQUIREMENTS)
-	bash tools/dev/make_venv.sh $(VENV)
-	$(PY) -m pip install -q -c requirements/constraints.txt \
-		-r requirements/mminstall.txt -r requirements/runtime.txt -e .
-	touch $@
-
 ops: venv-test  ## compile mmcv's ops, which replace those of torchvision
 	bash tools/dev/install_mmcv_ops.sh $(PY)
 
-$(VENV)/.test: $(VENV)/.run requirements/tests.txt requirements/detection.txt
-	$(PY) -m pip install -q -c requirements/constraints.txt \
-		-r requirements/tests.txt -r requirements/detection.txt
+# In an empty venv .test installs everything in one go, after .run what is missing.
+$(VENV)/.run: $(RUN) $(PACKAGE)
+	bash tools/dev/make_venv.sh $(VENV) $(UV)
+	$(INSTALL) $(RUN:%=-r %) -e .
 	touch $@
+
+$(VENV)/.test: $(TEST) $(or $(wildcard $(VENV)/.run),$(RUN) $(PACKAGE))
+	bash tools/dev/make_venv.sh $(VENV) $(UV)
+	$(INSTALL) $(RUN:%=-r %) $(TEST:%=-r %) $(if $(filter $(PACKAGE),$^),-e .)
+	touch $(VENV)/.run $@
