@@ -35,7 +35,8 @@ smoke-all: venv-test  ## a few iterations of every config
 	$(PY) tools/dev/smoke_all.py
 
 matrix:  ## a wheel, tested in new environments of old and new versions
-	python3 tools/dev/matrix.py $(ROWS)
+	bash tools/dev/make_venv.sh $(VENV) $(UV)
+	$(PY) tools/dev/matrix.py $(ROWS)
 
 lint: venv-test  ## check format, style, types and spelling
 	$(IN_VENV) pre-commit run --all-files
