@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 
 import pytest
 from modelindex.load_model_index import load
@@ -19,7 +21,7 @@ def installed(tmp_path_factory):
     clone = folder / 'clone'  # another worker may build at the same time
     for name in ('mmdisco', 'configs', 'demo', 'requirements', 'tools'):
         shutil.copytree(ROOT / name, clone / name)
-    for pattern in ('*.md', '*.py', '*.toml', '*.yml', 'LICENSE'):
+    for pattern in ('*.md', '*.py', '*.toml', '*.yml', 'LICENSE', 'MANIFEST.in'):
         for path in ROOT.glob(pattern):
             shutil.copy(path, clone)
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
@@ -77,6 +79,35 @@ def test_it_holds_what_is_needed_and_no_experiments(installed):
     assert [p for p in package if 'mmdisco.experiments' in p.read_text()] == []
 
 
+BUILD = """
+import sys
+from setuptools import build_meta
+print(getattr(build_meta, sys.argv[1])(sys.argv[2]))
+"""
+
+
+def test_a_wheel_of_the_sdist_equals_that_of_the_clone(installed, tmp_path):
+    def build(kind, folder):
+        words = [sys.executable, '-W', 'ignore', '-c', BUILD, kind, tmp_path]
+        done = subprocess.run(
+            words, cwd=folder, check=True, text=True, capture_output=True
+        )
+        return tmp_path / done.stdout.split('\n')[-2]
+
+    def contents(wheel):
+        with zipfile.ZipFile(wheel) as file:
+            return {info.filename: info.CRC for info in file.infolist()}
+
+    clone = installed.parent / 'clone'
+    # a build lists its files there, and the next one would take them from it
+    shutil.rmtree(clone / 'mmdisco.egg-info', ignore_errors=True)
+    with tarfile.open(build('build_sdist', clone)) as file:
+        file.extractall(tmp_path, filter='data')
+    (source,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (wheel,) = installed.parent.glob('*.whl')
+    assert contents(build('build_wheel', source)) == contents(wheel)
+
+
 START = """
 import runpy, sys
 from multiprocessing import get_context
@@ -122,3 +153,18 @@ def test_its_tools_start_and_smoke_runs_find_their_images(installed, tmp_path):
     assert 'trained disco' in done.stdout
     assert 'trained detection/mask-rcnn_c4' in done.stdout
     assert len(losses(done)) == 8
+
+
+@pytest.mark.slow
+def test_a_student_is_trained_converted_evaluated_and_exported(installed, tmp_path):
+    """Each tool is a process of its own, as in ``make matrix``."""
+    done = python(installed, tmp_path, ROOT / 'tools/dev/check_wheel.py')
+    assert [line.split(':')[0] for line in done.stdout.splitlines()] == [
+        'pre-training',
+        'extraction',
+        'kNN',
+        'linear probe',
+        'conversion',
+        'export',
+        'detection',
+    ]

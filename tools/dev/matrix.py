@@ -104,7 +104,9 @@ ROWS = {
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('rows', nargs='*', metavar='ROW', help=f'default: all of X')
+    parser.add_argument(
+        'rows', nargs='*', metavar='ROW', help=f'default: {" ".join(ROWS)}'
+    )
     parser.add_argument(
         '--all', action='store_true', help='run the whole suite instead of a part'
     )
