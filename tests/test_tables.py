@@ -22,6 +22,7 @@ MEASURED = {  # tables in a document and files that they are made from
     },
     'docs/detection.md': {'detection': 'benchmarks/detection.csv'},
     'docs/evaluation.md': {'linear_cost': 'benchmarks/linear_cost.json'},
+    'docs/installation.md': {'versions': 'benchmarks/versions.csv'},
     'docs/quickstart.md': {
         'quickstart': 'docs/results/quickstart_summary.json',
         'quickstart_search': 'docs/results/quickstart_search.json',

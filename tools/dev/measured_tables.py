@@ -189,6 +189,28 @@ def scaling() -> list[str]:
     return lines_of(['setting', 'images/s'], rows)
 
 
+def versions() -> list[str]:
+    """Environments in which the wheel and the tests were tried."""
+    rows = read_rows(ROOT / 'benchmarks/versions.csv')
+    packages = [
+        name
+        for name in rows[0]
+        if name not in ('row', 'wheel', 'tests', 'result', 'date', 'command')
+    ]
+    cells = [
+        [
+            f'`{row["row"]}`',
+            *(row[name] or '–' for name in packages),
+            row['wheel'] or '–',
+            row['tests'],
+            row['date'],
+            f'`{row["command"]}`',
+        ]
+        for row in rows
+    ]
+    return lines_of(['row', *packages, 'wheel', 'tests', 'date', 'command'], cells)
+
+
 MEASURED: dict[str, Callable[[], list[str]]] = dict(
     comparators=lambda: comparators('methods'),
     comparators_best=comparators_best,
@@ -204,4 +226,5 @@ MEASURED: dict[str, Callable[[], list[str]]] = dict(
     teacher=teacher,
     testbeds=lambda: testbeds.table(read_rows(ROOT / 'benchmarks/testbeds.csv')),
     train_step=train_step,
+    versions=versions,
 )

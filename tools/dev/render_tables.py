@@ -21,6 +21,7 @@ DOCUMENTS = (
     'docs/comparators.md',
     'docs/detection.md',
     'docs/evaluation.md',
+    'docs/installation.md',
     'docs/paper_tables.md',
     'docs/quickstart.md',
     'docs/speed.md',
