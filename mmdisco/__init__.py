@@ -11,27 +11,33 @@ from importlib import import_module
 
 from .version import __version__
 
-# Import name -> lowest version; satisfied by OpenMMLab's packages and by the onedl
-# forks with the same import names.
-_REQUIRED = {'mmengine': '0.10.3', 'mmcv': '2.0.0', 'mmpretrain': '1.2.0'}
+# Import name -> lowest version, and what to install. OpenMMLab's packages and the
+# onedl forks have the same import names and both fit.
+_FORKS = 'onedl-mmengine onedl-mmcv onedl-mmpretrain'
+_REQUIRED = {
+    'mmengine': ('0.10.3', _FORKS),
+    'torch': ('2.4.0', 'torch torchvision'),
+    'torchvision': ('0.19.0', 'torch torchvision'),
+    'mmcv': ('2.0.0', _FORKS),
+    'mmpretrain': ('1.2.0', _FORKS),
+}
 
 
 def _check_versions() -> None:
     """Check the required packages.
 
     Raises:
-        ImportError: If a package is missing or has an unsupported version.
+        ImportError: If a package is missing, rejects another or has an unsupported
+            version.
     """
-    how = "install it with 'pip install -r requirements/mminstall.txt'"
-    try:
-        from mmengine.utils import digit_version
-    except ImportError as error:
-        raise ImportError(f'mmdisco needs mmengine: {how}') from error
-    for name, low in _REQUIRED.items():
+    for name, (low, packages) in _REQUIRED.items():
+        how = f"run 'pip install -U {packages}'"
         try:
             version = import_module(f'{name}.version').__version__
-        except ImportError as error:
-            raise ImportError(f'mmdisco needs {name}: {how}') from error
+            from mmengine.utils import digit_version
+        except (ImportError, AssertionError) as error:  # the latter by mmpretrain
+            last = str(error).strip().split('\n')[-1]
+            raise ImportError(f'mmdisco needs {name} ({last}): {how}') from error
         if digit_version(version) < digit_version(low):
             raise ImportError(f'mmdisco needs {name} >={low}, found {version}: {how}')
 
