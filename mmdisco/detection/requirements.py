@@ -42,5 +42,18 @@ def check_detection() -> None:
         raise InputError(f'mmdet does not work here ({last}): {_HOW}') from error
     if digit_version(version) < digit_version(_MMDET):
         raise InputError(f'mmdisco needs mmdet >={_MMDET}, found {version}: {_HOW}')
+    _restore_attention()
     if not before:  # mmdisco hid mmdet from mmpretrain's class for it
         reload(import_module('mmpretrain.models.utils.res_layer_extra_norm'))
+
+
+def _restore_attention() -> None:
+    """Give mmcv.cnn the class that it takes from mmcv.ops, where mmdet 3.3 looks.
+
+    Without ops mmcv.cnn does without, and it is imported before they are provided.
+    """
+    name = 'MultiScaleDeformableAttention'
+    transformer = import_module('mmcv.cnn.bricks.transformer')
+    if not hasattr(transformer, name):
+        ops = import_module('mmcv.ops.multi_scale_deform_attn')
+        setattr(transformer, name, getattr(ops, name))
