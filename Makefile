@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 IN_VENV := PATH="$(abspath $(VENV))/bin:$$PATH"
 SEEDS ?= 1
 TEACHER ?= bundled
+PYTHON ?=
+ROWS ?=
 FULL_DATA ?= /usr/share/datasets/fashion-mnist
 # installs with uv where it is on PATH, else with pip; UV= for pip
 UV := $(shell command -v uv 2>/dev/null)

@@ -115,7 +115,7 @@ def test_a_right_command_passes(text):
         ('slurm', ' W ', ' '),
         ('make', 'SEEDS', 'SEED'),
         ('make', 'quickstart', 'quikstart'),
-        ('pip', '-r', '--requirements'),
+        ('pip', '-r', '--requires'),
         ('pip', 'docs.txt', 'doc.txt'),
         ('fragment', '--speed auto', '--speed fast'),
         ('fragment', '--speed auto', '--sped auto'),
