@@ -24,7 +24,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmdisco.errors import InputError
-from mmdisco.experiments.stats import provenance, write_json
+from mmdisco.experiments.stats import write_json
 from mmdisco.experiments.timing import DEVICE
 from mmdisco.launch import one_line_errors, read_config
 from mmdisco.paths import configs_root
@@ -131,7 +131,7 @@ def main() -> None:
     if args.json:
         write_json(
             Path(args.json),
-            dict(provenance(), rows=rows, batch_size=args.batch_size, size=args.size),
+            dict(rows=rows, batch_size=args.batch_size, size=args.size),
         )
 
 
