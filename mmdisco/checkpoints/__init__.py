@@ -3,6 +3,7 @@
 from .checkpoint import (
     check_complete,
     check_finite,
+    check_teacher_file,
     load_strictly,
     read_conversion,
     read_prototypes,
@@ -17,6 +18,7 @@ from .safe_load import safe_load, sha256_of
 from .save import origin, save_weights
 from .settings import check_settings, warn_assumed
 from .student import Student, load_student
+from .timm_layouts import TimmWeights, read_timm
 from .wrappers import bare_name, bare_names, momentum_encoder
 
 __all__ = [
@@ -25,12 +27,14 @@ __all__ = [
     'Fit',
     'InitialWeights',
     'Student',
+    'TimmWeights',
     'arch_config',
     'bare_name',
     'bare_names',
     'check_complete',
     'check_finite',
     'check_settings',
+    'check_teacher_file',
     'convert',
     'fit',
     'initial_weights',
@@ -41,6 +45,7 @@ __all__ = [
     'read_conversion',
     'read_prototypes',
     'read_teacher',
+    'read_timm',
     'rename_to',
     'safe_load',
     'save_weights',

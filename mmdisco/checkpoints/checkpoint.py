@@ -157,6 +157,24 @@ def check_finite(state_dict: Mapping[str, Tensor], name: str) -> None:
             )
 
 
+def check_teacher_file(path: str, url: str | None = None) -> None:
+    """Check that a teacher's file exists.
+
+    Args:
+        path (str): The file.
+        url (str, optional): Source of the file, for the message.
+
+    Raises:
+        MissingFileError: If it does not exist.
+    """
+    if not Path(path).is_file():
+        remedy = f'download it from {url}' if url else 'put it there'
+        raise MissingFileError(
+            f"teacher file '{path}' not found: {remedy}, or set "
+            'model.teacher.checkpoint'
+        )
+
+
 def read_teacher(
     path: str, backbone: nn.Module, url: str | None = None, head: bool = True
 ) -> dict:
@@ -178,12 +196,7 @@ def read_teacher(
         InputError: If it is not a checkpoint, has no projection head, is not
             finite, or was trained with other settings than the backbone's.
     """
-    if not Path(path).is_file():
-        remedy = f'download it from {url}' if url else 'put it there'
-        raise MissingFileError(
-            f"teacher file '{path}' not found: {remedy}, or set "
-            'model.teacher.checkpoint'
-        )
+    check_teacher_file(path, url)
     conversion = read_conversion(path)
     state_dict = conversion.state_dict
     if not head:

@@ -58,7 +58,8 @@ class FamilyMatch(NamedTuple):
         return wrapper + name if wrapper + bare == key else name
 
 
-def _tensors(content) -> dict[str, Tensor]:
+def tensors_of(content) -> dict[str, Tensor]:
+    """The tensors of a file's entry by key, {} if it is not a dict."""
     return (
         {
             k: v
@@ -81,7 +82,7 @@ def find_family(loaded: Mapping, source: str) -> FamilyMatch:
         if source not in ('auto', family.name):
             continue
         for group in family.groups:
-            tensors = _tensors(loaded.get(group) if group else loaded)
+            tensors = tensors_of(loaded.get(group) if group else loaded)
             if not tensors:
                 continue
             match = FamilyMatch(family, group, *bare_names(tensors))

@@ -49,7 +49,7 @@ _TORCHVISION_FIRST = {
     'linear_conv.conv': 'block.2.0',
     'linear_conv.bn': 'block.2.1',
 }
-_LUKEMELAS = {
+LUKEMELAS = {
     'expand_conv.conv': '_expand_conv',
     'expand_conv.bn': '_bn0',
     'depthwise_conv.conv': '_depthwise_conv',
@@ -59,8 +59,8 @@ _LUKEMELAS = {
     'linear_conv.conv': '_project_conv',
     'linear_conv.bn': '_bn2',
 }
-_LUKEMELAS_FIRST = {
-    k: v for k, v in _LUKEMELAS.items() if not k.startswith('expand_conv')
+LUKEMELAS_FIRST = {
+    k: v for k, v in LUKEMELAS.items() if not k.startswith('expand_conv')
 }
 
 
@@ -146,8 +146,8 @@ def efficientnet(*depths: int) -> tuple[Naming, ...]:
             depths,
             ('_conv_stem', '_bn0', '_conv_head', '_bn1'),
             '_blocks.{number}',
-            _LUKEMELAS_FIRST,
-            _LUKEMELAS,
+            LUKEMELAS_FIRST,
+            LUKEMELAS,
         ),
     )
     return (

@@ -47,7 +47,7 @@ class Family(NamedTuple):
 
 
 # entries with weights, by trainer; 'module' is DeepSpeed's
-_FILE = ('state_dict', 'model', 'model_state_dict', 'module', '')
+FILE = ('state_dict', 'model', 'model_state_dict', 'module', '')
 # tensors of an algorithm that are neither backbone nor neck
 _ALGORITHM = (
     ('encoder_k.', 'momentum encoder'),
@@ -65,7 +65,7 @@ def _sequential(encoder: str) -> Family:
     """
     return Family(
         'mmselfsup',
-        _FILE,
+        FILE,
         (f'{encoder}.0.',),
         f'{encoder}.0.',
         f'{encoder}.1.',
@@ -88,7 +88,7 @@ FAMILIES = (
     # with timm's settings
     Family(
         'disco',
-        _FILE,
+        FILE,
         ('teacher_encoder_q.',),
         'encoder_q.',
         'encoder_q.',
@@ -104,7 +104,7 @@ FAMILIES = (
     # https://github.com/facebookresearch/moco, versions 1 and 2
     Family(
         'moco',
-        _FILE,
+        FILE,
         ('encoder_q.',),
         'encoder_q.',
         'encoder_q.',
@@ -115,7 +115,7 @@ FAMILIES = (
     # https://github.com/facebookresearch/moco-v3
     Family(
         'mocov3',
-        _FILE,
+        FILE,
         ('base_encoder.',),
         'base_encoder.',
         'base_encoder.',
@@ -136,7 +136,7 @@ FAMILIES = (
     # is that of PyPI's 0.7.0, which does not
     Family(
         'seed',
-        _FILE,
+        FILE,
         ('student.',),
         'student.',
         'student.',
@@ -175,7 +175,7 @@ FAMILIES = (
     # https://github.com/facebookresearch/swav, with SeLa-v2 and DeepCluster-v2
     Family(
         'swav',
-        _FILE,
+        FILE,
         ('projection_head.', 'prototypes.'),
         '',
         '',
@@ -188,7 +188,7 @@ FAMILIES = (
     *(
         Family(
             name,
-            _FILE,
+            FILE,
             (f'{ssl}backbone.',),
             f'{ssl}backbone.',
             f'{ssl}neck.',
@@ -201,7 +201,7 @@ FAMILIES = (
         )
     ),
     # only a backbone: timm, torchvision, DINO
-    Family('backbone', _FILE, ('',), ''),
+    Family('backbone', FILE, ('',), ''),
 )
 
 SOURCES = ('auto', *dict.fromkeys(family.name for family in FAMILIES))

@@ -1,6 +1,6 @@
 """Models, losses, necks, heads and preprocessors in mmpretrain's ``MODELS``."""
 
-from .backbones import LastBlocksViT, MobileNetV3Pooled
+from .backbones import LastBlocksViT, MobileNetV3Pooled, TimmNetwork
 from .classifiers import FrozenClassifier, KDClassifier, LinearClassifier
 from .disco import DisCo
 from .heads import DINOHead, InfoNCEHead
@@ -17,7 +17,14 @@ from .losses import (
     SEEDLoss,
     SimRegLoss,
 )
-from .necks import DINONeck, RetroNeck, SimRegNeck
+from .necks import (
+    ClassAndPatchNeck,
+    ClassTokenNeck,
+    DINONeck,
+    PooledNeck,
+    RetroNeck,
+    SimRegNeck,
+)
 from .outputs import FeatureMaps, Pooled, image_size
 from .preprocessors import BatchViews, DeviceViews
 from .pretrained_init import StrictPretrainedInit
@@ -36,6 +43,8 @@ __all__ = [
     'ATLoss',
     'BINGOLoss',
     'BatchViews',
+    'ClassAndPatchNeck',
+    'ClassTokenNeck',
     'CompRessLoss',
     'DINO',
     'DINOHead',
@@ -60,6 +69,7 @@ __all__ = [
     'MomentumStudent',
     'PlainStudent',
     'Pooled',
+    'PooledNeck',
     'QueueSwAVLoss',
     'RKDLoss',
     'RetroNeck',
@@ -68,5 +78,6 @@ __all__ = [
     'SimRegNeck',
     'StrictPretrainedInit',
     'StudentTap',
+    'TimmNetwork',
     'image_size',
 ]

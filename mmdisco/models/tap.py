@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .necks import FeatureNeck
 
 Rows = dict[int, slice]  # rows of a batch by index of the view
 
@@ -95,7 +96,9 @@ def unwrap(output: Tensor | Sequence) -> Tensor:
 
 
 def embed_dim(neck: nn.Module) -> int | None:
-    """Width of a neck's embeddings: that of its last linear layer."""
+    """Width of a neck's embeddings: stated, or that of its last linear layer."""
+    if isinstance(neck, FeatureNeck):
+        return neck.out_channels
     widths = [m.out_features for m in neck.modules() if isinstance(m, nn.Linear)]
     return widths[-1] if widths else None
 

@@ -9,10 +9,19 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmdisco.checkpoints import load_strictly, read_teacher, sha256_of
+from mmdisco.checkpoints import (
+    check_teacher_file,
+    load_strictly,
+    read_teacher,
+    read_timm,
+    safe_load,
+    sha256_of,
+)
 from mmdisco.errors import InputError
+from .backbones import TimmNetwork
 from .fast.teacher import DTYPES, Encoder, SpeedOptions, speed_up
 from .host import Part, build
+from .necks import FeatureNeck
 from .tap import Batch, ForwardRecord, MapRecorder, Views, by_view
 
 
@@ -123,7 +132,7 @@ def check_options(
 
 @MODELS.register_module()
 class FrozenTeacher(nn.Module):
-    """A frozen self-supervised network with its projection head.
+    """A frozen network with its projection head, or with a neck without weights.
 
     Every tensor must load, so a teacher never has random weights by accident.
 
@@ -135,7 +144,9 @@ class FrozenTeacher(nn.Module):
         backbone (dict or nn.Module): The backbone.
         neck (dict or nn.Module): The projection head, since DisCo distils
             the final embedding. For methods that distil the backbone's
-            feature, a neck without parameters: ``GlobalAveragePooling``.
+            feature, a neck without parameters: ``GlobalAveragePooling``, or
+            ``ClassTokenNeck``, ``PooledNeck`` or ``ClassAndPatchNeck`` for a
+            :class:`TimmNetwork`.
         checkpoint (str, optional): A local file with both. It may be None only
             if both are built modules. Defaults to None.
         url (str, optional): Address of that file. Never downloaded; shown in
@@ -145,7 +156,8 @@ class FrozenTeacher(nn.Module):
             leaves the running statistics unchanged, as the released code of
             `DisCo <https://arxiv.org/abs/2104.09124>`_. Defaults to 'eval'.
         mean (Sequence[float], optional): Channel means of the teacher's
-            images, 0 to 255. Defaults to None: as the student's.
+            images, 0 to 255. Defaults to None: as the student's, or those of
+            timm's weights for a :class:`TimmNetwork`.
         std (Sequence[float], optional): Channel deviations of the teacher's
             images, 0 to 255. Defaults to None.
         fuse (bool): Whether to fold BN into convolutions and linear layers.
@@ -187,6 +199,10 @@ class FrozenTeacher(nn.Module):
         # does not see the teacher
         self.backbone = revert_sync_batchnorm(build(backbone, 'backbone'))
         self.neck = revert_sync_batchnorm(build(neck, 'neck'))
+        if isinstance(self.neck, FeatureNeck):
+            self.neck.check(self.backbone)
+        if isinstance(self.backbone, TimmNetwork) and mean is None:
+            mean, std = self.backbone.mean, self.backbone.std
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
         options = SpeedOptions(fuse, dtype, channels_last, compile)
@@ -200,10 +216,23 @@ class FrozenTeacher(nn.Module):
         self.checkpoint = checkpoint
         self.sha256: str | None = None
         if checkpoint is not None:
-            head = bool(list(self.neck.parameters()))
-            self._load(checkpoint, read_teacher(checkpoint, self.backbone, url, head))
+            self._load(checkpoint, self._read(checkpoint, url))
         self.requires_grad_(False)
         self.train(False)
+
+    def _read(self, checkpoint: str, url: str | None) -> dict:
+        """Tensors of the file, ``backbone.*`` and ``neck.*``."""
+        head = bool(list(self.neck.parameters()))
+        if head or not isinstance(self.backbone, TimmNetwork):
+            return read_teacher(checkpoint, self.backbone, url, head)
+        check_teacher_file(checkpoint, url)
+        loaded = safe_load(checkpoint)
+        if any('backbone.network.' in key for key in loaded.get('state_dict', ())):
+            return read_teacher(checkpoint, self.backbone, url, head)
+        name = self.backbone.name
+        weights = read_timm(loaded, checkpoint, self.backbone.network, name)
+        print_log(f"timm's '{name}': {weights.report()}", logger='current')
+        return {f'backbone.network.{k}': v for k, v in weights.state_dict.items()}
 
     def _load(self, checkpoint: str, state_dict: dict) -> None:
         load_strictly(self, state_dict, f"teacher file '{checkpoint}'")

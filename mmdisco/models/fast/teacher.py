@@ -80,7 +80,8 @@ def fuse_norms(network: Network, images: Tensor) -> Network:
         images (Tensor): Its input, [N, 3, H, W].
 
     Returns:
-        nn.Module: The copy, with ``nn.Identity`` in place of the folded BNs.
+        nn.Module: The copy, with ``nn.Identity`` in place of the folded BNs, or their
+        activation.
     """
     pairs = norm_pairs(network, images)
     network = deepcopy(network)
@@ -97,8 +98,15 @@ def fuse_norms(network: Network, images: Tensor) -> Network:
             else fuse_conv_bn_eval
         )
         replace(layer, fuse(modules[layer], modules[norm]))
-        replace(norm, nn.Identity())
+        replace(norm, _behind(modules[norm]))
     return network
+
+
+def _behind(norm: nn.Module) -> nn.Module:
+    """What a BN computes behind its normalisation: timm's has an activation."""
+    parts = (getattr(norm, name, None) for name in ('drop', 'act'))
+    parts = [part for part in parts if isinstance(part, nn.Module)]
+    return nn.Sequential(*parts) if parts else nn.Identity()
 
 
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)

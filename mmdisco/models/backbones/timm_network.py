@@ -1,0 +1,192 @@
+"""Any network of timm as a backbone."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+
+OLDEST = (1, 0, 20)  # the first with DINOv3
+
+
+def _timm() -> Any:
+    """Import timm, an optional package."""
+    remedy = f'pip install "timm>={".".join(map(str, OLDEST))}"'
+    try:
+        import timm
+    except ImportError as error:
+        raise InputError(f'TimmNetwork needs timm: {remedy}') from error
+    if tuple(map(int, timm.__version__.split('.')[:3])) < OLDEST:
+        raise InputError(f'TimmNetwork found timm {timm.__version__}: {remedy}')
+    return timm
+
+
+def _create(name: str, options: dict[str, Any]) -> nn.Module:
+    """Build a network of timm with random weights.
+
+    Raises:
+        InputError: If timm has no such network, or it has no such option.
+    """
+    timm = _timm()
+    arch, _, tag = name.partition('.')
+    if not timm.is_model(arch):  # an address, e.g. 'hf-hub:…', neither
+        near = ', '.join(get_close_matches(arch, timm.list_models(), n=3))
+        raise InputError(
+            f"timm {timm.__version__} has no network '{name}'"
+            + (f'; nearest: {near}' if near else '')
+            + ': set model.teacher.backbone.name to one of timm.list_models()'
+        )
+    try:
+        return timm.create_model(name, pretrained=False, num_classes=0, **options)
+    except RuntimeError as error:  # an unknown tag
+        raise InputError(f"timm's '{name}': {str(error).splitlines()[0]}") from error
+    except TypeError as error:
+        raise InputError(
+            f"timm's '{name}' does not take {', '.join(options)}: leave it out"
+        ) from error
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
+
+
+@MODELS.register_module()
+class TimmNetwork(BaseModule):
+    """A network of timm by its name, with random weights.
+
+    It goes through all layers that a user of timm's ``num_classes=0`` gets, e.g.
+    the convolution behind the last map of MobileNetV4. A neck selects what is
+    distilled: :class:`ClassTokenNeck`, :class:`PooledNeck` or
+    :class:`ClassAndPatchNeck`.
+
+    timm interpolates position embeddings bicubically with antialiasing, which
+    differs a little from what the code of some families does, e.g. DINOv2's.
+
+    Args:
+        name (str): Name in timm, e.g. 'vit_small_patch14_dinov2', with a tag or
+            without.
+        img_size (int or Sequence[int], optional): Height and width for which
+            position embeddings are built, in families that have this option.
+            Defaults to None, that of the published weights.
+        dynamic_img_size (bool, optional): Whether position embeddings are
+            interpolated to the size of each batch. Defaults to None: in all
+            families that can.
+        init_cfg (dict, optional): Not used: timm initialises its networks.
+            Defaults to None.
+
+    Attributes:
+        feat_channels (int): Width C of tokens and maps.
+        pooled_channels (int): Width P of the pooled feature.
+        has_class_token (bool): Whether the network has a class token.
+        mean (list[float]): Channel means, 0 to 255, for which timm's weights
+            of this name were trained.
+        std (list[float]): Channel deviations of the same.
+
+    Raises:
+        InputError: If timm is missing or too old, has no such network, or the
+            network does not have an option.
+
+    Example:
+        >>> network = TimmNetwork('test_vit')
+        >>> [x.shape[1] for x in network(torch.randn(1, 3, 160, 96))]
+        [64, 64, 64]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        img_size: int | Sequence[int] | None = None,
+        dynamic_img_size: bool | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        options: dict[str, Any] = {} if img_size is None else dict(img_size=img_size)
+        if dynamic_img_size is None:
+            try:
+                network = _create(name, dict(options, dynamic_img_size=True))
+            except InputError:  # convolutional, for instance
+                network = _create(name, options)
+        else:
+            network = _create(name, dict(options, dynamic_img_size=dynamic_img_size))
+        self.name = name
+        self.network: Any = network
+        self.feat_channels: int = self.network.num_features
+        self.pooled_channels: int = getattr(
+            self.network, 'head_hidden_size', self.feat_channels
+        )
+        token = getattr(self.network, 'cls_token', None)
+        self.has_class_token = token is not None
+        self._prefix: int = getattr(
+            self.network, 'num_prefix_tokens', int(self.has_class_token)
+        )
+        config = self.network.pretrained_cfg
+        self.mean, self.std = (
+            [255.0 * value for value in config[key]] for key in ('mean', 'std')
+        )
+
+    def init_weights(self) -> None:
+        """Keep timm's initial weights."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Compute features.
+
+        Args:
+            images (Tensor): Normalised images, [N, 3, H, W].
+
+        Returns:
+            tuple[Tensor]: The last map or the patch tokens as a map,
+            [N, C, h, w]; the class token [N, C], if there is one; and the
+            feature as timm pools it, [N, P].
+
+        Raises:
+            InputError: If the network does not take images of this size.
+        """
+        self._check_size(images.shape[2], images.shape[3])
+        feats = self.network.forward_features(images)
+        pooled = self.network.forward_head(feats, pre_logits=True)  # [N, P]
+        if feats.dim() == 3:  # [N, L, C]
+            grid = self._grid(images, feats.shape[1] - self._prefix)
+            maps = feats[:, self._prefix :].transpose(1, 2).unflatten(2, grid)
+            if self.has_class_token:
+                return maps, feats[:, 0], pooled
+            return maps, pooled
+        if feats.shape[1] != self.feat_channels:  # [N, h, w, C], e.g. Swin
+            feats = feats.permute(0, 3, 1, 2)
+        return feats, pooled
+
+    def _grid(self, images: Tensor, tokens: int) -> tuple[int, int]:
+        """Height and width of the map of patch tokens."""
+        embed = getattr(self.network, 'patch_embed', None)
+        if hasattr(embed, 'dynamic_feat_size'):
+            height, width = embed.dynamic_feat_size(images.shape[2:])
+            if height * width == tokens:
+                return height, width
+        height = max(round((tokens * images.shape[2] / images.shape[3]) ** 0.5), 1)
+        return (height, tokens // height) if tokens % height == 0 else (1, tokens)
+
+    def _check_size(self, height: int, width: int) -> None:
+        embed = getattr(self.network, 'patch_embed', None)
+        patch = getattr(embed, 'patch_size', None)
+        if patch is None or getattr(embed, 'dynamic_img_pad', False):
+            return
+        rows, columns = _pair(patch)
+        if height % rows or width % columns:
+            fit = max(height // rows, 1) * rows, max(width // columns, 1) * columns
+            raise InputError(
+                f"timm's '{self.name}' has patches of {rows}x{columns} pixels, the "
+                f'images have {height}x{width}: use a multiple, e.g. {fit[0]}x{fit[1]}'
+            )
+        size = getattr(embed, 'img_size', None)
+        if size is None or not getattr(embed, 'strict_img_size', False):
+            return
+        if (height, width) != _pair(size):
+            raise InputError(
+                f"timm's '{self.name}' is built for images of {size[0]}x{size[1]} "
+                f'pixels, these have {height}x{width}: set its img_size, or '
+                'dynamic_img_size=True where the family has it'
+            )

@@ -1,0 +1,109 @@
+"""Necks without weights: what is distilled of a network without a head."""
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmdisco.errors import InputError
+from ..backbones import TimmNetwork
+
+
+class FeatureNeck(BaseModule):
+    """Base of the necks that select a feature of a :class:`TimmNetwork`.
+
+    Args:
+        in_channels (int): Width of the selected feature in the backbone.
+
+    Attributes:
+        out_channels (int): Width of the output.
+    """
+
+    needs_class_token = False
+    pooled = False
+    parts = 1  # features side by side
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.out_channels = in_channels * self.parts
+
+    def check(self, backbone: nn.Module) -> None:
+        """Check that a backbone has this feature, in this width.
+
+        Args:
+            backbone (nn.Module): Backbone of the same teacher.
+
+        Raises:
+            InputError: If it does not.
+        """
+        name = type(self).__name__
+        if not isinstance(backbone, TimmNetwork):
+            raise InputError(
+                f'{name} selects a feature of TimmNetwork, the backbone is '
+                f'{type(backbone).__name__}: use GlobalAveragePooling or a '
+                'projection head'
+            )
+        if self.needs_class_token and not backbone.has_class_token:
+            raise InputError(
+                f"{name} needs a class token, timm's '{backbone.name}' has none: "
+                'use PooledNeck'
+            )
+        width = backbone.pooled_channels if self.pooled else backbone.feat_channels
+        if width != self.in_channels:
+            raise InputError(
+                f"{name} has in_channels={self.in_channels}, the feature of timm's "
+                f"'{backbone.name}' is {width} wide: set in_channels={width}"
+            )
+
+
+@MODELS.register_module()
+class ClassTokenNeck(FeatureNeck):
+    """The class token behind the last norm, [N, C].
+
+    Args:
+        in_channels (int): Width C of the tokens.
+    """
+
+    needs_class_token = True
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor]:
+        """Select the class token of :class:`TimmNetwork`'s outputs."""
+        return (x[1],)
+
+
+@MODELS.register_module()
+class PooledNeck(FeatureNeck):
+    """The feature as timm itself pools it, [N, P].
+
+    It is what a user of timm gets by ``num_classes=0``: behind the pooling of the
+    network (mean, class token, attention) and all layers before the classifier.
+
+    Args:
+        in_channels (int): Width P of the pooled feature.
+    """
+
+    pooled = True
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor]:
+        """Select the pooled feature of :class:`TimmNetwork`'s outputs."""
+        return (x[-1],)
+
+
+@MODELS.register_module()
+class ClassAndPatchNeck(FeatureNeck):
+    """Class token and mean of the patch tokens, side by side, [N, 2C].
+
+    The input of the linear classifiers of `DINOv2
+    <https://arxiv.org/abs/2304.07193>`_ with one layer.
+
+    Args:
+        in_channels (int): Width C of the tokens.
+    """
+
+    needs_class_token = True
+    parts = 2
+
+    def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor]:
+        """Concatenate features of :class:`TimmNetwork`'s outputs."""
+        return (torch.cat([x[1], x[0].mean((2, 3))], dim=1),)
