@@ -48,7 +48,7 @@ def _weights(loaded: Any) -> tuple[dict[str, Tensor], list[str]]:
     return {}, []
 
 
-def _classifier(network: nn.Module) -> tuple[str, ...]:
+def _classifier(network: Any) -> tuple[str, ...]:
     """Prefixes of the classifier, which a network of 0 classes does not have."""
     names = network.pretrained_cfg.get('classifier') or ()
     names = (names,) if isinstance(names, str) else names
@@ -61,7 +61,7 @@ def _filter_of(network: nn.Module) -> Any:
     return getattr(module, 'checkpoint_filter_fn', None)
 
 
-def _efficientnet_rows(network: nn.Module) -> Iterator[tuple[str, str]]:
+def _efficientnet_rows(network: Any) -> Iterator[tuple[str, str]]:
     """Names of EfficientNet-PyTorch and timm's, for the depths of a network."""
     ends = dict(_conv_stem='conv_stem', _bn0='bn1', _conv_head='conv_head', _bn1='bn2')
     yield from ends.items()
@@ -135,7 +135,7 @@ def timm_weights(loaded: Any, network: nn.Module, name: str) -> TimmWeights:
         if key not in expected and key.startswith(_classifier(network))
     ]
     if heads:
-        left_out['classifier'] = [keys[key] for key in heads]
+        left_out['classifier'] = sorted(keys[key] for key in heads)
     tensors = {key: value for key, value in tensors.items() if key not in heads}
     resampled = (
         _POSITIONS in expected

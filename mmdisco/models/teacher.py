@@ -330,7 +330,12 @@ class FrozenTeacher(nn.Module):
         options, self._options = self._options, None
         if options is None:
             return
-        faster = speed_up(Encoder(self.backbone, self.neck), images, *options)
+        plain = Encoder(self.backbone, self.neck)
+        faster = speed_up(plain, images, *options)
+        exact = options._replace(dtype='fp32')
+        if faster is None and exact not in (options, SpeedOptions()):
+            print_log('The teacher is rewritten in fp32 instead', logger='current')
+            faster = speed_up(plain, images, *exact)
         if faster is not None:
             encoder, run = faster
             self.backbone, self.neck = encoder.backbone, encoder.neck

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmdisco.errors import InputError
 
@@ -25,7 +25,7 @@ def _timm() -> Any:
     return timm
 
 
-def _create(name: str, options: dict[str, Any]) -> nn.Module:
+def _create(name: str, options: dict[str, Any]) -> Any:
     """Build a network of timm with random weights.
 
     Raises:
@@ -114,17 +114,17 @@ class TimmNetwork(BaseModule):
         else:
             network = _create(name, dict(options, dynamic_img_size=dynamic_img_size))
         self.name = name
-        self.network: Any = network
-        self.feat_channels: int = self.network.num_features
+        self.network = network
+        self.feat_channels: int = network.num_features
         self.pooled_channels: int = getattr(
-            self.network, 'head_hidden_size', self.feat_channels
+            network, 'head_hidden_size', self.feat_channels
         )
-        token = getattr(self.network, 'cls_token', None)
+        token = getattr(network, 'cls_token', None)
         self.has_class_token = token is not None
         self._prefix: int = getattr(
-            self.network, 'num_prefix_tokens', int(self.has_class_token)
+            network, 'num_prefix_tokens', int(self.has_class_token)
         )
-        config = self.network.pretrained_cfg
+        config = network.pretrained_cfg
         self.mean, self.std = (
             [255.0 * value for value in config[key]] for key in ('mean', 'std')
         )
@@ -161,7 +161,7 @@ class TimmNetwork(BaseModule):
 
     def _grid(self, images: Tensor, tokens: int) -> tuple[int, int]:
         """Height and width of the map of patch tokens."""
-        embed = getattr(self.network, 'patch_embed', None)
+        embed: Any = getattr(self.network, 'patch_embed', None)
         if hasattr(embed, 'dynamic_feat_size'):
             height, width = embed.dynamic_feat_size(images.shape[2:])
             if height * width == tokens:

@@ -104,8 +104,7 @@ def fuse_norms(network: Network, images: Tensor) -> Network:
 
 def _behind(norm: nn.Module) -> nn.Module:
     """What a BN computes behind its normalisation: timm's has an activation."""
-    parts = (getattr(norm, name, None) for name in ('drop', 'act'))
-    parts = [part for part in parts if isinstance(part, nn.Module)]
+    parts = [part for name, part in norm.named_children() if name in ('drop', 'act')]
     return nn.Sequential(*parts) if parts else nn.Identity()
 
 
