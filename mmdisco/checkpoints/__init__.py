@@ -13,6 +13,7 @@ from .convert import Conversion, convert
 from .fit import Fit, fit
 from .initial import InitialWeights, initial_weights
 from .libraries import rename_to
+from .licence import Licence, licence_of
 from .network import ARCHS, arch_config
 from .safe_load import safe_load, sha256_of
 from .save import origin, save_weights
@@ -26,6 +27,7 @@ __all__ = [
     'Conversion',
     'Fit',
     'InitialWeights',
+    'Licence',
     'Student',
     'TimmWeights',
     'arch_config',
@@ -38,6 +40,7 @@ __all__ = [
     'convert',
     'fit',
     'initial_weights',
+    'licence_of',
     'load_strictly',
     'load_student',
     'momentum_encoder',

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmdisco.checkpoints import (
     check_teacher_file,
+    licence_of,
     load_strictly,
     read_teacher,
     read_timm,
@@ -241,7 +242,8 @@ class FrozenTeacher(nn.Module):
         print_log(
             f'Frozen teacher: {type(self.backbone).__name__}, {count:,} '
             f"parameters, BN mode '{self.norm_mode}', from '{checkpoint}' "
-            f'(sha256 {self.sha256[:12]})',
+            f'(sha256 {self.sha256[:12]}), '
+            f'{licence_of(checkpoint) or "licence unknown: not a file of the index"}',
             logger='current',
         )
 

@@ -18,7 +18,7 @@ from mmpretrain.registry import MODELS
 from modelindex.load_model_index import load
 from torch import nn
 
-from mmdisco.checkpoints import sha256_of
+from mmdisco.checkpoints import licence_of, sha256_of
 from mmdisco.checkpoints.network import arch_config
 from mmdisco.errors import InputError
 from mmdisco.zoo import list_models
@@ -175,7 +175,8 @@ def test_teachers_equal_their_configs(name, tool):
 @pytest.mark.parametrize('name', sorted({*TEACHERS} - {'quickstart'}))
 def test_a_public_teachers_numbers_are_those_of_its_docstring(name):
     doc, data = docstring(TEACHERS[name]), find(name).metadata
-    assert f'{data[FILE][TOP1]} top-1 (ImageNet linear)' in doc
+    how = 'supervised' if data.get('Supervised') else 'linear'
+    assert f'{data[FILE][TOP1]} top-1 (ImageNet, {how})'.replace(', l', ' l') in doc
     assert f'Source: {data["Source"]}; licence {data["Licence"]}.' in doc
     epochs = re.search(r'(\d+) epochs', doc)
     assert data.get('Epochs') == (epochs and int(epochs[1]))
@@ -188,6 +189,38 @@ def test_a_public_teachers_numbers_are_those_of_its_docstring(name):
     ]
     assert {data.get(PAPER, {}).get(TOP1)} == set(top1 or [None])
     assert HERE not in data
+
+
+@pytest.mark.parametrize('name', sorted(TEACHERS))
+def test_each_teacher_has_a_licence(name):
+    """Commercial use follows from the licence, unless it is not the file's."""
+    data, entry = find(name).metadata, find(name)
+    licence, allowed = data['Licence'], data.get('Commercial Use')
+    expected = {'CC BY-NC 4.0': False, 'Apache-2.0': True, 'MIT': True}[licence]
+    stated = 'none is stated for the file' not in data.get('Licence Note', '')
+    assert allowed is (expected if stated else None)
+    assert ('no commercial use' in str(licence_of(entry.file))) == (allowed is False)
+    assert licence in str(licence_of(f'elsewhere/{entry.file}'))
+    assert licence_of('elsewhere/own.pth') is None
+
+
+@pytest.mark.parametrize(
+    'name', [n for n, p in TEACHERS.items() if 'TimmNetwork' in p.read_text()]
+)
+def test_timms_networks_are_as_their_configs_say(name, tool, one_thread):
+    teacher = Config.fromfile(str(TEACHERS[name])).teacher
+    data = find(name).metadata
+    network = MODELS.build(teacher.backbone)
+    neck = MODELS.build(teacher.neck)
+    neck.check(network)
+    assert neck.out_channels == data['Width']
+    assert f'{data["Width"]}-d' in docstring(TEACHERS[name])
+    assert teacher.mean == pytest.approx(network.mean)
+    assert teacher.std == pytest.approx(network.std)
+    embed = getattr(network.network, 'patch_embed', None)
+    assert data.get('Patch') == (embed and embed.patch_size[0])
+    size = tool.library_counts(teacher.backbone, teacher.neck, data['Resolution'])
+    assert size == {key: data[key] for key in size}
 
 
 def test_a_leafs_numbers_are_those_of_its_docstring():
