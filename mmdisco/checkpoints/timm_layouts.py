@@ -29,7 +29,7 @@ class TimmWeights(NamedTuple):
 
     def report(self) -> str:
         """One line for the log."""
-        parts = [f'{len(self.state_dict)} tensors, as {self.layout} names them']
+        parts = [f'{len(self.state_dict)} tensors under the names of {self.layout}']
         parts += [
             f'left out {len(keys)}: {why} ({", ".join(keys[:2])}'
             f'{", …" if len(keys) > 2 else ""})'

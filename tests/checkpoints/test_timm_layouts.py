@@ -122,7 +122,7 @@ def test_timms_files_are_read_without_the_classifier(
         'left out 2: entries beside the weights (state_dict_ema, epoch)' in line
     ) == (kind == 'pth')
     count = len(network.state_dict()) - 2
-    assert f'{count} tensors, as timm names them' in line
+    assert f'{count} tensors under the names of timm' in line
 
 
 @pytest.mark.parametrize('registers', [0, 4])

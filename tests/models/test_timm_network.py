@@ -1,17 +1,20 @@
 """Networks of timm as teachers: features, sizes, options and a step of DisCo."""
 
+import re
 import sys
 from types import SimpleNamespace
 
 import pytest
-import timm
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.errors import InputError
 from mmdisco.models import DisCo, FrozenTeacher, TimmNetwork
 from tests.models.toy import ToyBackbone
+from tests.tools import ROOT
 
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 # name, width of tokens or maps, width of the pooled feature
@@ -280,5 +283,26 @@ def test_a_step_of_disco_with_an_adapter():
     assert not any('teacher' in key or 'network' in key for key in model.state_dict())
 
 
-def test_a_timm_that_is_too_old_would_be_named():
-    assert tuple(map(int, timm.__version__.split('.')[:3])) >= (1, 0, 20)
+def test_the_example_of_the_documents_builds(tmp_path):
+    """docs/zoo.md, with a file of random weights in the names of DINOv2's."""
+    text = (ROOT / 'docs/zoo.md').read_text()
+    section = text.split('## Teachers without a head')[1].split('\n## ')[0]
+    block = re.search(r'```python\n(.*?)```', section, re.S)[1]
+    config = tmp_path / 'dinov2_r18.py'
+    config.write_text(block.replace("'./r50", f"'{ROOT}/configs/disco/r50"))
+    cfg = Config.fromfile(str(config))
+    published = Config.fromfile(str(ROOT / 'configs/_base_/teachers/dinov2_vits14.py'))
+    for part in ('backbone', 'neck', 'checkpoint'):
+        assert cfg.model.teacher[part] == published.teacher[part]
+    network = TimmNetwork(cfg.model.teacher.backbone.name)
+    path = tmp_path / 'dinov2_vits14_pretrain.pth'
+    tensors = dict(network.network.state_dict(), mask_token=torch.zeros(1, 384))
+    torch.save(tensors, path)
+    cfg.model.teacher.checkpoint = str(path)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    x = images(70, 84)
+    with torch.no_grad():
+        expected = network.eval().network(x)
+    torch.testing.assert_close(model.teacher(x), expected, rtol=0, atol=1e-5)
+    assert model.distill[0].adapter.weight.shape == (384, 128)
