@@ -39,13 +39,14 @@ class Licence(NamedTuple):
 def _licences() -> dict[str, Licence]:
     """Licences by file name, from the teachers' metafile."""
     path = configs_root() / '_base_' / 'teachers' / 'metafile.yml'
-    licences = {}
+    licences: dict[str, Licence] = {}
     for model in yaml.safe_load(path.read_text())['Models']:
         data = model['Metadata']
         address = PurePosixPath(unquote(urlsplit(model['Weights']).path))
-        licences[address.name] = Licence(
+        licence = Licence(
             data['Licence'], data['Commercial Use'], data.get('Licence Note', '')
         )
+        licences |= dict.fromkeys((address.name, *data.get('Other Files', ())), licence)
     return licences
 
 

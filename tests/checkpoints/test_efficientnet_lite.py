@@ -13,8 +13,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 import mmdisco.datasets  # noqa: F401, registers LoadPhoto
-from mmdisco.checkpoints import read_timm, safe_load
+from mmdisco.checkpoints import licence_of, read_timm, safe_load
 from mmdisco.errors import InputError
+from mmdisco.evaluation.features.encoder import open_encoder
 from mmdisco.models import FrozenTeacher, PooledNeck, TimmNetwork
 
 skimage = pytest.importorskip('skimage')
@@ -153,3 +154,16 @@ def test_speed_options_keep_the_features(path, version, photos):
         assert not any(issubclass(kind, torch.nn.BatchNorm2d) for kind in kinds)
         assert fast.backbone.network.conv_stem.weight.dtype == torch.float32
         torch.testing.assert_close(actual, expected, rtol=0, atol=1e-4)
+
+
+def test_the_named_teacher_is_evaluated_with_its_own_statistics(path, version, photos):
+    preprocessor, images = photos
+    encoder = open_encoder(f'efflite{version}', path)
+    assert [*map(list, encoder.normalisation)] == [[127.5] * 3] * 2
+    assert 'Apache-2.0' in str(licence_of(path))
+    teacher = teacher_of(path, version)
+    teacher.match_normalisation(preprocessor)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
+    with torch.no_grad():
+        feature = encoder(images * std + mean)
+    torch.testing.assert_close(feature, teacher(images), rtol=0, atol=1e-4)

@@ -134,12 +134,14 @@ def test_metas_dinov2_is_read(registers, tmp_path, log):
     if registers:  # Meta's positions include that of the class token
         tensors['register_tokens'] = tensors.pop('reg_token')
         tensors['pos_embed'] = torch.randn(1, 17, 384) * 0.05
-    path = str(tmp_path / 'dinov2_vits14_pretrain.pth')
+    stem = 'own' if registers else 'dinov2_vits14_pretrain'
+    path = str(tmp_path / f'{stem}.pth')
     torch.save(tensors, path)
     teacher = FrozenTeacher(network, ClassTokenNeck(384), path)
     x = images(56, 56)
     torch.testing.assert_close(teacher(x), meta_forward(tensors, x), rtol=0, atol=1e-5)
-    line = log[0]
+    line, summary = log
+    assert ('commercial use allowed' in summary) == ('vits14_pretrain' in path)
     assert 'left out 1: mask token, used in pre-training only (mask_token)' in line
     assert ('computed by timm: cls_token' in line) == bool(registers)
 

@@ -123,7 +123,7 @@ def open_encoder(
         network = get_model(model, checkpoint or True)
         backbone = getattr(network, 'backbone', network)  # of a teacher
         checkpoint = checkpoint or str(Path('checkpoints', cast(str, entry.file)))
-        stated = _normalisation_of(read_config(entry.config))
+        stated = _of_teacher(network) or _normalisation_of(read_config(entry.config))
     else:
         backbone, stated = _of_mmpretrain(model, checkpoint)
     sha256 = sha256_of(checkpoint) if checkpoint else 'as published'
@@ -199,6 +199,14 @@ def _digest(network: nn.Module) -> str:
             else b''
         )
     return digest.hexdigest()
+
+
+def _of_teacher(network: nn.Module) -> Normalisation | None:
+    """Means and standard deviations of a teacher, if it has its own."""
+    own = getattr(network, 'renormalize', None)
+    if own is None or own.mean is None:
+        return None
+    return list(own.mean), list(own.std)
 
 
 def _normalisation_of(cfg: Config) -> Normalisation | None:
