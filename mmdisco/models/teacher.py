@@ -228,7 +228,8 @@ class FrozenTeacher(nn.Module):
             return read_teacher(checkpoint, self.backbone, url, head)
         check_teacher_file(checkpoint, url)
         loaded = safe_load(checkpoint)
-        if any('backbone.network.' in key for key in loaded.get('state_dict', ())):
+        content = loaded.get('state_dict') if isinstance(loaded, dict) else None
+        if any('backbone.network.' in str(key) for key in content or ()):
             return read_teacher(checkpoint, self.backbone, url, head)
         name = self.backbone.name
         weights = read_timm(loaded, checkpoint, self.backbone.network, name)

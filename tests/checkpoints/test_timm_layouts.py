@@ -181,6 +181,7 @@ def test_faults_name_both_sides(tmp_path):
             first: network[first] * float('nan'),
         },
         'it has no tensors': dict(epoch=1),
+        'pth.: it has no tensors': [1, 2],
     }
     for i, (words, content) in enumerate(cases.items()):
         path = str(tmp_path / f'{i}.pth')
