@@ -10,7 +10,7 @@ ROWS ?=
 FULL_DATA ?= /usr/share/datasets/fashion-mnist
 # installs with uv where it is on PATH, else with pip; UV= for pip
 UV := $(shell command -v uv 2>/dev/null)
-INSTALL = $(if $(UV),$(UV) pip install --python $(PY),$(PY) -m pip install) -q \
+INSTALL = $(if $(UV),$(UV) pip install --python $(PY),$(PY) -m pip install --no-compile) -q \
 	-c requirements/constraints.txt
 RUN := requirements/mminstall.txt requirements/runtime.txt
 TEST := requirements/detection.txt requirements/tests.txt
