@@ -170,7 +170,7 @@ def environment(python: str, folder: Path) -> list[str | Path]:
         call([UV, 'venv', '-q', '--seed', '--python', python, folder], ROOT)
         return [UV, 'pip', 'install', '--python', folder / 'bin/python', '-q']
     call([python, '-m', 'venv', folder], ROOT)
-    return [folder / 'bin/python', '-m', 'pip', 'install', '-q']
+    return [folder / 'bin/python', '-m', 'pip', 'install', '-q', '--no-compile']
 
 
 def copy_clone(folder: Path) -> None:
@@ -259,7 +259,8 @@ def save(path: Path, rows: Sequence[dict[str, str]]) -> None:
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
-        writer.writerows(new[name] for name in [*ROWS, *new] if name in new)
+        names = dict.fromkeys([*ROWS, *new])  # in this order
+        writer.writerows(new[name] for name in names if name in new)
 
 
 def main() -> None:
