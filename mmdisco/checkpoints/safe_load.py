@@ -1,15 +1,19 @@
 """Load files of weights without running code."""
 
+import codecs
 import hashlib
 import json
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.utils import digit_version
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -52,7 +56,30 @@ def _allowed() -> list:
         (_Unread, 'argparse.Namespace'),
         (_no_attribute, 'builtins.getattr'),
     ]
-    return [bytes, np.ndarray, np.dtype, *unread, *named, *kinds]
+    encode = (codecs.encode, '_codecs.encode')  # of bytes; torch 2.6 allows it itself
+    return [bytes, np.ndarray, np.dtype, encode, *unread, *named, *kinds]
+
+
+@contextmanager
+def _safe_globals() -> Iterator[None]:
+    """Allow these globals; before torch 2.6 they could not have names of their own."""
+    allowed = _allowed()
+    if digit_version(torch.__version__) >= digit_version('2.6.0'):
+        with torch.serialization.safe_globals(allowed):
+            yield
+        return
+    unpickler: Any = torch._weights_only_unpickler
+    own = unpickler._get_user_allowed_globals
+    pairs = (
+        one if isinstance(one, tuple) else (one, f'{one.__module__}.{one.__name__}')
+        for one in allowed
+    )
+    named = {name: one for one, name in pairs}
+    unpickler._get_user_allowed_globals = lambda: {**own(), **named}
+    try:
+        yield
+    finally:
+        unpickler._get_user_allowed_globals = own
 
 
 def _what_it_is(path: str) -> str:
@@ -115,7 +142,7 @@ def safe_load(path: str, trust: bool = False) -> dict:
     try:
         if _is_safetensors(path):
             return _load_safetensors(path)
-        with torch.serialization.safe_globals(_allowed()):
+        with _safe_globals():
             return torch.load(path, map_location='cpu', weights_only=not trust)
     except UnpicklingError as error:
         needs = re.search(r'GLOBAL (\S+)', str(error))
