@@ -46,7 +46,8 @@ def test_a_result_replaces_the_earlier_one_of_its_row(matrix, tmp_path):
     'output, line',
     [
         ('....\n== 2 failed, 7 passed in 3.2s (0:00:03) ==\n', '2 failed, 7 passed'),
-        ('7 passed, 1 skipped in 61.50s', '7 passed, 1 skipped'),
+        ('7 passed, 1 skipped in 61.50s\nNot imported', '7 passed, 1 skipped'),
+        ('Traceback\nerror: no file', 'error: no file'),
         ('', 'no output'),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
+from mmengine.utils import digit_version
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -79,13 +80,18 @@ def to_onnx(network: FeatureMaps | Pooled, images: Tensor, path: Path) -> Reload
     tensor keeps its name.
 
     Raises:
-        InputError: If onnx or onnxscript is not installed.
+        InputError: If onnx or onnxscript is not installed, or torch is before 2.6.
     """
     for name in ('onnx', 'onnxscript'):
         if find_spec(name) is None:
             raise InputError(
                 f'ONNX needs {name}: pip install -r requirements/export.txt'
             )
+    if digit_version(torch.__version__) < digit_version('2.6.0'):
+        raise InputError(
+            f'ONNX needs torch >=2.6, found {torch.__version__}: '
+            "run 'pip install -U torch torchvision', or export 'torchscript'"
+        )
     import onnx
 
     torch.onnx.export(

@@ -10,6 +10,7 @@ import pytest
 import timm  # noqa: F401  (the report's line is evaluated)
 import torch
 from mmengine.logging import MMLogger
+from mmengine.utils import digit_version
 from torch import nn
 from torchvision import models
 
@@ -23,6 +24,9 @@ from mmdisco.models import FeatureMaps, Pooled
 from tests.deploy.students import call, pooled, tensors, trained
 
 TOOL = 'tools/export_student.py'
+ONNX = pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.6.0'), reason='needs torch 2.6'
+)
 COUNTS = dict(
     effb0=4_007_548,
     effb1=6_513_184,
@@ -58,6 +62,7 @@ def close(actual, expected):
     )
 
 
+@ONNX
 @pytest.mark.parametrize('arch', ['r18', 'vitt'])
 def test_onnx_gives_the_same_features(arch, student, tmp_path, monkeypatch, capsys):
     backbone, path = student(arch)
@@ -215,9 +220,14 @@ def test_without_a_library_or_runtime_nothing_is_claimed(
     assert 'ONNX needs onnx: pip install -r requirements/export.txt' in fails(
         TOOL, path, tmp_path / 'x.onnx', '--format', 'onnx', '--size', 32
     )
+
+
+@ONNX
+def test_without_onnxruntime_a_file_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(
         export, 'find_spec', lambda name: None if name == 'onnxruntime' else name
     )
+    out = tmp_path / 'out'
     tiny = Pooled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))).eval()
     tiny.forward = lambda images: (tiny.backbone(images),)
     assert export.to_onnx(tiny, torch.randn(2, 3, 8, 8), out) == (
@@ -225,6 +235,13 @@ def test_without_a_library_or_runtime_nothing_is_claimed(
         3 * 9 * 4 + 4 + 4 + 4,
         'onnxruntime is not installed',
     )
+
+
+def test_an_older_torch_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
+    line = r"ONNX needs torch >=2\.6, found 2\.5\.1\+cpu: run 'pip install -U torch"
+    with pytest.raises(InputError, match=line):
+        export.to_onnx(None, torch.zeros(1), tmp_path / 'out')
 
 
 def test_another_network_is_not_written(student, tmp_path, fails, monkeypatch):

@@ -244,9 +244,12 @@ def test(row: Row, python: str, folder: Path, wheel: Path, args) -> dict[str, st
 
 
 def last_line(text: str) -> str:
-    """Return the last line of an output, without pytest's frame and seconds."""
+    """Return pytest's counts without its seconds, or else the last line."""
     lines = text.strip().splitlines() or ['no output']
-    return re.sub(r' in [\d.]+s.*', '', lines[-1].strip('= '))
+    counts = (
+        line for line in reversed(lines) if re.search(r'\d (passed|failed)', line)
+    )
+    return re.sub(r' in [\d.]+s.*', '', next(counts, lines[-1]).strip('= '))
 
 
 def save(path: Path, rows: Sequence[dict[str, str]]) -> None:
