@@ -53,11 +53,33 @@ def to_torchscript(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
     )
 
 
+# Earlier releases of torch.export reject ViTs; their ONNX export fails, too.
+_EXPORTS_ALL = '2.8.0'
+
+
+def _exports_all() -> bool:
+    return digit_version(torch.__version__) >= digit_version(_EXPORTS_ALL)
+
+
+def _newer() -> str:
+    return (
+        f"found {torch.__version__}: run 'pip install -U torch torchvision', or "
+        'use --format torchscript'
+    )
+
+
 def _exported(network: nn.Module, images: Tensor):
-    with torch.no_grad():
-        return torch.export.export(
-            network, (images,), dynamic_shapes=({0: Dim('batch')},)
-        )
+    try:
+        with torch.no_grad():
+            return torch.export.export(
+                network, (images,), dynamic_shapes=({0: Dim('batch')},)
+            )
+    except Exception as error:
+        if _exports_all():
+            raise
+        raise InputError(
+            f'this network needs torch >={_EXPORTS_ALL}, {_newer()}'
+        ) from error
 
 
 def to_exported_program(network: nn.Module, images: Tensor, path: Path) -> Reloaded:
@@ -80,18 +102,15 @@ def to_onnx(network: FeatureMaps | Pooled, images: Tensor, path: Path) -> Reload
     tensor keeps its name.
 
     Raises:
-        InputError: If onnx or onnxscript is not installed, or torch is before 2.6.
+        InputError: If onnx or onnxscript is not installed, or torch is too old.
     """
     for name in ('onnx', 'onnxscript'):
         if find_spec(name) is None:
             raise InputError(
                 f'ONNX needs {name}: pip install -r requirements/export.txt'
             )
-    if digit_version(torch.__version__) < digit_version('2.6.0'):
-        raise InputError(
-            f'ONNX needs torch >=2.6, found {torch.__version__}: '
-            "run 'pip install -U torch torchvision', or export 'torchscript'"
-        )
+    if not _exports_all():
+        raise InputError(f'ONNX needs torch >={_EXPORTS_ALL}, {_newer()}')
     import onnx
 
     torch.onnx.export(

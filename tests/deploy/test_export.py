@@ -25,7 +25,7 @@ from tests.deploy.students import call, pooled, tensors, trained
 
 TOOL = 'tools/export_student.py'
 ONNX = pytest.mark.skipif(
-    digit_version(torch.__version__) < digit_version('2.6.0'), reason='needs torch 2.6'
+    digit_version(torch.__version__) < digit_version('2.8.0'), reason='needs torch 2.8'
 )
 COUNTS = dict(
     effb0=4_007_548,
@@ -238,10 +238,19 @@ def test_without_onnxruntime_a_file_is_written(tmp_path, monkeypatch):
 
 
 def test_an_older_torch_is_named(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise RuntimeError('Dynamic control flow is not supported')
+
     monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
-    line = r"ONNX needs torch >=2\.6, found 2\.5\.1\+cpu: run 'pip install -U torch"
-    with pytest.raises(InputError, match=line):
+    line = r"needs torch >=2\.8\.0, found 2\.5\.1\+cpu: run 'pip install -U torch"
+    with pytest.raises(InputError, match=f'^ONNX {line}'):
         export.to_onnx(None, torch.zeros(1), tmp_path / 'out')
+    monkeypatch.setattr(torch.export, 'export', refuse)
+    with pytest.raises(InputError, match=f'^this network {line}'):
+        export.to_exported_program(None, torch.zeros(1), tmp_path / 'out')
+    monkeypatch.setattr(torch, '__version__', '2.8.0')
+    with pytest.raises(RuntimeError):
+        export.to_exported_program(None, torch.zeros(1), tmp_path / 'out')
 
 
 def test_another_network_is_not_written(student, tmp_path, fails, monkeypatch):
