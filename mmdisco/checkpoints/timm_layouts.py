@@ -159,6 +159,9 @@ def _by_timm(
     left_out: dict[str, list[str]],
 ) -> TimmWeights:
     """Convert by timm, and account for each tensor of the file."""
+    # tensors of a file may be parts of one storage: each gets its own, by which it
+    # is recognised in what timm returns
+    tensors = {key: value.clone() for key, value in tensors.items()}
     weights = dict(convert(dict(tensors), network))
     used = {_storage(value) for value in weights.values()}
     computed = []

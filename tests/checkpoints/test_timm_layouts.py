@@ -156,6 +156,19 @@ def test_positions_are_resampled_for_another_size_and_said_so():
     assert weights.state_dict['pos_embed'].shape == (1, 17, 384)
 
 
+def test_tensors_that_share_a_storage_are_told_apart():
+    """Each is a part of one vector, as in a file of flattened parameters."""
+    network = dinov2()
+    tensors = meta_file(network)
+    flat, start = torch.cat([v.flatten() for v in tensors.values()]), 0
+    for key, value in tensors.items():
+        tensors[key] = flat[start : start + value.numel()].view(value.shape)
+        start += value.numel()
+    weights = timm_weights(tensors, network.network, network.name)
+    assert sum(weights.left_out.values(), []) == ['mask_token']
+    assert 'computed' not in weights.report()
+
+
 def test_faults_name_both_sides(tmp_path):
     network = randomise(timm.create_model('test_vit', num_classes=7)).state_dict()
     first = 'blocks.0.attn.qkv.weight'
