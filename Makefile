@@ -72,5 +72,5 @@ $(VENV)/.run: $(RUN) $(PACKAGE)
 
 $(VENV)/.test: $(TEST) $(or $(wildcard $(VENV)/.run),$(RUN) $(PACKAGE))
 	bash tools/dev/make_venv.sh $(VENV) $(UV)
-	$(INSTALL) $(RUN:%=-r %) $(TEST:%=-r %) $(if $(filter $(PACKAGE),$^),-e .)
+	$(INSTALL) $(RUN:%=-r %) $(TEST:%=-r %) $$(test -e $(VENV)/.run || echo '-e .')
 	touch $(VENV)/.run $@

@@ -119,6 +119,24 @@ def test_a_changed_file_of_requirements_makes_it_stale(clone, name, installs):
     assert [options(line) for line in lines if 'install' in line] == installs
 
 
+def test_a_venv_that_is_created_anew_gets_the_package(clone):
+    """Its interpreter has gone, and a file of requirements has changed."""
+    clone.program('python3')
+    clone.make('venv-test')
+    (clone.folder / '.venv/bin/python').write_text('exit 1')
+    later = (clone.folder / '.venv/.test').stat().st_mtime + 10
+    os.utime(clone.folder / 'requirements/tests.txt', (later, later))
+    # a venv that is cleared has no stamps
+    (clone.bin / 'python3').write_text(
+        (clone.bin / 'python3')
+        .read_text()
+        .replace('    mkdir -p', '    : > .venv/.run && rm .venv/.run && mkdir -p')
+    )
+    (clone.bin / 'rm').symlink_to(shutil.which('rm'))
+    _, lines = clone.make('venv-test')
+    assert options(lines[-1]) == [*ALL, *TESTS, '-e .']
+
+
 @pytest.mark.parametrize(
     'versions, chosen, warned',
     [
