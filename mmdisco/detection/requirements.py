@@ -30,9 +30,10 @@ def check_detection() -> None:
         raise InputError(f'mmdet is not installed: {_HOW}')
     before = any(name.startswith('mmdet.models') for name in sys.modules)
     if provide_ops() and before:  # it has replaced the missing ops by errors
+        del sys.modules['mmcv._ext']  # a second attempt fails, too
         raise InputError(
-            'mmcv has no compiled ops, and mmdet was imported before mmdisco could '
-            "provide them: write 'import mmdisco.detection' first"
+            'mmcv has no compiled ops, and mmdet was imported, perhaps by mmpretrain, '
+            "before mmdisco could provide them: write 'import mmdisco.detection' first"
         )
     try:
         version = import_module('mmdet').__version__
@@ -43,8 +44,9 @@ def check_detection() -> None:
     if digit_version(version) < digit_version(_MMDET):
         raise InputError(f'mmdisco needs mmdet >={_MMDET}, found {version}: {_HOW}')
     _restore_attention()
-    if not before:  # mmdisco hid mmdet from mmpretrain's class for it
-        reload(import_module('mmpretrain.models.utils.res_layer_extra_norm'))
+    hidden = import_module('mmpretrain.models.utils.res_layer_extra_norm')
+    if hidden.ResLayerExtraNorm is None:  # mmdisco hid mmdet from it
+        reload(hidden)
 
 
 def _restore_attention() -> None:

@@ -7,6 +7,8 @@ from types import ModuleType
 import pytest
 from mmcv.cnn.bricks import transformer
 from mmcv.ops.multi_scale_deform_attn import MultiScaleDeformableAttention
+from mmdet.registry import MODELS
+from mmpretrain.models.utils import res_layer_extra_norm
 
 from mmdisco.detection import requirements
 from mmdisco.errors import InputError
@@ -17,6 +19,28 @@ def test_mmcv_cnn_gets_the_attention_that_it_could_not_import(monkeypatch):
     monkeypatch.delattr(transformer, name, raising=False)
     requirements.check_detection()
     assert getattr(transformer, name) is MultiScaleDeformableAttention
+
+
+def test_mmpretrain_gets_its_class_for_mmdet_whatever_came_first(monkeypatch):
+    """Also where mmdet was imported after mmdisco and before mmdisco.detection."""
+    name = 'ResLayerExtraNorm'
+    monkeypatch.delitem(MODELS._module_dict, name, raising=False)
+    monkeypatch.setattr(res_layer_extra_norm, name, None)
+    requirements.check_detection()
+    assert MODELS.module_dict[name] is getattr(res_layer_extra_norm, name)
+
+
+def test_an_mmdet_imported_without_ops_is_refused_each_time(monkeypatch):
+    def provide_ops():
+        provided = 'mmcv._ext' not in sys.modules
+        sys.modules.setdefault('mmcv._ext', ModuleType('mmcv._ext'))
+        return provided
+
+    monkeypatch.delitem(sys.modules, 'mmcv._ext')
+    monkeypatch.setattr(requirements, 'provide_ops', provide_ops)
+    for _ in range(2):
+        with pytest.raises(InputError, match="write 'import mmdisco.detection' first"):
+            requirements.check_detection()
 
 
 def test_a_reason_of_mmdet_is_repeated(monkeypatch):
