@@ -195,10 +195,13 @@ def roi_align_forward(
     """
     _check_rois(rois, pool_mode, aligned)
     output.copy_(
-        torchvision.ops.roi_align(
+        # torchvision.ops.roi_align replaces it by a slow form where torch's algorithms
+        # must be deterministic, for the sake of a gradient that is not taken here
+        torch.ops.torchvision.roi_align(
             *_widened(input, rois),
-            (aligned_height, aligned_width),
             spatial_scale,
+            aligned_height,
+            aligned_width,
             sampling_ratio,
             aligned,
         )
