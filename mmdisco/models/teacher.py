@@ -158,7 +158,7 @@ class FrozenTeacher(nn.Module):
             `DisCo <https://arxiv.org/abs/2104.09124>`_. Defaults to 'eval'.
         mean (Sequence[float], optional): Channel means of the teacher's
             images, 0 to 255. Defaults to None: as the student's, or those of
-            timm's weights for a :class:`TimmNetwork`.
+            timm's weights for a :class:`TimmNetwork` without a head.
         std (Sequence[float], optional): Channel deviations of the teacher's
             images, 0 to 255. Defaults to None.
         fuse (bool): Whether to fold BN into convolutions and linear layers.
@@ -202,8 +202,9 @@ class FrozenTeacher(nn.Module):
         self.neck = revert_sync_batchnorm(build(neck, 'neck'))
         if isinstance(self.neck, FeatureNeck):
             self.neck.check(self.backbone)
-        if isinstance(self.backbone, TimmNetwork) and mean is None:
-            mean, std = self.backbone.mean, self.backbone.std
+            # one with a head, or a classifier, was trained like the student
+            if isinstance(self.backbone, TimmNetwork) and mean is None:
+                mean, std = self.backbone.mean, self.backbone.std
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
         options = SpeedOptions(fuse, dtype, channels_last, compile)

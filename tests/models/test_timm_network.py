@@ -168,6 +168,11 @@ def test_faults_of_a_name_are_one_line(options, words):
 
 
 def test_timm_is_optional_and_its_version_is_checked(monkeypatch):
+    build = {'is_model': lambda name: False, 'list_models': list}
+    newer = SimpleNamespace(__version__='1.1.0rc1', **build)
+    monkeypatch.setitem(sys.modules, 'timm', newer)
+    with pytest.raises(InputError, match='timm 1.1.0rc1 has no network'):
+        TimmNetwork('test_vit')
     monkeypatch.setitem(sys.modules, 'timm', SimpleNamespace(__version__='1.0.9'))
     with pytest.raises(InputError, match=r'timm 1.0.9: pip install "timm>=1.0.20"'):
         TimmNetwork('test_vit')
@@ -182,6 +187,34 @@ def test_a_neck_of_another_width_or_backbone_is_refused():
         FrozenTeacher(TimmNetwork('test_vit'), MODELS.build(neck))
     with pytest.raises(InputError, match='the backbone is ToyBackbone'):
         FrozenTeacher(ToyBackbone(4, 8), MODELS.build(neck))
+
+
+def test_a_class_token_without_a_norm_is_refused():
+    """BEiT's norm is behind the mean of its tokens."""
+    network = TimmNetwork('beit_base_patch16_224')
+    for neck in ('ClassTokenNeck', 'ClassAndPatchNeck'):
+        neck = MODELS.build(dict(type=neck, in_channels=768))
+        with pytest.raises(InputError, match='needs a norm behind the tokens.*Pooled'):
+            FrozenTeacher(network, neck)
+    FrozenTeacher(network, MODELS.build(dict(type='PooledNeck', in_channels=768)))
+
+
+@pytest.mark.parametrize('name', ['pit_ti_224', 'pit_ti_distilled_224'])
+def test_a_network_without_patch_tokens_has_no_mean_of_them(name):
+    network, x = TimmNetwork(name).eval(), images(224, 224, num=1)
+    for neck, words in (('ClassTokenNeck', None), ('ClassAndPatchNeck', 'needs patch')):
+        neck = MODELS.build(dict(type=neck, in_channels=256))
+        teacher = FrozenTeacher(network, neck)
+        if words is None:
+            assert teacher(x).isfinite().all()
+        else:
+            with pytest.raises(InputError, match=words):
+                teacher(x)
+
+
+def test_a_network_with_several_branches_is_refused():
+    with pytest.raises(InputError, match="'crossvit_tiny_240' has several branches"):
+        TimmNetwork('crossvit_tiny_240')(images(240, 240, num=1))
 
 
 def test_the_teacher_never_leaves_eval_mode():
@@ -214,6 +247,9 @@ def test_images_get_the_statistics_of_the_teacher(options):
         expected = network.network((raw - 127.5) / 127.5)
     actual = teacher((raw - mean) / std)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    # a head or a classifier was trained here, as the student is
+    head = FrozenTeacher(network, nn.Sequential(nn.Identity(), nn.Linear(1280, 8)))
+    assert head.renormalize.mean is None
 
 
 @pytest.mark.parametrize(

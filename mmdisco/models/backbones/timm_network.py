@@ -5,22 +5,23 @@ from difflib import get_close_matches
 from typing import Any
 
 from mmengine.model import BaseModule
+from mmengine.utils import digit_version
 from mmpretrain.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdisco.errors import InputError
 
-OLDEST = (1, 0, 20)  # the first with DINOv3
+OLDEST = '1.0.20'  # the first with DINOv3
 
 
 def _timm() -> Any:
     """Import timm, an optional package."""
-    remedy = f'pip install "timm>={".".join(map(str, OLDEST))}"'
+    remedy = f'pip install "timm>={OLDEST}"'
     try:
         import timm
     except ImportError as error:
         raise InputError(f'TimmNetwork needs timm: {remedy}') from error
-    if tuple(map(int, timm.__version__.split('.')[:3])) < OLDEST:
+    if digit_version(timm.__version__) < digit_version(OLDEST):
         raise InputError(f'TimmNetwork found timm {timm.__version__}: {remedy}')
     return timm
 
@@ -83,6 +84,8 @@ class TimmNetwork(BaseModule):
         feat_channels (int): Width C of tokens and maps.
         pooled_channels (int): Width P of the pooled feature.
         has_class_token (bool): Whether the network has a class token.
+        has_final_norm (bool): Whether tokens are normalised before they are
+            pooled, False if the pooled feature is instead, e.g. BEiT's.
         mean (list[float]): Channel means, 0 to 255, for which timm's weights
             of this name were trained.
         std (list[float]): Channel deviations of the same.
@@ -122,7 +125,12 @@ class TimmNetwork(BaseModule):
         token = getattr(network, 'cls_token', None)
         self.has_class_token = token is not None
         self._prefix: int = getattr(
-            network, 'num_prefix_tokens', int(self.has_class_token)
+            network,
+            'num_prefix_tokens',
+            getattr(network, 'num_tokens', int(self.has_class_token)),  # PiT's
+        )
+        self.has_final_norm = not isinstance(
+            getattr(network, 'norm', None), nn.Identity
         )
         config = network.pretrained_cfg
         self.mean, self.std = (
@@ -144,10 +152,16 @@ class TimmNetwork(BaseModule):
             feature as timm pools it, [N, P].
 
         Raises:
-            InputError: If the network does not take images of this size.
+            InputError: If the network does not take images of this size, or has
+                several branches.
         """
         self._check_size(images.shape[2], images.shape[3])
         feats = self.network.forward_features(images)
+        if not isinstance(feats, Tensor):  # e.g. CrossViT
+            raise InputError(
+                f"timm's '{self.name}' has several branches of features, which "
+                'TimmNetwork does not support: use a network with one'
+            )
         pooled = self.network.forward_head(feats, pre_logits=True)  # [N, P]
         if feats.dim() == 3:  # [N, L, C]
             grid = self._grid(images, feats.shape[1] - self._prefix)

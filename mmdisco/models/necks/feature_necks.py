@@ -49,6 +49,11 @@ class FeatureNeck(BaseModule):
                 f"{name} needs a class token, timm's '{backbone.name}' has none: "
                 'use PooledNeck'
             )
+        if self.needs_class_token and not backbone.has_final_norm:
+            raise InputError(
+                f"{name} needs a norm behind the tokens, timm's '{backbone.name}' has "
+                'it behind their mean: use PooledNeck'
+            )
         width = backbone.pooled_channels if self.pooled else backbone.feat_channels
         if width != self.in_channels:
             raise InputError(
@@ -106,4 +111,9 @@ class ClassAndPatchNeck(FeatureNeck):
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor]:
         """Concatenate features of :class:`TimmNetwork`'s outputs."""
+        if not x[0].numel():  # PiT's last block returns the class token alone
+            raise InputError(
+                'ClassAndPatchNeck needs patch tokens, and the network returns none '
+                'behind its last layer: use ClassTokenNeck'
+            )
         return (torch.cat([x[1], x[0].mean((2, 3))], dim=1),)
