@@ -333,7 +333,7 @@ def _focal_terms(
     """Logits in float32 or float64, where the target is, factor of each loss."""
     logits = input if input.dtype == torch.float64 else input.float()
     hit = target[:, None] == torch.arange(input.shape[1], device=target.device)
-    scale = torch.where(hit, alpha, 1 - alpha).to(logits)
+    scale = torch.where(hit, logits.new_full((), alpha), 1 - alpha)
     if weight.numel():
         scale = scale * torch.cat([weight, weight.new_ones(1)])[target, None]
     return logits, hit, scale

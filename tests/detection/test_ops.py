@@ -171,6 +171,9 @@ def test_focal_loss_equals_a_plain_loop_and_torchvision(monkeypatch):
         torch.testing.assert_close(losses.detach(), reference.detach())
         (other,) = torch.autograd.grad((reference * reference.detach().cos()).sum(), x)
         torch.testing.assert_close(grad, other)
+    third = sigmoid_focal_loss(logits, target, 2.0, 1 / 3, None, 'none')
+    reference = torchvision.ops.sigmoid_focal_loss(logits, hits, 1 / 3, 2.0)
+    torch.testing.assert_close(third, reference, rtol=1e-12, atol=0)
     half = sigmoid_focal_loss(logits.half(), target, 2.0, 0.25, None, 'mean')
     single = sigmoid_focal_loss(logits.float(), target, 2.0, 0.25, None, 'mean')
     assert half.dtype == torch.float16 and abs(half.float() - single) < 0.01
