@@ -3,7 +3,7 @@
 Importing this package needs mmdet. It registers the modules, hooks and metrics of
 the detection configs, which list it in ``custom_imports``; no other config imports
 it. Where mmcv has no compiled ops it provides those that the configs need
-(:mod:`.ops`), so import it before mmdet.
+(:mod:`.ops`), so import it before mmdet, and before mmpretrain, which imports mmdet.
 """
 
 from .requirements import check_detection
