@@ -67,10 +67,11 @@ def _efficientnet_rows(network: Any) -> Iterator[tuple[str, str]]:
     yield from ends.items()
     number = 0
     for stage, blocks in enumerate(network.blocks):
-        theirs, ours = (LUKEMELAS, TIMM) if stage else (LUKEMELAS_FIRST, TIMM_FIRST)
+        sources, targets = (LUKEMELAS, TIMM) if stage else (LUKEMELAS_FIRST, TIMM_FIRST)
         for block in range(len(blocks)):
-            for part, name in theirs.items():
-                yield f'_blocks.{number}.{name}', f'blocks.{stage}.{block}.{ours[part]}'
+            for part, name in sources.items():
+                target = f'blocks.{stage}.{block}.{targets[part]}'
+                yield f'_blocks.{number}.{name}', target
             number += 1
 
 
@@ -114,12 +115,13 @@ def timm_weights(loaded: Any, network: nn.Module, name: str) -> TimmWeights:
         name (str): Its name in timm.
 
     Raises:
-        InputError: If the file has no tensors or a tensor is in no network.
+        InputError: If the file has no tensors, or is EfficientNet-PyTorch's and the
+            network does not pad as TensorFlow.
     """
-    found, beside = _weights(loaded)
-    if not found:
+    published, beside = _weights(loaded)
+    if not published:
         raise InputError('it has no tensors')
-    tensors, keys = bare_names(found)
+    tensors, keys = bare_names(published)
     left_out: dict[str, list[str]] = {}
     if beside:
         left_out['entries beside the weights'] = beside

@@ -156,7 +156,7 @@ def test_positions_are_resampled_for_another_size_and_said_so():
     assert weights.state_dict['pos_embed'].shape == (1, 17, 384)
 
 
-def test_tensors_that_share_a_storage_are_told_apart():
+def test_tensors_that_share_a_storage_are_distinguished():
     """Each is a part of one vector, as in a file of flattened parameters."""
     network = dinov2()
     tensors = meta_file(network)

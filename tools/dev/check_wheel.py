@@ -47,7 +47,7 @@ def steps(mim: Path, detection: bool) -> dict[str, list[str]]:
     """Return the commands by what they show; ``mim`` has the configs and tools."""
     student = ['student.pth', '--data', 'images']
     train = [f'{mim}/tools/train.py', f'{mim}/configs/quickstart/disco.py', '--smoke']
-    found = {
+    commands = {
         'pre-training': [*train, '--work-dir', 'disco'],
         'extraction': [
             f'{mim}/tools/extract_backbone.py',
@@ -75,8 +75,8 @@ def steps(mim: Path, detection: bool) -> dict[str, list[str]]:
     }
     if detection:
         train[1] = f'{mim}/configs/quickstart/detection/mask-rcnn_c4.py'
-        found['detection'] = [*train, '--work-dir', 'detector']
-    return found
+        commands['detection'] = [*train, '--work-dir', 'detector']
+    return commands
 
 
 def main() -> None:

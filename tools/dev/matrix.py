@@ -199,13 +199,13 @@ def versions_in(python: Path) -> dict[str, str]:
         "print(json.dumps({d.metadata['name'].lower(): d.version "
         "for d in distributions()} | {'python': platform.python_version()}))"
     )
-    found = json.loads(call([python, '-c', code], ROOT))
+    versions = json.loads(call([python, '-c', code], ROOT))
     named = {
-        name: next((f'{d} {found[d]}' for d in known if d in found), '')
+        name: next((f'{d} {versions[d]}' for d in known if d in versions), '')
         for name, known in PACKAGES.items()
     }
     short = {name: text.removeprefix(f'{name} ') for name, text in named.items()}
-    return {'python': found['python'], **short}
+    return {'python': versions['python'], **short}
 
 
 def test(row: Row, python: str, folder: Path, wheel: Path, args) -> dict[str, str]:

@@ -203,10 +203,10 @@ def _digest(network: nn.Module) -> str:
 
 def _of_teacher(network: nn.Module) -> Normalisation | None:
     """Means and standard deviations of a teacher, if it has its own."""
-    own = getattr(network, 'renormalize', None)
-    if own is None or own.mean is None:
+    renormalize = getattr(network, 'renormalize', None)
+    if renormalize is None or renormalize.mean is None:
         return None
-    return list(own.mean), list(own.std)
+    return list(renormalize.mean), list(renormalize.std)
 
 
 def _normalisation_of(cfg: Config) -> Normalisation | None:
