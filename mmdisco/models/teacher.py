@@ -234,7 +234,11 @@ class FrozenTeacher(nn.Module):
             return read_teacher(checkpoint, self.backbone, url, head)
         name = self.backbone.name
         weights = read_timm(loaded, checkpoint, self.backbone.network, name)
-        print_log(f"timm's '{name}': {weights.report()}", logger='current')
+        mean, std = self.renormalize.mean, self.renormalize.std
+        print_log(
+            f"timm's '{name}': {weights.report()}; images of mean {mean} and std {std}",
+            logger='current',
+        )
         return {f'backbone.network.{k}': v for k, v in weights.state_dict.items()}
 
     def _load(self, checkpoint: str, state_dict: dict) -> None:

@@ -143,6 +143,7 @@ def test_metas_dinov2_is_read(registers, tmp_path, log):
     line, summary = log
     assert ('commercial use allowed' in summary) == ('vits14_pretrain' in path)
     assert 'left out 1: mask token, used in pre-training only (mask_token)' in line
+    assert 'images of mean [123.675, ' in line
     assert ('computed by timm: cls_token' in line) == bool(registers)
 
 
