@@ -1,6 +1,8 @@
 import os
 import runpy
+import shutil
 import socket
+import subprocess
 import sys
 from itertools import cycle
 
@@ -31,6 +33,17 @@ def scope():
     # a run of the same name would write into the folder of the one before
     for kind in (Visualizer, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
+
+
+@pytest.fixture
+def cxx():
+    """Skips the test without a C++ compiler, which torch.compile needs."""
+    name = os.environ.get('CXX', 'g++')
+    works = shutil.which(name) and subprocess.run(
+        [name, '--version'], capture_output=True
+    )
+    if not works or works.returncode:
+        pytest.skip(f'no C++ compiler: {name}')
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ def plain(tmp_path_factory):
     ), work_dir
 
 
-def test_exact_equals_plain(plain, tmp_path):
+def test_exact_equals_plain(cxx, plain, tmp_path):
     """Compiled: the one test that waits for the compiler."""
     expected, folder = plain
     done = run(

@@ -192,7 +192,7 @@ def test_without_a_compiler_it_goes_on_in_one_line(networks, logged, monkeypatch
     assert logged[1].startswith('Teacher: BN folded; ')
 
 
-def test_a_compiled_teacher_gives_the_same(logged):
+def test_a_compiled_teacher_gives_the_same(cxx, logged):
     torch.manual_seed(0)
     networks = (
         settle(ToyBackbone(8, 16)),

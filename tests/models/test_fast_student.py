@@ -35,7 +35,7 @@ def test_the_student_and_its_momentum_copy_are_found():
         assert all(a is b for a, b in zip(parts, expected))
 
 
-def test_a_compiled_student_is_tapped_and_gives_the_same():
+def test_a_compiled_student_is_tapped_and_gives_the_same(cxx):
     plain = moco().train()
     fast = copy.deepcopy(plain)
     speed_up_student(fast, channels_last=True, compile=True)
