@@ -5,6 +5,7 @@ only needs ``custom_imports = dict(imports=['mmdisco'])``.
 """
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -61,7 +62,9 @@ def _without_mmdet() -> Iterator[None]:
 
 _check_versions()
 
-with _without_mmdet():
+with _without_mmdet(), warnings.catch_warnings():
+    # mmcv.cnn about a class that needs compiled ops, and no model here needs
+    warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention')
     from . import datasets, engine, models  # noqa: F401
 from .errors import InputError, MissingFileError  # noqa: E402
 from .zoo import get_model, list_models  # noqa: E402
