@@ -8,9 +8,11 @@ other op raises an error at its call.
 
 import sys
 from importlib.machinery import ModuleSpec
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 
+import mmcv
 import numpy as np
 import torch
 import torchvision
@@ -32,12 +34,24 @@ class _Ops(ModuleType):
         def missing(*args, **kwargs):
             raise InputError(
                 f"'{name}' is not among the ops that mmdisco takes from torchvision "
-                f"({', '.join(sorted(_PROVIDED))}): compile mmcv's with "
-                "'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps "
-                "--no-build-isolation --no-binary :all: onedl-mmcv'"
+                f'({", ".join(sorted(_PROVIDED))}): compile those of mmcv, '
+                f"'{_compile_command()}'"
             )
 
         return missing
+
+
+def _compile_command() -> str:
+    """Command that installs the same mmcv with compiled ops."""
+    try:
+        pin = f'onedl-mmcv=={version("onedl-mmcv")}'
+    except PackageNotFoundError:
+        pin = f'mmcv=={mmcv.__version__}'
+    # without the cache, since pip keeps there the wheel that it built without ops
+    return (
+        'MMCV_WITH_OPS=1 pip install --force-reinstall --no-deps --no-cache-dir '
+        f'--no-build-isolation --no-binary :all: {pin}'
+    )
 
 
 def has_compiled_ops() -> bool:

@@ -17,15 +17,9 @@ def check_detection() -> None:
     """Check that mmdet works here; provide ops if mmcv has none compiled.
 
     Raises:
-        InputError: If mmdet is missing, broken or too old; if mmcv is mmcv-lite, which
-            has no ``mmcv.ops``; or if mmcv has no compiled ops and mmdet was imported
-            before.
+        InputError: If mmdet is missing, broken or too old, or if mmcv has no compiled
+            ops and mmdet was imported before.
     """
-    if find_spec('mmcv.ops') is None:
-        raise InputError(
-            "detection needs mmcv instead of mmcv-lite: run 'pip uninstall mmcv-lite' "
-            "and 'pip install onedl-mmcv'"
-        )
     if find_spec('mmdet') is None:
         raise InputError(f'mmdet is not installed: {_HOW}')
     before = any(name.startswith('mmdet.models') for name in sys.modules)

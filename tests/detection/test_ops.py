@@ -3,6 +3,7 @@
 import math
 import sys
 
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -198,13 +199,25 @@ def test_soft_nms_lowers_the_overlapping_box(monkeypatch):
     assert dets[:, 4].tolist() == pytest.approx([0.9, 0.8])
 
 
-def test_any_other_op_is_named_with_the_command_that_compiles_it():
+def test_any_other_op_is_named_with_the_command_that_compiles_it(monkeypatch):
     module = ops.stand_in()
     assert hasattr(module, 'deform_conv_forward')  # mmcv asks at import
     with pytest.raises(InputError, match="'deform_conv_forward' is not among") as error:
         module.deform_conv_forward(torch.ones(1), kernel=3)
-    assert 'MMCV_WITH_OPS=1 pip install' in str(error.value)
     assert '\n' not in str(error.value)
+    command = str(error.value).split("'")[-2]
+    assert command.startswith('MMCV_WITH_OPS=1 pip install')
+    assert command.split()[-1] in (
+        f'onedl-mmcv=={mmcv.__version__}',
+        f'mmcv=={mmcv.__version__}',
+    )
+
+    def not_installed(name):
+        raise ops.PackageNotFoundError(name)
+
+    monkeypatch.setattr(ops, 'version', not_installed)
+    with pytest.raises(InputError, match=f" mmcv=={mmcv.__version__}'$"):
+        module.deform_conv_forward()
     maps = torch.ones(1, 1, 4, 4)
     roi = torch.tensor([[0, 1, 1, 3, 3.0]])
     place = (maps[:, :, :2, :2].clone(), maps[:0], maps[:0], 2, 2, 1.0, 2)

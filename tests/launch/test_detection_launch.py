@@ -1,7 +1,5 @@
 """Processing of detectors' configs by tools/train.py and tools/test.py."""
 
-import importlib.util
-
 import pytest
 from mmengine.config import Config
 
@@ -79,19 +77,9 @@ def test_classes_of_this_project_have_their_scope():
 def test_without_mmdet_one_line_says_what_to_install(monkeypatch):
     from mmdisco.detection import requirements
 
-    find = importlib.util.find_spec
-    for lacks, text in (
-        ('mmcv.ops', 'needs mmcv instead of mmcv-lite: run'),
-        ('mmdet', 'mmdet is not installed: for detection'),
-    ):
-        monkeypatch.setattr(
-            requirements,
-            'find_spec',
-            lambda name: None if name == lacks else find(name),
-        )
-        with pytest.raises(InputError, match=text) as error:
-            requirements.check_detection()
-        assert 'pip install onedl-mm' in str(error.value)
+    monkeypatch.setattr(requirements, 'find_spec', lambda name: None)
+    with pytest.raises(InputError, match='mmdet is not installed: .*onedl-mmdet'):
+        requirements.check_detection()
     monkeypatch.setattr('mmdisco.launch.overrides.find_spec', lambda name: None)
 
     def fromfile(path):

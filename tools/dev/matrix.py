@@ -199,7 +199,8 @@ def versions_in(python: Path) -> dict[str, str]:
         "print(json.dumps({d.metadata['name'].lower(): d.version "
         "for d in distributions()} | {'python': platform.python_version()}))"
     )
-    versions = json.loads(call([python, '-c', code], ROOT))
+    # the last line: libraries may warn before it
+    versions = json.loads(call([python, '-c', code], ROOT).splitlines()[-1])
     named = {
         name: next((f'{d} {versions[d]}' for d in known if d in versions), '')
         for name, known in PACKAGES.items()
