@@ -38,7 +38,7 @@ smoke-all: venv-test  ## a few iterations of every config
 
 matrix:  ## a wheel, tested in new environments of old and new versions
 	bash tools/dev/make_venv.sh $(VENV) $(UV)
-	$(PY) tools/dev/matrix.py $(ROWS)
+	UV=$(UV) $(PY) tools/dev/matrix.py $(ROWS)
 
 lint: venv-test  ## check format, style, types and spelling
 	$(IN_VENV) pre-commit run --all-files

@@ -9,7 +9,10 @@ from mmengine.utils import digit_version
 from mmdisco.errors import InputError
 from .ops import provide_ops
 
-_HOW = "for detection, run 'pip install onedl-mmdetection'"
+_HOW = (
+    "for detection, run 'pip install onedl-mmdetection', or 'pip install mmdet' "
+    "beside OpenMMLab's own mmcv"
+)
 _MMDET = '3.0.0'
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
+from mmpretrain.models import GlobalAveragePooling
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -200,11 +201,17 @@ class FrozenTeacher(nn.Module):
         # does not see the teacher
         self.backbone = revert_sync_batchnorm(build(backbone, 'backbone'))
         self.neck = revert_sync_batchnorm(build(neck, 'neck'))
+        timm = self.backbone if isinstance(self.backbone, TimmNetwork) else None
         if isinstance(self.neck, FeatureNeck):
             self.neck.check(self.backbone)
             # one with a head, or a classifier, was trained like the student
-            if isinstance(self.backbone, TimmNetwork) and mean is None:
-                mean, std = self.backbone.mean, self.backbone.std
+            if timm and mean is None:
+                mean, std = timm.mean, timm.std
+        elif timm and isinstance(self.neck, GlobalAveragePooling):
+            raise InputError(
+                'GlobalAveragePooling averages maps, TimmNetwork also returns pooled '
+                'features: use PooledNeck'
+            )
         self.norm_mode = norm_mode
         self.renormalize = Renormalize(mean, std)
         options = SpeedOptions(fuse, dtype, channels_last, compile)

@@ -187,6 +187,9 @@ def test_a_neck_of_another_width_or_backbone_is_refused():
         FrozenTeacher(TimmNetwork('test_vit'), MODELS.build(neck))
     with pytest.raises(InputError, match='the backbone is ToyBackbone'):
         FrozenTeacher(ToyBackbone(4, 8), MODELS.build(neck))
+    average = MODELS.build(dict(type='GlobalAveragePooling'))
+    with pytest.raises(InputError, match='GlobalAveragePooling.*: use PooledNeck'):
+        FrozenTeacher(TimmNetwork('test_vit'), average)
 
 
 def test_a_class_token_without_a_norm_is_refused():

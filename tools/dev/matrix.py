@@ -40,7 +40,7 @@ PACKAGES = dict(
     mmdet=('onedl-mmdetection', 'mmdet'),
 )
 COLUMNS = ('row', 'python', *PACKAGES, 'wheel', 'tests', 'result', 'date', 'command')
-UV = shutil.which('uv')
+UV = os.environ.get('UV', shutil.which('uv'))  # '' for pip
 LOG = ROOT / 'work_dirs/matrix.log'
 # names by which pip, pip before 25.3 and uv read a file of constraints on builds
 BUILD_CONSTRAINTS = ('PIP_BUILD_CONSTRAINT', 'PIP_CONSTRAINT', 'UV_BUILD_CONSTRAINT')

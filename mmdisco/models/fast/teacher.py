@@ -222,7 +222,7 @@ def speed_up(
     if cosine < least:
         print_log(
             f'The embeddings of the rewritten teacher differ (cosine '
-            f'{cosine:.5f} < {least}): the plain one is used',
+            f'{cosine:.5f} < {least}): it is not used',
             logger='current',
             level=logging.WARNING,
         )
