@@ -39,9 +39,16 @@ def read_parts(text: str) -> Parts:
         raise InputError('its config has neither model.backbone nor model.ssl.backbone')
     return Parts(
         None if algorithm is None else _value(algorithm),
-        _value(backbone),
+        unpooled(_value(backbone)),
         None if neck is None else _value(neck),
     )
+
+
+def unpooled(backbone: Any) -> Any:
+    """Config of the network itself, if it is one of ``PooledBackbone``."""
+    while isinstance(backbone, Mapping) and backbone.get('type') == 'PooledBackbone':
+        backbone = backbone.get('backbone')
+    return backbone
 
 
 def read_normalisation(text: str) -> tuple[list, list] | None:

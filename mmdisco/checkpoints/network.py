@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.errors import InputError
 from mmdisco.paths import configs_root
-from .config_text import read_parts
+from .config_text import read_parts, unpooled
 
 TEACHERS = (
     'r50',
@@ -49,6 +49,28 @@ def arch_config(name: str) -> Arch:
     return Arch(name, part['backbone'], part['neck'])
 
 
+# Libraries with names of networks, in the order of a search without a prefix
+LIBRARIES = ('timm', 'torchvision', 'mmpretrain')
+
+
+def library_config(name: str) -> dict:
+    """Backbone of 'timm:NAME', 'torchvision:NAME' or 'package.module:Class'.
+
+    Args:
+        name (str): The name, with its prefix.
+
+    Returns:
+        dict: Config of a module that returns a tuple with one tensor, the pooled
+        feature [N, P].
+    """
+    library, _, rest = name.partition(':')
+    if library == 'timm':
+        return dict(type='TimmNetwork', name=rest, pooled_only=True)
+    if library == 'torchvision':
+        return dict(type='TorchvisionNetwork', name=rest)
+    return dict(type='ImportedNetwork', path=name)
+
+
 # Settings of the training or of the initial weights.
 _TRAINING = (
     'init_cfg',
@@ -80,6 +102,7 @@ def deployed(config: Any) -> Any:
     Returns:
         dict: A plain config, with BN instead of SyncBN.
     """
+    config = unpooled(config)
     if isinstance(config, Mapping):
         return {
             key: deployed(value)
@@ -91,16 +114,28 @@ def deployed(config: Any) -> Any:
     return 'BN' if config == 'SyncBN' else config
 
 
-def check_types(config: Any) -> None:
+def check_types(config: Any, imported: str | None = None) -> None:
     """Accept only registered types in a config of unknown origin.
 
     mmengine imports and calls any other dotted name.
 
+    Args:
+        config (dict or list): The config.
+        imported (str, optional): 'package.module:Class' that the user trusts.
+            Defaults to None.
+
     Raises:
-        InputError: If a type is not a registered name.
+        InputError: If a type is not a registered name, or the network is a class
+            that would be imported and that the user has not named.
     """
     if isinstance(config, Mapping):
         kind = config.get('type', 'BN')
+        if kind == 'ImportedNetwork' and config.get('path') != imported:
+            path = config.get('path')
+            raise InputError(
+                f"its network is the class '{path}', which would be imported and run: "
+                f'if you trust this file, add --arch {path}'
+            )
         known = (MODELS.module_dict, MODELS.parent.module_dict)
         if not (isinstance(kind, str) and any(kind in m for m in known)):
             raise InputError(
@@ -109,7 +144,7 @@ def check_types(config: Any) -> None:
         config = tuple(config.values())
     if isinstance(config, (list, tuple)):
         for value in config:
-            check_types(value)
+            check_types(value, imported)
 
 
 def _listed(config: Any) -> Any:
@@ -142,6 +177,30 @@ def name_of(backbone: Mapping) -> str | None:
     )
 
 
+def _requested(arch: str) -> Network:
+    """Network of the user's ``--arch``: an arch, or a name with a prefix."""
+    if ':' not in arch:
+        return Network(*arch_config(arch))
+    if arch.startswith('mmpretrain:'):
+        raise InputError(
+            f"--arch '{arch}': a file with a network of mmpretrain records its "
+            'config, leave out --arch'
+        )
+    return Network(None, library_config(arch), None)
+
+
+def _alike(network: Network, requested: Network) -> bool:
+    """Whether a recorded network is the one that the user named."""
+    if requested.arch is None:  # of a library; other options are the file's
+        return all(
+            network.backbone.get(key) == requested.backbone.get(key)
+            for key in ('type', 'name', 'path')
+        )
+    return network.arch == requested.arch or (
+        _full(network.backbone) == _full(requested.backbone)
+    )
+
+
 def find_network(meta: Mapping, arch: str | None = None) -> Network:
     """Find the network of a checkpoint from its metadata or the user's arch.
 
@@ -156,7 +215,7 @@ def find_network(meta: Mapping, arch: str | None = None) -> Network:
             other.
     """
     init_default_scope('mmpretrain')
-    requested = None if arch is None else Network(*arch_config(arch))
+    requested = None if arch is None else _requested(arch)
     if isinstance(meta.get('cfg'), str):
         algorithm, backbone, neck = read_parts(meta['cfg'])
         name = None
@@ -171,16 +230,12 @@ def find_network(meta: Mapping, arch: str | None = None) -> Network:
         raise InputError(
             f'it does not record its network: add --arch, one of {", ".join(ARCHS)}'
         )
-    if 'type' not in backbone:
+    if not isinstance(backbone, Mapping) or 'type' not in backbone:
         raise InputError('its config does not specify the type of its backbone')
     backbone, neck = deployed(backbone), deployed(neck)
-    check_types([backbone, neck])
+    check_types([backbone, neck], arch)
     network = Network(name or name_of(backbone), backbone, neck, algorithm)
-    if (
-        requested
-        and network.arch != requested.arch
-        and (_full(network.backbone) != _full(requested.backbone))
-    ):
+    if requested and not _alike(network, requested):
         recorded = (
             f"'{network.arch}'"
             if network.arch

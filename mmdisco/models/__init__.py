@@ -1,6 +1,14 @@
 """Models, losses, necks, heads and preprocessors in mmpretrain's ``MODELS``."""
 
-from .backbones import LastBlocksViT, MobileNetV3Pooled, TimmNetwork
+from .backbones import (
+    ImportedNetwork,
+    LastBlocksViT,
+    MobileNetV3Pooled,
+    NamedNetwork,
+    TimmNetwork,
+    TorchvisionNetwork,
+    named_network,
+)
 from .classifiers import FrozenClassifier, KDClassifier, LinearClassifier
 from .disco import DisCo
 from .heads import DINOHead, InfoNCEHead
@@ -59,6 +67,7 @@ __all__ = [
     'FrozenClassifier',
     'FrozenTeacher',
     'GlobalSimCLR',
+    'ImportedNetwork',
     'InfoNCEHead',
     'KDClassifier',
     'KDLoss',
@@ -67,6 +76,7 @@ __all__ = [
     'LinearClassifier',
     'MobileNetV3Pooled',
     'MomentumStudent',
+    'NamedNetwork',
     'PlainStudent',
     'Pooled',
     'PooledNeck',
@@ -79,5 +89,7 @@ __all__ = [
     'StrictPretrainedInit',
     'StudentTap',
     'TimmNetwork',
+    'TorchvisionNetwork',
     'image_size',
+    'named_network',
 ]

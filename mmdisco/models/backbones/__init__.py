@@ -1,7 +1,20 @@
-"""Backbones whose last features mmpretrain's do not return, and timm's."""
+"""Backbones that mmpretrain lacks, and networks of other libraries by name."""
 
+from .by_name import NamedNetwork, named_network
+from .imported_network import ImportedNetwork
 from .last_blocks_vit import LastBlocksViT
 from .mobilenet_v3_pooled import MobileNetV3Pooled
+from .pooled_backbone import pooled_backbone
 from .timm_network import TimmNetwork
+from .torchvision_network import TorchvisionNetwork
 
-__all__ = ['LastBlocksViT', 'MobileNetV3Pooled', 'TimmNetwork']
+__all__ = [
+    'ImportedNetwork',
+    'LastBlocksViT',
+    'MobileNetV3Pooled',
+    'NamedNetwork',
+    'TimmNetwork',
+    'TorchvisionNetwork',
+    'named_network',
+    'pooled_backbone',
+]

@@ -1,7 +1,6 @@
 """Any network of timm as a backbone."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from mmengine.model import BaseModule
@@ -10,6 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .nearest import nearest
 
 OLDEST = '1.0.20'  # the first with DINOv3
 
@@ -35,11 +35,9 @@ def _create(name: str, options: dict[str, Any]) -> Any:
     timm = _timm()
     arch, _, tag = name.partition('.')
     if not timm.is_model(arch):  # an address, e.g. 'hf-hub:…', neither
-        near = ', '.join(get_close_matches(arch, timm.list_models(), n=3))
         raise InputError(
             f"timm {timm.__version__} has no network '{name}'"
-            + (f'; nearest: {near}' if near else '')
-            + ': set model.teacher.backbone.name to one of timm.list_models()'
+            f'{nearest(arch, timm.list_models())}: use one of timm.list_models()'
         )
     try:
         return timm.create_model(name, pretrained=False, num_classes=0, **options)
@@ -61,9 +59,9 @@ class TimmNetwork(BaseModule):
     """A network of timm by its name, with random weights.
 
     It goes through all layers that a user of timm's ``num_classes=0`` gets, e.g.
-    the convolution behind the last map of MobileNetV4. A neck selects what is
-    distilled: :class:`ClassTokenNeck`, :class:`PooledNeck` or
-    :class:`ClassAndPatchNeck`.
+    the convolution behind the last map of MobileNetV4. As a teacher, it has a neck
+    that selects what is distilled: :class:`ClassTokenNeck`, :class:`PooledNeck` or
+    :class:`ClassAndPatchNeck`. As a student, it has ``pooled_only=True``.
 
     timm interpolates position embeddings bicubically with antialiasing, which
     differs a little from what the code of some families does, e.g. DINOv2's.
@@ -77,6 +75,8 @@ class TimmNetwork(BaseModule):
         dynamic_img_size (bool, optional): Whether position embeddings are
             interpolated to the size of each batch. Defaults to None: in all
             families that can.
+        pooled_only (bool): Return only the feature as timm pools it. It works for
+            every network, also for those with several branches. Defaults to False.
         init_cfg (dict, optional): Not used: timm initialises its networks.
             Defaults to None.
 
@@ -105,6 +105,7 @@ class TimmNetwork(BaseModule):
         name: str,
         img_size: int | Sequence[int] | None = None,
         dynamic_img_size: bool | None = None,
+        pooled_only: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -118,6 +119,7 @@ class TimmNetwork(BaseModule):
             network = _create(name, dict(options, dynamic_img_size=dynamic_img_size))
         self.name = name
         self.network = network
+        self.pooled_only = pooled_only
         self.feat_channels: int = network.num_features
         self.pooled_channels: int = getattr(
             network, 'head_hidden_size', self.feat_channels
@@ -149,18 +151,20 @@ class TimmNetwork(BaseModule):
         Returns:
             tuple[Tensor]: The last map or the patch tokens as a map,
             [N, C, h, w]; the class token [N, C], if there is one; and the
-            feature as timm pools it, [N, P].
+            feature as timm pools it, [N, P]. With ``pooled_only``, the last alone.
 
         Raises:
             InputError: If the network does not take images of this size, or has
                 several branches.
         """
         self._check_size(images.shape[2], images.shape[3])
+        if self.pooled_only:
+            return (self.network(images),)
         feats = self.network.forward_features(images)
         if not isinstance(feats, Tensor):  # e.g. CrossViT
             raise InputError(
-                f"timm's '{self.name}' has several branches of features, which "
-                'TimmNetwork does not support: use a network with one'
+                f"timm's '{self.name}' has several branches of features: set "
+                'pooled_only=True, or use a network with one'
             )
         pooled = self.network.forward_head(feats, pre_logits=True)  # [N, P]
         if feats.dim() == 3:  # [N, L, C]

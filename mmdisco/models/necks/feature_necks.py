@@ -44,6 +44,11 @@ class FeatureNeck(BaseModule):
                 f'{type(backbone).__name__}: use GlobalAveragePooling or a '
                 'projection head'
             )
+        if backbone.pooled_only and not self.pooled:
+            raise InputError(
+                f"{name} needs tokens, timm's '{backbone.name}' returns its pooled "
+                'feature alone: set pooled_only=False in the backbone'
+            )
         if self.needs_class_token and not backbone.has_class_token:
             raise InputError(
                 f"{name} needs a class token, timm's '{backbone.name}' has none: "
