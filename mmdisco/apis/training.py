@@ -1,10 +1,8 @@
 """Training by a config, as ``tools/train.py`` does it."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as torch_dist
@@ -74,7 +72,7 @@ class TrainOptions:
     no_pin_memory: bool = False
     no_persistent_workers: bool = False
     smoke: bool = False
-    cfg_options: Mapping[str, Any] | None = None
+    cfg_options: dict | None = None
     launcher: str = 'none'
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,7 +120,7 @@ def read_config(path: str) -> Config:
         ) from error
 
 
-def apply_overrides(cfg: Config, options: Mapping[str, Any] | None) -> None:
+def apply_overrides(cfg: Config, options: dict | None) -> None:
     """Apply ``--cfg-options``.
 
     Args:

@@ -7,11 +7,10 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
 
-from mmdisco.datasets.transforms.load_photo import is_mmcvs_loader
 from mmdisco.errors import InputError
 from mmdisco.models import DistillLoss
-from mmdisco.paths import configs_root
 from .dist import local_rank
+from .fast_views import use_fast_views
 from .schedule import losses_of
 from .scope import is_detector
 
@@ -107,7 +106,7 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     'exact' changes results only by rounding: fused layers in the frozen teacher,
     channels-last, ``torch.compile``, :class:`LeanMoCo`, a fused optimizer, DDP
     with a static graph. 'auto' adds bf16 if the hardware supports it, and a
-    faster pipeline for MoCo-v2's views with the same distribution.
+    faster pipeline for views of MoCo-v2's kind with the same distribution.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -158,7 +157,7 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
         wrapper.type = 'BF16OptimWrapper'
     _static_graph(cfg)
     cfg.default_hooks.runtime_info = dict(type='LateLogHook')
-    views = level == 'auto' and _fast_views(cfg, on_device=gpu)
+    views = level == 'auto' and use_fast_views(cfg, on_device=gpu)
     precision = dict(BF16OptimWrapper='bf16', AmpOptimWrapper='mixed precision').get(
         wrapper.get('type'), 'fp32'
     )
@@ -215,41 +214,3 @@ def _static_graph(cfg: Config) -> None:
     if cfg.get('launcher', 'none') == 'none' or varies or ddp['type'] not in names:
         return
     cfg.model_wrapper_cfg = dict(ddp, static_graph=True, gradient_as_bucket_view=True)
-
-
-def _fast_views(cfg: Config, on_device: bool) -> bool:
-    """Replace MoCo-v2's views by a faster pipeline; return whether it is used."""
-    name = '_device' if on_device else '_fast'
-    reference, fast = (
-        Config.fromfile(
-            configs_root() / '_base_/datasets' / f'imagenet_mocov2{kind}.py'
-        )
-        for kind in ('', name)
-    )
-    dataset = cfg.train_dataloader.dataset
-    overridden = any(
-        'data_preprocessor' in part for part in (cfg.model, cfg.model.get('ssl', {}))
-    )
-    load, *views = dataset.get('pipeline') or [{}]
-    fast.train_pipeline[0].update(
-        {key: load[key] for key in ('background', 'backend_args') if key in load}
-    )
-    preprocessor = cfg.get('data_preprocessor')
-    if (
-        not overridden
-        and preprocessor == fast.data_preprocessor
-        and dataset.get('pipeline') == fast.train_pipeline
-    ):
-        return True  # a dumped config
-    if (
-        overridden
-        or preprocessor != reference.data_preprocessor
-        or views != reference.train_pipeline[1:]
-        or not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load))
-    ):
-        return False
-    cfg.data_preprocessor = fast.data_preprocessor
-    dataset.pipeline = fast.train_pipeline
-    if on_device:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='PrefetchHook')]
-    return True

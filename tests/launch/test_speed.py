@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmdisco.datasets.transforms import ViewRecipe
 from mmdisco.launch import apply_speed, read_config, speed
 
 ROOT = 'configs/disco/r50_mbv3.py'
@@ -86,9 +87,63 @@ def test_fast_views_keep_the_settings_of_the_loader(hardware):
     assert 'fast views' not in apply_speed(cfg, 'auto')[0]  # loaded by OpenCV
 
 
-def test_views_that_are_not_mocov2s_stay(hardware):
+@pytest.mark.parametrize(
+    'config, size, num_views, scale, recipe',
+    [
+        ('comparators/seed_r50_mbv3.py', 224, 1, (0.2, 1.0), {}),
+        ('comparators/seed_r50_mbv3.py', 96, 1, (0.2, 1.0), {}),
+        (
+            'comparators/simreg_r50_mbv3.py',
+            224,
+            1,
+            (0.2, 1.0),
+            dict(jitter_prob=0.0, gray_prob=0.0, blur_prob=0.0),
+        ),
+        (
+            'baselines/simclr_r18.py',
+            128,
+            2,
+            (0.08, 1.0),
+            dict(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2),
+        ),
+    ],
+)
+def test_other_numbers_and_sizes_of_views_are_fast_too(
+    hardware, config, size, num_views, scale, recipe
+):
+    cfg = read_config(f'configs/{config}')
+    cfg.train_dataloader.dataset.pipeline[1].transforms[0][0].scale = size
+    assert 'fast views' in apply_speed(cfg, 'auto')[0]
+    load, views, pack = cfg.train_dataloader.dataset.pipeline
+    assert load == dict(type='LoadCrops', size=size, num_views=num_views, scale=scale)
+    assert (views.type, views.num_views) == ('PhotometricViews', num_views)
+    drawn = ViewRecipe(**views.get('views', [{}])[0])
+    assert drawn == ViewRecipe(**recipe)
+    assert cfg.data_preprocessor.to_rgb is False
+    before = cfg.pretty_text
+    assert 'fast views' in apply_speed(cfg, 'auto')[0]  # a dumped config
+    assert cfg.pretty_text == before
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda view: view[0].update(interpolation='bicubic'),
+        lambda view: view[0].update(backend='cv2'),
+        lambda view: view[0].update(scale=(224, 192)),
+        lambda view: view[0].update(aspect_ratio_range=(0.5, 2.0)),
+        lambda view: view[1].transforms[0].update(hue=(0.0, 0.1)),
+        lambda view: view[2].update(channel_weights=(0.3, 0.3, 0.4)),
+        lambda view: view[3].update(magnitude_std=0.5),
+        lambda view: view[4].update(direction='vertical'),
+        lambda view: view.append(dict(type='Solarize', thr=128, prob=0.2)),
+        lambda view: view.insert(1, view.pop(2)),  # another order
+        lambda view: view.append(dict(view[1])),  # twice
+    ],
+)
+def test_other_views_stay(hardware, change):
     cfg = read_config(ROOT)
-    cfg.train_dataloader.dataset.pipeline[1].transforms[0][0].scale = 192
+    change(cfg.train_dataloader.dataset.pipeline[1].transforms[0])
     before = cfg.train_dataloader.to_dict()
     assert 'fast views' not in apply_speed(cfg, 'auto')[0]
     assert cfg.train_dataloader.to_dict() == before
