@@ -8,6 +8,7 @@ from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from mmdisco.errors import InputError
+from .checks import several
 from .scope import is_detector
 
 
@@ -59,8 +60,9 @@ MAX_QUEUE = 65536  # as in the paper, for 1.28 million images
 def fit_queue(cfg: Config, world_size: int) -> list[str]:
     """Replace ``queue_len='auto'`` by a length that fits the data set.
 
-    The length is a multiple of the global batch and at most half of the images,
-    so that a query rarely meets a key of its own image.
+    Queues of the algorithm and of the distillation losses. The length is a
+    multiple of the global batch and at most half of the images, so that a query
+    rarely meets a key of its own image.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -73,7 +75,9 @@ def fit_queue(cfg: Config, world_size: int) -> list[str]:
         InputError: If there are fewer images than one batch.
     """
     ssl = cfg.model.get('ssl', cfg.model)
-    if ssl.get('queue_len') != 'auto':
+    parts = [ssl, *several(cfg.model.get('distill'))]
+    parts = [part for part in parts if part.get('queue_len') == 'auto']
+    if not parts:
         return []
     images = len(DATASETS.build(cfg.train_dataloader.dataset))
     batch = cfg.train_dataloader.batch_size * world_size
@@ -82,7 +86,7 @@ def fit_queue(cfg: Config, world_size: int) -> list[str]:
             f'{images} images are too few for one batch of {batch}: lower '
             'train_dataloader.batch_size, or add images'
         )
-    ssl.queue_len = max(min(images // 2, MAX_QUEUE) // batch, 1) * batch
-    return [
-        f'queue_len: {ssl.queue_len} keys for {images} images in batches of {batch}'
-    ]
+    length = max(min(images // 2, MAX_QUEUE) // batch, 1) * batch
+    for part in parts:
+        part.queue_len = length
+    return [f'queue_len: {length} keys for {images} images in batches of {batch}']

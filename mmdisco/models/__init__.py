@@ -16,10 +16,12 @@ from .losses import (
     ATLoss,
     BINGOLoss,
     CompRessLoss,
+    CoSSLoss,
     DINOOutputLoss,
     DisCoLoss,
     DistillLoss,
     KDLoss,
+    QueueKLLoss,
     QueueSwAVLoss,
     RKDLoss,
     SEEDLoss,
@@ -44,6 +46,7 @@ from .selfsup import (
     MomentumStudent,
     PlainStudent,
 )
+from .standardizer import FeatureStandardizer
 from .tap import StudentTap
 from .teacher import FrozenTeacher
 
@@ -53,6 +56,7 @@ __all__ = [
     'BatchViews',
     'ClassAndPatchNeck',
     'ClassTokenNeck',
+    'CoSSLoss',
     'CompRessLoss',
     'DINO',
     'DINOHead',
@@ -63,6 +67,7 @@ __all__ = [
     'DisCoLoss',
     'DistillLoss',
     'FeatureMaps',
+    'FeatureStandardizer',
     'ForeachEMA',
     'FrozenClassifier',
     'FrozenTeacher',
@@ -80,6 +85,7 @@ __all__ = [
     'PlainStudent',
     'Pooled',
     'PooledNeck',
+    'QueueKLLoss',
     'QueueSwAVLoss',
     'RKDLoss',
     'RetroNeck',

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from mmdisco.errors import InputError
 from .host import Part, SSLHost, build
 from .losses.base import DistillLoss, EmbedSpec
+from .mixup import mix_views
 from .selfsup.students import MomentumStudent, PlainStudent
+from .standardizer import FeatureStandardizer
 from .tap import StudentTap, Views, width_of
 from .teacher import TeacherMixin
 
@@ -39,6 +41,11 @@ class DisCo(TeacherMixin, SSLHost):
             'global' those as large as the first: each small crop costs a pass
             of the teacher. Defaults to 'all'.
         ssl_weight (float): :math:`\lambda`. Defaults to 1.
+        standardize (dict or nn.Module, optional): A :class:`FeatureStandardizer`
+            of the teacher's embeddings. Defaults to None: as they are.
+        mixup (float): If above 0, images are mixed before both networks see
+            them, by a share from Beta(mixup, mixup). For students without a task
+            of their own. Defaults to 0.
         data_preprocessor (dict or nn.Module, optional): Replaces that of
             ``ssl``. Defaults to None.
         init_cfg (dict or list[dict], optional): Defaults to None.
@@ -46,15 +53,17 @@ class DisCo(TeacherMixin, SSLHost):
     Raises:
         TypeError: If a part is neither a config dict nor a module.
         InputError: If ``ssl`` has no backbone or neck or embeds no views, a
-            loss does not suit student and teacher, or ``distill_crops`` is
-            unknown.
+            loss, ``standardize`` or ``mixup`` does not suit student and teacher,
+            or ``distill_crops`` is unknown.
     """
 
     # never read from or written to the algorithm, even if it has these names
     extra_views: tuple[int, ...] = ()
     ssl_weight: float = 1.0
     distill_crops: str = 'all'
+    mixup: float = 0.0
     distill: Sequence[DistillLoss]  # in an nn.ModuleList
+    standardize: FeatureStandardizer | None
 
     def __init__(
         self,
@@ -64,6 +73,8 @@ class DisCo(TeacherMixin, SSLHost):
         extra_views: Sequence[int] = (),
         distill_crops: str = 'all',
         ssl_weight: float = 1.0,
+        standardize: Part | None = None,
+        mixup: float = 0.0,
         data_preprocessor: Part | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -82,12 +93,47 @@ class DisCo(TeacherMixin, SSLHost):
         self.extra_views = tuple(extra_views)
         self.distill_crops = distill_crops
         self.ssl_weight = ssl_weight
+        self.mixup = mixup
+        self.standardize = self._standardizer(standardize)
         self._check()
         if isinstance(self.ssl, PlainStudent) and all(
             loss.on == 'feat' for loss in self.distill
         ):
             self.ssl.neck.requires_grad_(False)  # no loss reaches the neck
         self.teacher.match_normalisation(self.data_preprocessor)
+
+    def _standardizer(self, part: Part | None) -> FeatureStandardizer | None:
+        """Build the standardiser, as wide as the teacher's embeddings."""
+        if part is None:
+            return None
+        width = width_of(self.teacher)
+        if isinstance(part, dict):
+            part = dict(part)
+            part.setdefault('embed_dim', width)
+        built = build(part, 'standardize')
+        if not isinstance(built, FeatureStandardizer):
+            raise InputError(
+                f'standardize is a {type(built).__name__}: set model.standardize.type '
+                'to FeatureStandardizer'
+            )
+        if width not in (None, built.embed_dim):
+            raise InputError(
+                f'model.standardize.embed_dim is {built.embed_dim}, the teacher gives '
+                f'{width}-d embeddings: leave it out'
+            )
+        readers = [*self.distill, self.ssl.neck]
+        for reader in readers:
+            if getattr(reader, 'sha256', None):
+                raise InputError(
+                    f"{type(reader).__name__} uses layers of the teacher's head, which "
+                    'take its embeddings as they are: leave out model.standardize'
+                )
+        if all(loss.on == 'feat' for loss in self.distill):
+            raise InputError(
+                'model.standardize changes embeddings, and all losses of model.distill '
+                'compare feature maps: leave it out'
+            )
+        return built
 
     def _check(self) -> None:
         """Check that the parts suit each other, before training."""
@@ -117,6 +163,13 @@ class DisCo(TeacherMixin, SSLHost):
                 )
             place = f'model.distill.{i}' if len(self.distill) > 1 else 'model.distill'
             loss.check(student, target, place)
+        if self.mixup < 0:
+            raise InputError(f'model.mixup is {self.mixup}: set 0 or more')
+        if self.mixup and not isinstance(ssl, PlainStudent):
+            raise InputError(
+                f'model.mixup={self.mixup} mixes images, of which {type(ssl).__name__} '
+                'learns a task of its own: set it to 0, or use a PlainStudent'
+            )
 
     def loss(
         self, inputs: list[Tensor], data_samples: list | None = None
@@ -139,6 +192,9 @@ class DisCo(TeacherMixin, SSLHost):
         maps = any(distill.on == 'feat' for distill in self.distill)
         size = None if self.distill_crops == 'all' else inputs[0].shape[2:]
 
+        if self.mixup:
+            inputs = mix_views(inputs, self.mixup)  # [N, 3, H, W] each
+
         # L_co of E_s and E'_m, in ssl, while the tap records what s computes
         with StudentTap(self.ssl, maps) as tap:
             losses = ssl_losses(self.ssl.loss(inputs, data_samples), self.ssl_weight)
@@ -151,6 +207,8 @@ class DisCo(TeacherMixin, SSLHost):
         # E_t, E'_t, …: embeds [N, E] and maps of the same views, without gradient
         views = {v for d in self.distill for v in d.teacher_views(student)}
         teacher = self.teacher.views(tap.batches_of(views), maps)
+        if self.standardize is not None:
+            teacher = self.standardize.views(teacher)
 
         # L_dis, Eq. 1: a scalar for each loss, summed over the views
         keys = self.ssl.keys if isinstance(self.ssl, MomentumStudent) else None

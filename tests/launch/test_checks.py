@@ -49,6 +49,7 @@ def checked(options, config=MOCO):
         ('data_preprocessor.std', ([1.0, 0.0, 1.0],), ([1.0, 2.0, 3.0],)),
         ('data_preprocessor.mean.2', (float('inf'),), (0, -1.5)),
         ('model.ssl.queue_len', (0, -1, None), (256, 'auto')),
+        ('model.mixup', (-1, None), (0, 1)),
         ('model.ssl.momentum', (-1, 2), (0, 1, 0.01)),
         ('model.ssl.head.temperature', (0, -1), (0.07,)),
         ('model.distill.loss_weight', (-1,), (0, 32)),

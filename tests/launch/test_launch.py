@@ -30,8 +30,10 @@ def photos_config(folder, queue_len='auto', batch=4):
 def test_an_automatic_queue_fits_half_the_folder(tmp_path, num, world_size, length):
     photo_tiles(tmp_path, num)
     cfg = photos_config(tmp_path)
+    cfg.model.distill = [dict(queue_len='auto'), dict(queue_len=3), dict()]
     fit_queue(cfg, world_size)
     assert cfg.model.ssl.queue_len == length
+    assert cfg.model.distill == [dict(queue_len=length), dict(queue_len=3), dict()]
     fixed = photos_config(tmp_path, queue_len=7)
     fit_queue(fixed, world_size)
     assert fixed.model.ssl.queue_len == 7
