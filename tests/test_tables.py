@@ -27,6 +27,7 @@ MEASURED = {  # tables in a document and files that they are made from
         'quickstart': 'docs/results/quickstart_summary.json',
         'quickstart_search': 'docs/results/quickstart_search.json',
     },
+    'docs/zoo.md': {'headless_teachers': 'configs/_base_/teachers/metafile.yml'},
     'docs/speed.md': {
         'train_step': 'benchmarks/train_step_mbv3.json',
         'teacher': 'benchmarks/teacher.json',

@@ -13,7 +13,13 @@ from .convert import Conversion, convert
 from .fit import Fit, fit
 from .initial import InitialWeights, initial_weights
 from .libraries import rename_to
-from .licence import Licence, licence_of
+from .licence import (
+    Licence,
+    licence_of,
+    licence_of_sha256,
+    licence_of_url,
+    teacher_of_file,
+)
 from .network import ARCHS, arch_config
 from .safe_load import safe_load, sha256_of
 from .save import origin, save_weights
@@ -41,6 +47,8 @@ __all__ = [
     'fit',
     'initial_weights',
     'licence_of',
+    'licence_of_sha256',
+    'licence_of_url',
     'load_strictly',
     'load_student',
     'momentum_encoder',
@@ -53,5 +61,6 @@ __all__ = [
     'safe_load',
     'save_weights',
     'sha256_of',
+    'teacher_of_file',
     'warn_assumed',
 ]

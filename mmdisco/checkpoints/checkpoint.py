@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.utils import unwrapped
 from .convert import Conversion, convert
+from .licence import teacher_of_file
 from .safe_load import safe_load
 from .settings import check_settings
 from .wrappers import bare_names
@@ -169,6 +170,9 @@ def check_teacher_file(path: str, url: str | None = None) -> None:
     """
     if not Path(path).is_file():
         remedy = f'download it from {url}' if url else 'put it there'
+        name = teacher_of_file(path)
+        if url and name:
+            remedy += f' (python tools/download.py {name})'
         raise MissingFileError(
             f"teacher file '{path}' not found: {remedy}, or set "
             'model.teacher.checkpoint'

@@ -13,6 +13,7 @@ from mmdisco.checkpoints import sha256_of
 from mmdisco.errors import InputError, MissingFileError
 from .transport import (
     Broken,
+    Gated,
     Refused,
     copy,
     drop,
@@ -117,6 +118,8 @@ def fetch(
                     digest = _from_mirror(url, part, sha256, retries, report)
                 except Refused as error:
                     reasons.append(f'{url} ' + ' '.join(str(error).split()))
+                    if isinstance(error, Gated):
+                        reasons[-1] += f" and put it at '{path}'"
                     continue
                 os.replace(part, path)
                 note_of(part).unlink(missing_ok=True)

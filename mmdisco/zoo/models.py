@@ -4,9 +4,8 @@ import copy
 from difflib import get_close_matches
 from fnmatch import filter as matching
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -16,6 +15,7 @@ from modelindex.models.Model import Model
 from torch import nn
 
 from mmdisco.checkpoints import check_settings, load_strictly, read_conversion
+from mmdisco.checkpoints.licence import file_of
 from mmdisco.errors import InputError
 from mmdisco.paths import project_root
 from mmdisco.utils import quiet_init
@@ -31,7 +31,8 @@ class Entry(NamedTuple):
         urls (tuple[str, ...]): Addresses of the weights, the main one first,
             then mirrors; a path if the file is part of this package.
         sha256 (str, optional): Of the weights; None if unknown.
-        file (str, optional): File name of the weights; None without weights.
+        file (str, optional): Name of the file of weights where the config looks
+            for it; None without weights.
         metadata (dict): Source, licence, sizes and numbers, each with its
             provenance.
     """
@@ -82,7 +83,8 @@ def find(name: str) -> Entry:
     root = project_root()
     addresses = [model.weights, *metadata.get('Mirrors', [])]
     urls = tuple(url if '://' in url else str(root / url) for url in addresses if url)
-    file = PurePosixPath(unquote(urlsplit(urls[0]).path)).name if urls else None
+    # files of the Hugging Face Hub are all called model.safetensors
+    file = metadata.get('File') or (file_of(urls[0]) if urls else None)
     return Entry(
         name, str(root / model.config), urls, metadata.get('SHA256'), file, metadata
     )

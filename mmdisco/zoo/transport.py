@@ -24,6 +24,10 @@ class Refused(Exception):
     """Permanent mirror failure: do not retry."""
 
 
+class Gated(Refused):
+    """A file of the Hugging Face Hub whose licence must be accepted first."""
+
+
 class Broken(Refused):
     """Temporary mirror failure: retry."""
 
@@ -106,6 +110,12 @@ def _ask(url: str, headers: dict[str, str]):
         if error.code == 416 and 'Range' in headers:
             return error  # part longer than the file: it belongs to another file
         error.close()
+        page, on_hub, _ = url.partition('/resolve/')
+        if on_hub and error.code in (401, 403):
+            raise Gated(
+                f'answers {error.code} {error.reason}: log in, accept the licence on '
+                f'{page}, download the file there'
+            ) from error
         again = error.code >= 500 or error.code in (408, 429)
         raise (Broken if again else Refused)(
             f'answers {error.code} {error.reason}'
@@ -118,7 +128,7 @@ def _body(response, from_zero: bool) -> Iterator[bytes]:
     """Chunks of a response; ``from_zero`` if they start at the first byte."""
     try:
         while chunk := response.read(_CHUNK):
-            if from_zero and chunk.lstrip().startswith(b'<'):
+            if from_zero and chunk.lstrip().startswith(b'<') and 0 not in chunk[:64]:
                 raise Refused(_PAGE)
             from_zero = False
             yield chunk

@@ -482,3 +482,22 @@ def test_tool_wants_names_or_one_job(zoo, runs, capsys, args):
         runs(*args)
     assert stop.value.code == 2
     assert 'usage' in capsys.readouterr().err
+
+
+def test_a_gated_file_of_the_hub_says_what_to_do(server, tmp_path):
+    path = tmp_path / 'dinov3.safetensors'
+    url = server.give('facebook/x/resolve/main/model.safetensors', b'', Reply(403))
+    page = url.split('/resolve')[0]
+    with pytest.raises(InputError) as error:
+        fetch([url], path)
+    assert '\n' not in str(error.value)
+    assert f'accept the licence on {page}, download the file there' in str(error.value)
+    assert f"put it at '{path}'" in str(error.value)
+    assert server.answers('facebook/x/resolve/main/model.safetensors') == [403]
+
+
+def test_a_header_of_safetensors_is_not_mistaken_for_a_web_page(server, path):
+    """Of 15 392 bytes: the file begins with a blank and '<'."""
+    content = (15392).to_bytes(8, 'little') + b'{' + b' ' * 15391
+    assert content.startswith(b' <')
+    assert fetch([server.give('a', content)], path) == sha(content)

@@ -1,15 +1,19 @@
-"""Tables of measured numbers, from the files in benchmarks and docs/results."""
+"""Tables of measured numbers, from benchmarks and docs/results, and of teachers."""
 
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import yaml
+
 from mmdisco.experiments import comparator_tables, detection, testbeds
 from mmdisco.experiments.quickstart import LABELS
 from mmdisco.experiments.stats import read_rows
 
 ROOT = Path(__file__).parents[2]
+TEACHERS = 'configs/_base_/teachers/metafile.yml'
+EMBEDDINGS = dict(ClassTokenNeck='class token', PooledNeck='pooled feature')
 STEPS = dict(mbv3='MobileNetV3', r18='ResNet-18', effb0='EfficientNet-B0')
 PIPELINES = {  # of the loader's benchmark, by name in its JSON file
     "mmpretrain's pipeline": "mmpretrain's, as in `imagenet_mocov2.py`",
@@ -211,12 +215,48 @@ def versions() -> list[str]:
     return lines_of(['row', *packages, 'wheel', 'tests', 'date', 'command'], cells)
 
 
+def headless_teachers() -> list[str]:
+    """Teachers without a projection head, from their metafile."""
+    uses = {True: 'yes', False: '**no**', None: 'not stated'}
+    rows = []
+    for model in yaml.safe_load((ROOT / TEACHERS).read_text())['Models']:
+        data, name = model['Metadata'], model['Name']
+        config = (ROOT / f'configs/_base_/teachers/{name}.py').read_text()
+        neck = next((n for n in EMBEDDINGS if f"type='{n}'" in config), None)
+        if neck is None:
+            continue
+        reported = data['As reported with the checkpoint'] or {}
+        how = 'supervised' if data.get('Supervised') else 'linear'
+        how = reported.get('Protocol', how).split(',')[0]
+        figure = reported.get('Top 1 Accuracy')
+        use = uses[data['Commercial Use']]
+        if data['Licence'] == 'DINOv3 License':
+            use = 'on conditions'
+        description = data['Description'].removesuffix('.')
+        description = description.removesuffix(', without a head')
+        rows.append(
+            [
+                f'`{name}`',
+                description.replace('supervised', '**supervised**'),
+                f'{data["Parameters"] / 1e6:.1f}',
+                f'{data["Width"]}-d {EMBEDDINGS[neck]}',
+                str(data.get('Input Size', data['Resolution'])),
+                data['Licence'],
+                use,
+                f'{figure} {how}' if figure else '–',
+            ]
+        )
+    head = ['name', 'network', 'M', 'embedding', 'pixels', 'licence', 'commercial use']
+    return lines_of([*head, 'published top-1, %'], rows)
+
+
 MEASURED: dict[str, Callable[[], list[str]]] = dict(
     comparators=lambda: comparators('methods'),
     comparators_best=comparators_best,
     comparators_weights=lambda: comparators('weights'),
     comparators_kd=lambda: comparators('kd'),
     detection=lambda: detection.mean_ap(read_rows(ROOT / 'benchmarks/detection.csv')),
+    headless_teachers=headless_teachers,
     linear_cost=linear_cost,
     loader=loader,
     memory=memory,

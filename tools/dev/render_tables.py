@@ -2,7 +2,8 @@
 
 Reported numbers come from benchmarks/paper.yml, the paper's, and
 benchmarks/reported.yml, those of other methods' authors; measured ones from the
-CSV and JSON files in benchmarks and docs/results. No table mixes these sources.
+CSV and JSON files in benchmarks and docs/results; those of teachers from their
+metafile. No table mixes these sources.
 """
 
 import argparse
@@ -26,6 +27,7 @@ DOCUMENTS = (
     'docs/quickstart.md',
     'docs/speed.md',
     'docs/testbeds.md',
+    'docs/zoo.md',
 )
 BLOCK = re.compile(r'(<!-- table: (\S+) -->\n).*?(<!-- /table -->)', re.S)
 

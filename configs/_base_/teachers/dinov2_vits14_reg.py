@@ -1,0 +1,17 @@
+"""ViT-S/14 with four registers by DINOv2, distilled from its ViT-g.
+
+Source: facebookresearch/dinov2; licence Apache-2.0.
+80.9 top-1 (ImageNet, linear) as published with the file. Not measured here. Commercial
+use allowed by the licence.
+Embedding: class token behind the last norm, 384-d. Patches of 14: sides of images are
+multiples of 14. Needs timm.
+"""
+teacher = dict(
+    type='FrozenTeacher',
+    backbone=dict(type='TimmNetwork', name='vit_small_patch14_reg4_dinov2'),
+    neck=dict(type='ClassTokenNeck', in_channels=384),
+    checkpoint='checkpoints/dinov2_vits14_reg4_pretrain.pth',
+    url='https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/'
+        'dinov2_vits14_reg4_pretrain.pth',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375])

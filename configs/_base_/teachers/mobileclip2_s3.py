@@ -1,0 +1,16 @@
+"""The image tower of MobileCLIP2-S3.
+
+Source: apple/ml-mobileclip, converted by timm; licence Apple AMLR.
+No accuracy quoted. No commercial use by the licence.
+Embedding: pooled feature, before the projection to the text tower's space, 3072-d.
+Images of 256 pixels. Needs timm.
+"""
+teacher = dict(
+    type='FrozenTeacher',
+    backbone=dict(type='TimmNetwork', name='fastvit_mci3.apple_mclip2_dfndr2b'),
+    neck=dict(type='PooledNeck', in_channels=3072),
+    checkpoint='checkpoints/fastvit_mci3.apple_mclip2_dfndr2b.safetensors',
+    url='https://huggingface.co/timm/fastvit_mci3.apple_mclip2_dfndr2b/resolve/main/'
+        'model.safetensors',
+    mean=[122.7709, 116.746, 104.0937],
+    std=[68.5005, 66.6322, 70.3232])

@@ -1,0 +1,17 @@
+"""The image tower of MobileCLIP-S0.
+
+Source: apple/ml-mobileclip; licence Apple AMLR.
+67.8 top-1 (ImageNet, zero-shot, with its text tower) as published with the file. Not
+measured here. No commercial use by the licence.
+Embedding: pooled feature, before the projection to the text tower's space, 1024-d.
+Images of 256 pixels. Needs timm.
+"""
+teacher = dict(
+    type='FrozenTeacher',
+    backbone=dict(type='TimmNetwork', name='fastvit_mci0.apple_mclip'),
+    neck=dict(type='PooledNeck', in_channels=1024),
+    checkpoint='checkpoints/mobileclip_s0.pt',
+    url='https://docs-assets.developer.apple.com/ml-research/datasets/mobileclip/'
+        'mobileclip_s0.pt',
+    mean=[0.0, 0.0, 0.0],
+    std=[255.0, 255.0, 255.0])
