@@ -16,9 +16,8 @@ from mmdisco.checkpoints import (
     load_strictly,
     read_teacher,
     read_timm,
-    safe_load,
-    sha256_of,
 )
+from mmdisco.checkpoints.safe_load import safe_load, sha256_of
 from mmdisco.errors import InputError
 from .backbones import TimmNetwork
 from .fast.teacher import DTYPES, Encoder, SpeedOptions, speed_up

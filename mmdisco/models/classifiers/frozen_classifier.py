@@ -6,13 +6,8 @@ from mmengine.logging import print_log
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmdisco.checkpoints import (
-    bare_names,
-    check_finite,
-    load_strictly,
-    safe_load,
-    sha256_of,
-)
+from mmdisco.checkpoints import bare_names, check_finite, load_strictly
+from mmdisco.checkpoints.safe_load import safe_load, sha256_of
 from mmdisco.errors import InputError, MissingFileError
 from ..host import Part, build
 from ..teacher import FrozenTeacher
