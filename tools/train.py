@@ -49,6 +49,11 @@ def parse_args() -> TrainOptions:
         'to test a config in a minute',
     )
     parser.add_argument(
+        '--commercial',
+        action='store_true',
+        help='refuse teachers with a licence that forbids commercial use',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=ConfigOptions,

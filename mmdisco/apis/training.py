@@ -15,6 +15,7 @@ from mmdisco.launch import (
     add_hooks,
     apply_overrides,
     apply_speed,
+    check_commercial,
     check_config,
     check_detection_files,
     check_folder,
@@ -58,6 +59,8 @@ class TrainOptions:
         smoke (bool): Whether to run a few iterations only. Defaults to False.
         cfg_options (dict, optional): Settings that override the config's.
             Defaults to None.
+        commercial (bool): Whether to refuse teachers with a licence that forbids
+            commercial use. Defaults to False.
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'. Defaults to 'none'.
     """
 
@@ -73,6 +76,7 @@ class TrainOptions:
     no_persistent_workers: bool = False
     smoke: bool = False
     cfg_options: dict | None = None
+    commercial: bool = False
     launcher: str = 'none'
 
 
@@ -93,7 +97,8 @@ def configure(options: TrainOptions) -> tuple[Config, list[str]]:
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     apply_overrides(cfg, options.cfg_options)
     check_config(cfg, ('model', 'train_cfg', 'train_dataloader', 'optim_wrapper'))
-    notes = _merge(cfg, options)
+    notes = check_commercial(cfg) if options.commercial else []
+    notes += _merge(cfg, options)
     check_folder(cfg.work_dir, '--work-dir')
     add_hooks(cfg)
     prepare_dist(cfg, options.launcher)

@@ -1,6 +1,7 @@
 """Config and processes of a run, before anything is built."""
 
 from .checks import check_config, check_folder
+from .commercial import check_commercial
 from .dist import init_processes, leave_group, local_rank, prepare_dist
 from .guard import one_line_errors
 from .loaders import fit_queue, set_up_loader
@@ -20,6 +21,7 @@ __all__ = [
     'add_hooks',
     'apply_overrides',
     'apply_speed',
+    'check_commercial',
     'check_config',
     'check_detection_files',
     'check_folder',
