@@ -124,6 +124,9 @@ def test_all_of_tables_1_and_7_and_the_sweeps_are_there():
         for arm in ('', 'disco_')
         for m in ('mocov2', 'swav', 'dino', 'byol', 'simclr')
     }
+    expected |= {
+        f'distill/{m}.py' for m in ('coss', 'disco', 'queue_kl', 'seed', 'simreg')
+    }
     expected |= {f'comparators/seed_{t}_{s}.py' for t in TEACHERS for s in STUDENTS}
     expected |= {
         f'comparators/{m}_r50_{s}.py' for m in (*TABLE2, *AUTHORS) for s in STUDENTS
@@ -156,6 +159,8 @@ def pooled(network):
 
 def width_of(network):
     neck = network['neck']
+    if neck['type'] == 'ClassTokenNeck':
+        return neck['in_channels']
     return neck.get('head', neck).get('out_channels', 256)  # DINO's default
 
 
@@ -198,10 +203,40 @@ def test_a_leaf_is_short_and_says_what_it_is(name):
         check_other_comparator(cfg, method, student, doc)
     elif name.startswith('comparators'):
         check_comparator(cfg, Path(name).stem, doc)
+    elif name.startswith('distill'):
+        check_distill(cfg, Path(name).stem)
     elif name.startswith(('baselines/dino', 'disco_dino')):
         check_dino(cfg, doc, student)
     elif not name.startswith(('quickstart', 'benchmarks')):
         check_recipe(cfg, name)
+
+
+def check_distill(cfg, method):
+    """Methods for teachers without a head, on a folder of photos."""
+    model, dataset = cfg.model, cfg.train_dataloader.dataset
+    assert (dataset.type, dataset.data_root, dataset.data_prefix) == (
+        'Photos',
+        'data/photos',
+        '',
+    )
+    views = 2 if method == 'disco' else 1
+    assert dataset.pipeline[1].num_views == views
+    assert model.teacher == load('_base_/teachers/dinov2_vits14.py').teacher
+    assert model.ssl.backbone == dict(
+        type='TimmNetwork', name='mobilenetv4_conv_small', pooled_only=True
+    )
+    assert model.standardize == dict(type='FeatureStandardizer')
+    loss, neck = model.distill, model.ssl.neck
+    assert (model.ssl.type, loss.type, neck.type) == dict(
+        coss=('PlainStudent', 'CoSSLoss', 'LinearNeck'),
+        disco=('MoCo', 'DisCoLoss', 'MoCoV2Neck'),
+        queue_kl=('PlainStudent', 'QueueKLLoss', 'LinearNeck'),
+        seed=('PlainStudent', 'SEEDLoss', 'MoCoV2Neck'),
+        simreg=('PlainStudent', 'SimRegLoss', 'SimRegNeck'),
+    )[method]
+    queue = model.ssl if method == 'disco' else loss
+    assert queue.get('queue_len', 'auto') == 'auto'
+    assert cfg.auto_scale_lr == dict(base_batch_size=256, enable=True)
 
 
 def check_comparator(cfg, stem, doc):
@@ -652,7 +687,7 @@ def networks():
             neck = part.neck
             if pooled(part) and 'benchmarks' in name:
                 neck = part.head
-            elif pooled(part):
+            elif pooled(part) or neck.type == 'ClassTokenNeck':
                 continue
             if 'checkpoint' in neck:  # which is not there
                 neck = {**neck, 'checkpoint': None}

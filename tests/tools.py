@@ -71,7 +71,10 @@ def small(config):
             found[f'{path}.{i}.transforms.{j}.0.scale'] = view[0]['scale']
     if 'ssl' in model and model.ssl.type == 'DINO':
         found['model.ssl.head.out_channels'] = model.ssl.head.out_channels
-    return [f'{key}={SMALL[size]}' for key, size in found.items()]
+    sizes = dict(SMALL)
+    if 'patch14' in str(model.get('teacher')):
+        sizes[224] = 56  # a multiple of the teacher's patch
+    return [f'{key}={sizes[size]}' for key, size in found.items()]
 
 
 def losses(done):

@@ -34,6 +34,7 @@ COLLECTIONS = {  # by folder: name, paper, tables with results of its configs
     'disco_swav': ('DisCo on SwAV', DISCO, ('table5',)),
     'disco_dino': ('DisCo on DINO', DISCO, ('table6',)),
     'comparators': ('Comparators', DISCO, ('table1', 'table2')),
+    'distill': ('Distillation of teachers without a head', DISCO, ()),
     'benchmarks': (
         'Linear evaluation',
         DISCO,
@@ -50,6 +51,7 @@ PREFIXES = {
     'quickstart/testbeds': 'testbeds_',
     'quickstart/comparators': 'comparators_',
     'disco_swav': 'swav_',
+    'distill': 'distill_',
 }
 # method in a table, by file name and by algorithm
 BASELINES = {'mocov2': 'MoCo-v2', 'swav': 'SwAV', 'dino': 'DINO'}

@@ -1,0 +1,23 @@
+"""SimReg: MobileNetV4-Conv-S from DINOv2's ViT-S/14, on a folder of photos.
+
+Its head of four layers, with the augmentation of the other methods.
+    python tools/train.py configs/distill/simreg.py --cfg-options \
+        data_root=PHOTOS
+"""
+_base_ = [
+    '../_base_/datasets/photos_one_view.py',
+    '../_base_/schedules/distill_100e.py',
+    '../_base_/teachers/dinov2_vits14.py',
+    '../_base_/students/mobilenetv4_conv_small.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(
+    type='DisCo',
+    ssl=dict(
+        type='PlainStudent',
+        backbone=_base_.student.backbone,
+        neck=dict(type='SimRegNeck', in_channels=1280, out_channels=384)),
+    teacher=_base_.teacher,
+    standardize=dict(type='FeatureStandardizer'),
+    distill=dict(type='SimRegLoss'))
