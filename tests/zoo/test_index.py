@@ -113,7 +113,7 @@ def name_of(path):
     folder = path.parent.name
     if path.parents[1].name == 'quickstart':
         return f'{folder}_{path.stem}'
-    prefixes = dict(quickstart='quickstart_', disco_swav='swav_')
+    prefixes = dict(quickstart='quickstart_', disco_swav='swav_', distill='distill_')
     return prefixes.get(folder, '') + path.stem
 
 
