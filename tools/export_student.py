@@ -24,7 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--arch',
         metavar='ARCH',
-        help=f'network, if the file does not name it: {", ".join(ARCHS)}',
+        help=f'network, if the file does not name it: {", ".join(ARCHS)}; needed for a '
+        'class of your own, as package.module:Class',
     )
     parser.add_argument(
         '--feature-maps',
@@ -37,6 +38,12 @@ def parse_args() -> argparse.Namespace:
         type=image_size,
         default=224,
         help='height and width of images; default: 224',
+    )
+    parser.add_argument(
+        '--fuse',
+        action=argparse.BooleanOptionalAction,
+        help='fuse branches and batch norms in a graph; default: in networks of other '
+        'libraries',
     )
     return parser.parse_args()
 
@@ -51,6 +58,7 @@ def main() -> None:
             args.arch,
             args.feature_maps,
             args.size,
+            args.fuse,
         )
     )
 

@@ -55,7 +55,7 @@ def main() -> None:
         **kept_normalisation(conversion.meta),
     )
     try:  # name the network in the file
-        network = find_network(conversion.meta)
+        network = find_network(conversion.meta, imports=True)
         meta.update(
             arch=network.arch, backbone={**network.backbone, **conversion.overrides}
         )

@@ -32,7 +32,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--arch',
         metavar='ARCH',
-        help=f'network, if the file does not name it: {", ".join(ARCHS)}',
+        help=f'network, if the file does not name it: {", ".join(ARCHS)}; needed for a '
+        'class of your own, as package.module:Class',
     )
     parser.add_argument(
         '--size',

@@ -201,7 +201,9 @@ def _alike(network: Network, requested: Network) -> bool:
     )
 
 
-def find_network(meta: Mapping, arch: str | None = None) -> Network:
+def find_network(
+    meta: Mapping, arch: str | None = None, imports: bool = False
+) -> Network:
     """Find the network of a checkpoint from its metadata or the user's arch.
 
     Args:
@@ -209,6 +211,8 @@ def find_network(meta: Mapping, arch: str | None = None) -> Network:
             training checkpoints, or ``backbone`` and ``arch`` in converted and
             published ones.
         arch (str, optional): Name given by the user. Defaults to None.
+        imports (bool): Whether a class that the user has not named is accepted,
+            for callers that do not build the network. Defaults to False.
 
     Raises:
         InputError: If neither specifies a network, or they contradict each
@@ -233,7 +237,7 @@ def find_network(meta: Mapping, arch: str | None = None) -> Network:
     if not isinstance(backbone, Mapping) or 'type' not in backbone:
         raise InputError('its config does not specify the type of its backbone')
     backbone, neck = deployed(backbone), deployed(neck)
-    check_types([backbone, neck], arch)
+    check_types([backbone, neck], backbone.get('path') if imports else arch)
     network = Network(name or name_of(backbone), backbone, neck, algorithm)
     if requested and not _alike(network, requested):
         recorded = (

@@ -3,6 +3,7 @@
 import io
 import warnings
 from collections.abc import Callable, Collection
+from copy import deepcopy
 from functools import partial
 from importlib.util import find_spec
 from math import prod
@@ -19,6 +20,7 @@ from mmdisco.checkpoints import load_strictly, rename_to, safe_load
 from mmdisco.checkpoints.save import reproducible_bytes
 from mmdisco.checkpoints.student import Student
 from mmdisco.errors import InputError
+from mmdisco.models import ImportedNetwork, TimmNetwork, TorchvisionNetwork
 from mmdisco.models.outputs import FeatureMaps, Pooled
 
 
@@ -237,6 +239,29 @@ LIBRARIES: dict[str, tuple[Collection[str], Build]] = dict(
 )
 
 
+def _of_timm(backbone: TimmNetwork) -> tuple[nn.Module, str]:
+    import timm
+
+    build = ''.join(f', {key}={value}' for key, value in backbone.options.items())
+    return (
+        timm.create_model(backbone.name, num_classes=0, **backbone.options),
+        f"timm.create_model('{backbone.name}', num_classes=0{build})",
+    )
+
+
+def _of_torchvision(backbone: TorchvisionNetwork) -> tuple[nn.Module, str]:
+    network = TorchvisionNetwork(backbone.name).network
+    return network, (
+        f"torchvision.models.get_model('{backbone.name}') without {backbone.classifier}"
+    )
+
+
+# Networks of a library by its name: their tensors keep its names.
+_OF_LIBRARY: dict[str, tuple[type[nn.Module], Callable]] = dict(
+    timm=(TimmNetwork, _of_timm), torchvision=(TorchvisionNetwork, _of_torchvision)
+)
+
+
 def to_library(library: str, student: Student, path: Path, ending: str) -> Reloaded:
     """Write a state dict with a library's tensor names.
 
@@ -249,21 +274,74 @@ def to_library(library: str, student: Student, path: Path, ending: str) -> Reloa
     Raises:
         InputError: If the library has no such network.
     """
-    names, build = LIBRARIES[library]
-    arch = student.network.arch
-    if arch is None or arch not in names:
-        kind = f"'{arch}'" if arch else 'with these settings'
-        raise InputError(f'{library} has no network {kind}, only {", ".join(names)}')
-    weights = rename_to(library, arch, student.backbone.state_dict())
+    weights = library_weights(library, student)
     path.write_bytes(reproducible_bytes(ending, weights))
     count = sum(p.numel() for p in student.backbone.parameters())
     if find_spec(library) is None:
         return Reloaded(None, count, f'{library} is not installed')
-    network, how = build(arch, student.backbone)
+    network, how = library_network(library, student)
     load_strictly(network, safe_load(str(path)), f"'{path.name}'")
     network.eval()
     return Reloaded(
         lambda images: (network(images),),
         sum(p.numel() for p in network.parameters()),
         how,
+    )
+
+
+def library_weights(library: str, student: Student) -> dict[str, Tensor]:
+    """Tensors of a student by a library's names; arguments of :func:`to_library`."""
+    backbone, arch = student.backbone, student.network.arch
+    if isinstance(backbone, _OF_LIBRARY[library][0]):
+        return backbone.network.state_dict()  # type: ignore[union-attr,operator]
+    names, _ = LIBRARIES[library]
+    if arch is None or arch not in names:
+        kind = f"'{arch}'" if arch else f'like {described(backbone)}'
+        raise InputError(
+            f'{library} has no network {kind}, only {", ".join(names)}: use --format '
+            'state-dict for its own names'
+        )
+    return rename_to(library, arch, backbone.state_dict())
+
+
+def library_network(library: str, student: Student) -> tuple[nn.Module, str]:
+    """Build a student's network in a library; also returns how to build it."""
+    kind, build = _OF_LIBRARY[library]
+    if isinstance(student.backbone, kind):
+        return build(student.backbone)
+    arch: Any = student.network.arch
+    return LIBRARIES[library][1](arch, student.backbone)
+
+
+def described(backbone: nn.Module) -> str:
+    """Class of a network, with its name in a library."""
+    name = getattr(backbone, 'path' if _is_own(backbone) else 'name', None)
+    kind = type(backbone).__name__
+    return f"{kind} '{name}'" if isinstance(name, str) else kind
+
+
+def _is_own(backbone: nn.Module) -> bool:
+    return isinstance(backbone, ImportedNetwork)
+
+
+def to_state_dict(student: Student, path: Path, ending: str) -> Reloaded:
+    """Write the network's own state dict, without a prefix.
+
+    Args:
+        student (Student): The network.
+        path (Path): File to write.
+        ending (str): File ending that selects the format, e.g. '.safetensors'.
+    """
+    backbone: Any = student.backbone
+    wrapped = isinstance(backbone, (TimmNetwork, TorchvisionNetwork, ImportedNetwork))
+    network = backbone.network if wrapped else backbone
+    path.write_bytes(reproducible_bytes(ending, network.state_dict()))
+    loaded = deepcopy(backbone)
+    load_strictly(
+        loaded.network if wrapped else loaded, safe_load(str(path)), f"'{path.name}'"
+    )
+    return Reloaded(
+        Pooled(loaded),
+        sum(p.numel() for p in loaded.parameters()),
+        f'load_state_dict of {described(backbone)}',
     )

@@ -4,7 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import print_log
@@ -14,9 +14,17 @@ from torch.nn.functional import interpolate
 from mmdisco.checkpoints.save import ending_of
 from mmdisco.checkpoints.student import Student, load_student
 from mmdisco.errors import InputError
+from mmdisco.models.fast.reparameterize import Fused, fused
 from mmdisco.models.outputs import FeatureMaps, Pooled, outputs_of
 from mmdisco.utils import atomic_write
-from .export import GRAPHS, LIBRARIES, Reloaded, to_library
+from .export import (
+    GRAPHS,
+    LIBRARIES,
+    Reloaded,
+    described,
+    to_library,
+    to_state_dict,
+)
 
 TOLERANCE = 1e-4  # as a fraction of an output's largest entry
 # A network that amplifies rounding (BN of nearly constant channels does) may
@@ -148,7 +156,8 @@ def agreements(
     }
 
 
-FORMATS = (*GRAPHS, *LIBRARIES)
+STATE_DICT = 'state-dict'
+FORMATS = (*GRAPHS, *LIBRARIES, STATE_DICT)
 _ENDINGS = {
     'onnx': ('.onnx', ''),
     'torchscript': ('.pt', '.pth', '.pt2', '.ts', '.torchscript', ''),
@@ -166,7 +175,7 @@ def _check_ending(out: str, format: str) -> None:
     Raises:
         InputError: If it does not.
     """
-    if format in LIBRARIES:
+    if format not in GRAPHS:
         ending_of(out)
     elif Path(out).suffix.lower() not in _ENDINGS[format]:
         raise InputError(
@@ -182,6 +191,7 @@ def export_student(
     arch: str | None = None,
     feature_maps: bool = False,
     size: int = 224,
+    fuse: bool | None = None,
 ) -> str:
     """Export the backbone of a checkpoint and verify the result.
 
@@ -194,6 +204,8 @@ def export_student(
         feature_maps (bool): Output maps at strides 4 to 32 instead of one
             vector per image. Defaults to False.
         size (int): Height and width of images. Defaults to 224.
+        fuse (bool, optional): Fuse branches and batch norms in a graph. Defaults
+            to None: in networks of other libraries, not in this project's archs.
 
     Returns:
         str: The report.
@@ -205,10 +217,15 @@ def export_student(
     """
     _check_ending(out, format)
     student = load_student(checkpoint, arch)
-    if feature_maps and format in LIBRARIES:
+    if feature_maps and format not in GRAPHS:
         raise InputError(
             f'--feature-maps is for graphs ({", ".join(GRAPHS)}): '
             f'leave it out for {format}, which has its own way to return maps'
+        )
+    if fuse and format not in GRAPHS:
+        raise InputError(
+            f'--fuse is for graphs ({", ".join(GRAPHS)}): leave it out for {format}, '
+            'which keeps the names of all tensors'
         )
     if format == 'torchscript':
         print_log(
@@ -224,6 +241,10 @@ def export_student(
     network.eval()
     images = random_images(TRACED, size)
     outputs = outputs_of(network, images)
+    account = None
+    if format in GRAPHS and (student.network.arch is None if fuse is None else fuse):
+        account = fused(network, images)
+    graph: Any = account.network if account else network
     with atomic_write(out) as half, warnings.catch_warnings():
         # about shapes that become constants: the result is verified on other
         # images below
@@ -231,10 +252,12 @@ def export_student(
         # torch 2.11 copies its own deprecated class when it exports ONNX
         warnings.filterwarnings('ignore', module='copyreg')
         if format in GRAPHS:
-            reloaded = GRAPHS[format](network, images, half)
+            reloaded = GRAPHS[format](graph, images, half)
+        elif format == STATE_DICT:
+            reloaded = to_state_dict(student, half, ending_of(out))
         else:
             reloaded = to_library(format, student, half, ending_of(out))
-        kept = _count(network)
+        kept = _count(graph)
         if reloaded.parameters != kept:
             raise InputError(
                 f"'{out}' would have {reloaded.parameters:,} parameters, the "
@@ -249,7 +272,16 @@ def export_student(
     }
     return '\n'.join(
         _report(
-            student, Path(out), format, shapes, size, plain, kept, reloaded, compared
+            student,
+            Path(out),
+            format,
+            shapes,
+            size,
+            plain,
+            _count(network),
+            account,
+            reloaded,
+            compared,
         )
     )
 
@@ -262,10 +294,11 @@ def _report(
     size: int,
     plain: int,
     kept: int,
+    account: Fused | None,
     reloaded: Reloaded,
     compared: dict[str, Agreement],
 ) -> list[str]:
-    kind = type(student.backbone).__name__
+    kind = described(student.backbone)
     arch = student.network.arch
     left = f' ({plain - kept:,} behind the last map removed)'
     lines = [
@@ -277,8 +310,9 @@ def _report(
             for name, shape in shapes.items()
         ),
         f'  parameters   {reloaded.parameters:,} in the file, {plain:,} in '
-        f'the plain backbone{left if kept < plain else ""}: no extra '
-        'parameter at deployment',
+        f'the plain backbone{left if kept < plain else ""}'
+        + ('' if account else ': no extra parameter at deployment'),
+        *([f'  fused        {account.report()}'] if account else []),
     ]
     for name, result in compared.items():
         lines.append(

@@ -88,7 +88,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--arch',
         metavar='ARCH',
-        help=f'network of a checkpoint that does not name it: {", ".join(ARCHS)}',
+        help=f'network of a checkpoint that does not name it: {", ".join(ARCHS)}; '
+        'needed for a class of your own, as package.module:Class',
     )
     parser.add_argument(
         '--mean',

@@ -81,6 +81,8 @@ class TimmNetwork(BaseModule):
             Defaults to None.
 
     Attributes:
+        options (dict): Arguments for ``timm.create_model`` beside the name and
+            ``num_classes=0``.
         feat_channels (int): Width C of tokens and maps.
         pooled_channels (int): Width P of the pooled feature.
         has_class_token (bool): Whether the network has a class token.
@@ -110,14 +112,17 @@ class TimmNetwork(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         options: dict[str, Any] = {} if img_size is None else dict(img_size=img_size)
-        if dynamic_img_size is None:
+        if dynamic_img_size is not None:
+            options['dynamic_img_size'] = dynamic_img_size
+            network = _create(name, options)
+        else:
             try:
                 network = _create(name, dict(options, dynamic_img_size=True))
+                options['dynamic_img_size'] = True
             except InputError:  # convolutional, for instance
                 network = _create(name, options)
-        else:
-            network = _create(name, dict(options, dynamic_img_size=dynamic_img_size))
         self.name = name
+        self.options = options
         self.network = network
         self.pooled_only = pooled_only
         self.feat_channels: int = network.num_features

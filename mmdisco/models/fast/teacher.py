@@ -1,7 +1,7 @@
 """Faster frozen networks: folded batch norms, bf16, channels last, compiled."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import NamedTuple, TypeVar
 
@@ -83,7 +83,19 @@ def fuse_norms(network: Network, images: Tensor) -> Network:
         nn.Module: The copy, with ``nn.Identity`` in place of the folded BNs, or their
         activation.
     """
-    pairs = norm_pairs(network, images)
+    return fold(network, norm_pairs(network, images))
+
+
+def fold(network: Network, pairs: Iterable[Pair]) -> Network:
+    """Copy a frozen network with some BNs folded into the layers before them.
+
+    Args:
+        network (nn.Module): The network, in eval mode. It is not changed.
+        pairs (Iterable[tuple[str, str]]): Names of layer and BN.
+
+    Returns:
+        nn.Module: The copy, see :func:`fuse_norms`.
+    """
     network = deepcopy(network)
     modules = dict(network.named_modules())
 
