@@ -17,14 +17,8 @@ from mmdisco.errors import InputError
 from mmdisco.models.fast.reparameterize import Fused, fused
 from mmdisco.models.outputs import FeatureMaps, Pooled, outputs_of
 from mmdisco.utils import atomic_write
-from .export import (
-    GRAPHS,
-    LIBRARIES,
-    Reloaded,
-    described,
-    to_library,
-    to_state_dict,
-)
+from .export import GRAPHS, Reloaded
+from .libraries import LIBRARIES, described, to_library, to_state_dict
 
 TOLERANCE = 1e-4  # as a fraction of an output's largest entry
 # A network that amplifies rounding (BN of nearly constant channels does) may

@@ -15,8 +15,7 @@ from torch import nn
 from torchvision import models
 
 from mmdisco.checkpoints import load_student
-from mmdisco.deploy import export, export_student
-from mmdisco.deploy import export as libraries
+from mmdisco.deploy import export, export_student, libraries
 from mmdisco.deploy import run as check
 from mmdisco.deploy.run import photographs
 from mmdisco.errors import InputError
