@@ -1,7 +1,6 @@
 """Read a checkpoint, compare it with a network and load it completely."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,7 +12,7 @@ from mmdisco.errors import InputError, MissingFileError
 from mmdisco.utils import unwrapped
 from .convert import Conversion, convert
 from .licence import teacher_of_file
-from .safe_load import safe_load
+from .safe_load import exists, safe_load
 from .settings import check_settings
 from .wrappers import bare_names
 
@@ -162,13 +161,13 @@ def check_teacher_file(path: str, url: str | None = None) -> None:
     """Check that a teacher's file exists.
 
     Args:
-        path (str): The file.
+        path (str): The file, or a folder with it.
         url (str, optional): Source of the file, for the message.
 
     Raises:
         MissingFileError: If it does not exist.
     """
-    if not Path(path).is_file():
+    if not exists(path):
         remedy = f'download it from {url}' if url else 'put it there'
         name = teacher_of_file(path)
         if url and name:

@@ -19,11 +19,94 @@ from safetensors.torch import load_file
 
 from mmdisco.errors import InputError, MissingFileError
 
+_INDEX = '.safetensors.index.json'
+_WHOLE = 'model.safetensors'
+
 
 def sha256_of(path: str | Path) -> str:
-    """Hexadecimal sha256 of a file."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+    """Hexadecimal sha256 of a file.
+
+    That of a folder or of an index of several files (see :func:`safe_load`) is of
+    the single file, or of the text of the sha256 of all of them, by name.
+    """
+    files = _parts(path)
+    if len(files) == 1:
+        with open(files[0], 'rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+    return hashlib.sha256(''.join(map(sha256_of, files)).encode()).hexdigest()
+
+
+def exists(path: str | Path) -> bool:
+    """Whether a file of weights exists, or a folder of one."""
+    return Path(path).is_file() or Path(path).is_dir()
+
+
+def _index_of(path: str | Path) -> Path:
+    """The index or the file in a folder of transformers; another path as it is.
+
+    Raises:
+        MissingFileError: If the folder has neither.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    for name in (f'model{_INDEX}', _WHOLE):
+        if (path / name).is_file():
+            return path / name
+    raise MissingFileError(
+        f"folder '{path}' has neither '{_WHOLE}' nor 'model{_INDEX}': name the file"
+    )
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """File by key of an index.
+
+    Raises:
+        InputError: If it is not an index.
+    """
+    try:
+        weight_map = json.loads(index.read_text())['weight_map']
+        return {str(key): str(file) for key, file in weight_map.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"'{index}' is not an index of safetensors: it has no 'weight_map'"
+        ) from error
+
+
+def _parts(path: str | Path) -> list[Path]:
+    """Files of a path: itself, or those of an index or a folder, by name.
+
+    Raises:
+        MissingFileError: If a file of the index does not exist.
+    """
+    path = _index_of(path)
+    if not path.name.endswith(_INDEX) or not path.is_file():
+        return [path]
+    files = [path.parent / name for name in sorted({*_weight_map(path).values()})]
+    for file in files:
+        if not file.is_file():
+            raise MissingFileError(
+                f"'{file}' not found, one of {len(files)} files of '{path}': "
+                'download all of them'
+            )
+    return files
+
+
+def _load_shards(index: Path) -> dict:
+    """Tensors of all files of an index; each must have its keys and no others."""
+    tensors: dict = {}
+    weight_map = _weight_map(index)
+    for file in _parts(index):
+        loaded = load_file(file)
+        expected = {key for key, name in weight_map.items() if name == file.name}
+        if loaded.keys() != expected:
+            other = sorted(loaded.keys() ^ expected)
+            raise InputError(
+                f"'{file}' and '{index}' differ in {len(other)} keys, e.g. "
+                f'{other[0]}: download both again'
+            )
+        tensors |= loaded
+    return tensors
 
 
 class _Unread:
@@ -123,23 +206,28 @@ def safe_load(path: str, trust: bool = False) -> dict:
     anything else is an error.
 
     Args:
-        path (str): A ``torch.save`` or safetensors file. This project's
-            metadata in a safetensors file is read, too; the tensors are then
-            in ``state_dict``, as in a ``torch.save`` file.
+        path (str): A ``torch.save`` or safetensors file, an index of several
+            safetensors files (``*.safetensors.index.json``), or a folder with
+            ``model.safetensors`` or its index. This project's metadata in a
+            safetensors file is read, too; the tensors are then in ``state_dict``,
+            as in a ``torch.save`` file.
         trust (bool): Load any content, which may run code. Defaults to False.
 
     Raises:
         MissingFileError: If the file does not exist.
         InputError: If it is not a checkpoint, or has more than weights.
     """
-    if not Path(path).is_file():
+    if not exists(path):
         raise MissingFileError(f"checkpoint '{path}' not found")
+    path = str(_index_of(path))
     if str(path).lower().endswith('.safetensors') and zipfile.is_zipfile(path):
         raise InputError(
             f"'{path}' is a torch.save file with the ending of "
             'safetensors: rename it to *.pth, or write it again'
         )
     try:
+        if path.endswith(_INDEX):
+            return _load_shards(Path(path))
         if _is_safetensors(path):
             return _load_safetensors(path)
         with _safe_globals():
@@ -155,6 +243,8 @@ def safe_load(path: str, trust: bool = False) -> dict:
             f'({needs[1]}): get a file with only weights, or convert it with '
             'tools/convert_checkpoint.py --trust, which runs code from the file'
         ) from error
+    except InputError:
+        raise
     except Exception as error:  # a broken file may raise anything
         raise InputError(
             f"'{path}' is not a PyTorch checkpoint: {_what_it_is(path)}"

@@ -7,7 +7,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from mmdisco.checkpoints.timm_layouts import timm_weights
+from mmdisco.checkpoints.timm_layouts import read_timm, timm_weights
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.models import ClassTokenNeck, FrozenTeacher, PooledNeck, TimmNetwork
 from tests.models.test_timm_network import images, randomise
@@ -145,6 +145,92 @@ def test_metas_dinov2_is_read(registers, tmp_path, log):
     assert 'left out 1: mask token, used in pre-training only (mask_token)' in line
     assert 'images of mean [123.675, ' in line
     assert ('computed by timm: cls_token' in line) == bool(registers)
+
+
+def apples_names(network):
+    """Names of Apple's MobileCLIP-S for the tensors of a FastViT of timm."""
+    prefix, places = 'image_encoder.model.', {}
+    for key in network.state_dict():
+        name = key
+        for own, other in (
+            ('large_conv', 'lkb_origin'),
+            ('final_conv', 'conv_exp'),
+            ('conv_kxk', 'rbr_conv'),
+            ('conv_scale', 'rbr_scale'),
+            ('identity', 'rbr_skip'),
+            ('mlp', 'convffn'),
+            ('se.fc1', 'se.reduce'),
+            ('se.fc2', 'se.expand'),
+            ('stem', 'patch_embed'),
+            ('.gamma', ''),
+        ):
+            name = name.replace(own, other)
+        # a flat list: blocks and what leads to the next stage; positions before the
+        # last blocks
+        stage = re.match(r'stages\.(\d)\.', name)
+        if stage:
+            number = 2 * int(stage[1])
+            if '.downsample.' in name:
+                number -= 1
+            elif stage[1] == '3' and '.blocks.' in name:
+                number += 1
+            name = name.replace(stage[0], f'network.{number}.')
+            for own, other in (('blocks.', ''), ('downsample.', ''), ('pos_enc', '')):
+                name = name.replace(own, other)
+            name = name.replace('pos_emb.', 'pe')
+        places[key] = prefix + name
+    return places
+
+
+@pytest.mark.parametrize('name', ['fastvit_mci0', 'vit_base_mci_224'])
+def test_apples_mobileclip_is_read_without_projection_and_text_tower(name):
+    if name == 'fastvit_mci0':
+        network = timm.create_model(
+            name, num_classes=0, layers=(1, 1, 1, 1), embed_dims=(8, 16, 32, 64)
+        )
+        places = apples_names(network)
+        head = 'head'
+    else:
+        network = timm.create_model(name, num_classes=0, depth=1)
+        head, places = 'classifier', {}
+        for key in network.state_dict():
+            own = key
+            for old, other in (
+                ('patch_embed.backbone.', 'patch_emb.'),
+                ('.conv.', '.block.conv.'),
+                ('.bn.', '.block.norm.'),
+                ('norm1', 'pre_norm_mha.0'),
+                ('attn.qkv', 'pre_norm_mha.1.qkv_proj'),
+                ('attn.proj', 'pre_norm_mha.1.out_proj'),
+                ('norm2', 'pre_norm_ffn.0'),
+                ('mlp.fc1', 'pre_norm_ffn.1'),
+                ('mlp.fc2', 'pre_norm_ffn.4'),
+                ('blocks.', 'transformer.'),
+            ):
+                own = own.replace(old, other)
+            if own.startswith('norm.'):
+                own = f'post_transformer_{own}'
+            if own == 'pos_embed':
+                own = 'pos_embed.pos_embed.pos_embed'
+            places[key] = f'image_encoder.model.{own}'
+    state_dict = randomise(network).state_dict()
+    tensors = {
+        places[key]: value[None] if key == 'pos_embed' else value.clone()
+        for key, value in state_dict.items()
+    }
+    assert len(tensors) == len(state_dict)
+    tensors[f'image_encoder.model.{head}.proj'] = torch.ones(64, 7)
+    tensors['text_encoder.embedding_layer.weight'] = torch.ones(3, 3)
+    tensors['logit_scale'] = torch.ones([])
+    weights = read_timm(tensors, 'mobileclip.pt', network, name)
+    assert weights.state_dict.keys() == state_dict.keys()
+    for key, value in state_dict.items():
+        assert torch.equal(weights.state_dict[key], value), key
+    assert weights.left_out == {
+        'classifier': [f'image_encoder.model.{head}.proj'],
+        'text tower': ['text_encoder.embedding_layer.weight'],
+        'temperature of the pairs of image and text': ['logit_scale'],
+    }
 
 
 def test_positions_are_resampled_for_another_size_and_said_so():
