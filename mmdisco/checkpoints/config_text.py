@@ -44,6 +44,42 @@ def read_parts(text: str) -> Parts:
     )
 
 
+class Training(NamedTuple):
+    """How a student was trained, as its config states it."""
+
+    method: str  # classes of the model, its algorithm and its losses
+    teacher: str | None  # name or class of the teacher's network
+    teacher_file: str | None  # path of its weights
+    teacher_url: str | None  # their address
+
+
+def read_training(text: str) -> Training:
+    """Read the method and the teacher of a config.
+
+    Args:
+        text (str): The config, see :func:`read_parts`.
+    """
+    model = _assigned(text, 'model')
+    losses = _member(model, 'distill')
+    listed = losses.elts if isinstance(losses, (ast.List, ast.Tuple)) else [losses]
+    parts = (model, _member(model, 'ssl'), *listed)
+    kinds = [_plain(_member(part, 'type')) for part in parts]
+    teacher = _member(model, 'teacher')
+    network = _member(teacher, 'backbone')
+    words = (_plain(_member(network, key)) for key in ('type', 'name', 'arch', 'depth'))
+    return Training(
+        ', '.join(str(kind) for kind in kinds if kind),
+        ' '.join(str(word) for word in words if word) or None,
+        _plain(_member(teacher, 'checkpoint')),
+        _plain(_member(teacher, 'url')),
+    )
+
+
+def _plain(node: ast.AST | None) -> Any:
+    """Value of a string or a number, None for anything else."""
+    return node.value if isinstance(node, ast.Constant) else None
+
+
 def unpooled(backbone: Any) -> Any:
     """Config of the network itself, if it is one of ``PooledBackbone``."""
     while isinstance(backbone, Mapping) and backbone.get('type') == 'PooledBackbone':

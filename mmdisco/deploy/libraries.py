@@ -54,29 +54,43 @@ def _pads_as_tensorflow(backbone: nn.Module) -> bool:
     return any(isinstance(m, Conv2dAdaptivePadding) for m in backbone.modules())
 
 
-def _timm(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
+def timm_arguments(student: Student) -> tuple[str, dict[str, Any]]:
+    """Name of a student's network in timm, and options beside ``num_classes=0``."""
+    backbone, arch = student.backbone, student.network.arch
+    if isinstance(backbone, TimmNetwork):
+        return backbone.name, dict(backbone.options)
+    as_tf, eps = _pads_as_tensorflow(backbone), _eps(backbone)
+    name = f'{"tf_" if as_tf else ""}{_TIMM[str(arch)]}'
+    default = 1e-3 if as_tf else 1e-5
+    return name, {} if eps == default else dict(bn_eps=eps)
+
+
+def _timm(student: Student) -> tuple[nn.Module, str]:
     import timm
 
-    as_tf, eps = _pads_as_tensorflow(backbone), _eps(backbone)
-    name = f'{"tf_" if as_tf else ""}{_TIMM[arch]}'
-    default = 1e-3 if as_tf else 1e-5
-    changed: dict[str, Any] = {} if eps == default else dict(bn_eps=eps)
-    build = ''.join(f', {k}={v}' for k, v in changed.items())
+    name, options = timm_arguments(student)
+    build = ''.join(f', {key}={value}' for key, value in options.items())
     return (
-        timm.create_model(name, num_classes=0, **changed),
+        timm.create_model(name, num_classes=0, **options),
         f"timm.create_model('{name}', num_classes=0{build})",
     )
 
 
-def _torchvision(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
+def _torchvision(student: Student) -> tuple[nn.Module, str]:
     from torchvision import models
 
+    backbone = student.backbone
+    if isinstance(backbone, TorchvisionNetwork):
+        name = backbone.name
+        return TorchvisionNetwork(name).network, (
+            f"torchvision.models.get_model('{name}') without {backbone.classifier}"
+        )
     if _pads_as_tensorflow(backbone):
         raise InputError(
             'torchvision has no network with TensorFlow padding, '
             'which this one has: use --format timm'
         )
-    name, classifier, default = _TORCHVISION[arch]
+    name, classifier, default = _TORCHVISION[str(student.network.arch)]
     eps = _eps(backbone)
     layer = partial(nn.BatchNorm2d, eps=eps)
     network = getattr(models, name)(norm_layer=layer)
@@ -92,32 +106,10 @@ def _torchvision(arch: str, backbone: nn.Module) -> tuple[nn.Module, str]:
     return network, how
 
 
-Build = Callable[[str, nn.Module], tuple[nn.Module, str]]
-LIBRARIES: dict[str, tuple[Collection[str], Build]] = dict(
-    timm=(_TIMM, _timm), torchvision=(_TORCHVISION, _torchvision)
-)
-
-
-def _of_timm(backbone: TimmNetwork) -> tuple[nn.Module, str]:
-    import timm
-
-    build = ''.join(f', {key}={value}' for key, value in backbone.options.items())
-    return (
-        timm.create_model(backbone.name, num_classes=0, **backbone.options),
-        f"timm.create_model('{backbone.name}', num_classes=0{build})",
-    )
-
-
-def _of_torchvision(backbone: TorchvisionNetwork) -> tuple[nn.Module, str]:
-    network = TorchvisionNetwork(backbone.name).network
-    return network, (
-        f"torchvision.models.get_model('{backbone.name}') without {backbone.classifier}"
-    )
-
-
-# Networks of a library by its name: their tensors keep its names.
-_OF_LIBRARY: dict[str, tuple[type[nn.Module], Callable]] = dict(
-    timm=(TimmNetwork, _of_timm), torchvision=(TorchvisionNetwork, _of_torchvision)
+# By library: networks of it by name, archs that it has, and how to build them.
+LIBRARIES: dict[str, tuple[type[nn.Module], Collection[str], Callable]] = dict(
+    timm=(TimmNetwork, _TIMM, _timm),
+    torchvision=(TorchvisionNetwork, _TORCHVISION, _torchvision),
 )
 
 
@@ -138,7 +130,7 @@ def to_library(library: str, student: Student, path: Path, ending: str) -> Reloa
     count = sum(p.numel() for p in student.backbone.parameters())
     if find_spec(library) is None:
         return Reloaded(None, count, f'{library} is not installed')
-    network, how = library_network(library, student)
+    network, how = LIBRARIES[library][2](student)
     load_strictly(network, safe_load(str(path)), f"'{path.name}'")
     network.eval()
     return Reloaded(
@@ -151,9 +143,9 @@ def to_library(library: str, student: Student, path: Path, ending: str) -> Reloa
 def library_weights(library: str, student: Student) -> dict[str, Tensor]:
     """Tensors of a student by a library's names; arguments of :func:`to_library`."""
     backbone, arch = student.backbone, student.network.arch
-    if isinstance(backbone, _OF_LIBRARY[library][0]):
+    own, names, _ = LIBRARIES[library]
+    if isinstance(backbone, own):
         return backbone.network.state_dict()  # type: ignore[union-attr,operator]
-    names, _ = LIBRARIES[library]
     if arch is None or arch not in names:
         kind = f"'{arch}'" if arch else f'like {described(backbone)}'
         raise InputError(
@@ -163,24 +155,12 @@ def library_weights(library: str, student: Student) -> dict[str, Tensor]:
     return rename_to(library, arch, backbone.state_dict())
 
 
-def library_network(library: str, student: Student) -> tuple[nn.Module, str]:
-    """Build a student's network in a library; also returns how to build it."""
-    kind, build = _OF_LIBRARY[library]
-    if isinstance(student.backbone, kind):
-        return build(student.backbone)
-    arch: Any = student.network.arch
-    return LIBRARIES[library][1](arch, student.backbone)
-
-
 def described(backbone: nn.Module) -> str:
     """Class of a network, with its name in a library."""
-    name = getattr(backbone, 'path' if _is_own(backbone) else 'name', None)
+    own = isinstance(backbone, ImportedNetwork)
+    name = getattr(backbone, 'path' if own else 'name', None)
     kind = type(backbone).__name__
     return f"{kind} '{name}'" if isinstance(name, str) else kind
-
-
-def _is_own(backbone: nn.Module) -> bool:
-    return isinstance(backbone, ImportedNetwork)
 
 
 def to_state_dict(student: Student, path: Path, ending: str) -> Reloaded:

@@ -15,9 +15,9 @@ from torch import nn
 from torchvision import models
 
 from mmdisco.checkpoints import load_student
+from mmdisco.deploy import compare as check
 from mmdisco.deploy import export, export_student, libraries
-from mmdisco.deploy import run as check
-from mmdisco.deploy.run import photographs
+from mmdisco.deploy.compare import photographs
 from mmdisco.errors import InputError
 from mmdisco.models import FeatureMaps, Pooled
 from tests.deploy.students import call, pooled, tensors, trained
@@ -209,7 +209,7 @@ def test_photographs_are_normalised_as_imagenet():
 def test_without_a_library_or_runtime_nothing_is_claimed(
     student, tmp_path, fails, monkeypatch
 ):
-    path, out = student('r18')[1], tmp_path / 'out'
+    path, out = student('r18')[1], tmp_path / 'out.pth'
     monkeypatch.setattr(libraries, 'find_spec', lambda name: None)
     report = export_student(str(path), str(out), 'timm')
     assert 'not compared timm is not installed' in report

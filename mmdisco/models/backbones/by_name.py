@@ -188,6 +188,11 @@ def _probe(network: nn.Module, name: str) -> tuple[int, tuple[int, int] | None]:
             f"'{name}' returns {list(feature.shape)} for two images, should be a "
             'feature [N, P]'
         )
+    if not feature.shape[1]:
+        raise InputError(
+            f"'{name}' without its classifier returns a feature of width 0: use "
+            'another network'
+        )
     _warn_unused(network, feature, name)
     others = (size * 6 // 7, size - 28, 2 * size)  # patches of 14, 16 or 32 pixels
     return feature.shape[1], (
