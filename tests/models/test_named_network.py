@@ -257,6 +257,8 @@ def test_bare_names_are_looked_up_in_order():
     vit = named_network('vit_tiny_patch16_224')
     assert vit.mean == [127.5] * 3 and vit.size is None
     assert named_network('timm:swin_tiny_patch4_window7_224').size == (224, 224)
+    # a table of positions for 7x7, which 196 pixels also give
+    assert named_network('timm:efficientformer_l1').size == (224, 224)
 
 
 @pytest.mark.parametrize('shape', ['map', 'vector', 'pair'])
@@ -294,6 +296,7 @@ def test_a_network_of_the_user_by_its_name(own, caplog):
         ('resnet1', 'no network is named .*timm:resnet18.*or package.module:Class'),
         ('timm:resnet1', "timm .* has no network 'resnet1'; nearest: .*resnet18"),
         ('timm:hf-hub:some/thing', 'timm .* has no network'),
+        ('timm:inception_next_atto', 'returns a feature of width 0'),
         ('resnet18.nothing', 'Invalid pretrained tag'),
         ('torchvision:resnet1', 'no classification network.*resnet18'),
         ('mmpretrain:mobilevit', 'nearest: mobilevit-'),

@@ -139,6 +139,12 @@ def test_registers_are_neither_class_token_nor_patches():
     assert torch.equal(maps.flatten(2).transpose(1, 2), tokens[:, 5:])
 
 
+def test_overlapping_patches_take_any_size():
+    network = TimmNetwork('pvt_v2_b0', pooled_only=True).eval()
+    with torch.no_grad():
+        assert network(images(100, 68))[0].shape == (2, 256)
+
+
 def test_sizes_that_do_not_fit_are_refused():
     network = small_vit()
     with pytest.raises(

@@ -27,7 +27,10 @@ vit_tiny_patch16_224 vit_tiny_patch16_dinov3_qkvb vit_tiny_r_s16_p8_224
 xcit_nano_12_p16_224
 """.split()
 # networks that are no students, and why
-REFUSED = {}
+REFUSED = {
+    # timm 1.0.29 builds its classifier with 0 outputs
+    'inception_next_atto': 'returns a feature of width 0'
+}
 
 
 @pytest.mark.slow

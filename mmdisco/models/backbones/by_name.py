@@ -190,11 +190,12 @@ def _probe(network: nn.Module, name: str) -> tuple[int, tuple[int, int] | None]:
         )
     if not feature.shape[1]:
         raise InputError(
-            f"'{name}' without its classifier returns a feature of width 0: use "
-            'another network'
+            f"'{name}' without a classifier returns a feature of width 0 in its own "
+            'library: use another network'
         )
     _warn_unused(network, feature, name)
-    others = (size * 6 // 7, size - 28, 2 * size)  # patches of 14, 16 or 32 pixels
+    # three quarters, as a multiple of usual patches and strides
+    others = {size * 3 // 4 // step * step for step in (1, 14, 16, 32)}
     return feature.shape[1], (
         None if any(_takes(network, other) for other in others) else (size, size)
     )

@@ -198,6 +198,9 @@ class TimmNetwork(BaseModule):
         if patch is None or getattr(embed, 'dynamic_img_pad', False):
             return
         rows, columns = _pair(patch)
+        stride = getattr(getattr(embed, 'proj', None), 'stride', None)
+        if stride is not None and _pair(stride) != (rows, columns):
+            return  # overlapping patches take any size, e.g. PVT-v2's
         if height % rows or width % columns:
             fit = max(height // rows, 1) * rows, max(width // columns, 1) * columns
             raise InputError(
