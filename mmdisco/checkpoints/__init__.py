@@ -25,7 +25,8 @@ from .safe_load import safe_load, sha256_of
 from .save import origin, save_weights
 from .settings import check_settings, warn_assumed
 from .student import Student, load_student
-from .timm_layouts import TimmWeights, read_timm
+from .timm_layouts import LibraryWeights, read_timm
+from .torchvision_layouts import read_torchvision
 from .wrappers import bare_name, bare_names, momentum_encoder
 
 __all__ = [
@@ -33,9 +34,9 @@ __all__ = [
     'Conversion',
     'Fit',
     'InitialWeights',
+    'LibraryWeights',
     'Licence',
     'Student',
-    'TimmWeights',
     'arch_config',
     'bare_name',
     'bare_names',
@@ -57,6 +58,7 @@ __all__ = [
     'read_prototypes',
     'read_teacher',
     'read_timm',
+    'read_torchvision',
     'rename_to',
     'safe_load',
     'save_weights',

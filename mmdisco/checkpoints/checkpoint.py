@@ -1,9 +1,11 @@
 """Read a checkpoint, compare it with a network and load it completely."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -124,9 +126,15 @@ def load_strictly(
         InputError: If a key is missing or unexpected, or a tensor has another
             shape or kind of dtype.
     """
-    check_fit(module.state_dict(), state_dict, name)
+    expected = module.state_dict()
+    check_fit(expected, state_dict, name)
     try:
-        module.load_state_dict(state_dict)
+        try:
+            module.load_state_dict(state_dict)
+        except ValueError:  # MNASNet needs a version, which renamed tensors have not
+            state_dict = OrderedDict(state_dict)
+            state_dict._metadata = expected._metadata  # type: ignore[attr-defined]
+            module.load_state_dict(state_dict)
     except RuntimeError as error:  # e.g. sparse or quantized tensors
         last = str(error).strip().split('\n')[-1].strip()
         raise InputError(f"{name} can't be loaded: {last}") from error
@@ -203,7 +211,22 @@ def read_teacher(
     conversion = read_conversion(path)
     state_dict = conversion.state_dict
     if not head:
-        state_dict = {k: v for k, v in state_dict.items() if not k.startswith('neck.')}
+        heads = [k for k in state_dict if k.startswith('neck.')]
+        left_out = {**conversion.left_out, **({'head': heads} if heads else {})}
+        print_log(
+            '; '.join(
+                [
+                    f"'{path}' ({conversion.family})",
+                    *(
+                        f'left out {len(keys)}: {why} ({keys[0]}'
+                        f'{", …" if len(keys) > 1 else ""})'
+                        for why, keys in left_out.items()
+                    ),
+                ]
+            ),
+            logger='current',
+        )
+        state_dict = {k: v for k, v in state_dict.items() if k not in heads}
     elif not any(key.startswith('neck.') for key in state_dict):
         raise InputError(
             f"teacher file '{path}' ({conversion.family}) has no projection "

@@ -19,6 +19,7 @@ from .naming import Naming, to_project
 from .transformers_layouts import transformers_names
 from .wrappers import bare_names
 
+FILE_ENTRIES = 'entries beside the weights'  # a reason to leave them out
 _POSITIONS = 'pos_embed'  # the only tensor that is resampled to another size
 
 
@@ -91,11 +92,11 @@ _DROPPED = (
 )
 
 
-class TimmWeights(NamedTuple):
-    """Weights of a network of timm, and an account of the rest."""
+class LibraryWeights(NamedTuple):
+    """Weights of a network of a library, and an account of the rest."""
 
     layout: str  # who names the tensors like the file
-    state_dict: dict[str, Tensor]  # by timm's names
+    state_dict: dict[str, Tensor]  # by the library's names
     left_out: dict[str, list[str]]  # reason -> keys of the file
     note: str = ''  # what was computed instead of copied
 
@@ -110,7 +111,7 @@ class TimmWeights(NamedTuple):
         return '; '.join(parts + ([self.note] if self.note else []))
 
 
-def _weights(loaded: Any) -> tuple[dict[str, Tensor], list[str]]:
+def weights_of(loaded: Any) -> tuple[dict[str, Tensor], list[str]]:
     """Tensors of a file, and its other entries."""
     content = loaded if isinstance(loaded, Mapping) else {}
     for group in FILE:
@@ -186,7 +187,7 @@ def _efficientnet(
     return {**renamed.state_dict, **rest}, renamed.left_out
 
 
-def timm_weights(loaded: Any, network: nn.Module, name: str) -> TimmWeights:
+def timm_weights(loaded: Any, network: nn.Module, name: str) -> LibraryWeights:
     """Select a network's weights from a published file.
 
     The file has timm's names, those of EfficientNet-PyTorch or transformers, or names
@@ -202,19 +203,19 @@ def timm_weights(loaded: Any, network: nn.Module, name: str) -> TimmWeights:
         InputError: If the file has no tensors, or is EfficientNet-PyTorch's and the
             network does not pad as TensorFlow.
     """
-    published, beside = _weights(loaded)
+    published, beside = weights_of(loaded)
     if not published:
         raise InputError('it has no tensors')
     tensors, keys = bare_names(published)
     left_out: dict[str, list[str]] = {}
     if beside:
-        left_out['entries beside the weights'] = beside
+        left_out[FILE_ENTRIES] = beside
     expected = network.state_dict()
     if '_conv_stem.weight' in tensors:
         weights, dropped = _efficientnet(tensors, network, name)
         for key, why in dropped.items():
             left_out.setdefault(why, []).append(keys[key])
-        return TimmWeights('EfficientNet-PyTorch', weights, left_out)
+        return LibraryWeights('EfficientNet-PyTorch', weights, left_out)
     layout, note = 'timm', ''
     renamed = transformers_names(tensors, expected)
     if renamed:
@@ -239,7 +240,7 @@ def timm_weights(loaded: Any, network: nn.Module, name: str) -> TimmWeights:
     convert = _filter_of(network, name)
     complete = tensors.keys() == expected.keys() and not resampled
     if complete or convert is None or (renamed and not resampled):
-        return TimmWeights(layout, tensors, left_out, note)
+        return LibraryWeights(layout, tensors, left_out, note)
     converted = _by_timm(tensors, keys, convert, network, left_out)
     if not renamed:
         return converted
@@ -254,7 +255,7 @@ def _by_timm(
     convert: Any,
     network: nn.Module,
     left_out: dict[str, list[str]],
-) -> TimmWeights:
+) -> LibraryWeights:
     """Convert by timm, and account for each tensor of the file."""
     # tensors of a file may be parts of one storage: each gets its own, by which it
     # is recognised in what timm returns
@@ -296,7 +297,7 @@ def _by_timm(
             # timm keeps the biases of queries and values
             if not _keys_unbiased(key, tensors):
                 weights[key] = value
-    return TimmWeights(
+    return LibraryWeights(
         'timm' if weights.keys() == tensors.keys() else 'its makers',
         weights,
         left_out,
@@ -318,7 +319,7 @@ def _storage(value: Tensor) -> int:
     return value.untyped_storage().data_ptr()
 
 
-def read_timm(loaded: Any, path: str, network: nn.Module, name: str) -> TimmWeights:
+def read_timm(loaded: Any, path: str, network: nn.Module, name: str) -> LibraryWeights:
     """Read weights for a network of timm; every tensor must fit.
 
     Args:

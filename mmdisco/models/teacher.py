@@ -16,10 +16,12 @@ from mmdisco.checkpoints import (
     load_strictly,
     read_teacher,
     read_timm,
+    read_torchvision,
 )
 from mmdisco.checkpoints.safe_load import safe_load, sha256_of
 from mmdisco.errors import InputError
-from .backbones import TimmNetwork
+from .backbones import TimmNetwork, TorchvisionNetwork
+from .backbones.torchvision_network import MEAN, STD
 from .fast.teacher import DTYPES, Encoder, SpeedOptions, speed_up
 from .host import Part, build
 from .necks import FeatureNeck
@@ -147,7 +149,7 @@ class FrozenTeacher(nn.Module):
             the final embedding. For methods that distil the backbone's
             feature, a neck without parameters: ``GlobalAveragePooling``, or
             ``ClassTokenNeck``, ``PooledNeck`` or ``ClassAndPatchNeck`` for a
-            :class:`TimmNetwork`.
+            :class:`TimmNetwork`; ``PooledNeck`` also for other backbones.
         checkpoint (str, optional): A local file with both. It may be None only
             if both are built modules. Defaults to None.
         url (str, optional): Address of that file. Never downloaded; shown in
@@ -158,7 +160,8 @@ class FrozenTeacher(nn.Module):
             `DisCo <https://arxiv.org/abs/2104.09124>`_. Defaults to 'eval'.
         mean (Sequence[float], optional): Channel means of the teacher's
             images, 0 to 255. Defaults to None: as the student's, or those of
-            timm's weights for a :class:`TimmNetwork` without a head.
+            the library's weights for a :class:`TimmNetwork` or a
+            :class:`TorchvisionNetwork` without a head.
         std (Sequence[float], optional): Channel deviations of the teacher's
             images, 0 to 255. Defaults to None.
         fuse (bool): Whether to fold BN into convolutions and linear layers.
@@ -206,6 +209,8 @@ class FrozenTeacher(nn.Module):
             # one with a head, or a classifier, was trained like the student
             if timm and mean is None:
                 mean, std = timm.mean, timm.std
+            elif isinstance(self.backbone, TorchvisionNetwork) and mean is None:
+                mean, std = MEAN, STD
         elif timm and isinstance(self.neck, GlobalAveragePooling):
             raise InputError(
                 'GlobalAveragePooling averages maps, TimmNetwork also returns pooled '
@@ -230,19 +235,28 @@ class FrozenTeacher(nn.Module):
 
     def _read(self, checkpoint: str, url: str | None) -> dict:
         """Tensors of the file, ``backbone.*`` and ``neck.*``."""
-        head = bool(list(self.neck.parameters()))
-        if head or not isinstance(self.backbone, TimmNetwork):
-            return read_teacher(checkpoint, self.backbone, url, head)
+        head, backbone = bool(list(self.neck.parameters())), self.backbone
+        if head or not isinstance(backbone, TimmNetwork | TorchvisionNetwork):
+            return read_teacher(checkpoint, backbone, url, head)
         check_teacher_file(checkpoint, url)
         loaded = safe_load(checkpoint)
         content = loaded.get('state_dict') if isinstance(loaded, dict) else None
         if any('backbone.network.' in str(key) for key in content or ()):
-            return read_teacher(checkpoint, self.backbone, url, head)
-        name = self.backbone.name
-        weights = read_timm(loaded, checkpoint, self.backbone.network, name)
+            return read_teacher(checkpoint, backbone, url, head)
+        name, network = backbone.name, backbone.network
+        if isinstance(backbone, TimmNetwork):
+            library, weights = 'timm', read_timm(loaded, checkpoint, network, name)
+        else:
+            library, weights = (
+                'torchvision',
+                read_torchvision(
+                    loaded, checkpoint, network, name, backbone.classifier
+                ),
+            )
         mean, std = self.renormalize.mean, self.renormalize.std
         print_log(
-            f"timm's '{name}': {weights.report()}; images of mean {mean} and std {std}",
+            f"{library}'s '{name}': {weights.report()}; images of mean {mean} and std "
+            f'{std}',
             logger='current',
         )
         return {f'backbone.network.{k}': v for k, v in weights.state_dict.items()}

@@ -1,4 +1,4 @@
-"""Teachers by name: those of the index, and any network of timm."""
+"""Teachers by name: of the index, and any network of timm or torchvision."""
 
 from difflib import get_close_matches
 from functools import cache
@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from torchvision.models import get_model_weights
 
 from mmdisco.checkpoints.licence import file_of
 from mmdisco.errors import InputError
-from mmdisco.models import TimmNetwork
+from mmdisco.models import TimmNetwork, TorchvisionNetwork
 from .models import Entry, find, list_models
 
-TIMM = 'timm:'
+TIMM, TORCHVISION = 'timm:', 'torchvision:'
 _EMBEDDINGS = {
     'ClassTokenNeck': 'class token',
     'ClassAndPatchNeck': 'class token and mean of the patches',
@@ -117,15 +118,16 @@ def teacher_config(name: str) -> dict[str, Any]:
     """Config of a teacher, a :class:`FrozenTeacher`, by name.
 
     Args:
-        name (str): One of :func:`list_teachers`, or 'timm:NAME' for any network
-            of timm, with the tag of its weights or timm's default. Its embedding
-            is the class token where timm pools by it, and for DINOv3 and EUPE;
-            otherwise the feature as timm pools it.
+        name (str): One of :func:`list_teachers`; 'timm:NAME' for any network of
+            timm, with the tag of its weights or timm's default; or
+            'torchvision:NAME', e.g. 'torchvision:resnet50' or
+            'torchvision:resnet50.IMAGENET1K_V1'. The embedding is the feature as
+            the library pools it, and for DINOv3 and EUPE the class token.
 
     Returns:
         dict: A new config. ``checkpoint`` is where ``tools/download.py`` puts the
         file of a teacher of the index, and ``url`` its address, which is None if
-        timm states none.
+        the library states none.
 
     Raises:
         InputError: If there is no such teacher; the message lists close matches.
@@ -136,14 +138,16 @@ def teacher_config(name: str) -> dict[str, Any]:
     """
     if name.startswith(TIMM):
         return _timm_config(name.removeprefix(TIMM))
+    if name.startswith(TORCHVISION):
+        return _torchvision_config(name.removeprefix(TORCHVISION))
     names = _names()
     if name not in names:
         near = ', '.join(get_close_matches(name, names, n=3))
         raise InputError(
             f"no teacher '{name}' in the index; "
             + (f'nearest: {near}; ' if near else '')
-            + 'mmdisco.zoo.list_teachers() lists all, and timm:NAME is any network '
-            'of timm'
+            + 'mmdisco.zoo.list_teachers() lists all; timm:NAME and '
+            'torchvision:NAME are networks of these libraries'
         )
     return Config.fromfile(find(name).config).teacher.to_dict()
 
@@ -175,4 +179,28 @@ def _timm_config(name: str) -> dict[str, Any]:
         url=url,
         mean=[round(value, 4) for value in network.mean],
         std=[round(value, 4) for value in network.std],
+    )
+
+
+def _torchvision_config(name: str) -> dict[str, Any]:
+    arch, _, tag = name.partition('.')
+    with torch.device('meta'):  # shapes only
+        network = TorchvisionNetwork(arch)
+    published: Any = get_model_weights(arch)
+    known = [each.name for each in published]
+    if tag and tag not in known:
+        raise InputError(
+            f"torchvision has no weights '{tag}' of '{arch}': use one of "
+            f'{", ".join(known)}'
+        )
+    weights = published[tag] if tag else published.DEFAULT
+    images = weights.transforms()
+    return dict(
+        type='FrozenTeacher',
+        backbone=dict(type='TorchvisionNetwork', name=arch),
+        neck=dict(type='PooledNeck', in_channels=network.pooled_channels),
+        checkpoint=f'checkpoints/{file_of(weights.url)}',
+        url=weights.url,
+        mean=[round(255.0 * value, 4) for value in images.mean],
+        std=[round(255.0 * value, 4) for value in images.std],
     )

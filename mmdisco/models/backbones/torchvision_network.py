@@ -48,6 +48,7 @@ class TorchvisionNetwork(BaseModule):
 
     Attributes:
         classifier (str): Name of the layer that is left out.
+        pooled_channels (int): Width P of the feature.
 
     Raises:
         InputError: If torchvision has no such classification network.
@@ -71,6 +72,10 @@ class TorchvisionNetwork(BaseModule):
             name, weights=None, **_NO_AUXILIARY.get(name, {})
         )
         self.classifier = _classifier(self.network)
+        layer = self.network.get_submodule(self.classifier)
+        self.pooled_channels: int = getattr(
+            layer, 'in_features', getattr(layer, 'in_channels', 0)
+        )
         self.network.set_submodule(self.classifier, nn.Identity())
 
     def init_weights(self) -> None:

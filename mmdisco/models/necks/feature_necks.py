@@ -1,5 +1,7 @@
 """Necks without weights: what is distilled of a network without a head."""
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
@@ -10,7 +12,7 @@ from ..backbones import TimmNetwork
 
 
 class FeatureNeck(BaseModule):
-    """Base of the necks that select a feature of a :class:`TimmNetwork`.
+    """Base of the necks that select a feature of a network without a head.
 
     Args:
         in_channels (int): Width of the selected feature in the backbone.
@@ -20,7 +22,6 @@ class FeatureNeck(BaseModule):
     """
 
     needs_class_token = False
-    pooled = False
     parts = 1  # features side by side
 
     def __init__(self, in_channels: int) -> None:
@@ -59,11 +60,13 @@ class FeatureNeck(BaseModule):
                 f"{name} needs a norm behind the tokens, timm's '{backbone.name}' has "
                 'it behind their mean: use PooledNeck'
             )
-        width = backbone.pooled_channels if self.pooled else backbone.feat_channels
+        self._check_width(backbone.feat_channels, f"timm's '{backbone.name}'")
+
+    def _check_width(self, width: int, name: str) -> None:
         if width != self.in_channels:
             raise InputError(
-                f"{name} has in_channels={self.in_channels}, the feature of timm's "
-                f"'{backbone.name}' is {width} wide: set in_channels={width}"
+                f'{type(self).__name__} has in_channels={self.in_channels}, the '
+                f'feature of {name} is {width} wide: set in_channels={width}'
             )
 
 
@@ -84,20 +87,47 @@ class ClassTokenNeck(FeatureNeck):
 
 @MODELS.register_module()
 class PooledNeck(FeatureNeck):
-    """The feature as timm itself pools it, [N, P].
+    """The feature as the library of the network pools it, [N, P].
 
-    It is what a user of timm gets by ``num_classes=0``: behind the pooling of the
-    network (mean, class token, attention) and all layers before the classifier.
+    Of timm it is what its users get by ``num_classes=0``: behind the pooling of the
+    network (mean, class token, attention) and all layers before the classifier; of
+    torchvision, the input of the classifier. Of other backbones it is the last
+    output, or its mean over positions if that is a map.
 
     Args:
         in_channels (int): Width P of the pooled feature.
     """
 
-    pooled = True
+    def check(self, backbone: nn.Module) -> None:
+        """Check the width of the feature, as far as the backbone states it.
+
+        Args:
+            backbone (nn.Module): Backbone of the same teacher.
+
+        Raises:
+            InputError: If the feature has another width.
+        """
+        width: Any = getattr(backbone, 'pooled_channels', None)
+        if width is not None:
+            self._check_width(width, f"'{getattr(backbone, 'name', '')}'")
 
     def forward(self, x: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Select the pooled feature of :class:`TimmNetwork`'s outputs."""
-        return (x[-1],)
+        """Select the last of a backbone's outputs, pooled.
+
+        Raises:
+            InputError: If it has another width, or is neither a vector nor a map.
+        """
+        feature = x[-1]
+        if isinstance(feature, Tensor) and feature.dim() == 4:
+            feature = feature.mean((2, 3))
+        if not isinstance(feature, Tensor) or feature.dim() != 2:
+            shape = getattr(feature, 'shape', None)
+            raise InputError(
+                'PooledNeck needs a vector [N, P] or a map [N, P, h, w], the backbone '
+                f'returns {type(feature).__name__ if shape is None else list(shape)}'
+            )
+        self._check_width(feature.shape[1], 'the backbone')
+        return (feature,)
 
 
 @MODELS.register_module()
