@@ -12,15 +12,18 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmdisco.experiments.figures import draw_rates
 from mmdisco.experiments.stats import write_json
 from mmdisco.launch import one_line_errors, read_config
 from mmdisco.launch.smoke import save_random
+from mmdisco.zoo import teacher_config
 
 VARIANTS = {
     'batch statistics, as released': dict(norm_mode='batch'),
@@ -38,12 +41,24 @@ VARIANTS = {
 }
 
 
+# without BN, the first three would only repeat others
+WITH_BN = (
+    'batch statistics, as released',
+    'BN folded',
+    'folded, channels last',
+)
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--config',
         default='configs/disco/r50_mbv3.py',
         help='DisCo config with the teacher to time',
+    )
+    parser.add_argument(
+        '--teacher',
+        help="teacher to time instead, e.g. 'dinov2_vits14' or 'timm:resnet50'",
     )
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--size', type=int, default=224)
@@ -82,7 +97,10 @@ def main() -> None:
     args = parse_args()
     init_default_scope('mmpretrain')
     MMLogger.get_current_instance().setLevel('WARNING')
-    cfg = read_config(args.config).model.teacher
+    if args.teacher:
+        cfg = ConfigDict(teacher_config(args.teacher))
+    else:
+        cfg = read_config(args.config).model.teacher
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     images = torch.randn(args.batch_size, 3, args.size, args.size, device=device)
     with tempfile.TemporaryDirectory() as folder:
@@ -92,6 +110,8 @@ def main() -> None:
             name: MODELS.build(dict(cfg, checkpoint=str(path), **options))
             for name, options in VARIANTS.items()
         }
+    if not any(isinstance(m, _BatchNorm) for m in teachers['plain'].modules()):
+        teachers = {name: t for name, t in teachers.items() if name not in WITH_BN}
     times = {name: [] for name in teachers}
     for name, teacher in teachers.items():
         teacher.to(device)(images)  # warm up, rewrite and compare
@@ -100,7 +120,7 @@ def main() -> None:
         for name, teacher in teachers.items():
             times[name].append(seconds(teacher, images))
 
-    base = median(times['batch statistics, as released'])
+    base = median(times[next(iter(times))])  # as released, or plain without BN
     rows = {
         name: dict(
             seconds=median(t),
@@ -129,7 +149,8 @@ def main() -> None:
                 teacher=rows,
                 gflop=work,
                 matmul_bf16_gflops=best,
-                config=args.config,
+                config=None if args.teacher else args.config,
+                teacher_name=args.teacher,
                 batch_size=args.batch_size,
                 size=args.size,
                 device=device,

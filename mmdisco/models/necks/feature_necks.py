@@ -45,7 +45,7 @@ class FeatureNeck(BaseModule):
                 f'{type(backbone).__name__}: use GlobalAveragePooling or a '
                 'projection head'
             )
-        if backbone.pooled_only and not self.pooled:
+        if backbone.pooled_only:
             raise InputError(
                 f"{name} needs tokens, timm's '{backbone.name}' returns its pooled "
                 'feature alone: set pooled_only=False in the backbone'
