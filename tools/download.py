@@ -13,6 +13,7 @@ from mmdisco.errors import InputError
 from mmdisco.launch import one_line_errors
 from mmdisco.zoo.download import check_file, fetch
 from mmdisco.zoo.models import find, list_models
+from mmdisco.zoo.teachers import entry_of
 
 UNKNOWN = 'no published one to compare with'
 
@@ -23,7 +24,8 @@ def parse_args() -> argparse.Namespace:
         'names',
         nargs='*',
         metavar='NAME',
-        help="models; with --list also patterns such as 'r50*'",
+        help="models, also 'timm:NAME', 'torchvision:NAME' and 'mmpretrain:NAME'; "
+        "with --list also patterns such as 'r50*'",
     )
     parser.add_argument(
         '--dest',
@@ -75,7 +77,9 @@ def show(patterns: list[str], dest: Path) -> None:
 
 def obtain(name: str, dest: Path, verify: bool) -> str:
     """Download or check a model's file, and return its status as a line."""
-    entry = find(name)
+    entry = entry_of(name) if ':' in name else find(name)
+    if not entry.urls and not entry.config:
+        raise InputError(f"no address of weights is known for '{name}'")
     if not entry.urls:
         config = Path(entry.config)
         if config.is_relative_to(Path.cwd()):

@@ -1,5 +1,6 @@
 """Downloads that resume, fall back to mirrors and are verified by sha256."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ def check_file(path: str | Path, sha256: str | None = None) -> str:
         InputError: If the file can't be read or has another sha256.
     """
     try:
+        if Path(path).is_dir():
+            raise IsADirectoryError(errno.EISDIR, 'is a directory')
         digest = sha256_of(path)
     except FileNotFoundError as error:
         raise MissingFileError(f"'{path}' not found") from error

@@ -1,7 +1,8 @@
-"""Teachers by name: of the index, and any network of timm or torchvision."""
+"""Teachers by name: of the index, or of timm, torchvision and mmpretrain."""
 
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -10,10 +11,10 @@ from torchvision.models import get_model_weights
 
 from mmdisco.checkpoints.licence import file_of
 from mmdisco.errors import InputError
-from mmdisco.models import TimmNetwork, TorchvisionNetwork
+from mmdisco.models import TimmNetwork, TorchvisionNetwork, named_network
 from .models import Entry, find, list_models
 
-TIMM, TORCHVISION = 'timm:', 'torchvision:'
+TIMM, TORCHVISION, MMPRETRAIN = 'timm:', 'torchvision:', 'mmpretrain:'
 _EMBEDDINGS = {
     'ClassTokenNeck': 'class token',
     'ClassAndPatchNeck': 'class token and mean of the patches',
@@ -109,6 +110,23 @@ def _teachers() -> tuple[TeacherInfo, ...]:
     return tuple(_info(find(name)) for name in _names())
 
 
+def entry_of(name: str) -> Entry:
+    """Index entry of a model, or one for a teacher of a library.
+
+    Args:
+        name (str): One of :func:`list_models`, or a name of :func:`teacher_config`
+            with the prefix of a library.
+
+    Raises:
+        InputError: If there is no such model.
+    """
+    if not name.startswith((TIMM, TORCHVISION, MMPRETRAIN)):
+        return find(name)
+    config = teacher_config(name)
+    urls = (config['url'],) if config['url'] else ()
+    return Entry(name, '', urls, None, Path(config['checkpoint']).name, {})
+
+
 def list_teachers() -> list[TeacherInfo]:
     """List the teachers of the index, by name."""
     return list(_teachers())
@@ -119,9 +137,10 @@ def teacher_config(name: str) -> dict[str, Any]:
 
     Args:
         name (str): One of :func:`list_teachers`; 'timm:NAME' for any network of
-            timm, with the tag of its weights or timm's default; or
+            timm, with the tag of its weights or timm's default;
             'torchvision:NAME', e.g. 'torchvision:resnet50' or
-            'torchvision:resnet50.IMAGENET1K_V1'. The embedding is the feature as
+            'torchvision:resnet50.IMAGENET1K_V1'; or 'mmpretrain:NAME', a model of
+            its index. The embedding is the feature as
             the library pools it, and for DINOv3 and EUPE the class token.
 
     Returns:
@@ -140,14 +159,16 @@ def teacher_config(name: str) -> dict[str, Any]:
         return _timm_config(name.removeprefix(TIMM))
     if name.startswith(TORCHVISION):
         return _torchvision_config(name.removeprefix(TORCHVISION))
+    if name.startswith(MMPRETRAIN):
+        return _mmpretrain_config(name)
     names = _names()
     if name not in names:
         near = ', '.join(get_close_matches(name, names, n=3))
         raise InputError(
             f"no teacher '{name}' in the index; "
             + (f'nearest: {near}; ' if near else '')
-            + 'mmdisco.zoo.list_teachers() lists all; timm:NAME and '
-            'torchvision:NAME are networks of these libraries'
+            + 'mmdisco.zoo.list_teachers() lists all; timm:NAME, torchvision:NAME '
+            'and mmpretrain:NAME are networks of these libraries'
         )
     return Config.fromfile(find(name).config).teacher.to_dict()
 
@@ -203,4 +224,26 @@ def _torchvision_config(name: str) -> dict[str, Any]:
         url=weights.url,
         mean=[round(255.0 * value, 4) for value in images.mean],
         std=[round(255.0 * value, 4) for value in images.std],
+    )
+
+
+def _mmpretrain_config(name: str) -> dict[str, Any]:
+    network = named_network(name)
+    if network.mean is None:
+        raise InputError(
+            f"'{name}' did not learn from normalised RGB images, which a teacher gets "
+            'here: use another one'
+        )
+    # named_network has read the index
+    from mmpretrain.apis.model import ModelHub
+
+    url = ModelHub.get(name.removeprefix(MMPRETRAIN)).weights
+    return dict(
+        type='FrozenTeacher',
+        backbone=network.backbone['backbone'],
+        neck=dict(type='PooledNeck', in_channels=network.width),
+        checkpoint=f'checkpoints/{file_of(url) if url else name + ".pth"}',
+        url=url,
+        mean=network.mean,
+        std=network.std,
     )

@@ -172,6 +172,29 @@ def test_mmpretrains_files_are_read_without_the_classifier(
         other(x)
 
 
+def test_models_of_mmpretrains_index(tmp_path):
+    config = teacher_config('mmpretrain:mobilenet-v2_8xb32_in1k')
+    assert config['backbone']['type'] == 'MobileNetV2'
+    assert config['neck'] == dict(type='PooledNeck', in_channels=1280)
+    assert config['mean'] == [123.675, 116.28, 103.53]
+    file = 'mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth'
+    assert config['url'].endswith(f'/mobilenet_v2/{file}')
+    assert config['checkpoint'] == f'checkpoints/{file}'
+    network = randomise(MODELS.build(config['backbone']))
+    network.eval()  # returns None
+    path = str(tmp_path / 'file.pth')
+    weights = {f'backbone.{k}': v for k, v in network.state_dict().items()}
+    weights |= {'head.fc.weight': torch.ones(2, 1280), 'head.fc.bias': torch.ones(2)}
+    torch.save(dict(state_dict=weights), path)
+    x = images(64, 64)
+    with torch.no_grad():
+        expected = network(x)[-1].mean((2, 3))
+    actual = MODELS.build(dict(config, checkpoint=path))(x)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-5)
+    with pytest.raises(InputError, match="mmpretrain has no model 'nothing'"):
+        teacher_config('mmpretrain:nothing')
+
+
 def test_other_outputs_have_no_pooled_feature():
     with pytest.raises(InputError, match='needs a vector.*returns .1, 2, 3.'):
         PooledNeck(3)((torch.ones(1, 2, 3),))

@@ -1,6 +1,9 @@
 """Teachers by name: complete information, and configs that fit timm's networks."""
 
+import runpy
+
 import pytest
+import timm
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -152,3 +155,32 @@ def test_licences_of_files_of_timm():
     assert licence_of('dla60_res2net.in1k.safetensors') is None  # 'unknown'
     assert licence_of('model.safetensors') is None
     assert 'FAIR' in str(licence_of('eupe_x/convnext_tiny.eupe_lvd1689m.safetensors'))
+
+
+def without_weights():
+    """A network that timm publishes no weights of."""
+    published = {name.split('.')[0] for name in timm.list_pretrained()}
+    return next(n for n in timm.list_models('vit_*') if n not in published)
+
+
+def test_files_of_libraries_are_downloaded_by_name(tmp_path, monkeypatch, capsys):
+    """tools/download.py asks for the address that the config has."""
+    asked = []
+
+    def fetch(urls, path, sha256=None):
+        asked.append((*urls, str(path), sha256))
+        return 'f' * 64
+
+    tool = runpy.run_path(str(ROOT / 'tools/download.py'))
+    tool['obtain'].__globals__['fetch'] = fetch
+    name = 'vit_small_patch14_dinov2.lvd142m'
+    tool['obtain']('timm:vit_small_patch14_dinov2', tmp_path, False)
+    assert asked == [
+        (
+            f'https://huggingface.co/timm/{name}/resolve/main/model.safetensors',
+            str(tmp_path / f'{name}.safetensors'),
+            None,
+        )
+    ]
+    with pytest.raises(InputError, match='no address of weights is known'):
+        tool['obtain'](f'timm:{without_weights()}', tmp_path, False)
