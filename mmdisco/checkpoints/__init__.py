@@ -10,6 +10,7 @@ from .checkpoint import (
     read_teacher,
 )
 from .convert import Conversion, convert
+from .extract import extract_backbone
 from .fit import Fit, fit
 from .initial import InitialWeights, initial_weights
 from .libraries import rename_to
@@ -45,6 +46,7 @@ __all__ = [
     'check_settings',
     'check_teacher_file',
     'convert',
+    'extract_backbone',
     'fit',
     'initial_weights',
     'licence_of',

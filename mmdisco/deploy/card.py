@@ -11,7 +11,7 @@ import yaml
 
 from mmdisco import __version__
 from mmdisco.checkpoints import licence_of, licence_of_sha256, licence_of_url
-from mmdisco.checkpoints.config_text import read_training
+from mmdisco.checkpoints.config_text import Training, read_training
 from mmdisco.checkpoints.licence import teacher_of_file
 from mmdisco.checkpoints.student import Student
 from mmdisco.errors import InputError, MissingFileError
@@ -85,9 +85,13 @@ def _escaped(text: str) -> str:
 
 def _teacher(meta: Mapping) -> list[str]:
     """Lines about the method and the teacher of a training."""
-    if not isinstance(meta.get('cfg'), str):
+    if isinstance(meta.get('cfg'), str):
+        training = read_training(meta['cfg'])
+    elif isinstance(meta.get('training'), Mapping):  # an extracted student
+        known = {k: v for k, v in meta['training'].items() if k in Training._fields}
+        training = Training(**{**dict.fromkeys(Training._fields), **known})
+    else:
         return [f'- Method: {_NOT_STATED}', f'- Teacher: {_NOT_STATED}']
-    training = read_training(meta['cfg'])
     file, url = training.teacher_file, training.teacher_url
     lines = [f'- Method: {training.method or _NOT_STATED}']
     if not (training.teacher or file):
