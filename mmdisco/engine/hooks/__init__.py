@@ -10,6 +10,7 @@ from .gradients import (
     OptimizerLayoutHook,
 )
 from .momentum import MomentumHook, MomentumTempHook
+from .progress import InterruptHook, ProgressHook
 from .queues import QueueCheckHook, SwAVQueueHook
 from .resume import LoadFromHook, ResumeCheckHook
 from .resume_config import ResumeConfigHook
@@ -24,11 +25,13 @@ __all__ = [
     'CollapseHook',
     'EpochSeedHook',
     'FreezeGradHook',
+    'InterruptHook',
     'LateLogHook',
     'LoadFromHook',
     'MomentumHook',
     'MomentumTempHook',
     'OptimizerLayoutHook',
+    'ProgressHook',
     'QueueCheckHook',
     'ResumeCheckHook',
     'ResumeConfigHook',

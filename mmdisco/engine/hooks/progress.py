@@ -4,13 +4,15 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from rich.console import Console
@@ -22,6 +24,8 @@ from rich.progress import (
 )
 
 from mmdisco.launch.loaders import batch_size_of
+
+REFRESH = 0.5  # seconds between two updates of the bar
 
 
 def duration(seconds: float) -> str:
@@ -51,6 +55,7 @@ class ProgressHook(Hook):
         self.seconds_per_line = seconds_per_line
         self.console = Console(file=sys.stdout)
         self._times: deque[float] = deque(maxlen=window + 1)
+        self._losses: deque[torch.Tensor] = deque(maxlen=10)
         self._bar: Progress | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -91,13 +96,18 @@ class ProgressHook(Hook):
                 f'after {done} steps: {left} left, {self._per_step():.2f} s per step',
                 highlight=False,
             )
+        loss = (outputs or {}).get('loss')
+        if torch.is_tensor(loss):
+            self._losses.append(loss.detach())  # else it would keep its graph
+        pause = REFRESH if self._bar is not None else self.seconds_per_line
+        if step < total and now - self._printed < pause:
+            return  # reading a loss waits for the device
+        self._printed = now
+        values = self._values(runner)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, values=self._values(runner))
-        elif step == total or now - self._printed >= self.seconds_per_line:
-            self._printed = now
-            self.console.print(
-                f'step {step}/{total}  {self._values(runner)}', highlight=False
-            )
+            self._bar.update(self._task, completed=step, values=values)
+        else:
+            self.console.print(f'step {step}/{total}  {values}', highlight=False)
 
     def after_train(self, runner: Runner) -> None:
         """Close the bar."""
@@ -115,10 +125,10 @@ class ProgressHook(Hook):
         return (times[-1] - times[0]) / (len(times) - 1)
 
     def _values(self, runner: Runner) -> str:
-        scalars = runner.message_hub.log_scalars
         values = []
-        if 'train/loss' in scalars:
-            values.append(f'loss {scalars["train/loss"].mean(10):.4f}')
+        losses = [float(loss) for loss in self._losses]
+        if losses:
+            values.append(f'loss {sum(losses) / len(losses):.4f}')
         per_step = self._per_step()
         if per_step:
             images = batch_size_of(runner.train_dataloader) * runner.world_size
@@ -127,13 +137,20 @@ class ProgressHook(Hook):
         return '  '.join(values)
 
 
+def _protected(init: Callable | None, worker: int) -> None:
+    """Ignore Ctrl-C in a worker of the loader, which a terminal sends to all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if init is not None:
+        init(worker)
+
+
 @HOOKS.register_module()
 class InterruptHook(Hook):
     """Finish the step, write a checkpoint and stop when interrupted.
 
     On SIGINT (Ctrl-C) or SIGTERM of any rank all ranks stop after the same step.
     A second signal stops at once. For iteration-based loops, whose checkpoints
-    continue exactly.
+    continue exactly. Call :meth:`end` after the training.
 
     Args:
         every (int): Steps between two questions to the other ranks whether they
@@ -152,9 +169,13 @@ class InterruptHook(Hook):
         self._asked = False
         self._before: dict[int, Any] = {}
 
+    def before_run(self, runner: Runner) -> None:
+        """Protect the workers."""
+        loader = runner.train_dataloader
+        loader.worker_init_fn = partial(_protected, loader.worker_init_fn)
+
     def before_train(self, runner: Runner) -> None:
         """Handle the signals from now on."""
-        self._saved = -1
         for number in self.signals:
             self._before[number] = signal.signal(number, self._note)
 
@@ -162,6 +183,10 @@ class InterruptHook(Hook):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
+        if number == signal.SIGTERM:
+            # a scheduler ends the loader's workers, too, at which torch's handler
+            # would raise in the middle of a step
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         print('\ninterrupted: finishing the step, press again to stop at once')
 
     def after_train_iter(
@@ -177,24 +202,38 @@ class InterruptHook(Hook):
         if runner.world_size > 1:
             if step % self.every:
                 return
-            flag = torch.tensor(
-                int(asked), device=next(runner.model.parameters()).device
-            )
+            device = next(runner.model.parameters()).device
+            flag = torch.tensor(int(asked), device=device)
             all_reduce(flag, 'max')
             asked = bool(flag)
-        if not asked or step >= runner.max_iters:
-            return
+        if asked and step < runner.max_iters:
+            self._stop(runner, step)
+
+    def _stop(self, runner: Runner, step: int) -> None:
         self.interrupted = True
         runner.train_loop.stop_training = True
-        runner.save_checkpoint(
-            runner.work_dir,
-            f'iter_{step}.pth',
-            by_epoch=False,
-            backend_args=dict(backend='atomic'),
-        )
+        for hook in runner.hooks:
+            if isinstance(hook, CheckpointHook):
+                hook._save_checkpoint_with_step(
+                    runner, step, dict(epoch=runner.epoch, iter=step)
+                )
 
-    def after_train(self, runner: Runner) -> None:
-        """Restore the handlers of the signals."""
+    def end(self, runner: Runner, error: BaseException | None = None) -> bool:
+        """Restore the handlers of the signals, and keep the work of an error.
+
+        Args:
+            runner (Runner): The runner.
+            error (BaseException, optional): What ended the training. Defaults to
+                None.
+
+        Returns:
+            bool: Whether the error comes from the interruption, e.g. that a worker
+            of the loader has ended; a checkpoint is written then.
+        """
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+        workers_ended = isinstance(error, RuntimeError) and self._asked
+        if workers_ended and runner.world_size == 1 and not self.interrupted:
+            self._stop(runner, runner.iter)  # raised between two steps
+        return workers_ended and self.interrupted
