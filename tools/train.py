@@ -33,6 +33,12 @@ def parse_args() -> TrainOptions:
         help="'exact': same results up to rounding; 'auto': may use bf16",
     )
     parser.add_argument(
+        '--no-compile',
+        dest='compile',
+        action='store_false',
+        help='--speed without torch.compile, for short runs',
+    )
+    parser.add_argument(
         '--no-validate', action='store_true', help='skip evaluation during training'
     )
     parser.add_argument(

@@ -50,6 +50,8 @@ class TrainOptions:
             transfer. Defaults to None.
         amp (bool): Whether to use automatic mixed precision. Defaults to False.
         speed (str): 'auto', 'exact' or 'off'. Defaults to 'off'.
+        compile (bool): Whether ``speed`` compiles, where a compiler works.
+            Defaults to True.
         no_validate (bool): Whether to skip evaluation during the training.
             Defaults to False.
         auto_scale_lr (bool): Whether to scale the learning rate with the batch.
@@ -70,6 +72,7 @@ class TrainOptions:
     student: str | None = None
     amp: bool = False
     speed: str = 'off'
+    compile: bool = True
     no_validate: bool = False
     auto_scale_lr: bool = False
     no_pin_memory: bool = False
@@ -117,7 +120,7 @@ def configure(options: TrainOptions) -> tuple[Config, list[str]]:
         if torch_dist.is_initialized():
             torch_dist.barrier()
     notes += fit_queue(cfg, world_size)
-    notes += apply_speed(cfg, options.speed)
+    notes += apply_speed(cfg, options.speed, options.compile)
     return cfg, notes
 
 

@@ -100,7 +100,7 @@ LEVELS = ('auto', 'exact', 'off')
 _FUSED = ('SGD', 'Adam', 'AdamW')  # optimizers with a fused kernel
 
 
-def apply_speed(cfg: Config, level: str) -> list[str]:
+def apply_speed(cfg: Config, level: str, compile: bool = True) -> list[str]:
     """Configure faster training.
 
     'exact' changes results only by rounding: fused layers in the frozen teacher,
@@ -111,6 +111,8 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
     Args:
         cfg (Config): The config, changed in place.
         level (str): 'auto', 'exact' or 'off'.
+        compile (bool): Whether to compile where a compiler works. Defaults to
+            True.
 
     Returns:
         list[str]: Lines for the log.
@@ -127,7 +129,8 @@ def apply_speed(cfg: Config, level: str) -> list[str]:
             f'--speed {level} needs the FastRunner, but the config '
             f'has runner_type={cfg.runner_type!r}: remove one of them'
         )
-    gpu, no_compiler = torch.cuda.is_available(), why_no_compiler()
+    gpu = torch.cuda.is_available()
+    no_compiler = why_no_compiler() if compile else 'not asked for'
     half = level == 'auto' and bf16_pays()
     # in fp32, GPUs gain nothing from channels-last
     if any(_compares_maps(loss) for loss in losses_of(cfg)):
