@@ -4,11 +4,13 @@ Importing ``mmdisco`` registers everything in mmpretrain's registries; a config
 only needs ``custom_imports = dict(imports=['mmdisco'])``.
 """
 
+import io
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
+from typing import Any
 
 from .version import __version__
 
@@ -60,13 +62,44 @@ def _without_mmdet() -> Iterator[None]:
             del sys.modules['mmdet']
 
 
+@contextmanager
+def _without_a_line(line: str) -> Iterator[None]:
+    """Leave out a line that an import prints about an optional package."""
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        rest = printed.getvalue().replace(f'{line}\n', '')
+        print(rest, end='')
+
+
 _check_versions()
 
-with _without_mmdet(), warnings.catch_warnings():
+with (
+    _without_a_line('Could not import OneDL'),
+    _without_mmdet(),
+    warnings.catch_warnings(),
+):
     # mmcv.cnn about a class that needs compiled ops, and no model here needs
     warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention')
     from . import datasets, engine, models  # noqa: F401
 from .errors import InputError, MissingFileError  # noqa: E402
 from .zoo import get_model, list_models  # noqa: E402
 
-__all__ = ['InputError', 'MissingFileError', '__version__', 'get_model', 'list_models']
+__all__ = [
+    'InputError',
+    'MissingFileError',
+    '__version__',
+    'distill',
+    'get_model',
+    'list_models',
+    'pretrain',
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the training of :mod:`mmdisco.apis` when it is used."""
+    if name in ('distill', 'pretrain'):
+        return getattr(import_module('mmdisco.apis'), name)
+    raise AttributeError(f"module 'mmdisco' has no attribute '{name}'")

@@ -14,7 +14,7 @@ FLOORS = (
     ('evaluation',),
     ('engine', 'apis'),
     ('detection',),
-    ('experiments',),
+    ('experiments', 'cli', '__main__'),
 )
 FLOOR_OF = {room: i for i, floor in enumerate(FLOORS) for room in floor}
 ROOT = Path(mmdisco.__file__).parent

@@ -1,6 +1,7 @@
-"""Features of images from Python."""
+"""Training and features from Python."""
 
 from mmdisco.errors import InputError, MissingFileError
+from .distillation import Trained, distill, pretrain
 from .feature_extractor import FeatureExtractor
 from .photos import Extracted
 
@@ -9,4 +10,7 @@ __all__ = [
     'FeatureExtractor',
     'InputError',
     'MissingFileError',
+    'Trained',
+    'distill',
+    'pretrain',
 ]

@@ -8,6 +8,7 @@ from .backbones import (
     TimmNetwork,
     TorchvisionNetwork,
     named_network,
+    network_names,
 )
 from .classifiers import FrozenClassifier, KDClassifier, LinearClassifier
 from .disco import DisCo
@@ -98,4 +99,5 @@ __all__ = [
     'TorchvisionNetwork',
     'image_size',
     'named_network',
+    'network_names',
 ]

@@ -1,6 +1,6 @@
 """Backbones that mmpretrain lacks, and networks of other libraries by name."""
 
-from .by_name import NamedNetwork, named_network
+from .by_name import NamedNetwork, named_network, network_names
 from .imported_network import ImportedNetwork
 from .last_blocks_vit import LastBlocksViT
 from .mobilenet_v3_pooled import MobileNetV3Pooled
@@ -16,5 +16,6 @@ __all__ = [
     'TimmNetwork',
     'TorchvisionNetwork',
     'named_network',
+    'network_names',
     'pooled_backbone',
 ]

@@ -61,6 +61,11 @@ def _known(library: str) -> list[str]:
     return list(_mmpretrain_names())
 
 
+def network_names() -> dict[str, list[str]]:
+    """Names of the networks of each library, without its prefix."""
+    return {library: sorted(_known(library)) for library in LIBRARIES}
+
+
 def _resolve(name: str) -> str:
     """Full name of a network: an arch, or with the prefix of its library.
 

@@ -1,0 +1,417 @@
+"""Train a student on a folder of photos, in one call."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from mmengine.config import Config
+from mmengine.dist import broadcast_object_list
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from rich.console import Console
+
+from mmdisco.checkpoints import extract_backbone
+from mmdisco.engine import InterruptHook, ProgressHook
+from mmdisco.engine.hooks.progress import duration
+from mmdisco.errors import InputError
+from mmdisco.launch import (
+    LEVELS,
+    check_commercial,
+    check_folder,
+    leave_group,
+    newest_checkpoint,
+)
+from mmdisco.utils import atomic_write
+from mmdisco.zoo.download import fetch
+from mmdisco.zoo.models import find, list_models
+from .estimate import Estimate, estimate
+from .recipe import Choices, Recipe, recipe_of, set_length
+from .training import TrainOptions, build_runner, configure
+
+CONFIG, STUDENT = 'config.py', 'student.pth'
+# A training shorter than this gains less from torch.compile than it waits for it.
+WORTH_COMPILING = 3600.0  # seconds
+
+
+class Trained(NamedTuple):
+    """Result of a training.
+
+    Attributes:
+        student (str, optional): File of the student's backbone. None if the
+            training was interrupted.
+        config (str): The config that ran.
+        steps (int): Steps done.
+    """
+
+    student: str | None
+    config: str
+    steps: int
+
+
+def distill(
+    data: str | Path,
+    teacher: str,
+    student: str,
+    out: str | Path,
+    method: str | None = None,
+    *,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    batch_size: int | None = None,
+    size: int | None = None,
+    lr: float | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    speed: str = 'auto',
+    teacher_checkpoint: str | Path | None = None,
+    commercial: bool = False,
+    resume: bool = False,
+) -> Trained:
+    """Distil a frozen teacher into a student on a folder of photos.
+
+    What is not given is chosen from the number of images and the machine, and
+    printed with an estimate of time, memory and disk. The config that runs is
+    ``OUT/config.py``, for ``tools/train.py``; the result ``OUT/student.pth``. The
+    log is in ``OUT``.
+
+    Args:
+        data (str or Path): Folder of images without labels, at any depth.
+        teacher (str): Name of the teacher, e.g. 'dinov2_vits14' or 'timm:NAME'
+            (:func:`mmdisco.zoo.list_teachers`). Its file is downloaded if it is
+            missing.
+        student (str): Name of the student, e.g. 'mobilenetv4_conv_small',
+            'torchvision:resnet18' or 'package.module:Class'
+            (:func:`mmdisco.models.named_network`).
+        out (str or Path): Folder to write.
+        method (str, optional): 'disco', 'seed', 'simreg', 'coss' or 'queue_kl'.
+            Defaults to None: 'disco' for a teacher with a projection head, else
+            'coss'.
+        epochs (float, optional): Passes over the images. Defaults to None.
+        minutes (float, optional): Length of the training instead. Defaults to
+            None.
+        batch_size (int, optional): Images per step and rank. Defaults to None.
+        size (int, optional): Height and width of the crops in pixels. Defaults to
+            None: 224, or what the student takes.
+        lr (float, optional): Learning rate. Defaults to None.
+        workers (int, optional): Processes that load images. Defaults to None.
+        seed (int): Defaults to 0.
+        speed (str): 'auto', 'exact' or 'off', as ``tools/train.py --speed``.
+            Defaults to 'auto'.
+        teacher_checkpoint (str or Path, optional): File of the teacher. Defaults to
+            None, where the file of its name is downloaded to.
+        commercial (bool): Whether to refuse teachers with a licence that does not
+            allow commercial use. Defaults to False.
+        resume (bool): Whether to continue the training in ``out``. Its config is
+            used, not the other arguments. Defaults to False.
+
+    Returns:
+        Trained: Files and number of steps.
+
+    Raises:
+        InputError: If a name is unknown, parts do not suit each other, or ``out``
+            holds another training.
+
+    Example:
+        >>> import mmdisco
+        >>> mmdisco.distill(
+        ...     data='photos',
+        ...     teacher='dinov2_vits14',
+        ...     student='mobilenetv4_conv_small',
+        ...     out='runs/birds',
+        ... )  # doctest: +SKIP
+    """
+    checkpoint = None if teacher_checkpoint is None else str(teacher_checkpoint)
+    return _train(
+        str(data),
+        student,
+        Path(out),
+        teacher,
+        Choices(method, epochs, batch_size, size, lr, workers, seed, checkpoint),
+        minutes,
+        speed,
+        commercial,
+        resume,
+    )
+
+
+def pretrain(
+    data: str | Path,
+    student: str,
+    out: str | Path,
+    method: str | None = None,
+    *,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    batch_size: int | None = None,
+    size: int | None = None,
+    lr: float | None = None,
+    workers: int | None = None,
+    seed: int = 0,
+    speed: str = 'auto',
+    resume: bool = False,
+) -> Trained:
+    """Train a network on a folder of photos by self-supervision, without a teacher.
+
+    Args:
+        data (str or Path): Folder of images without labels, at any depth.
+        student (str): Name of the network, as in :func:`distill`.
+        out (str or Path): Folder to write.
+        method (str, optional): 'mocov2', 'simclr', 'byol' or 'barlowtwins'.
+            Defaults to None, 'mocov2'.
+        epochs (float, optional): See :func:`distill`, as the arguments below.
+        minutes (float, optional): Length of the training instead.
+        batch_size (int, optional): Images per step and rank.
+        size (int, optional): Height and width of the crops in pixels.
+        lr (float, optional): Learning rate.
+        workers (int, optional): Processes that load images.
+        seed (int): Defaults to 0.
+        speed (str): 'auto', 'exact' or 'off'. Defaults to 'auto'.
+        resume (bool): Whether to continue the training in ``out``.
+
+    Returns:
+        Trained: Files and number of steps.
+
+    Raises:
+        InputError: As :func:`distill`.
+    """
+    return _train(
+        str(data),
+        student,
+        Path(out),
+        None,
+        Choices(method, epochs, batch_size, size, lr, workers, seed),
+        minutes,
+        speed,
+        False,
+        resume,
+    )
+
+
+def _train(
+    data: str,
+    student: str,
+    out: Path,
+    teacher: str | None,
+    choices: Choices,
+    minutes: float | None,
+    speed: str,
+    commercial: bool,
+    resume: bool,
+) -> Trained:
+    """Choose, estimate, train and extract."""
+    console = Console(highlight=False, soft_wrap=True)
+    main = int(os.environ.get('RANK', 0)) == 0
+    console.quiet = not main
+    world_size = int(os.environ.get('WORLD_SIZE', 1))
+    options = TrainOptions(
+        config=str(out / CONFIG),
+        work_dir=str(out),
+        resume='auto' if resume else None,
+        speed=speed,
+        compile=False,
+        launcher='pytorch' if 'RANK' in os.environ and world_size > 1 else 'none',
+    )
+    _check_options(choices, minutes, speed)
+    _check_out(out, resume)
+    if resume:
+        with _quiet():
+            cfg, notes = configure(options)
+        steps = cfg.train_cfg.max_iters
+        console.print(f'resume    {cfg.load_from}, of {steps} steps')
+    else:
+        with _quiet(logging.ERROR):
+            recipe = recipe_of(data, student, teacher, choices, world_size)
+        if commercial:
+            for note in check_commercial(recipe.cfg):
+                console.print(f'note      {note}', markup=False)
+        if teacher:
+            _obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
+        if main:
+            _write(recipe.cfg, out / CONFIG)
+        with _quiet(logging.ERROR):  # the training itself repeats the warnings
+            cost = estimate(configure(options)[0])
+        if minutes is not None:
+            steps = max(int(60 * minutes / cost.seconds), 1)
+            set_length(recipe.cfg, _of_first_rank(steps))
+        seconds = recipe.cfg.train_cfg.max_iters * cost.seconds
+        options = replace(options, compile=seconds >= WORTH_COMPILING)
+        if main:
+            _write(recipe.cfg, out / CONFIG)
+        with _quiet(logging.ERROR):
+            cfg, notes = configure(options)
+        _print_plan(console, recipe, cfg, cost, out)
+    for note in notes:
+        console.print(f'note      {note}', markup=False)
+    return _run(cfg, out, console, main)
+
+
+def _check_options(choices: Choices, minutes: float | None, speed: str) -> None:
+    """Check what can be checked before anything is read."""
+    if choices.epochs is not None and minutes is not None:
+        raise InputError('--epochs and --minutes both set the length: give one of them')
+    if speed not in LEVELS:
+        raise InputError(f"speed is one of {', '.join(LEVELS)}, got '{speed}'")
+    for name, value in dict(
+        epochs=choices.epochs,
+        minutes=minutes,
+        batch_size=choices.batch_size,
+        size=choices.size,
+        lr=choices.lr,
+    ).items():
+        if value is not None and value <= 0:
+            raise InputError(f'{name} is {value}: set a number above 0')
+
+
+def _check_out(out: Path, resume: bool) -> None:
+    """Check that the folder can be written and that no training is overwritten."""
+    check_folder(str(out), '--out')
+    newest = newest_checkpoint(out) if out.is_dir() else None
+    if resume and not (out / CONFIG).is_file():
+        raise InputError(f"'{out}' has no {CONFIG} to resume: leave --resume out")
+    if newest and not resume:
+        raise InputError(
+            f"'{out}' holds a training ({Path(newest).name}): add --resume to continue "
+            'it, or choose another --out'
+        )
+
+
+def _obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
+    """Download the teacher's file if it is missing and was not given."""
+    path, url = Path(teacher['checkpoint']), teacher.get('url')
+    if path.exists() or given:  # the teacher reports a missing file
+        return
+    if url is None:
+        raise InputError(
+            f"the file of the teacher '{name}' has no known address: set "
+            '--teacher-checkpoint'
+        )
+    sha256 = find(name).sha256 if name in list_models() else None
+    if int(os.environ.get('LOCAL_RANK', 0)) == 0:
+        fetch([url], path, sha256)
+
+
+def _write(cfg: Config, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as half:
+        half.write_text(cfg.pretty_text)
+
+
+def _of_first_rank(value: int) -> int:
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
+
+
+def _print_plan(
+    console: Console, recipe: Recipe, cfg: Config, cost: Estimate, out: Path
+) -> None:
+    """Print choices and estimate, a line each."""
+    steps = cfg.train_cfg.max_iters
+    loader = cfg.train_dataloader
+    world_size = int(os.environ.get('WORLD_SIZE', 1))
+    epochs = steps * loader.batch_size * world_size / recipe.images
+    kept = cfg.default_hooks.checkpoint.max_keep_ckpts + 1
+    disk = kept * cost.checkpoint
+    free = shutil.disk_usage(out).free
+    if disk > free:
+        raise InputError(
+            f"the training needs {_bytes(disk)} in '{out}', {_bytes(free)} are free: "
+            'choose another --out'
+        )
+    lines = [
+        (name, f'{text}, {cost.parameters / 1e6:.2f} M parameters')
+        if name == 'student'
+        else (name, text)
+        for name, text in recipe.lines
+    ]
+    lines += [
+        ('schedule', f'{steps} steps, {epochs:.1f} passes over the images'),
+        (
+            'estimate',
+            f'{duration(steps * cost.seconds)} ({cost.seconds:.2f} s per step), '
+            f'{_bytes(cost.memory)} of memory, {_bytes(disk)} of disk',
+        ),
+    ]
+    for name, text in lines:
+        console.print(f'{name:9} {text}', markup=False)
+
+
+def _bytes(number: float) -> str:
+    for unit in ('B', 'kB', 'MB', 'GB'):
+        if number < 1000:
+            return f'{number:.3g} {unit}'
+        number /= 1000
+    return f'{number:.3g} TB'
+
+
+def _run(cfg: Config, out: Path, console: Console, main: bool) -> Trained:
+    """Train, and extract the student at the end."""
+    stop = InterruptHook()
+    with _quiet():
+        runner = build_runner(cfg, [])
+        runner.register_hook(ProgressHook())
+        runner.register_hook(stop)
+        try:
+            runner.train()
+            stop.end(runner)
+        except BaseException as error:
+            if not stop.end(runner, error):
+                raise
+    steps, config = runner.iter, str(out / CONFIG)
+    # workers of the loader end with it, before the process does
+    runner.train_loop.dataloader_iterator = None
+    runner.train_dataloader._iterator = None
+    if stop.interrupted:
+        console.print(f'stopped after {steps} steps; {out}/iter_{steps}.pth is written')
+        return Trained(None, config, steps)
+    student = out / STUDENT
+    if main:
+        extract_backbone(str(out / f'iter_{steps}.pth'), str(student))
+    console.print(f'student   {student}', markup=False)
+    del runner
+    leave_group()
+    return Trained(str(student), config, steps)
+
+
+@contextmanager
+def _quiet(level: int = logging.WARNING) -> Iterator[None]:
+    """Send the log to its file, and show only warnings and errors, one line each.
+
+    Args:
+        level (int): Lowest level that is shown. Defaults to ``logging.WARNING``.
+    """
+    build = Runner.build_logger
+    hide(MMLogger.get_current_instance(), level)
+
+    def quiet(runner: Runner, *args: Any, **kwargs: Any) -> MMLogger:
+        return hide(build(runner, *args, **kwargs), level)
+
+    with patch.object(Runner, 'build_logger', quiet):
+        yield
+
+
+def _is_of_this_run(record: logging.LogRecord) -> bool:
+    """Whether a message is for the user, not for the programmers of mmengine."""
+    message = record.getMessage()
+    return not ('FileClient' in message or 'HardDiskBackend' in message)
+
+
+def hide(logger: MMLogger, level: int) -> MMLogger:
+    """Show only messages from a level on; the log file has all.
+
+    Args:
+        logger (MMLogger): Logger of a run.
+        level (int): The level, as in ``logging``.
+    """
+    for handler in logger.handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setLevel(level)
+            handler.setFormatter(logging.Formatter('%(levelname)s: %(message)s'))
+            handler.addFilter(_is_of_this_run)
+    return logger
