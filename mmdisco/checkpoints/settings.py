@@ -48,6 +48,13 @@ def _stated(meta: Mapping) -> Mapping:
 def _faults(settings: Mapping, backbone: nn.Module, where: str) -> list[str]:
     """Describe the settings in which a network differs."""
     faults = []
+    recorded, own = settings.get('name'), getattr(backbone, 'name', None)
+    if isinstance(recorded, str) and isinstance(own, str):
+        # tags name weights of the same network
+        if recorded.split('.')[0] != own.split('.')[0]:
+            faults.append(
+                f"the network '{recorded}', the backbone is '{own}': set {where}.name"
+            )
     norm = settings.get('norm_cfg')
     norm = norm if isinstance(norm, Mapping) else {}
     kind = str(norm.get('type', ''))
@@ -88,9 +95,10 @@ def check_settings(
 ) -> None:
     """Check that weights were trained with the settings of a network.
 
-    Norm eps and padding are compared: with other values the same tensors
-    compute another function. If the file may belong to several networks, one
-    of them must fit, and the assumption is logged as a warning.
+    Norm eps and padding are compared, and the names of networks of a library: with
+    other ones the same tensors compute another function. If the file may belong to
+    several networks, one of them must fit, and the assumption is logged as a
+    warning.
 
     Args:
         conversion (Conversion): The converted file.

@@ -10,9 +10,13 @@ from .requirements import check_detection
 
 check_detection()
 
-from mmdet.registry import WEIGHT_INITIALIZERS  # noqa: E402
+from mmdet.registry import MODELS, WEIGHT_INITIALIZERS  # noqa: E402
 
-from mmdisco.models import StrictPretrainedInit  # noqa: E402
+from mmdisco.models import (  # noqa: E402
+    StrictPretrainedInit,
+    TimmMaps,
+    TorchvisionMaps,
+)
 from .backbones import (  # noqa: E402
     TrimmedEfficientNet,
     TrimmedMobileNetV3,
@@ -27,6 +31,8 @@ from .switch_hook import ConcatPipelineSwitchHook, LearnDifficult  # noqa: E402
 from .wanted import wanted_of  # noqa: E402
 
 WEIGHT_INITIALIZERS.register_module(name='Pretrained', module=StrictPretrainedInit)
+for kind in (TimmMaps, TorchvisionMaps):
+    MODELS.register_module(module=kind)
 
 __all__ = [
     'ClassAPMetric',

@@ -80,10 +80,15 @@ class DetectionStudentHook(Hook):
         state_dict = _state_dict(parts)
         weights: dict[str, Tensor] = {}  # by the names of state_dict
         left_over = []
+        # layers behind the maps, which a network of a library leaves out itself
+        behind = {*getattr(parts['backbone'], 'unused', ())}
+        without = []
         for key, value in self.file.read(parts['backbone']).items():
             names = [f'{part}.{key}' for part in parts if f'{part}.{key}' in state_dict]
             weights.update((name, value) for name in names)
-            if not names and not _matches(key, self.unused):
+            if not names and key in behind:
+                without.append(key)
+            elif not names and not _matches(key, self.unused):
                 left_over.append(key)
         misfit = [
             text
@@ -126,6 +131,11 @@ class DetectionStudentHook(Hook):
             if initial
             else ''
         )
+        if without:
+            note += (
+                f'; {len(without)} of the file are not used by the maps: '
+                f'{", ".join(without[:3])}{", …" if len(without) > 3 else ""}'
+            )
         return (
             f"loaded {', '.join(counts)} from '{self.file.path}' (sha256 "
             f'{str(self.file.sha256)[:12]}){note}'

@@ -1,12 +1,15 @@
 """Deployed networks: a backbone with the outputs that its user needs."""
 
 from argparse import ArgumentTypeError
+from typing import Any
 
 import torch
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
+from .backbones import TimmNetwork, TorchvisionNetwork
+from .backbones.library_maps import library_maps
 
 STRIDES = (4, 8, 16, 32)
 
@@ -66,21 +69,25 @@ class FeatureMaps(nn.Module):
     The backbone is changed: the stages after the last of these maps are removed.
 
     Args:
-        backbone (nn.Module): A ResNet, EfficientNet or MobileNetV3Pooled.
+        backbone (nn.Module): A ResNet, EfficientNet or MobileNetV3Pooled, or a
+            network of timm or torchvision, which is copied.
 
     Raises:
-        InputError: If it is another network.
+        InputError: If it is another network, or has no such maps.
     """
 
     names = tuple(f'stride{stride}' for stride in STRIDES)
 
-    def __init__(self, backbone: BaseBackbone) -> None:
+    def __init__(self, backbone: Any) -> None:
         super().__init__()
+        if isinstance(backbone, (TimmNetwork, TorchvisionNetwork)):
+            self.backbone: nn.Module = library_maps(backbone)
+            return
         kind = type(backbone).__name__
         if kind not in _STAGES:
             raise InputError(
                 f'{kind} has no feature maps for a detector, '
-                f'but {", ".join(_STAGES)} do'
+                f'but {", ".join(_STAGES)} do, and networks of timm and torchvision'
             )
         stages, cut = _STAGES[kind]
         cut(backbone, stages[-1] + 1)

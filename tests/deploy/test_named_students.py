@@ -336,3 +336,18 @@ def test_files_under_pooled_training_are_those_of_the_arch(tmp_path, monkeypatch
     loaded.load_state_dict(torch.load(out, weights_only=True))
     with torch.no_grad():
         torch.testing.assert_close(loaded(images()), feature(network, images()))
+
+
+def test_feature_maps_of_a_network_of_timm(tmp_path, monkeypatch, capsys):
+    network, config = trained('timm:mobilenetv4_conv_small_035')
+    path, out = save(tmp_path / 's.pth', network, config), tmp_path / 'maps.pt2'
+    args = ('--format', 'exported-program', '--size', 64, '--feature-maps')
+    call(monkeypatch, TOOL, path, out, *args)
+    report = capsys.readouterr().out
+    assert 'output       stride32 [N, 336, 2, 2]' in report
+    with torch.no_grad():
+        maps = torch.export.load(out).module()(images())
+        expected = network.network.forward_features(images())
+    torch.testing.assert_close(
+        maps[-1], expected, rtol=0, atol=1e-4 * expected.abs().max().item()
+    )

@@ -3,6 +3,7 @@
 from .by_name import NamedNetwork, named_network, network_names
 from .imported_network import ImportedNetwork
 from .last_blocks_vit import LastBlocksViT
+from .library_maps import TimmMaps, TorchvisionMaps
 from .mobilenet_v3_pooled import MobileNetV3Pooled
 from .pooled_backbone import pooled_backbone
 from .timm_network import TimmNetwork
@@ -13,7 +14,9 @@ __all__ = [
     'LastBlocksViT',
     'MobileNetV3Pooled',
     'NamedNetwork',
+    'TimmMaps',
     'TimmNetwork',
+    'TorchvisionMaps',
     'TorchvisionNetwork',
     'named_network',
     'network_names',
