@@ -3,6 +3,7 @@
 import re
 import sys
 
+import numpy as np
 import onnxruntime
 import pytest
 import timm
@@ -13,6 +14,7 @@ from mmengine.utils import digit_version
 from mmpretrain.registry import MODELS
 from torch import nn
 
+from mmdisco.apis import FeatureExtractor
 from mmdisco.checkpoints import load_student
 from mmdisco.checkpoints.network import find_network
 from mmdisco.deploy import export_student
@@ -96,6 +98,32 @@ def test_a_file_of_any_student_is_loaded_by_what_it_records(name, tmp_path, own)
     assert student.network.arch == (name if name == 'r18' else None)
     kept = student.network.backbone
     assert kept['type'] != 'PooledBackbone'  # a file names the network itself
+
+
+@pytest.mark.parametrize('name', ['timm:test_efficientnet', 'own'])
+def test_features_of_pictures_are_those_of_the_student(name, tmp_path, own):
+    network, config = trained(own if name == 'own' else name)
+    path = str(save(tmp_path / 'student.pth', network, config))
+    arch = own if name == 'own' else None
+    extractor = FeatureExtractor(path, arch=arch, resize=64, crop=64, device='cpu')
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    x = torch.tensor(pixels).permute(2, 0, 1)[None].float()
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    expected = feature(network, (x - mean) / std)
+    np.testing.assert_allclose(extractor(pixels), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'name', ['timm:test_efficientnet', 'torchvision:squeezenet1_1']
+)
+def test_a_published_file_is_loaded_again(name, tmp_path, monkeypatch):
+    network, config = trained(name)
+    path = save(tmp_path / 'student.pth', network, config)
+    call(monkeypatch, 'tools/publish_model.py', path, tmp_path / 'out.safetensors')
+    [published] = tmp_path.glob('out-*.safetensors')
+    student = load_student(str(published))
+    assert student.network.backbone == config
+    assert torch.equal(feature(student.backbone, images()), feature(network, images()))
 
 
 def test_a_strangers_class_is_not_imported(tmp_path, own, fails):
