@@ -6,6 +6,7 @@ import platform
 import torch
 from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
+from torch import nn
 
 from mmdisco.errors import InputError
 from mmdisco.models import DistillLoss
@@ -150,6 +151,9 @@ def apply_speed(cfg: Config, level: str, compile: bool = True) -> list[str]:
         teacher = cfg.model.teacher
         teacher.update(layout)
         teacher.fuse = teacher.get('norm_mode', 'eval') == 'eval'
+        # a ViT gains nothing on a CPU but bf16: docs/speed.md
+        if compiled and not gpu and _is_vit(teacher):
+            teacher.compile = False
         if half:
             teacher.dtype = 'bf16'
     _lean(cfg.model.get('ssl', cfg.model))
@@ -181,6 +185,15 @@ def apply_speed(cfg: Config, level: str, compile: bool = True) -> list[str]:
             'code for later runs'
         )
     return notes
+
+
+def _is_vit(teacher: ConfigDict) -> bool:
+    """Whether a network of timm has no convolution but that of its patches."""
+    if teacher.backbone.get('type') != 'TimmNetwork':
+        return False
+    with torch.device('meta'):  # shapes only
+        network = MODELS.build(dict(teacher.backbone))
+    return sum(isinstance(m, nn.Conv2d) for m in network.modules()) == 1
 
 
 def _compares_maps(loss: ConfigDict) -> bool:

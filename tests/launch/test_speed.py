@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmdisco.datasets.transforms import ViewRecipe
 from mmdisco.launch import apply_speed, read_config, speed
+from mmdisco.zoo import teacher_config
 
 ROOT = 'configs/disco/r50_mbv3.py'
 
@@ -49,6 +50,24 @@ def test_exact_stays_in_fp32_and_keeps_the_views(hardware):
         spare_activations=False,
         keep_memory=True,
     )
+
+
+@pytest.mark.parametrize(
+    'name, compiled',
+    [('dinov2_vits14', False), ('efflite0', True), ('dinov3_convnext_tiny', True)],
+)
+def test_a_vit_is_compiled_on_a_gpu_only(hardware, monkeypatch, name, compiled):
+    """On a CPU it gains nothing (docs/speed.md), and the compiler takes its time."""
+    cfg = read_config(ROOT)
+    cfg.model.teacher = teacher_config(name)
+    apply_speed(cfg, 'exact')
+    assert cfg.model.teacher.compile == compiled
+    assert cfg.speed.compile and cfg.model.teacher.channels_last
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = read_config(ROOT)
+    cfg.model.teacher = teacher_config(name)
+    apply_speed(cfg, 'exact')
+    assert cfg.model.teacher.compile
 
 
 def test_auto_computes_in_bf16_where_the_hardware_does(hardware, monkeypatch):

@@ -60,6 +60,11 @@ def parse_args() -> argparse.Namespace:
         '--teacher',
         help="teacher to time instead, e.g. 'dinov2_vits14' or 'timm:resnet50'",
     )
+    parser.add_argument(
+        '--cpu-time',
+        action='store_true',
+        help='CPU seconds of one thread, for a machine with other work',
+    )
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=5)
@@ -67,15 +72,19 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def seconds(function: Callable, images: torch.Tensor) -> float:
+def seconds(
+    function: Callable,
+    images: torch.Tensor,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Seconds of one call."""
     if images.is_cuda:
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start = clock()
     function(images)
     if images.is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def gflops(teacher: torch.nn.Module, images: torch.Tensor) -> float:
@@ -102,6 +111,10 @@ def main() -> None:
     else:
         cfg = read_config(args.config).model.teacher
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    clock = time.perf_counter
+    if args.cpu_time:
+        torch.set_num_threads(1)
+        device, clock = 'cpu', time.process_time
     images = torch.randn(args.batch_size, 3, args.size, args.size, device=device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, 'random.pth')
@@ -118,7 +131,7 @@ def main() -> None:
         print(f'ready: {name}', flush=True)
     for _ in range(args.rounds):
         for name, teacher in teachers.items():
-            times[name].append(seconds(teacher, images))
+            times[name].append(seconds(teacher, images, clock))
 
     base = median(times[next(iter(times))])  # as released, or plain without BN
     rows = {
