@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from rich.console import Console
@@ -24,7 +24,9 @@ from mmdisco.launch import (
     LEVELS,
     check_commercial,
     check_folder,
+    init_processes,
     leave_group,
+    local_rank,
     newest_checkpoint,
 )
 from mmdisco.utils import atomic_write
@@ -218,7 +220,9 @@ def _train(
         launcher='pytorch' if 'RANK' in os.environ and world_size > 1 else 'none',
     )
     _check_options(choices, minutes, speed)
+    init_processes(options.launcher)
     _check_out(out, resume)
+    barrier()  # before the first rank writes
     if resume:
         with _quiet():
             cfg, notes = configure(options)
@@ -232,8 +236,7 @@ def _train(
                 console.print(f'note      {note}', markup=False)
         if teacher:
             _obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
-        if main:
-            _write(recipe.cfg, out / CONFIG)
+        _write(recipe.cfg, out / CONFIG)
         with _quiet(logging.ERROR):  # the training itself repeats the warnings
             cost = estimate(configure(options)[0])
         if minutes is not None:
@@ -241,8 +244,7 @@ def _train(
             set_length(recipe.cfg, _of_first_rank(steps))
         seconds = recipe.cfg.train_cfg.max_iters * cost.seconds
         options = replace(options, compile=seconds >= WORTH_COMPILING)
-        if main:
-            _write(recipe.cfg, out / CONFIG)
+        _write(recipe.cfg, out / CONFIG)
         with _quiet(logging.ERROR):
             cfg, notes = configure(options)
         _print_plan(console, recipe, cfg, cost, out)
@@ -292,14 +294,18 @@ def _obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
             '--teacher-checkpoint'
         )
     sha256 = find(name).sha256 if name in list_models() else None
-    if int(os.environ.get('LOCAL_RANK', 0)) == 0:
+    if local_rank() == 0:
         fetch([url], path, sha256)
+    barrier()
 
 
 def _write(cfg: Config, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as half:
-        half.write_text(cfg.pretty_text)
+    """Write a config on the first rank, before another rank reads it."""
+    if is_main_process():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as half:
+            half.write_text(cfg.pretty_text)
+    barrier()
 
 
 def _of_first_rank(value: int) -> int:

@@ -84,7 +84,8 @@ def _init_without_cuda(launcher: str) -> bool:
         raise InputError(
             '--launcher mpi needs CUDA; without a GPU use tools/dist_train.sh'
         )
-    torch_dist.init_process_group('gloo')
+    if not torch_dist.is_initialized():
+        torch_dist.init_process_group('gloo')
     return True
 
 
