@@ -16,6 +16,7 @@ from torch.utils.data import ConcatDataset, DataLoader
 from torchvision.datasets import ImageFolder
 
 from mmdisco.datasets import IDXImages, LocalCIFAR10, LocalCIFAR100
+from mmdisco.errors import InputError, MissingFileError
 from mmdisco.evaluation.sources import check_pair, open_photos, open_source
 from mmdisco.evaluation.sources.source import spread
 from tests.tools import ROOT
@@ -344,3 +345,26 @@ def test_splits_of_one_data_set_fit(tmp_path, how):
     WRITERS[how](tmp_path, 'train', 'train')
     WRITERS[how](tmp_path, 'test', 'val')
     check_pair(*(open_source(str(tmp_path), split) for split in SPLITS))
+
+
+def test_class_folders_without_a_split_leave_out_every_fifth_image(tmp_path):
+    for name, count in (('ant', 12), ('bee', 5)):
+        (tmp_path / name).mkdir()
+        for i in range(count):
+            Image.new('RGB', (9, 9)).save(tmp_path / name / f'{i:02}.png')
+    train, test = (open_source(str(tmp_path), split) for split in ('train', 'test'))
+    assert test.names == ['ant/04.png', 'ant/09.png', 'bee/04.png']
+    assert test.labels.tolist() == [0, 0, 1]
+    assert sorted(train.names + test.names) == sorted(
+        f'{name}/{i:02}.png'
+        for name, count in (('ant', 12), ('bee', 5))
+        for i in range(count)
+    )
+    assert train.classes == test.classes == ['ant', 'bee']
+    assert train.fingerprint() != test.fingerprint()
+    (tmp_path / 'bee/04.png').unlink()
+    with pytest.raises(InputError, match="'bee' has fewer than five images"):
+        open_source(str(tmp_path))
+    (tmp_path / 'val/ant').mkdir(parents=True)  # one split only: half a download
+    with pytest.raises(MissingFileError, match='has no train images'):
+        open_source(str(tmp_path))

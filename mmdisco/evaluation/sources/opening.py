@@ -1,12 +1,15 @@
 """Choice of the source by the files in a folder."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
+
+from mmengine.logging import print_log
 
 from mmdisco.datasets.listing import class_folders, is_hidden
 from mmdisco.errors import InputError, MissingFileError
 from .arrays import CIFAR, open_cifar, open_idx
-from .folder import open_folder
+from .folder import FolderSource, open_folder
 from .lmdb_file import open_lmdb
 from .source import Source
 from .tar import open_tar
@@ -30,7 +33,8 @@ def open_source(
     """Open labelled images of the kind detected in a folder.
 
     Class folders, LMDB or tar shards of each split, CIFAR or IDX files; see
-    :func:`supported` for the names.
+    :func:`supported` for the names. Of class folders without a split, every fifth
+    image of each class is for testing.
 
     Args:
         root (str): Folder of the images.
@@ -53,6 +57,10 @@ def open_source(
     if not folder.is_dir():
         raise MissingFileError(f"folder of images '{folder}' not found")
     kinds = detect(folder, split)
+    if not kinds and _is_unsplit(folder):
+        part = _fifth(open_folder(root, split, folder), split)
+        _check_classes(part, folder, num_classes)
+        return part
     if not kinds:
         other = 'test' if split == 'train' else 'train'
         only = f', only {other} images' if detect(folder, other) else ''
@@ -66,13 +74,62 @@ def open_source(
             'them there'
         )
     source = _open(root, split, kinds[0], num_classes)
+    _check_classes(source, folder, num_classes)
+    return source
+
+
+def _check_classes(source: Source, folder: Path, num_classes: int | None) -> None:
     if num_classes not in (None, len(source.classes)):
         raise InputError(
-            f"the {split} images of '{folder}' have {len(source.classes)} "
+            f"the {source.split} images of '{folder}' have {len(source.classes)} "
             f'class{"" if len(source.classes) == 1 else "es"}, num_classes is '
             f'{num_classes}: give other images, or change it'
         )
-    return source
+
+
+def _is_unsplit(folder: Path) -> bool:
+    """Whether a folder has class folders, but no folder or file of a split."""
+    if any(detect(folder, split) for split in FOLDERS):
+        return False
+    classes = class_folders(str(folder))
+    splits = {name for names in FOLDERS.values() for name in names}
+    return len(classes) > 1 and not splits & {*classes}
+
+
+def _fifth(source: FolderSource, split: str) -> FolderSource:
+    """Every fifth image of each class for testing, the others for training.
+
+    Raises:
+        InputError: If a class has fewer than five images.
+    """
+    assert source.labels is not None
+    labels = source.labels.tolist()
+    place: Counter = Counter()
+    rows = []
+    for row, label in enumerate(labels):
+        place[label] += 1
+        if (place[label] % 5 == 0) == (split == 'test'):
+            rows.append(row)
+    few = [source.classes[label] for label, count in place.items() if count < 5]
+    if few:
+        raise InputError(
+            f"'{source.folder}' has no train and val folders, and the class "
+            f"'{few[0]}' has fewer than five images, too few to leave some out for "
+            'testing: add images, or make train/CLASS and val/CLASS'
+        )
+    print_log(
+        f"no train and val folders in '{source.folder}': every fifth image of each "
+        f'class, by name, is for testing; {len(rows)} {split} images',
+        logger='current',
+    )
+    return FolderSource(
+        source.root,
+        split,
+        source.folder,
+        [source.names[row] for row in rows],
+        [labels[row] for row in rows],
+        source.classes,
+    )
 
 
 def _open(root: str, split: str, images: Detected, num_classes: int | None) -> Source:
@@ -112,7 +169,7 @@ def supported(split: str) -> str:
     names = ' (or validation, test)' if split == 'test' else ''
     arrays = [f'{IDX[0]}(.gz)', *(cls.base_folder for cls in CIFAR.values())]
     return (
-        f'{name}/CLASS/*.jpg, {name}.lmdb, {name}/data.mdb, {name}-*.tar, '
+        f'{name}/CLASS/*.jpg, CLASS/*.jpg, {name}.lmdb, {name}/data.mdb, {name}-*.tar, '
         f'{name}/*.tar, {name}.tar{names}, {", ".join(arrays)}'
     )
 
