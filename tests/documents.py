@@ -40,7 +40,7 @@ UNPARSED = {
     'git': 'needs the network',
     'source': 'the virtual environment of make venv',
 }
-PARSED = ('python', 'bash', 'make', 'pip', 'pytest')
+PARSED = ('python', 'bash', 'make', 'pip', 'pytest', 'mmdisco', 'torchrun')
 PROGRAMS = (*PARSED, *UNPARSED)
 FENCE = re.compile(r'^ *```(\w*)\n(.*?)^ *```', re.S | re.M)
 
@@ -119,7 +119,9 @@ def _module(tool):
 
 
 def parser_of(tool):
-    """The parser that a tool makes."""
+    """The parser that a tool or a command of mmdisco makes."""
+    if tool.startswith('mmdisco '):
+        return own_commands()[tool.removeprefix('mmdisco ')]
 
     def stop(parser, *_):
         raise _Stop(parser)
@@ -246,11 +248,50 @@ def check_pytest(words):
         assert (ROOT / path.split('::')[0]).exists(), f'{path} is missing'
 
 
+@cache
+def own_commands():
+    """Parsers of mmdisco's commands that are not tools, by name."""
+    from mmdisco import cli
+
+    parser = cli.build_parser()
+    commands = parser._subparsers._group_actions[0].choices
+    return {k: v for k, v in commands.items() if k not in (*cli.TOOLS, 'eval')}
+
+
+def check_mmdisco(words):
+    """Parse a line of the command mmdisco, by the tool that it calls if it does."""
+    from mmdisco import cli
+
+    if len(words) < 2:  # the name of a command
+        assert {*words} <= {*own_commands(), *cli.TOOLS, 'eval'}, words
+        return None
+    if words[0] in cli.TOOLS:
+        return parse(f'tools/{cli.TOOLS[words[0]][0]}', words[1:])
+    if words[0] == 'eval':
+        assert len(words) > 1 and words[1] in cli.PROBES, words
+        return parse(f'tools/{cli.PROBES[words[1]]}', words[2:])
+    real = argparse.ArgumentParser.parse_known_args
+
+    def strict(parser, *given):
+        parser.allow_abbrev = False
+        return real(parser, *given)
+
+    with (
+        patch.object(argparse.ArgumentParser, 'parse_known_args', strict),
+        redirect_stderr(StringIO()) as stderr,
+    ):
+        try:
+            return cli.build_parser().parse_args([*words])
+        except SystemExit as error:
+            raise AssertionError(f'mmdisco {words}: {stderr.getvalue()}') from error
+
+
 def check(words):
     """Parse a command of a document; ``AssertionError`` if that fails."""
     program, *rest = words
     if program == 'python' and rest[0] == '-m':
-        check({'pip': ('pip',), 'pytest': ('pytest',)}[rest[1]] + tuple(rest[2:]))
+        assert rest[1] in PARSED, f'unknown module: {rest[1]}'
+        check((rest[1], *rest[2:]))
     elif program == 'python':
         parse(rest[0], rest[1:])
     elif program == 'bash' and re.match(r'tools/(dist|slurm)_', rest[0]):
@@ -263,18 +304,26 @@ def check(words):
         check_pip(rest)
     elif program == 'pytest':
         check_pytest(rest)
+    elif program == 'mmdisco':
+        check_mmdisco(rest)
+    elif program == 'torchrun':
+        from torch.distributed.run import get_args_parser
+
+        launch = get_args_parser().parse_args(rest)
+        assert launch.module, f'a module is run by {words}'
+        check((launch.training_script, *launch.training_script_args))
     else:
         assert program in UNPARSED, f'unknown program: {program}'
 
 
 @cache
 def tools():
-    """The tools that have options."""
+    """The tools and commands that have options."""
     return sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / 'tools').rglob('*.py')
         if 'def parse_args' in path.read_text()
-    )
+    ) + [f'mmdisco {name}' for name in own_commands()]
 
 
 def check_fragment(tool, option, *values):

@@ -69,6 +69,10 @@ GOOD = {
     'make': '```bash\nmake quickstart SEEDS=3\n```\n',
     'pip': '```bash\npip install -r requirements/docs.txt\n```\n',
     'fragment': 'With `--speed auto` it is faster, see `--feature-maps`.',
+    'mmdisco': (
+        '```bash\nmmdisco distill P --teacher dinov2_vits14 --student mbv3 --out O '
+        '--minutes 30\nmmdisco eval knn O --data D\n```\n'
+    ),
     'of a tool': 'Or `tools/eval/linear.py --views 8`.',
 }
 
@@ -121,6 +125,13 @@ def test_a_right_command_passes(text):
         ('fragment', '--speed auto', '--sped auto'),
         ('fragment', '--feature-maps', '--feature-map'),
         ('of a tool', '--views 8', '--speed auto'),
+        ('mmdisco', '--minutes 30', '--minuts 30'),
+        ('mmdisco', '--minutes 30', '--min 30'),
+        ('mmdisco', '--minutes 30', '--minutes -1'),
+        ('mmdisco', '--teacher dinov2_vits14', ''),
+        ('mmdisco', 'mmdisco distill', 'mmdisco destill'),
+        ('mmdisco', 'eval knn', 'eval knm'),
+        ('mmdisco', '--data D', '--date D'),
     ],
 )
 def test_a_wrong_command_fails(kind, right, wrong):

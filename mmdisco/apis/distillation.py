@@ -33,7 +33,7 @@ from mmdisco.utils import atomic_write
 from mmdisco.zoo.download import fetch
 from mmdisco.zoo.models import find, list_models
 from .estimate import Estimate, estimate
-from .recipe import Choices, Recipe, recipe_of, set_length
+from .recipe import Choices, Recipe, recipe_of, set_length, size_of
 from .training import TrainOptions, build_runner, configure
 
 CONFIG, STUDENT = 'config.py', 'student.pth'
@@ -49,11 +49,13 @@ class Trained(NamedTuple):
             training was interrupted.
         config (str): The config that ran.
         steps (int): Steps done.
+        size (int): Height and width of the training's crops in pixels.
     """
 
     student: str | None
     config: str
     steps: int
+    size: int
 
 
 def distill(
@@ -370,19 +372,20 @@ def _run(cfg: Config, out: Path, console: Console, main: bool) -> Trained:
             if not stop.end(runner, error):
                 raise
     steps, config = runner.iter, str(out / CONFIG)
+    size = size_of(cfg.train_dataloader.dataset.pipeline)
     # workers of the loader end with it, before the process does
     runner.train_loop.dataloader_iterator = None
     runner.train_dataloader._iterator = None
     if stop.interrupted:
         console.print(f'stopped after {steps} steps; {out}/iter_{steps}.pth is written')
-        return Trained(None, config, steps)
+        return Trained(None, config, steps, size)
     student = out / STUDENT
     if main:
         extract_backbone(str(out / f'iter_{steps}.pth'), str(student))
     console.print(f'student   {student}', markup=False)
     del runner
     leave_group()
-    return Trained(str(student), config, steps)
+    return Trained(str(student), config, steps, size)
 
 
 @contextmanager

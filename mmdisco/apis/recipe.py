@@ -373,6 +373,12 @@ def _set_size(pipeline: Sequence[ConfigDict], size: int) -> None:
             step.size = size
 
 
+def size_of(pipeline: Sequence[ConfigDict]) -> int:
+    """Size of the crops of a pipeline."""
+    step = next(s for s in pipeline if s.type in ('MultiView', 'LoadCrops'))
+    return step.size if step.type == 'LoadCrops' else step.transforms[0][0].scale
+
+
 def _set_queues(cfg: Config, images: int, batch: int) -> int:
     """Fit all queues to the images: half of them, a multiple of the batch."""
     queue = max(min(images // 2, MAX_QUEUE) // batch, 1) * batch

@@ -90,7 +90,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='mmdisco', description=__doc__)
     parser.add_argument('--version', action='version', version=f'mmdisco {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
@@ -184,12 +184,14 @@ def _finish(trained) -> None:
         print(f'continue with: {shlex.join(["mmdisco", *words, "--resume"])}')
         sys.exit(INTERRUPTED)
     if int(os.environ.get('RANK', 0)) == 0:
+        student = shlex.quote(trained.student)
+        crop = f' --resize {trained.size * 8 // 7} --crop {trained.size}'
+        crop = '' if trained.size == 224 else crop
         print(
-            f'next: mmdisco embed {shlex.quote(trained.student)} PHOTOS '
-            '--out features.npz\n'
-            f'      mmdisco eval knn {shlex.quote(trained.student)} --data LABELLED\n'
-            f'      mmdisco export {shlex.quote(trained.student)} student.onnx '
-            '--format onnx'
+            f'next: mmdisco embed {student} PHOTOS --out features.npz{crop}\n'
+            f'      mmdisco eval knn {student} --data LABELLED{crop}\n'
+            f'      mmdisco export {student} student.onnx --format onnx '
+            f'--size {trained.size}'
         )
 
 
@@ -246,7 +248,7 @@ def main(words: Sequence[str] | None = None) -> None:
         words (Sequence[str], optional): Its words. Defaults to None, those of the
             process.
     """
-    parser = _parser()
+    parser = build_parser()
     given = list(sys.argv[1:] if words is None else words)
     forwarded = given[:1] and given[0] in (*TOOLS, 'eval')
     with one_line_errors():
