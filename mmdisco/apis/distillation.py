@@ -31,7 +31,7 @@ from mmdisco.launch import (
 )
 from mmdisco.utils import atomic_write
 from mmdisco.zoo.download import fetch
-from mmdisco.zoo.models import find, list_models
+from mmdisco.zoo.teachers import entry_of
 from .estimate import Estimate, estimate
 from .recipe import Choices, Recipe, recipe_of, set_length, size_of
 from .training import TrainOptions, build_runner, configure
@@ -295,9 +295,9 @@ def _obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
             f"the file of the teacher '{name}' has no known address: set "
             '--teacher-checkpoint'
         )
-    sha256 = find(name).sha256 if name in list_models() else None
+    entry = entry_of(name)
     if local_rank() == 0:
-        fetch([url], path, sha256)
+        fetch(entry.urls, path, entry.sha256)
     barrier()
 
 

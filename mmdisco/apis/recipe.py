@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.models import GlobalAveragePooling
 from mmpretrain.registry import MODELS
 
+from mmdisco.checkpoints import licence_of
 from mmdisco.datasets import Photos
 from mmdisco.errors import InputError
 from mmdisco.launch import read_config
@@ -212,7 +213,7 @@ def recipe_of(
     optimizer = cfg.optim_wrapper.optimizer.type
     lines = [('photos', f'{images} images in {photos}')]
     if given:
-        lines.append(('teacher', _describe_teacher(str(teacher), width)))
+        lines.append(('teacher', _describe_teacher(str(teacher), given, width)))
     lines += [
         ('student', f'{network.name}, feature of {network.width}'),
         ('method', f'{method.name}: {method.description} (arXiv {method.paper})'),
@@ -408,10 +409,11 @@ def teacher_info(name: str) -> TeacherInfo | None:
     return next((info for info in list_teachers() if info.name == name), None)
 
 
-def _describe_teacher(name: str, width: int) -> str:
+def _describe_teacher(name: str, config: dict, width: int) -> str:
     info = teacher_info(name)
     if info is None:
-        return f'{name}, embedding of {width}, licence not known'
+        licence = licence_of(config['checkpoint']) or 'licence not known'
+        return f'{name}, embedding of {width}; {licence}'
     uses = {
         True: 'commercial use allowed',
         False: 'no commercial use',

@@ -91,6 +91,7 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands; those of tools take what follows as it is."""
     parser = argparse.ArgumentParser(prog='mmdisco', description=__doc__)
     parser.add_argument('--version', action='version', version=f'mmdisco {__version__}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -186,6 +187,23 @@ def test_an_interrupted_run_continues_as_if_it_was_not(
     assert expected.keys() == actual.keys()
     for key, value in expected.items():
         assert torch.equal(value, actual[key]), key
+
+
+def test_two_ranks(photos, weights, tmp_path, free_port):
+    out = tmp_path / 'birds'
+    command = words(photos, weights, out, '--epochs', 2, '--batch-size', 3)
+
+    def rank(number):
+        env = dict(RANK=number, LOCAL_RANK=number, WORLD_SIZE=2)
+        env |= dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port)
+        env = {key: str(value) for key, value in env.items()}
+        return run('python', MAIN, *command, env=env)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(rank, range(2))
+    assert 'batch 3 on 2 ranks' in first.stdout and '8 steps' in first.stdout
+    assert 'photos' not in second.stdout and 'next: ' not in second.stdout
+    assert (out / 'student.pth').is_file()
 
 
 @pytest.mark.parametrize(

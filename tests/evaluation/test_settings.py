@@ -94,9 +94,11 @@ def test_settings_do_not_change():
 
 
 def test_parsed_arguments_stay_in_the_tools():
-    """Below the tools, only the options' module sees a Namespace."""
+    """Below the tools and the command, only the options' module sees a Namespace."""
     modules = set()
     for path in (ROOT / 'mmdisco').rglob('*.py'):
+        if path.parent.name == 'cli':
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             name = getattr(node, 'attr', getattr(node, 'id', None))
             if name == 'Namespace':
