@@ -21,7 +21,7 @@ from mmdisco.launch.schedule import losses_of
 from mmdisco.models import NamedNetwork, named_network
 from mmdisco.models.necks import FeatureNeck
 from mmdisco.paths import configs_root
-from mmdisco.utils import available_cores
+from mmdisco.utils import available_cores, quiet_init
 from mmdisco.zoo import TeacherInfo, list_teachers, teacher_config
 
 
@@ -193,14 +193,16 @@ def recipe_of(
     cfg = read_config(str(configs_root() / method.config))
     network = named_network(student)
     images = len(Photos(photos))
-    size = _size(choices.size, network, given)
+    size = _size(choices.size, network)
     batch = _batch(choices.batch_size, images, world_size)
     workers = choices.workers
     if workers is None:
         workers = max(min(available_cores() - 1, 8), 1)
 
+    _check_size(network.backbone, size)
     _set_student(cfg, network)
     if given:
+        _check_size(given['backbone'], size)
         width = _width_of(str(teacher), given)
         _set_teacher(cfg, given, width)
     _set_data(cfg, photos, batch, workers, size)
@@ -227,6 +229,16 @@ def recipe_of(
             + ('GPU' if torch.cuda.is_available() else 'CPU'),
         ),
     ]
+    if network.unused:
+        cfg.find_unused_parameters = True  # DDP waits for all gradients otherwise
+        lines.append(
+            (
+                'warning',
+                f'the feature of {network.name} does not depend on '
+                f'{len(network.unused)} parameters, e.g. {network.unused[0]}: they '
+                'stay as initialised',
+            )
+        )
     return Recipe(cfg, method.name, images, network, lines)
 
 
@@ -278,8 +290,8 @@ def _is_headless(teacher: dict) -> bool:
     return issubclass(neck, (FeatureNeck, GlobalAveragePooling))
 
 
-def _size(size: int | None, network: NamedNetwork, teacher: dict | None) -> int:
-    """Size of the crops, which student and teacher take."""
+def _size(size: int | None, network: NamedNetwork) -> int:
+    """Size of the crops, which the student takes."""
     fixed = network.size[0] if network.size else None
     if size is None:
         return fixed or 224
@@ -291,15 +303,30 @@ def _size(size: int | None, network: NamedNetwork, teacher: dict | None) -> int:
     return size
 
 
+def _check_size(backbone: dict, size: int) -> None:
+    """Check that a network of timm takes images of this size.
+
+    It is checked before the teacher's file is downloaded.
+    """
+    if backbone['type'] == 'TimmNetwork':
+        with torch.device('meta'), quiet_init():  # shapes only
+            MODELS.build(dict(backbone)).check_size(size, size)
+
+
 def _batch(batch: int | None, images: int, world_size: int) -> int:
     """Images per step and rank."""
     if batch is None:
         batch = BATCH_GPU if torch.cuda.is_available() else BATCH_CPU
         batch = min(batch, 2 ** int(math.log2(max(images // (4 * world_size), 2))))
-    if images < batch * world_size:
+    if batch < 2:
         raise InputError(
-            f'{images} images are too few for a batch of {batch * world_size}: lower '
-            '--batch-size, or add images'
+            '--batch-size 1: batch norm needs 2 images or more per process, set '
+            '--batch-size 2'
+        )
+    if images < batch * world_size:
+        remedy = 'lower --batch-size, or add images' if batch > 2 else 'add images'
+        raise InputError(
+            f'{images} images are too few for a batch of {batch * world_size}: {remedy}'
         )
     return batch
 
@@ -312,6 +339,8 @@ def _host(cfg: Config) -> ConfigDict:
 def _set_student(cfg: Config, network: NamedNetwork) -> None:
     host = _host(cfg)
     host.backbone = ConfigDict(network.backbone)
+    if host.neck.get('hid_channels') == host.neck.in_channels:  # as wide as it
+        host.neck.hid_channels = network.width
     host.neck.in_channels = network.width
     if 'with_avg_pool' in signature(MODELS.get(host.neck.type)).parameters:
         host.neck.with_avg_pool = False  # the feature is pooled already
@@ -358,8 +387,8 @@ def _set_data(cfg: Config, photos: str, batch: int, workers: int, size: int) -> 
     )
     loader.dataset.update(data_root=photos, data_prefix='')
     _set_size(loader.dataset.pipeline, size)
-    cfg.pop('train_pipeline', None)
-    cfg.pop('view_pipeline', None)
+    for name in ('train_pipeline', 'view_pipeline', 'teacher', 'student', 'neck'):
+        cfg.pop(name, None)  # variables of the method's config, used above
     cfg.log_processor.by_epoch = False
     cfg.default_hooks.pop('sampler_seed', None)  # for samplers by epoch
 

@@ -35,6 +35,8 @@ class NamedNetwork(NamedTuple):
         std (list[float], optional): Channel deviations of the same.
         size (tuple[int, int], optional): Height and width of its images, in
             pixels; None if it takes several sizes.
+        unused (tuple[str, ...]): Parameters that the feature does not depend on:
+            they stay as initialised. Defaults to ().
     """
 
     name: str
@@ -43,6 +45,7 @@ class NamedNetwork(NamedTuple):
     mean: list[float] | None
     std: list[float] | None
     size: tuple[int, int] | None
+    unused: tuple[str, ...] = ()
 
 
 def _mmpretrain_names() -> dict[str, str]:
@@ -156,7 +159,7 @@ def named_network(name: str) -> NamedNetwork:
     with DefaultScope.overwrite_default_scope('mmpretrain'), torch.random.fork_rng():
         with quiet_init():
             network = MODELS.build(dict(config))
-        width, size = _probe(network, name)
+        width, size, unused = _probe(network, name)
     if name.startswith('torchvision:'):
         mean, std = MEAN, STD
     elif name.startswith('timm:'):
@@ -164,11 +167,13 @@ def named_network(name: str) -> NamedNetwork:
             [round(value, 4) for value in values]
             for values in (network.mean, network.std)
         )
-    return NamedNetwork(name, config, width, mean, std, size)
+    return NamedNetwork(name, config, width, mean, std, size, unused)
 
 
-def _probe(network: nn.Module, name: str) -> tuple[int, tuple[int, int] | None]:
-    """Width of the feature, and the size of images if it is fixed."""
+def _probe(
+    network: nn.Module, name: str
+) -> tuple[int, tuple[int, int] | None, tuple[str, ...]]:
+    """Width of the feature, size of images if it is fixed, unused parameters."""
     network.eval()
     stated = getattr(network, 'network', network)
     stated = getattr(stated, 'pretrained_cfg', {}).get('input_size')  # timm's
@@ -198,12 +203,11 @@ def _probe(network: nn.Module, name: str) -> tuple[int, tuple[int, int] | None]:
             f"'{name}' without a classifier returns a feature of width 0 in its own "
             'library: use another network'
         )
-    _warn_unused(network, feature, name)
+    unused = _unused(network, feature, name)
     # three quarters, as a multiple of usual patches and strides
     others = {size * 3 // 4 // step * step for step in (1, 14, 16, 32)}
-    return feature.shape[1], (
-        None if any(_takes(network, other) for other in others) else (size, size)
-    )
+    several = any(_takes(network, other) for other in others)
+    return feature.shape[1], None if several else (size, size), unused
 
 
 def _feature(network: nn.Module, size: int) -> Tensor:
@@ -220,8 +224,8 @@ def _takes(network: nn.Module, size: int) -> bool:
     return True
 
 
-def _warn_unused(network: nn.Module, feature: Tensor, name: str) -> None:
-    """Warn about parameters that do not contribute to the feature."""
+def _unused(network: nn.Module, feature: Tensor, name: str) -> tuple[str, ...]:
+    """Find parameters that do not contribute to the feature; warn about them."""
     named = {key: p for key, p in network.named_parameters() if p.requires_grad}
     if not feature.requires_grad:
         raise InputError(f"'{name}' has no parameter that its feature depends on")
@@ -230,7 +234,7 @@ def _warn_unused(network: nn.Module, feature: Tensor, name: str) -> None:
         list(named.values()),
         allow_unused=True,
     )
-    unused = [key for key, grad in zip(named, grads) if grad is None]
+    unused = tuple(key for key, grad in zip(named, grads) if grad is None)
     if unused:
         print_log(
             f"'{name}': its feature does not depend on {len(unused)} of "
@@ -238,3 +242,4 @@ def _warn_unused(network: nn.Module, feature: Tensor, name: str) -> None:
             'current',
             level=logging.WARNING,
         )
+    return unused

@@ -162,7 +162,7 @@ class TimmNetwork(BaseModule):
             InputError: If the network does not take images of this size, or has
                 several branches.
         """
-        self._check_size(images.shape[2], images.shape[3])
+        self.check_size(images.shape[2], images.shape[3])
         if self.pooled_only:
             return (self.network(images),)
         feats = self.network.forward_features(images)
@@ -192,7 +192,16 @@ class TimmNetwork(BaseModule):
         height = max(round((tokens * images.shape[2] / images.shape[3]) ** 0.5), 1)
         return (height, tokens // height) if tokens % height == 0 else (1, tokens)
 
-    def _check_size(self, height: int, width: int) -> None:
+    def check_size(self, height: int, width: int) -> None:
+        """Check that the network takes images of this size, before they are read.
+
+        Args:
+            height (int): In pixels.
+            width (int): In pixels.
+
+        Raises:
+            InputError: If it does not.
+        """
         embed = getattr(self.network, 'patch_embed', None)
         patch = getattr(embed, 'patch_size', None)
         if patch is None or getattr(embed, 'dynamic_img_pad', False):
