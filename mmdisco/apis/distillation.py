@@ -28,6 +28,7 @@ from mmdisco.launch import (
     leave_group,
     local_rank,
     newest_checkpoint,
+    read_config,
 )
 from mmdisco.utils import atomic_write
 from mmdisco.zoo.download import fetch
@@ -50,12 +51,15 @@ class Trained(NamedTuple):
         config (str): The config that ran.
         steps (int): Steps done.
         size (int): Height and width of the training's crops in pixels.
+        imported (str, optional): 'package.module:Class' of a student of the user's
+            own, which files of it are loaded with. Defaults to None.
     """
 
     student: str | None
     config: str
     steps: int
     size: int
+    imported: str | None = None
 
 
 def distill(
@@ -226,10 +230,17 @@ def _train(
     _check_out(out, resume)
     barrier()  # before the first rank writes
     if resume:
+        if 'speed' in read_config(options.config):
+            # the config has the settings that ran, also whether it was compiled
+            options = replace(options, speed='off')
         with _quiet():
-            cfg, notes = configure(options)
-        steps = cfg.train_cfg.max_iters
-        console.print(f'resume    {cfg.load_from}, of {steps} steps')
+            cfg, notes = configure(replace(options, commercial=commercial))
+        start = cfg.load_from or 'no checkpoint yet'
+        console.print(
+            f'resume    {start}, of {cfg.train_cfg.max_iters} steps, with '
+            f'{out / CONFIG} instead of other options',
+            markup=False,
+        )
     else:
         with _quiet(logging.ERROR):
             recipe = recipe_of(data, student, teacher, choices, world_size)
@@ -245,7 +256,8 @@ def _train(
             steps = max(int(60 * minutes / cost.seconds), 1)
             set_length(recipe.cfg, _of_first_rank(steps))
         seconds = recipe.cfg.train_cfg.max_iters * cost.seconds
-        options = replace(options, compile=seconds >= WORTH_COMPILING)
+        compiled = _of_first_rank(seconds >= WORTH_COMPILING)
+        options = replace(options, compile=compiled)
         _write(recipe.cfg, out / CONFIG)
         with _quiet(logging.ERROR):
             cfg, notes = configure(options)
@@ -310,7 +322,7 @@ def _write(cfg: Config, path: Path) -> None:
     barrier()
 
 
-def _of_first_rank(value: int) -> int:
+def _of_first_rank(value: Any) -> Any:
     values = [value]
     broadcast_object_list(values)
     return values[0]
@@ -373,19 +385,20 @@ def _run(cfg: Config, out: Path, console: Console, main: bool) -> Trained:
                 raise
     steps, config = runner.iter, str(out / CONFIG)
     size = size_of(cfg.train_dataloader.dataset.pipeline)
+    imported = cfg.model.get('ssl', cfg.model).backbone.get('path')
     # workers of the loader end with it, before the process does
     runner.train_loop.dataloader_iterator = None
     runner.train_dataloader._iterator = None
     if stop.interrupted:
         console.print(f'stopped after {steps} steps; {out}/iter_{steps}.pth is written')
-        return Trained(None, config, steps, size)
+        return Trained(None, config, steps, size, imported)
     student = out / STUDENT
     if main:
         extract_backbone(str(out / f'iter_{steps}.pth'), str(student))
     console.print(f'student   {student}', markup=False)
     del runner
     leave_group()
-    return Trained(str(student), config, steps, size)
+    return Trained(str(student), config, steps, size, imported)
 
 
 @contextmanager

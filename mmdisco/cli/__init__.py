@@ -28,6 +28,7 @@ PROBES = {
     'retrieval': 'eval/retrieval.py',
 }
 LISTS = ('teachers', 'students', 'methods', 'models')
+_FOLDERS = ('--out', '--data', '--features')  # options of tools with folders
 INTERRUPTED = 130  # exit status, as of a shell
 
 
@@ -188,11 +189,13 @@ def _finish(trained) -> None:
         student = shlex.quote(trained.student)
         crop = f' --resize {trained.size * 8 // 7} --crop {trained.size}'
         crop = '' if trained.size == 224 else crop
+        # a file that names a class is loaded only if the user names it, too
+        arch = f' --arch {shlex.quote(trained.imported)}' if trained.imported else ''
         print(
-            f'next: mmdisco embed {student} PHOTOS --out features.npz{crop}\n'
-            f'      mmdisco eval knn {student} --data LABELLED{crop}\n'
+            f'next: mmdisco embed {student} PHOTOS --out features.npz{crop}{arch}\n'
+            f'      mmdisco eval knn {student} --data LABELLED{crop}{arch}\n'
             f'      mmdisco export {student} student.onnx --format onnx '
-            f'--size {trained.size}'
+            f'--size {trained.size}{arch}'
         )
 
 
@@ -214,15 +217,25 @@ def _tool(args: argparse.Namespace, rest: list[str]) -> None:
 def _run_tool(tool: str, name: str, words: list[str]) -> None:
     """Run a tool as if it were called by itself."""
     run = runpy.run_path(str(project_root() / 'tools' / tool))['main']
-    sys.argv = [f'mmdisco {name}', *map(_checkpoint_of, words)]  # names it in the help
+    if name not in ('train', 'download'):
+        words = _with_checkpoint(words)
+    sys.argv = [f'mmdisco {name}', *words]  # names it in the help
     run()
     leave_group()
 
 
-def _checkpoint_of(word: str) -> str:
-    """The student's file of a training's folder; other words are kept."""
-    student = Path(word, 'student.pth')
-    return str(student) if student.is_file() else word
+def _with_checkpoint(words: Sequence[str]) -> list[str]:
+    """Replace the folder of a training by its student's file, if it is the model.
+
+    The model comes before other folders; a folder after an option is not it.
+    """
+    replaced = [*words]
+    for i, word in enumerate(words):
+        student = Path(word, 'student.pth')
+        if student.is_file() and (i == 0 or words[i - 1] not in _FOLDERS):
+            replaced[i] = str(student)
+            break
+    return replaced
 
 
 def _list(args: argparse.Namespace, rest: list[str]) -> None:
