@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -19,7 +19,7 @@ from rich.console import Console
 from mmdisco.checkpoints import extract_backbone
 from mmdisco.engine import InterruptHook, ProgressHook
 from mmdisco.engine.hooks.progress import duration
-from mmdisco.errors import InputError
+from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
     LEVELS,
     check_commercial,
@@ -116,7 +116,7 @@ def distill(
         commercial (bool): Whether to refuse teachers with a licence that does not
             allow commercial use. Defaults to False.
         resume (bool): Whether to continue the training in ``out``. Its config is
-            used, not the other arguments. Defaults to False.
+            used; arguments that differ from it raise an error. Defaults to False.
 
     Returns:
         Trained: Files and number of steps.
@@ -226,29 +226,48 @@ def _train(
         launcher='pytorch' if 'RANK' in os.environ and world_size > 1 else 'none',
     )
     _check_options(choices, minutes, speed)
+    _check_files(data, choices.checkpoint, resume)
     init_processes(options.launcher)
     _check_out(out, resume)
+    given = {
+        name: value
+        for name, value in dict(
+            photos=data,
+            teacher=teacher,
+            student=student,
+            minutes=minutes,
+            **asdict(choices),
+        ).items()
+        if value is not None
+    }
     barrier()  # before the first rank writes
     if resume:
-        if 'speed' in read_config(options.config):
+        before = read_config(options.config)
+        _check_same(before.get('started_with', given), given, out)
+        if 'speed' in before:
             # the config has the settings that ran, also whether it was compiled
             options = replace(options, speed='off')
         with _quiet():
             cfg, notes = configure(replace(options, commercial=commercial))
-        start = cfg.load_from or 'no checkpoint yet'
         console.print(
-            f'resume    {start}, of {cfg.train_cfg.max_iters} steps, with '
-            f'{out / CONFIG} instead of other options',
+            f'resume    {cfg.load_from}, of {cfg.train_cfg.max_iters} steps, with '
+            f'the settings of {out / CONFIG}',
             markup=False,
         )
     else:
         with _quiet(logging.ERROR):
             recipe = recipe_of(data, student, teacher, choices, world_size)
+        recipe.cfg.started_with = given
         if commercial:
             for note in check_commercial(recipe.cfg):
                 console.print(f'note      {note}', markup=False)
         if teacher:
             _obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
+        console.print(
+            f'trial     {recipe.images} images in {data}; a few steps are run and '
+            'thrown away, to estimate time and memory',
+            markup=False,
+        )
         _write(recipe.cfg, out / CONFIG)
         with _quiet(logging.ERROR):  # the training itself repeats the warnings
             cost = estimate(configure(options)[0])
@@ -284,16 +303,48 @@ def _check_options(choices: Choices, minutes: float | None, speed: str) -> None:
             raise InputError(f'{name} is {value}: set a number above 0')
 
 
+def _check_files(data: str, checkpoint: str | None, resume: bool) -> None:
+    """Check that the photos and the teacher's file exist."""
+    if resume:  # its config names them
+        return
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        why = 'is a file' if folder.exists() else 'does not exist'
+        raise MissingFileError(f"'{data}' {why}: name a folder of images")
+    if checkpoint is not None and not Path(checkpoint).expanduser().exists():
+        raise MissingFileError(
+            f"the teacher's file '{checkpoint}' does not exist: check "
+            '--teacher-checkpoint, or leave it out to download the file'
+        )
+
+
 def _check_out(out: Path, resume: bool) -> None:
     """Check that the folder can be written and that no training is overwritten."""
     check_folder(str(out), '--out')
     newest = newest_checkpoint(out) if out.is_dir() else None
     if resume and not (out / CONFIG).is_file():
         raise InputError(f"'{out}' has no {CONFIG} to resume: leave --resume out")
+    if resume and not newest:
+        raise InputError(f"'{out}' has no checkpoint to resume: leave --resume out")
     if newest and not resume:
         raise InputError(
             f"'{out}' holds a training ({Path(newest).name}): add --resume to continue "
             'it, or choose another --out'
+        )
+
+
+def _check_same(before: dict, now: dict, out: Path) -> None:
+    """Check that a continued training is the one that the command describes."""
+    for name in dict.fromkeys((*before, *now)):
+        old, new = before.get(name), now.get(name)
+        if old == new or (name not in now and name != 'teacher'):
+            continue
+        option = 'PHOTOS' if name == 'photos' else f'--{name.replace("_", "-")}'
+        option = option.replace('--checkpoint', '--teacher-checkpoint')
+        started = f'with {option} {old}' if name in before else f'without {option}'
+        raise InputError(
+            f"'{out}' was started {started}, --resume has {new}: --resume continues "
+            'it unchanged, so leave the difference out, or choose another --out'
         )
 
 
@@ -309,7 +360,12 @@ def _obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
         )
     entry = entry_of(name)
     if local_rank() == 0:
-        fetch(entry.urls, path, entry.sha256)
+        try:
+            fetch(entry.urls, path, entry.sha256)
+        except InputError as error:
+            raise InputError(
+                f'{error}; if you have the file, name it by --teacher-checkpoint'
+            ) from error
     barrier()
 
 

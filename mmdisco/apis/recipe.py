@@ -225,7 +225,7 @@ def recipe_of(
             + (f' on {world_size} ranks' if world_size > 1 else '')
             + f', {optimizer} with learning rate {lr:g}, '
             + (f'queue of {queue}, ' if queue else '')
-            + f'{workers} loading processes, '
+            + f'{workers} loading process{"" if workers == 1 else "es"}, '
             + ('GPU' if torch.cuda.is_available() else 'CPU'),
         ),
     ]
@@ -443,14 +443,11 @@ def _describe_teacher(name: str, config: dict, width: int) -> str:
     if info is None:
         licence = licence_of(config['checkpoint']) or 'licence not known'
         return f'{name}, embedding of {width}; {licence}'
-    uses = {
-        True: 'commercial use allowed',
-        False: 'no commercial use',
-        None: 'commercial use not stated',
-    }
+    use = {'yes': 'commercial use allowed', 'no': 'no commercial use'}
+    allowed = use.get(info.commercial_use, f'commercial use {info.commercial_use}')
     known = 'supervised' in info.description
     kind = ', supervised' if info.supervised and not known else ''
     return (
         f'{name}: {info.description.rstrip(".")}{kind}; {info.embedding} of {width}; '
-        f'licence {info.licence}, {uses[info.commercial]}'
+        f'licence {info.licence}, {allowed}'
     )

@@ -1,4 +1,4 @@
-"""The command ``mmdisco``: train, evaluate and export small networks."""
+"""Train, evaluate and export small networks: the command mmdisco."""
 
 import argparse
 import os

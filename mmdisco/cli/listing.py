@@ -9,8 +9,6 @@ from mmdisco.errors import InputError
 from mmdisco.models import network_names
 from mmdisco.zoo import list_models, list_teachers
 
-ALLOWED = {True: 'yes', False: 'no', None: 'not stated'}
-
 
 def print_list(what: str, pattern: str | None) -> None:
     """Print a list as a table.
@@ -53,7 +51,7 @@ def _teachers(pattern: str) -> list[tuple[str, ...]]:
                 str(info.width),
                 f'{info.params / 1e6:.1f} M',
                 info.licence,
-                ALLOWED[info.commercial],
+                info.commercial_use,
             )
             for info in list_teachers()
             if fnmatch(info.name, pattern)
@@ -70,7 +68,7 @@ def _students(pattern: str) -> list[tuple[str, ...]]:
             *(
                 (
                     f'{library}:NAME',
-                    f"{len(names)} networks: 'mmdisco list students {library}:*'",
+                    f'{len(names)} networks: \'mmdisco list students "{library}:*"\'',
                 )
                 for library, names in network_names().items()
             ),

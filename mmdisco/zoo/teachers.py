@@ -41,6 +41,7 @@ class TeacherInfo(NamedTuple):
         licence (str): Licence of the file.
         commercial (bool, optional): Whether it allows commercial use. None if no
             licence is stated for the file.
+        note (str): What the licence is of, or where its conditions are.
         head (bool): Whether it has a projection head.
         supervised (bool): Whether it learned from labels.
         source (str): Who published it.
@@ -58,11 +59,19 @@ class TeacherInfo(NamedTuple):
     patch: int | None
     licence: str
     commercial: bool | None
+    note: str
     head: bool
     supervised: bool
     source: str
     url: str
     figure: str
+
+    @property
+    def commercial_use(self) -> str:
+        """Whether commercial use is allowed, in words."""
+        if self.commercial and 'conditions' in self.note:
+            return 'on conditions'
+        return {True: 'yes', False: 'no', None: 'not stated'}[self.commercial]
 
 
 def _figure(data: dict) -> str:
@@ -92,6 +101,7 @@ def _info(entry: Entry) -> TeacherInfo:
         patch=data.get('Patch'),
         licence=data['Licence'],
         commercial=data.get('Commercial Use'),
+        note=data.get('Licence Note', ''),
         head=neck.type not in _EMBEDDINGS,
         supervised=bool(data.get('Supervised')),
         source=data['Source'],
@@ -167,7 +177,7 @@ def teacher_config(name: str) -> dict[str, Any]:
         raise InputError(
             f"no teacher '{name}' in the index; "
             + (f'nearest: {near}; ' if near else '')
-            + 'mmdisco.zoo.list_teachers() lists all; timm:NAME, torchvision:NAME '
+            + "'mmdisco list teachers' lists all; timm:NAME, torchvision:NAME "
             'and mmpretrain:NAME are networks of these libraries'
         )
     return Config.fromfile(find(name).config).teacher.to_dict()

@@ -100,6 +100,7 @@ def test_a_resumed_run_keeps_the_settings_that_ran(photos, tmp_path, monkeypatch
     recipe = chosen(photos)
     recipe.cfg.speed = dict(compile=True, channels_last=False)
     recipe.cfg.dump(tmp_path / 'config.py')
+    (tmp_path / 'iter_4.pth').touch()
     seen = []
 
     def configure(options):

@@ -14,6 +14,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from mmdisco import cli
+from mmdisco.apis import distillation
+from mmdisco.errors import InputError
 from mmdisco.launch.smoke import photo_tiles
 from tests.tools import losses, one_line, run
 
@@ -167,7 +169,7 @@ def test_the_folder_for_timm_names_the_teacher(trained, tmp_path):
 
 
 def test_an_interrupted_run_continues_as_if_it_was_not(
-    trained, photos, weights, tmp_path
+    trained, photos, weights, tmp_path, fails
 ):
     out, _ = trained
     script = tmp_path / 'interrupted.py'
@@ -181,12 +183,27 @@ def test_an_interrupted_run_continues_as_if_it_was_not(
     assert not (broken / 'student.pth').exists()
     done = run('python', MAIN, *command, check=False)
     assert 'add --resume' in one_line(done.returncode, done.stdout, done.stderr)
+    for more, message in (
+        (('--epochs', 9), 'started with --epochs 6.0, --resume has 9.0'),
+        (('--lr', 1), 'started without --lr, --resume has 1.0'),
+        (('--student', 'r18'), f'started with --student {STUDENT}, --resume has r18'),
+    ):
+        line = fails(MAIN, *command, '--resume', *more)
+        assert message in line
     done = run('python', MAIN, *command, '--resume')
     assert 'iter_3.pth' in done.stdout
     expected, actual = state_of(out, 36), state_of(broken, 36)
     assert expected.keys() == actual.keys()
     for key, value in expected.items():
         assert torch.equal(value, actual[key]), key
+
+
+def test_resume_without_a_checkpoint(photos, weights, tmp_path, fails):
+    out = tmp_path / 'birds'
+    out.mkdir()
+    (out / 'config.py').touch()  # of a run that failed early
+    line = fails(MAIN, *words(photos, weights, out, '--resume'))
+    assert 'has no checkpoint to resume: leave --resume out' in line
 
 
 def test_two_ranks(photos, weights, tmp_path, free_port):
@@ -213,7 +230,7 @@ def test_two_ranks(photos, weights, tmp_path, free_port):
         (('--student', 'timm:resnet17'), 'resnet'),
         (('--method', 'mocov2'), 'use one of disco, seed'),
         (('--batch-size', '25'), '24 images are too few for a batch of 25'),
-        (('--teacher-checkpoint', 'nowhere.pth'), 'nowhere.pth'),
+        (('--teacher-checkpoint', 'nowhere.pth'), "'nowhere.pth' does not exist"),
         (('--size', '40'), 'multiple'),  # patches of 16 pixels
         (('--resume',), 'leave --resume out'),
     ],
@@ -224,12 +241,34 @@ def test_faults_are_one_line(photos, weights, tmp_path, fails, more, message):
     assert not [*tmp_path.glob('out/*.pth')]
 
 
+@pytest.mark.parametrize('name, why', [('photoz', 'does not exist'), ('a', 'a file')])
+def test_photos_that_are_not_a_folder(name, why, weights, tmp_path, fails):
+    (tmp_path / 'a').touch()
+    line = fails(MAIN, *words(tmp_path / name, weights, tmp_path / 'out'))
+    assert f"{name}' " in line and why in line and 'name a folder of images' in line
+    assert 'data_root' not in line and not (tmp_path / 'out').exists()
+
+
+def test_a_download_that_fails_names_the_option(monkeypatch):
+    def fetch(*args):
+        raise InputError('the server cannot be reached')
+
+    monkeypatch.setattr(distillation, 'fetch', fetch)
+    with pytest.raises(InputError, match='reached; .* --teacher-checkpoint'):
+        distillation._obtain_teacher(
+            'dinov2_vits14', dict(checkpoint='nowhere.pth', url='http://x'), None
+        )
+
+
 def test_lists(capsys):
     cli.main(['list', 'methods'])
     assert 'coss' in capsys.readouterr().out
     cli.main(['list', 'teachers', 'dinov2_vits14'])
     _, row = capsys.readouterr().out.splitlines()
     assert row.split()[0] == 'dinov2_vits14' and 'Apache-2.0' in row and '384' in row
+    assert row.split()[-1] == 'yes'
+    cli.main(['list', 'teachers', 'dinov3_vits16'])
+    assert capsys.readouterr().out.rstrip().endswith('on conditions')
     cli.main(['list', 'students', 'mobilenetv4_conv_small'])
     assert 'timm:mobilenetv4_conv_small' in capsys.readouterr().out
     with pytest.raises(SystemExit):
