@@ -102,7 +102,7 @@ def to_onnx(network: FeatureMaps | Pooled, images: Tensor, path: Path) -> Reload
     for name in ('onnx', 'onnxscript'):
         if find_spec(name) is None:
             raise InputError(
-                f'ONNX needs {name}: pip install -r requirements/export.txt'
+                f'ONNX needs {name}: pip install onnx onnxruntime onnxscript'
             )
     if not _exports_all():
         raise InputError(f'ONNX needs torch >={_EXPORTS_ALL}, {_newer()}')

@@ -216,7 +216,7 @@ def test_without_a_library_or_runtime_nothing_is_claimed(
     assert 'max error' not in report
     assert torch.load(out, weights_only=True)['conv1.weight'].dim() == 4
     monkeypatch.setattr(export, 'find_spec', lambda name: None)
-    assert 'ONNX needs onnx: pip install -r requirements/export.txt' in fails(
+    assert 'ONNX needs onnx: pip install onnx onnxruntime onnxscript' in fails(
         TOOL, path, tmp_path / 'x.onnx', '--format', 'onnx', '--size', 32
     )
 
