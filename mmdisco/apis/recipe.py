@@ -20,8 +20,9 @@ from mmdisco.launch.loaders import MAX_QUEUE
 from mmdisco.launch.schedule import losses_of
 from mmdisco.models import NamedNetwork, named_network
 from mmdisco.models.necks import FeatureNeck
+from mmdisco.models.standardizer import has_hadamard
 from mmdisco.paths import configs_root
-from mmdisco.utils import available_cores, quiet_init
+from mmdisco.utils import available_cores, quiet_init, without_weights
 from mmdisco.zoo import TeacherInfo, list_teachers, teacher_config
 
 
@@ -309,8 +310,9 @@ def _check_size(backbone: dict, size: int) -> None:
     It is checked before the teacher's file is downloaded.
     """
     if backbone['type'] == 'TimmNetwork':
-        with torch.device('meta'), quiet_init():  # shapes only
-            MODELS.build(dict(backbone)).check_size(size, size)
+        with quiet_init():
+            network = without_weights(lambda: MODELS.build(dict(backbone)))
+        network.check_size(size, size)
 
 
 def _batch(batch: int | None, images: int, world_size: int) -> int:
@@ -352,6 +354,8 @@ def _set_teacher(cfg: Config, teacher: dict, width: int) -> None:
     cfg.model.teacher = ConfigDict(teacher)
     if not _is_headless(teacher):
         cfg.model.pop('standardize', None)  # as in the papers of these methods
+    if 'standardize' in cfg.model and not has_hadamard(width):
+        cfg.model.standardize.mode = 'mean-std'  # 'phi-s' needs such a matrix
     for loss in losses_of(cfg):
         if loss.get('adapter'):
             if host.neck.out_channels == width:

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmdisco.errors import InputError
 from mmdisco.models import DistillLoss
+from mmdisco.utils import without_weights
 from .dist import local_rank
 from .fast_views import use_fast_views
 from .schedule import losses_of
@@ -191,8 +192,7 @@ def _is_vit(teacher: ConfigDict) -> bool:
     """Whether a network of timm has no convolution but that of its patches."""
     if teacher.backbone.get('type') != 'TimmNetwork':
         return False
-    with torch.device('meta'):  # shapes only
-        network = MODELS.build(dict(teacher.backbone))
+    network = without_weights(lambda: MODELS.build(dict(teacher.backbone)))
     return sum(isinstance(m, nn.Conv2d) for m in network.modules()) == 1
 
 

@@ -226,6 +226,11 @@ def hadamard(order: int) -> Tensor:
     return matrix
 
 
+def has_hadamard(order: int) -> bool:
+    """Whether :func:`hadamard` gives a matrix of this order."""
+    return _hadamard(order) is not None
+
+
 def _hadamard(order: int) -> Tensor | None:
     if order == 1:
         return torch.ones(1, 1, dtype=torch.float64)

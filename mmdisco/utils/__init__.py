@@ -2,6 +2,7 @@
 
 from .features import gather_rows, pooled, unwrapped
 from .files import atomic_write
+from .shapes import without_weights
 from .system import available_cores, quiet_init, threads_for, worker_start_method
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     'quiet_init',
     'threads_for',
     'unwrapped',
+    'without_weights',
     'worker_start_method',
 ]

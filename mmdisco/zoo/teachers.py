@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from mmengine.config import Config
 from torchvision.models import get_model_weights
 
 from mmdisco.checkpoints.licence import file_of
 from mmdisco.errors import InputError
 from mmdisco.models import TimmNetwork, TorchvisionNetwork, named_network
+from mmdisco.utils import without_weights
 from .models import Entry, find, list_models
 
 TIMM, TORCHVISION, MMPRETRAIN = 'timm:', 'torchvision:', 'mmpretrain:'
@@ -184,8 +184,7 @@ def teacher_config(name: str) -> dict[str, Any]:
 
 
 def _timm_config(name: str) -> dict[str, Any]:
-    with torch.device('meta'):  # shapes only
-        network = TimmNetwork(name)
+    network = without_weights(lambda: TimmNetwork(name))
     weights = network.network.pretrained_cfg
     tag = weights.get('tag')
     full = f'{weights["architecture"]}.{tag}' if tag else name
@@ -215,8 +214,7 @@ def _timm_config(name: str) -> dict[str, Any]:
 
 def _torchvision_config(name: str) -> dict[str, Any]:
     arch, _, tag = name.partition('.')
-    with torch.device('meta'):  # shapes only
-        network = TorchvisionNetwork(arch)
+    network = without_weights(lambda: TorchvisionNetwork(arch))
     published: Any = get_model_weights(arch)
     known = [each.name for each in published]
     if tag and tag not in known:

@@ -1,6 +1,8 @@
 """What mmdisco distill chooses, checks and resumes; without training."""
 
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import timm
@@ -8,11 +10,17 @@ import torch
 from mmengine.config import Config
 
 from mmdisco import cli, distill
-from mmdisco.apis import distillation
+from mmdisco.apis import distillation, recipe
+from mmdisco.apis.audit import audit
 from mmdisco.apis.distillation import Trained
 from mmdisco.apis.recipe import Choices, recipe_of
+from mmdisco.checkpoints import extract_backbone
+from mmdisco.datasets import Photos
+from mmdisco.deploy import export_student
+from mmdisco.engine import InterruptHook
 from mmdisco.errors import InputError
 from mmdisco.launch.smoke import photo_tiles
+from mmdisco.models.standardizer import hadamard, has_hadamard
 
 NETWORKS = """
 from torch import nn
@@ -83,13 +91,47 @@ def test_parameters_that_would_not_be_trained_are_named(photos, tmp_path, monkey
     (tmp_path / 'forgetful_networks.py').write_text(NETWORKS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    recipe = chosen(photos, 'forgetful_networks:Net')
-    (warning,) = [text for name, text in recipe.lines if name == 'warning']
+    made = chosen(photos, 'forgetful_networks:Net')
+    (warning,) = [text for name, text in made.lines if name == 'warning']
     assert '2 parameters' in warning and 'forgotten.weight' in warning
-    assert recipe.cfg.find_unused_parameters
+    assert made.cfg.find_unused_parameters
     plain = chosen(photos)
     assert 'warning' not in dict(plain.lines)
     assert 'find_unused_parameters' not in plain.cfg
+
+
+@pytest.mark.parametrize(
+    'teacher, mode',
+    [('timm:test_vit', 'phi-s'), ('timm:regnetx_016', 'mean-std')],  # 64 and 912
+)
+def test_standardisation_suits_the_width(photos, teacher, mode, monkeypatch):
+    widths = []
+
+    def known(width):
+        widths.append(width)
+        return width != 912
+
+    monkeypatch.setattr(recipe, 'has_hadamard', known)
+    standardize = chosen(photos, teacher=teacher).cfg.model.standardize
+    assert standardize.get('mode', 'phi-s') == mode
+    network = timm.create_model(teacher.partition(':')[2], num_classes=0)
+    assert widths == [network.num_features]
+
+
+def test_networks_that_compute_while_they_are_built_have_names(photos):
+    """RegNet of timm can't be built on the device 'meta'."""
+    cfg = chosen(photos, 'timm:regnetx_002', 'timm:regnetx_002').cfg
+    width = timm.create_model('regnetx_002', num_classes=0).num_features
+    assert cfg.model.teacher.neck.in_channels == width
+    assert cfg.model.ssl.neck.in_channels == width
+
+
+@pytest.mark.parametrize('width, known', [(64, True), (1088, True), (1360, False)])
+def test_widths_with_a_hadamard_matrix(width, known):
+    assert has_hadamard(width) == known
+    if known:
+        matrix = hadamard(width)
+        assert torch.equal(matrix @ matrix.T, width * torch.eye(width).double())
 
 
 class Stop(Exception):
@@ -97,9 +139,9 @@ class Stop(Exception):
 
 
 def test_a_resumed_run_keeps_the_settings_that_ran(photos, tmp_path, monkeypatch):
-    recipe = chosen(photos)
-    recipe.cfg.speed = dict(compile=True, channels_last=False)
-    recipe.cfg.dump(tmp_path / 'config.py')
+    cfg = chosen(photos).cfg
+    cfg.speed = dict(compile=True, channels_last=False)
+    cfg.dump(tmp_path / 'config.py')
     (tmp_path / 'iter_4.pth').touch()
     seen = []
 
@@ -157,3 +199,53 @@ def test_the_work_dir_of_train_is_kept(tmp_path, monkeypatch):
     words = ['config.py', '--work-dir', str(tmp_path)]
     cli.main(['train', *words])
     assert given[1:] == words
+
+
+def test_a_training_in_another_thread_leaves_signals_alone():
+    def run():
+        hook = InterruptHook()
+        hook.before_train(None)
+        assert not hook.end(None)
+        return signal.getsignal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run).result() is before
+
+
+def test_export_takes_the_size_of_the_training(tmp_path):
+    torch.manual_seed(0)
+    network = timm.create_model('test_resnet', num_classes=0)
+    tensors = {f'backbone.network.{k}': v for k, v in network.state_dict().items()}
+    backbone = dict(type='TimmNetwork', name='test_resnet', pooled_only=True)
+    for size in (96, None):
+        source = tmp_path / f'of {size}.pth'
+        meta = dict(backbone=backbone)
+        torch.save(dict(state_dict=tensors, meta=meta), source)
+        student = tmp_path / f'student {size}.pth'
+        extract_backbone(str(source), str(student), size=size)
+        folder = tmp_path / f'timm {size}'
+        export_student(str(student), str(folder), 'timm')
+        loaded = timm.create_model(f'local-dir:{folder}', pretrained=True)
+        side = size or 224
+        assert [*loaded.pretrained_cfg['input_size']] == [3, side, side]
+
+
+def test_check_takes_one_network(photos):
+    with pytest.raises(InputError, match='use one'):
+        audit(photos, model='r18.pth', teacher='timm:test_vit')
+    with pytest.raises(InputError, match='needs --teacher'):
+        audit(photos, model='r18.pth', teacher_checkpoint='x.pth')
+
+
+def test_check_reports_no_size_without_a_readable_image(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'not a photo')
+    text = str(audit(str(tmp_path)))
+    assert 'unreadable  1: a.jpg' in text and 'pixels, median' not in text
+
+
+def test_a_folder_of_broken_photos_is_named(tmp_path):
+    (tmp_path / 'a.jpg').write_bytes(b'not a photo')
+    photos = Photos(str(tmp_path), pipeline=[dict(type='LoadPhoto')])
+    with pytest.raises(InputError, match=f"none of the 1 images in '{tmp_path}'"):
+        photos.prepare_data(0)
