@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--size',
         type=image_size,
-        default=224,
-        help='height and width of images; default: 224',
+        help='height and width of images; default: those of the training if the file '
+        'records them, else 224',
     )
     parser.add_argument(
         '--fuse',
@@ -92,7 +92,8 @@ def main() -> None:
             args.size,
             args.fuse,
             card if given else None,
-            f'tools/export_student.py --format {args.format} --size {args.size}',
+            f'tools/export_student.py --format {args.format}'
+            + (f' --size {args.size}' if args.size else ''),
         )
     )
     if args.upload:

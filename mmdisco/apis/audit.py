@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from mmdisco.errors import InputError
 from mmdisco.evaluation.features.encoder import Encoder, open_encoder
 from mmdisco.evaluation.features.extract import embed
 from mmdisco.evaluation.features.neighbours import nearest
@@ -75,8 +76,11 @@ class Audit:
             + (f'; left out: {reasons}' if reasons else ''),
             f'images      {self.images} readable',
             f'unreadable  {len(self.unreadable)}{_some(self.unreadable)}',
-            'width       {} to {} pixels, median {}'.format(*_range(self.width)),
-            'height      {} to {} pixels, median {}'.format(*_range(self.height)),
+            *(
+                f'{name:11} {{}} to {{}} pixels, median {{}}'.format(*_range(sizes))
+                for name, sizes in (('width', self.width), ('height', self.height))
+                if self.images
+            ),
             f'small       {len(self.small)} with an edge below {SMALL} pixels'
             + _some(self.small),
             f'copies      {_groups(self.copies, "the same content")}',
@@ -208,6 +212,14 @@ def audit(
         MissingFileError: If the folder or a file of weights does not exist.
         InputError: If the folder has no image, or a model is unknown.
     """
+    if model and teacher:
+        raise InputError(
+            '--model and --teacher both give features for near duplicates: use one'
+        )
+    if teacher_checkpoint and not teacher:
+        raise InputError(
+            '--teacher-checkpoint needs --teacher, the name of its network'
+        )
     encoder: Encoder | TeacherEncoder | None = None
     logger = MMLogger.get_current_instance()
     level = logger.level

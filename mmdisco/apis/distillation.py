@@ -450,7 +450,7 @@ def _run(cfg: Config, out: Path, console: Console, main: bool) -> Trained:
         return Trained(None, config, steps, size, imported)
     student = out / STUDENT
     if main:
-        extract_backbone(str(out / f'iter_{steps}.pth'), str(student))
+        extract_backbone(str(out / f'iter_{steps}.pth'), str(student), size=size)
     console.print(f'student   {student}', markup=False)
     del runner
     leave_group()

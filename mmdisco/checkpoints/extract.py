@@ -13,7 +13,9 @@ from .settings import warn_assumed
 from .wrappers import momentum_encoder
 
 
-def extract_backbone(checkpoint: str, out: str, momentum: bool = False) -> str:
+def extract_backbone(
+    checkpoint: str, out: str, momentum: bool = False, size: int | None = None
+) -> str:
     """Write the backbone of a checkpoint alone, with its network's config.
 
     Args:
@@ -21,6 +23,8 @@ def extract_backbone(checkpoint: str, out: str, momentum: bool = False) -> str:
         out (str): File to write, ``.pth`` or ``.safetensors``.
         momentum (bool): Whether to extract the momentum encoder's backbone, as
             DINO evaluates it. Defaults to False.
+        size (int, optional): Height and width of the training's images in pixels,
+            which the file records. Defaults to None, not known.
 
     Returns:
         str: What was written, in one line.
@@ -47,6 +51,7 @@ def extract_backbone(checkpoint: str, out: str, momentum: bool = False) -> str:
         overrides=dict(conversion.overrides),
         **kept_normalisation(conversion.meta),
         **_training_of(conversion.meta),
+        **({} if size is None else dict(size=size)),
     )
     try:  # name the network in the file
         network = find_network(conversion.meta, imports=True)

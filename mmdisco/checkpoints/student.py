@@ -26,6 +26,12 @@ class Student(NamedTuple):
     neck_weights: dict[str, Tensor]  # empty if the file has no neck
     meta: Mapping  # metadata of the file
 
+    @property
+    def size(self) -> int:
+        """Height and width of images: those of its training if recorded, else 224."""
+        size = self.meta.get('size')
+        return size if isinstance(size, int) and 0 < size <= 4096 else 224
+
 
 def built(config: dict, weights: Mapping, name: str) -> nn.Module:
     """Build a network for inference and load its weights strictly.

@@ -114,6 +114,6 @@ class Photos(CustomDataset):
                 )
             if self._unreadable.all():
                 raise InputError(
-                    f"none of the {len(self)} images in '{self.data_root}' can be read"
+                    f"none of the {len(self)} images in '{self.img_prefix}' can be read"
                 ) from error
             return None

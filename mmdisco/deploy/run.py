@@ -72,7 +72,7 @@ def export_student(
     format: str,
     arch: str | None = None,
     feature_maps: bool = False,
-    size: int = 224,
+    size: int | None = None,
     fuse: bool | None = None,
     card: Card | None = None,
     command: str = '',
@@ -88,7 +88,8 @@ def export_student(
             it.
         feature_maps (bool): Output maps at strides 4 to 32 instead of one
             vector per image. Defaults to False.
-        size (int): Height and width of images. Defaults to 224.
+        size (int, optional): Height and width of images. Defaults to None: those
+            of the training if the file records them, else 224.
         fuse (bool, optional): Fuse branches and batch norms in a graph. Defaults
             to None: in networks of other libraries, not in this project's archs.
         card (Card, optional): What the user says about the student, for timm's
@@ -115,6 +116,7 @@ def export_student(
     if folder:
         return publish_timm_folder(checkpoint, out, arch, size, card, command)
     student = load_student(checkpoint, arch)
+    size = size or student.size
     if format == 'torchscript':
         print_log(
             f"'{out}': TorchScript is deprecated since PyTorch 2.10, use --format "

@@ -95,7 +95,7 @@ def publish_timm_folder(
     checkpoint: str,
     out: str,
     arch: str | None = None,
-    size: int = 224,
+    size: int | None = None,
     card: Card | None = None,
     command: str = '',
 ) -> str:
@@ -110,7 +110,8 @@ def publish_timm_folder(
         out (str): Folder to write, new or empty.
         arch (str, optional): Name of the network, if the file does not record
             it.
-        size (int): Height and width of images. Defaults to 224.
+        size (int, optional): Height and width of images. Defaults to None: those
+            of the training if the file records them, else 224.
         card (Card, optional): What the user says about the student. Defaults to
             None, nothing.
         command (str): Command that is named in the card. Defaults to ''.
@@ -125,6 +126,7 @@ def publish_timm_folder(
     import timm
 
     student = load_student(checkpoint, arch)
+    size = size or student.size
     weights = library_weights('timm', student)
     name, options = timm_arguments(student)
     network = Pooled(student.backbone).eval()

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -149,7 +150,8 @@ class InterruptHook(Hook):
     """Finish the step, write a checkpoint and stop when interrupted.
 
     On SIGINT (Ctrl-C) or SIGTERM of any rank all ranks stop after the same step.
-    A second signal stops at once. For iteration-based loops, whose checkpoints
+    A second signal stops at once. In another thread than the main one, signals are
+    left to their handlers. For iteration-based loops, whose checkpoints
     continue exactly. Call :meth:`end` after the training.
 
     Args:
@@ -175,7 +177,9 @@ class InterruptHook(Hook):
         loader.worker_init_fn = partial(_protected, loader.worker_init_fn)
 
     def before_train(self, runner: Runner) -> None:
-        """Handle the signals from now on."""
+        """Handle the signals from now on, if Python lets this thread do so."""
+        if threading.current_thread() is not threading.main_thread():
+            return  # signals are the main thread's
         for number in self.signals:
             self._before[number] = signal.signal(number, self._note)
 
