@@ -27,6 +27,7 @@ from mmdisco.evaluation.features.neighbours import nearest
 from mmdisco.evaluation.features.views import Crop, ImageViews
 from mmdisco.utils import atomic_write, available_cores, worker_start_method
 from mmdisco.zoo import teacher_config
+from .distillation import obtain_teacher
 from .photos import SkippingPhotos
 
 SMALL = 64  # pixels: a shorter edge below this is reported
@@ -176,6 +177,7 @@ def _teacher(name: str, checkpoint: str | None) -> TeacherEncoder:
     config: dict[str, Any] = teacher_config(name)
     if checkpoint:
         config['checkpoint'] = checkpoint
+    obtain_teacher(name, config, checkpoint)
     teacher = MODELS.build(config)
     mean, std = teacher.renormalize.mean, teacher.renormalize.std
     teacher.renormalize = nn.Identity()

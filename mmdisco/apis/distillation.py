@@ -262,7 +262,7 @@ def _train(
             for note in check_commercial(recipe.cfg):
                 console.print(f'note      {note}', markup=False)
         if teacher:
-            _obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
+            obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
         console.print(
             f'trial     {recipe.images} images in {data}; a few steps are run and '
             'thrown away, to estimate time and memory',
@@ -311,10 +311,15 @@ def _check_files(data: str, checkpoint: str | None, resume: bool) -> None:
     if not folder.is_dir():
         why = 'is a file' if folder.exists() else 'does not exist'
         raise MissingFileError(f"'{data}' {why}: name a folder of images")
-    if checkpoint is not None and not Path(checkpoint).expanduser().exists():
+    if checkpoint is not None:
+        _check_teacher_file(checkpoint)
+
+
+def _check_teacher_file(path: str) -> None:
+    if not Path(path).expanduser().exists():
         raise MissingFileError(
-            f"the teacher's file '{checkpoint}' does not exist: check "
-            '--teacher-checkpoint, or leave it out to download the file'
+            f"the teacher's file '{path}' does not exist: check --teacher-checkpoint, "
+            'or leave it out to download the file'
         )
 
 
@@ -348,10 +353,23 @@ def _check_same(before: dict, now: dict, out: Path) -> None:
         )
 
 
-def _obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
-    """Download the teacher's file if it is missing and was not given."""
+def obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
+    """Download the teacher's file if it is missing and was not given.
+
+    Args:
+        name (str): Name of the teacher.
+        teacher (dict): Its config.
+        given (str, optional): File that the user named.
+
+    Raises:
+        MissingFileError: If the user's file does not exist.
+        InputError: If the file can't be downloaded.
+    """
+    if given is not None:
+        _check_teacher_file(given)
+        return
     path, url = Path(teacher['checkpoint']), teacher.get('url')
-    if path.exists() or given:  # the teacher reports a missing file
+    if path.exists():
         return
     if url is None:
         raise InputError(

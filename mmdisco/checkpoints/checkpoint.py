@@ -179,7 +179,7 @@ def check_teacher_file(path: str, url: str | None = None) -> None:
         remedy = f'download it from {url}' if url else 'put it there'
         name = teacher_of_file(path)
         if url and name:
-            remedy += f' (python tools/download.py {name})'
+            remedy += f' (mmdisco download {name})'
         raise MissingFileError(
             f"teacher file '{path}' not found: {remedy}, or set "
             'model.teacher.checkpoint'

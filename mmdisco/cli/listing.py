@@ -15,15 +15,19 @@ def print_list(what: str, pattern: str | None) -> None:
 
     Args:
         what (str): 'teachers', 'students', 'methods' or 'models'.
-        pattern (str, optional): Shell pattern of the names. Defaults to None, all;
-            for students, only those of this project and the libraries.
+        pattern (str, optional): Shell pattern of the names, or a part of them.
+            Defaults to None, all; for students, only those of this project and
+            the libraries.
 
     Raises:
         InputError: If no name matches.
     """
-    rows = dict(
+    list_names = dict(
         teachers=_teachers, students=_students, methods=_methods, models=_models
-    )[what](pattern or '*')
+    )[what]
+    rows = list_names(pattern or '*')
+    if len(rows) < 2 and pattern:
+        rows = list_names(f'*{pattern}*')
     if len(rows) < 2:
         raise InputError(f"no name among the {what} matches '{pattern}'")
     print_table(rows)

@@ -255,9 +255,27 @@ def test_a_download_that_fails_names_the_option(monkeypatch):
 
     monkeypatch.setattr(distillation, 'fetch', fetch)
     with pytest.raises(InputError, match='reached; .* --teacher-checkpoint'):
-        distillation._obtain_teacher(
+        distillation.obtain_teacher(
             'dinov2_vits14', dict(checkpoint='nowhere.pth', url='http://x'), None
         )
+
+
+def test_check_obtains_the_teachers_file(photos, capsys, monkeypatch):
+    fetched = []
+
+    def fetch(urls, path, sha256):
+        fetched.append(path.name)
+        raise InputError('the server cannot be reached')
+
+    monkeypatch.setattr(distillation, 'fetch', fetch)
+    command = ['check', str(photos), '--teacher', 'dinov2_vits14']
+    with pytest.raises(SystemExit):
+        cli.main(command)
+    assert fetched == ['dinov2_vits14_pretrain.pth']
+    assert '--teacher-checkpoint' in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main([*command, '--teacher-checkpoint', 'nowhere.pth'])
+    assert "'nowhere.pth' does not exist" in capsys.readouterr().err
 
 
 def test_lists(capsys):
@@ -271,6 +289,9 @@ def test_lists(capsys):
     assert capsys.readouterr().out.rstrip().endswith('on conditions')
     cli.main(['list', 'students', 'mobilenetv4_conv_small'])
     assert 'timm:mobilenetv4_conv_small' in capsys.readouterr().out
+    cli.main(['list', 'teachers', 'dinov2'])  # a part of the names
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 8 and all(row.startswith('dinov2_vit') for row in rows)
     with pytest.raises(SystemExit):
         cli.main(['list', 'teachers', 'nothing*'])
     assert "matches 'nothing*'" in capsys.readouterr().err

@@ -143,7 +143,7 @@ def test_a_missing_file_names_the_command():
     config = teacher_config('dinov3_vits16')
     with pytest.raises(MissingFileError) as error:
         MODELS.build(config)
-    assert '(python tools/download.py dinov3_vits16)' in str(error.value)
+    assert '(mmdisco download dinov3_vits16)' in str(error.value)
     assert config['url'] in str(error.value)
 
 
