@@ -336,6 +336,12 @@ def _check_out(out: Path, resume: bool) -> None:
             f"'{out}' holds a training ({Path(newest).name}): add --resume to continue "
             'it, or choose another --out'
         )
+    config = out / CONFIG
+    if config.is_file() and 'IterBasedTrainLoop' not in config.read_text():
+        raise InputError(
+            f"'{config}' is not of this command, and would be overwritten: choose "
+            'another --out'
+        )
 
 
 def _check_same(before: dict, now: dict, out: Path) -> None:

@@ -249,3 +249,12 @@ def test_a_folder_of_broken_photos_is_named(tmp_path):
     photos = Photos(str(tmp_path), pipeline=[dict(type='LoadPhoto')])
     with pytest.raises(InputError, match=f"none of the 1 images in '{tmp_path}'"):
         photos.prepare_data(0)
+
+
+def test_a_config_of_the_users_own_is_not_overwritten(photos, tmp_path):
+    (tmp_path / 'config.py').write_text('mine = 1\n')
+    with pytest.raises(InputError, match='would be overwritten'):
+        distill(photos, 'timm:test_vit', 'timm:test_resnet', tmp_path)
+    assert (tmp_path / 'config.py').read_text() == 'mine = 1\n'
+    chosen(photos).cfg.dump(tmp_path / 'config.py')  # of a run that was interrupted
+    distillation._check_out(tmp_path, False)
