@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmdisco.errors import InputError
+from mmdisco.evaluation.options import (
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from mmdisco.launch import LEVELS, leave_group, one_line_errors
 from mmdisco.paths import project_root
 from mmdisco.version import __version__
@@ -32,31 +37,6 @@ _FOLDERS = ('--out', '--data', '--features')  # options of tools with folders
 INTERRUPTED = 130  # exit status, as of a shell
 
 
-def _number(text: str) -> float:
-    """Parse a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float('inf'):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    """Parse an integer above 0."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an integer above 0")
-    return int(text)
-
-
-def _whole(text: str) -> int:
-    """Parse an integer from 0 on."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not an integer from 0 on")
-    return int(text)
-
-
 def _add_training(parser: argparse.ArgumentParser) -> None:
     """Add the options that distill and pretrain share."""
     parser.add_argument(
@@ -73,13 +53,17 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--method', help="see 'mmdisco list methods'")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument('--epochs', type=_number, help='passes over the images')
-    length.add_argument('--minutes', type=_number, help='length of the training')
-    parser.add_argument('--batch-size', type=_count, help='images per step and process')
-    parser.add_argument('--size', type=_count, help='side of the crops in pixels')
-    parser.add_argument('--lr', type=_number, help='learning rate')
-    parser.add_argument('--workers', type=_whole, help='processes that load images')
-    parser.add_argument('--seed', type=_whole, default=0, help='default: 0')
+    length.add_argument('--epochs', type=positive_float, help='passes over the images')
+    length.add_argument('--minutes', type=positive_float, help='length of the training')
+    parser.add_argument(
+        '--batch-size', type=positive_int, help='images per step and process'
+    )
+    parser.add_argument('--size', type=positive_int, help='side of the crops in pixels')
+    parser.add_argument('--lr', type=positive_float, help='learning rate')
+    parser.add_argument(
+        '--workers', type=non_negative_int, help='processes that load images'
+    )
+    parser.add_argument('--seed', type=non_negative_int, default=0, help='default: 0')
     parser.add_argument(
         '--speed',
         choices=LEVELS,
@@ -152,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument('--teacher-checkpoint', metavar='FILE')
     check.add_argument(
         '--threshold',
-        type=_number,
+        type=positive_float,
         default=0.95,
         help='cosine from which two photos are near duplicates; default: .95',
     )

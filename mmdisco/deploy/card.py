@@ -92,6 +92,10 @@ def _teacher(meta: Mapping) -> list[str]:
         training = Training(**{**dict.fromkeys(Training._fields), **known})
     else:
         return [f'- Method: {_NOT_STATED}', f'- Teacher: {_NOT_STATED}']
+    # a file of unknown origin may hold anything
+    training = training._replace(
+        **{k: _escaped(str(v)) for k, v in training._asdict().items() if v}
+    )
     file, url = training.teacher_file, training.teacher_url
     lines = [f'- Method: {training.method or _NOT_STATED}']
     if not (training.teacher or file):

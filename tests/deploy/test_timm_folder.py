@@ -14,6 +14,7 @@ from torch import nn
 
 from mmdisco.deploy import Card, export_student, is_folder, upload
 from mmdisco.deploy import timm_folder as publishing
+from mmdisco.deploy.card import _teacher
 from mmdisco.errors import InputError
 from tests.deploy.hub import serve
 from tests.deploy.students import call, pooled, tensors
@@ -268,3 +269,10 @@ def test_a_failed_upload_is_one_line_without_the_token(tmp_path, monkeypatch, fa
         InputError, match="needs a token: set HF_TOKEN, or run 'hf auth"
     ):
         upload(tmp_path / 'out', 'me/birds')
+
+
+def test_the_card_escapes_what_a_file_states(tmp_path):
+    stated = dict(method='A\n# B', teacher='<script>', teacher_file='a|b.pth')
+    lines = _teacher(dict(training=dict(stated, teacher_url=None)))
+    assert lines[0] == '- Method: A # B'
+    assert lines[1].startswith('- Teacher: &lt;script>, weights `a\\|b.pth`')
