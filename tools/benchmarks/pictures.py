@@ -134,7 +134,13 @@ def main() -> None:
                 }
                 if arm.name == 'CoSS':
                     todo.append((arm, other, runs_of(arm, other, seed, args.epochs)))
-        run_jobs([run for *_, run in todo])
+        # one view first: whoever waits for a first result gets it sooner
+        run_jobs(
+            [
+                run
+                for *_, run in sorted(todo, key=lambda part: part[0].config == 'disco')
+            ]
+        )
         for arm, setting, run in todo:
             rows.append(
                 dict(
