@@ -11,6 +11,7 @@ from mmdisco.models import InfoNCEHead, LeanMoCo, StudentTap
 from mmdisco.models.fast.student import (
     encoders,
     fast_depthwise,
+    fast_pooling,
     speed_up_student,
 )
 from tests.models.toy import ToyBackbone
@@ -112,3 +113,38 @@ def test_depthwise_in_fp32_stays_as_it_is():
     expected = layer(images)
     fast_depthwise(layer)
     assert torch.equal(layer(images), expected)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    'pool',
+    [
+        nn.MaxPool2d(3, 2, 1),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.MaxPool2d((3, 2), (2, 1), (1, 0), dilation=(1, 2)),
+    ],
+)
+def test_pooling_outside_the_compiler_gives_the_same(cxx, pool, dtype):
+    """Ties, odd sizes, both memory formats, and what comes before and after."""
+    fast = nn.Sequential(nn.ReLU(), copy.deepcopy(pool))
+    assert fast_pooling(fast) == 1
+    compiled = torch.compile(fast)
+    for form in (torch.contiguous_format, torch.channels_last):
+        images = torch.randint(-3, 4, (2, 4, 9, 7)).to(dtype)
+        results = []
+        for network in (nn.Sequential(nn.ReLU(), pool), fast, compiled):
+            leaf = images.clone(memory_format=form).requires_grad_()
+            pooled = network(leaf)
+            pooled.square().sum().backward()
+            results.append((pooled, leaf.grad))
+        for pooled, grad in results[1:]:
+            torch.testing.assert_close(pooled, results[0][0], rtol=0, atol=0)
+            torch.testing.assert_close(grad, results[0][1], rtol=0, atol=0)
+        assert results[2][0].stride() == results[0][0].stride()
+
+
+def test_only_plain_pooling_is_left_out_of_the_compiler():
+    network = nn.Sequential(
+        nn.MaxPool2d(2, return_indices=True), nn.AvgPool2d(2), nn.AdaptiveMaxPool2d(1)
+    )
+    assert fast_pooling(network) == 0
