@@ -285,9 +285,10 @@ def test_a_network_of_the_user_by_its_name(own, caplog):
         f'{own}:Net',
         dict(type='ImportedNetwork', path=f'{own}:Net'),
         *(8, None, None, None),
+        ('network.head.weight', 'network.head.bias'),
     )
     assert 'does not depend on 2 of 4 parameters, e.g. network.head' in caplog.text
-    assert named_network(f'{own}:Flat')[2:] == (7, None, None, (32, 32))
+    assert named_network(f'{own}:Flat')[2:] == (7, None, None, (32, 32), ())
 
 
 @pytest.mark.parametrize(

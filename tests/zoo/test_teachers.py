@@ -37,6 +37,7 @@ def test_each_config_is_listed_with_its_data():
         14,
         'Apache-2.0',
         True,
+        'of code and weights, by its README',
         False,
         False,
         'facebookresearch/dinov2',
