@@ -22,7 +22,7 @@ from mmdisco.checkpoints.safe_load import safe_load, sha256_of
 from mmdisco.errors import InputError
 from .backbones import TimmNetwork, TorchvisionNetwork
 from .backbones.torchvision_network import MEAN, STD
-from .fast.teacher import DTYPES, Encoder, SpeedOptions, speed_up
+from .fast.teacher import DTYPES, Compiled, Encoder, SpeedOptions, speed_up
 from .host import Part, build
 from .necks import FeatureNeck
 from .tap import Batch, ForwardRecord, MapRecorder, Views, by_view
@@ -352,7 +352,9 @@ class FrozenTeacher(nn.Module):
             self._speed_up(images)
             run = self._run[0]
             # hooks don't see inside a compiled network
-            return (run if compiled else getattr(run, '_orig_mod', run))(images)
+            if isinstance(run, Compiled) and not compiled:
+                run = run.plain
+            return run(images)
 
     def _speed_up(self, images: Tensor) -> None:
         options, self._options = self._options, None

@@ -9,7 +9,13 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmdisco.models import FrozenTeacher
-from mmdisco.models.fast.teacher import Encoder, fuse_norms, norm_pairs
+from mmdisco.models.fast.teacher import (
+    Compiled,
+    Encoder,
+    fuse_norms,
+    inductor_config,
+    norm_pairs,
+)
 from tests.models.toy import ToyBackbone
 
 BACKBONES = dict(
@@ -204,6 +210,34 @@ def test_a_compiled_teacher_gives_the_same(cxx, logged):
         teacher(images), FrozenTeacher(*networks)(images), rtol=1e-4, atol=1e-5
     )
     assert 'compiled' in logged[0] and not isinstance(teacher._run[0], Encoder)
+
+
+@pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason='torch was built without oneDNN'
+)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_a_compiled_network_joins_activations_to_convolutions(cxx, dtype):
+    """For each size, without a trace of the setting outside."""
+    torch.manual_seed(0)
+    encoder = Encoder(
+        nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 1), nn.ReLU()),
+        nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    ).requires_grad_(False)
+    encoder.rewrite(dtype, channels_last=True)
+    run = Compiled(encoder)
+    for size in (32, 32, 24, 40):
+        images = torch.randn(2, 3, size, size)
+        expected = encoder(images)
+        embeds = run(images)
+        torch.testing.assert_close(embeds, expected, rtol=1e-2, atol=1e-3)
+        if dtype == torch.float32:
+            torch.testing.assert_close(embeds, expected, rtol=1e-4, atol=1e-5)
+    with torch.profiler.profile() as profile:
+        run(images)
+    names = {event.key for event in profile.key_averages()}
+    assert 'mkldnn::_convolution_pointwise' in names
+    assert not inductor_config().freezing
+    assert run.plain is encoder
 
 
 def test_the_log_says_what_was_done(networks, caplog):

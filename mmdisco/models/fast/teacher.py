@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from types import ModuleType
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -166,6 +167,38 @@ class Encoder(nn.Module):
             return unwrap(self.neck(self.backbone(x))).float()
 
 
+class Compiled:
+    """A frozen encoder, compiled with its weights as constants on a CPU.
+
+    The compiler then stores weights in the order that oneDNN reads, and joins
+    activations and sums to the convolution or linear layer before them: up to a
+    quarter less time. It takes another copy of the weights.
+
+    Args:
+        encoder (Encoder): The network. Its weights must not change.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.plain = encoder
+        self._run = torch.compile(encoder)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Embed images [N, 3, H, W] as fp32 [N, D]."""
+        if images.device.type != 'cpu':
+            return self._run(images)
+        # for the whole process, since the tracer reads it, too; each call may
+        # compile, for images of another size
+        with inductor_config().patch(freezing=True), torch.no_grad():
+            return self._run(images)
+
+
+def inductor_config() -> ModuleType:
+    """Settings of the compiler, which is slow to import."""
+    import torch._inductor.config as config
+
+    return config
+
+
 def _is_mixed(encoder: Encoder, images: Tensor) -> bool:
     """Whether the encoder needs autocast.
 
@@ -218,7 +251,7 @@ def speed_up(
             encoder.mixed = _is_mixed(encoder, images[:rows])
         run: Callable[[Tensor], Tensor] = encoder
         if compile:
-            run = torch.compile(encoder)
+            run = Compiled(encoder)
             try:
                 run(images)
             except Exception as error:  # whatever the compiler raises
