@@ -11,11 +11,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
+from PIL import Image
+from sklearn.datasets import load_sample_images
 from torch import Tensor, nn
 
 from mmdisco.errors import InputError
@@ -227,6 +230,29 @@ def fast_model(cfg: Config, level: str) -> nn.Module:
     if level != 'off':
         speed_up_student(model, cfg.speed.channels_last, cfg.speed.compile)
     return model.to(DEVICE).train()
+
+
+def write_photos(folder: Path, number: int) -> list[str]:
+    """Write JPEG files of 500x375 pixels, parts of scikit-learn's two photographs.
+
+    Args:
+        folder (Path): The folder.
+        number (int): Number of files.
+
+    Returns:
+        list[str]: Their paths.
+    """
+    photos = [Image.fromarray(photo) for photo in load_sample_images().images]
+    rng = np.random.default_rng(0)
+    paths = [str(folder / f'{i}.jpg') for i in range(number)]
+    for i, path in enumerate(paths):
+        left, top = int(rng.integers(0, 100)), int(rng.integers(0, 40))
+        photos[i % 2].resize(
+            (500, 375),
+            Image.Resampling.BICUBIC,
+            box=(left, top, left + 516, top + 387),
+        ).save(path, quality=90)
+    return paths
 
 
 def print_steps(rows: dict, base: str = 'plain') -> None:

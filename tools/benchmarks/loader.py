@@ -20,11 +20,11 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from PIL import Image, ImageFilter
-from sklearn.datasets import load_sample_images
 from torchvision import transforms as T
 
 from mmdisco.experiments.figures import draw_rates
 from mmdisco.experiments.stats import write_json
+from mmdisco.experiments.timing import write_photos
 from mmdisco.launch import one_line_errors
 
 DATASETS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
@@ -38,19 +38,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=32)
     parser.add_argument('--json', help='file to write, and a PNG next to it')
     return parser.parse_args()
-
-
-def write_images(folder: Path, num: int) -> list:
-    """JPEG files of 500x375 from scikit-learn's photographs."""
-    photos = [Image.fromarray(p) for p in load_sample_images().images]
-    rng = np.random.default_rng(0)
-    paths = [str(folder / f'{i}.jpg') for i in range(num)]
-    for i, path in enumerate(paths):
-        left, top = rng.integers(0, 100), rng.integers(0, 40)
-        photos[i % 2].resize(
-            (500, 375), Image.BICUBIC, box=(left, top, left + 516, top + 387)
-        ).save(path, quality=90)
-    return paths
 
 
 def as_released() -> Callable:
@@ -133,7 +120,7 @@ def main() -> None:
     functions = variants()
     times = {name: [] for name in functions}  # seconds per image, one per round
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_images(Path(folder), args.images)
+        paths = write_photos(Path(folder), args.images)
         for turn in range(args.rounds + 1):
             for name, function in functions.items():
                 total = sum(seconds(function, path) for path in paths)
