@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from mmdisco.experiments import comparator_tables, detection, testbeds
+from mmdisco.experiments import comparator_tables, detection, peer, testbeds
 from mmdisco.experiments.quickstart import LABELS
 from mmdisco.experiments.stats import read_rows
 
@@ -260,6 +260,7 @@ MEASURED: dict[str, Callable[[], list[str]]] = dict(
     linear_cost=linear_cost,
     loader=loader,
     memory=memory,
+    peer_lightly=lambda: peer.table(read_rows(ROOT / 'benchmarks/peer_lightly.csv')),
     quickstart=quickstart,
     quickstart_search=quickstart_search,
     scaling=scaling,
