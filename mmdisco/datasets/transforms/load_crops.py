@@ -60,6 +60,15 @@ def decode_jpeg(content: bytes, header: Image.Image, divisor: int = 1) -> np.nda
 ORIENTATION = ExifTags.Base.Orientation
 
 
+def is_plain_jpeg(image: Image.Image) -> bool:
+    """Whether :func:`decode_jpeg` reads an image, as opened, as ``to_rgb`` does."""
+    return (
+        image.format == 'JPEG'
+        and image.mode == 'RGB'
+        and image.getexif().get(ORIENTATION, 1) == 1
+    )
+
+
 @TRANSFORMS.register_module()
 class LoadCrops(BaseTransform):
     """Decode an image once and cut the random crops of all views.
@@ -131,11 +140,7 @@ class LoadCrops(BaseTransform):
         """
         content = fileio.get(results['img_path'], backend_args=self.backend_args)
         image: Image.Image = Image.open(io.BytesIO(content))
-        plain = (
-            image.format == 'JPEG'
-            and image.mode == 'RGB'
-            and image.getexif().get(ORIENTATION, 1) == 1
-        )
+        plain = is_plain_jpeg(image)
         if not plain:
             image = to_rgb(image, self.background)
             pixels = np.array(image)
