@@ -31,6 +31,7 @@ MEASURED = {  # tables in a document and files that they are made from
     'docs/speed.md': {
         'train_step': 'benchmarks/train_step_mbv3.json',
         'teacher': 'benchmarks/teacher.json',
+        'peer_lightly': 'benchmarks/peer_lightly.csv',
         'loader': 'benchmarks/loader.json',
         'memory': 'benchmarks/memory.json',
         'scaling': 'benchmarks/scaling.json',
@@ -243,6 +244,7 @@ def test_each_document_has_the_measured_tables(tool):
         ('quickstart_search', 'docs/results/quickstart_search.json', '76.20', '99.'),
         ('train_step', 'benchmarks/train_step_mbv3.json', '2.23', '99.'),
         ('teacher', 'benchmarks/teacher.json', '79.0', '99.'),
+        ('peer_lightly', 'benchmarks/peer_lightly.csv', '15.8', '99.'),
         ('loader', 'benchmarks/loader.json', '1378', '99'),
         ('memory', 'benchmarks/memory.json', '2846', '99'),
         ('scaling', 'benchmarks/scaling.json', '21.4', '99.'),

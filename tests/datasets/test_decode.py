@@ -296,3 +296,19 @@ def test_a_reason_names_no_object_in_memory(tmp_path, caplog, monkeypatch):
     for line in reasons:
         assert 'cannot identify image file' in line, line
         assert 'BytesIO' not in line and line.count('junk.jpg') == 1, line
+
+
+@pytest.mark.parametrize('subsampling', [0, 1, 2])
+@pytest.mark.parametrize('progressive', [False, True])
+def test_plain_jpeg_files_have_pillows_pixels(tmp_path, subsampling, progressive):
+    """Decoded by OpenCV, which would fill a file that is cut off with grey."""
+    image = photograph(97)
+    path = tmp_path / 'photo.jpg'
+    image.save(path, subsampling=subsampling, progressive=progressive, quality=85)
+    load = TRANSFORMS.build(LOAD)
+    pixels = load(dict(img_path=str(path)))['img']
+    assert (pixels[..., ::-1] == np.array(Image.open(path))).all()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(OSError, match='truncated'):
+        load(dict(img_path=str(path)))
