@@ -9,10 +9,11 @@ from mmengine.dataset import default_collate
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 from scipy import stats
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms import functional as F
 
 from mmdisco.datasets import Photos
-from mmdisco.datasets.transforms import load_crops
+from mmdisco.datasets.transforms import Picture, draw_box, load_crops
 from tests.mocov2_views import photograph
 
 
@@ -32,19 +33,85 @@ def crops_of(load, path):
     ]
 
 
+def boxes_of(load, path, seed):
+    """The boxes that a seed gives, and that seed set again."""
+    with Image.open(path) as image:
+        size = image.size[::-1]
+    torch.manual_seed(seed)
+    boxes = [load.draw(size, view) for view in range(load.num_views)]
+    torch.manual_seed(seed)
+    return boxes
+
+
 @pytest.mark.parametrize('name', ('a.jpg', 'a.png'))
-def test_crops_are_torchvisions(tmp_path, name):
+@pytest.mark.parametrize('interpolation', ('bilinear', 'bicubic'))
+def test_crops_are_torchvisions(tmp_path, name, interpolation):
     path = save(tmp_path / name)
-    crop = RandomResizedCrop(224, scale=(0.2, 1.0))
+    load = build(interpolation=interpolation)
     with Image.open(path) as image:
         image.load()
         for seed in range(8):
-            torch.manual_seed(seed)
-            reference = [np.asarray(crop(image), int) for _ in range(2)]
-            torch.manual_seed(seed)
-            for actual, other in zip(crops_of(build(), path), reference):
+            boxes = boxes_of(load, path, seed)
+            for actual, box in zip(crops_of(load, path), boxes):
+                mode = InterpolationMode(interpolation)
+                other = np.asarray(F.resized_crop(image, *box, [224, 224], mode), int)
                 assert actual.shape == (224, 224, 3)
-                assert np.abs(actual - other).max() <= 1
+                off = np.abs(actual - other)
+                assert off.max() <= (1 if interpolation == 'bilinear' else 6)
+                assert off.mean() < 0.2
+
+
+def test_views_of_their_own_size_and_scale(tmp_path):
+    path = save(tmp_path / 'a.png')
+    load = build(
+        num_views=3,
+        size=(64, 64, 24),
+        scale=[(0.4, 1.0), (0.4, 1.0), (0.05, 0.1)],
+        interpolation=['bicubic', 'bilinear', 'bicubic'],
+    )
+    with Image.open(path) as image:
+        for seed in range(8):
+            boxes = boxes_of(load, path, seed)
+            areas = [box.height * box.width / (500 * 375) for box in boxes]
+            assert min(areas[:2]) > 0.39 and areas[2] < 0.11
+            crops = crops_of(load, path)
+            for crop, box, size, name in zip(
+                crops, boxes, load.size, load.interpolation
+            ):
+                mode = InterpolationMode(name)
+                other = np.asarray(F.resized_crop(image, *box, [size, size], mode), int)
+                assert np.abs(crop - other).max() <= 6
+
+
+def test_a_generator_gives_each_view_again(tmp_path):
+    """A view drawn and cut alone, without touching torch's generator."""
+    path = save(tmp_path / 'a.jpg')
+    load = build(num_views=2, size=[64, 32], scaled_decoding=False)
+    picture = Picture(open(path, 'rb').read())
+    state = torch.random.get_rng_state()
+    seeds = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+    boxes = [load.draw(picture.size, i, seed) for i, seed in enumerate(seeds)]
+    assert torch.equal(torch.random.get_rng_state(), state)
+    again = load.draw(picture.size, 1, torch.Generator().manual_seed(4))
+    assert again == boxes[1] != boxes[0]
+    together = load.cut(picture, boxes, [0, 1])
+    (alone,) = load.cut(Picture(open(path, 'rb').read()), [again], [1])
+    assert torch.equal(alone, together[1]) and alone.shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    'size, scale, ratio',
+    [
+        ((40, 400), (0.9, 1.0), (3 / 4, 4 / 3)),  # never fits
+        ((400, 40), (0.9, 1.0), (3 / 4, 4 / 3)),
+        ((60, 62), (1.0, 1.0), (1.0, 1.0)),
+    ],
+)
+def test_the_central_crop_is_torchvisions(size, scale, ratio):
+    reference = RandomResizedCrop.get_params(
+        torch.empty(3, *size), list(scale), list(ratio)
+    )
+    assert draw_box(size, scale, ratio) == reference
 
 
 @pytest.mark.parametrize('scaled', (False, True))
@@ -89,25 +156,18 @@ def test_scaled_decoding_only_where_every_crop_allows(tmp_path, monkeypatch):
         lambda *args: divisors.append(args[2]) or decode(*args),
     )
     load, whole = build(size=100), build(size=100, scaled_decoding=False)
-    with Image.open(path) as header:
-        for seed in range(30):
+    for seed in range(30):
+        boxes = boxes_of(load, path, seed)
+        smallest = min(min(box.height, box.width) for box in boxes)
+        scaled = crops_of(load, path)
+        largest = max(d for d in (1, 2, 4, 8) if smallest / d >= 100)
+        assert divisors[-1] == largest
+        if seed < 10:
             torch.manual_seed(seed)
-            smallest = min(
-                min(
-                    RandomResizedCrop.get_params(header, [0.2, 1.0], [3 / 4, 4 / 3])[2:]
-                )
-                for _ in range(2)
-            )
-            torch.manual_seed(seed)
-            scaled = crops_of(load, path)
-            largest = max(d for d in (1, 2, 4, 8) if smallest / d >= 100)
-            assert divisors[-1] == largest
-            if seed < 10:
-                torch.manual_seed(seed)
-                exact = crops_of(whole, path)
-                assert divisors[-1] == 1
-                for a, b in zip(scaled, exact):
-                    assert np.abs(a - b).mean() < 2
+            exact = crops_of(whole, path)
+            assert divisors[-1] == 1
+            for a, b in zip(scaled, exact):
+                assert np.abs(a - b).mean() < 2
     assert {4, 8} <= set(divisors)
     small = save(tmp_path / 'small.jpg', (260, 250))
     for _ in range(5):
@@ -207,8 +267,16 @@ def test_workers_run_one_thread_each():
         dict(scale=(0.5, 0.2)),
         dict(scale=(0.2, 2.0)),
         dict(ratio=(0, 1)),
+        dict(size=(32, 0)),
+        dict(scale=[(0.2, 1.0), (0.0, 1.0)]),
+        dict(interpolation='nearest'),
     ),
 )
 def test_arguments_out_of_range(options):
     with pytest.raises(ValueError, match=f'{next(iter(options))}='):
         build(**options)
+
+
+def test_as_many_values_as_views():
+    with pytest.raises(ValueError, match='size: 3 values for num_views=2'):
+        build(size=(96, 96, 96))

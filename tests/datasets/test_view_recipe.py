@@ -7,6 +7,7 @@ from scipy import stats
 from torchvision.transforms import ColorJitter
 
 from mmdisco.datasets.transforms import (
+    ViewParams,
     ViewRecipe,
     build_recipes,
     pil_gaussian_kernel,
@@ -84,6 +85,20 @@ def test_it_follows_the_seed():
         draws.append(ViewRecipe().draw(8).factors)
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
+
+
+def test_one_view_equals_a_batch_of_one():
+    recipe = ViewRecipe(solarize_prob=0.3)
+    seeds = range(50)
+    views = [recipe.draw_one(torch.Generator().manual_seed(seed)) for seed in seeds]
+    together = ViewParams.stack(views)
+    for seed in seeds:
+        alone = recipe.draw(1, torch.Generator().manual_seed(seed))
+        for name, value in vars(alone).items():
+            stacked = getattr(together, name)[seed]
+            torch.testing.assert_close(stacked, value[0], rtol=1e-6, atol=1e-7)
+        assert together[seed].order == list(views[seed].order)
+    assert len({view.sigma for view in views}) == len(views)
 
 
 def test_ranges_and_recipes_of_a_view():

@@ -1,7 +1,9 @@
 """Loading of an image with random crops, at a reduced size where possible."""
 
 import io
+import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,7 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from mmpretrain.registry import TRANSFORMS
 from PIL import ExifTags, Image
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from mmdisco.errors import InputError
@@ -69,6 +71,106 @@ def is_plain_jpeg(image: Image.Image) -> bool:
     )
 
 
+class Picture:
+    """An image file, decoded when the size that its crops need is known.
+
+    Args:
+        content (bytes): Content of the file.
+        background (Sequence[int]): RGB colour under transparent pixels.
+            Defaults to white.
+
+    Attributes:
+        size (tuple[int, int]): Height and width in pixels, upright.
+        scalable (bool): Whether it can be decoded at a reduced size.
+
+    Raises:
+        OSError: If the file is not an image. Other exceptions of
+            :func:`~mmdisco.datasets.decode.to_rgb`.
+    """
+
+    def __init__(self, content: bytes, background: Sequence[int] = WHITE) -> None:
+        image: Image.Image = Image.open(io.BytesIO(content))
+        self.scalable = is_plain_jpeg(image)
+        self._content, self._header = content, image
+        self._pixels: dict[int, np.ndarray] = {}  # by divisor
+        if not self.scalable:
+            image = to_rgb(image, background)
+            self._pixels[1] = np.array(image)
+        width, height = image.size
+        self.size = height, width
+
+    def pixels(self, divisor: int = 1) -> np.ndarray:
+        """Decode once for each divisor.
+
+        Args:
+            divisor (int): Divisor of the size: 1, 2, 4 or 8; 1 unless
+                ``scalable``. Defaults to 1.
+
+        Returns:
+            np.ndarray: RGB, uint8 [H / divisor, W / divisor, 3], rounded up.
+
+        Raises:
+            OSError: If the file is truncated or broken.
+        """
+        if divisor not in self._pixels:
+            self._pixels[divisor] = decode_jpeg(self._content, self._header, divisor)
+        return self._pixels[divisor]
+
+
+class Box(NamedTuple):
+    """A crop in pixels of the whole image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def draw_box(
+    size: tuple[int, int],
+    scale: Sequence[float] = (0.2, 1.0),
+    ratio: Sequence[float] = (3 / 4, 4 / 3),
+    generator: torch.Generator | None = None,
+) -> Box:
+    """Draw a crop of random area and aspect ratio.
+
+    The Inception crop of https://arxiv.org/abs/1409.4842, with torchvision's
+    distribution: area uniform, aspect ratio uniform in its logarithm, drawn
+    again up to nine times if it does not fit; then the largest central crop.
+
+    Args:
+        size (tuple[int, int]): Height and width of the image in pixels.
+        scale (Sequence[float]): Range of the area, as a fraction of the
+            image's. Defaults to (.2, 1.).
+        ratio (Sequence[float]): Range of width / height. Defaults to
+            (3 / 4, 4 / 3).
+        generator (torch.Generator, optional): Defaults to None: torch's
+            default generator.
+
+    Returns:
+        Box: The crop, inside the image.
+    """
+    height, width = size
+    low, high = map(math.log, ratio)
+    for _ in range(10):
+        area, aspect, down, across = torch.rand(4, generator=generator).tolist()
+        area = (scale[0] + (scale[1] - scale[0]) * area) * height * width
+        aspect = math.exp(low + (high - low) * aspect)
+        h, w = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        if 0 < h <= height and 0 < w <= width:
+            top, left = int(down * (height - h + 1)), int(across * (width - w + 1))
+            return Box(top, left, h, w)
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    h, w = min(height, round(width / aspect)), min(width, round(height * aspect))
+    return Box((height - h) // 2, (width - w) // 2, h, w)
+
+
+FILTERS = {
+    'bilinear': (InterpolationMode.BILINEAR, Image.Resampling.BILINEAR),
+    'bicubic': (InterpolationMode.BICUBIC, Image.Resampling.BICUBIC),
+}
+
+
 @TRANSFORMS.register_module()
 class LoadCrops(BaseTransform):
     """Decode an image once and cut the random crops of all views.
@@ -76,14 +178,19 @@ class LoadCrops(BaseTransform):
     A JPEG file is decoded at 1/2, 1/4 or 1/8 of its size if no crop needs
     more: the crops are drawn first, from the size in the file's header.
 
+    Drawing and cutting are separate: :meth:`draw` gives the crop of a view,
+    from any generator, and :meth:`cut` its pixels.
+
     **Required keys:** img_path. **Added keys:** img, a list of RGB crops,
-    uint8 tensors [3, size, size]; img_shape; ori_shape.
+    uint8 tensors [3, size, size]; img_shape, of the first; ori_shape.
 
     Args:
-        size (int): Side of a crop after resizing. Defaults to 224.
+        size (int or Sequence[int]): Side of a crop after resizing, of all
+            views or of each. Defaults to 224.
         num_views (int): Number of crops. Defaults to 2.
-        scale (tuple[float, float]): Range of a crop's area, as a fraction of
-            the image's. Defaults to (.2, 1.).
+        scale (tuple[float, float] or Sequence[tuple[float, float]]): Range of
+            a crop's area, as a fraction of the image's; of all views or of
+            each. Defaults to (.2, 1.).
         ratio (tuple[float, float]): Range of width / height of a crop.
             Defaults to (3 / 4, 4 / 3).
         scaled_decoding (bool): Whether to decode at a reduced size where
@@ -92,42 +199,63 @@ class LoadCrops(BaseTransform):
             pixels. Defaults to white.
         backend_args (dict, optional): Arguments of mmengine's file backend.
             Defaults to None.
+        interpolation (str or Sequence[str]): 'bilinear' or 'bicubic', both
+            antialiased; of all views or of each. Defaults to 'bilinear'.
 
     Raises:
-        InputError: If a number is out of range. When called, the exceptions
-            of :func:`~mmdisco.datasets.decode.to_rgb` if the file can't be
-            read completely.
+        InputError: If a number is out of range, or there are not as many
+            sizes, scales or interpolations as views. When called, the
+            exceptions of :class:`Picture` if the file can't be read
+            completely.
     """
 
     def __init__(
         self,
-        size: int = 224,
+        size: int | Sequence[int] = 224,
         num_views: int = 2,
-        scale: tuple[float, float] = (0.2, 1.0),
+        scale: Sequence[float] | Sequence[Sequence[float]] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         scaled_decoding: bool = True,
         background: tuple[int, int, int] = WHITE,
         backend_args: dict | None = None,
+        interpolation: str | Sequence[str] = 'bilinear',
     ) -> None:
-        if size < 1 or num_views < 1:
-            raise InputError(
-                f'size={size}, num_views={num_views}: positive numbers expected'
-            )
-        for name, (low, high), top in (
-            ('scale', scale, 1),
-            ('ratio', ratio, float('inf')),
-        ):
+        if num_views < 1:
+            raise InputError(f'num_views={num_views}: a positive number expected')
+        self.num_views = num_views
+        self.size = self._of_each('size', size, isinstance(size, int))
+        self.scale = self._of_each('scale', scale, isinstance(scale[0], (int, float)))
+        self.interpolation = self._of_each(
+            'interpolation', interpolation, isinstance(interpolation, str)
+        )
+        if min(self.size) < 1:
+            raise InputError(f'size={size}: positive numbers expected')
+        ranges = [('scale', tuple(pair), 1) for pair in self.scale]
+        for name, (low, high), top in (*ranges, ('ratio', ratio, float('inf'))):
             if not 0 < low <= high <= top:
                 raise InputError(
                     f'{name}={(low, high)}: 0 < low <= high <= {top} expected'
                 )
-        self.size = size
-        self.num_views = num_views
-        self.scale = list(scale)
+        for name in self.interpolation:
+            if name not in FILTERS:
+                raise InputError(
+                    f'interpolation={name!r}: one of {", ".join(FILTERS)} expected'
+                )
         self.ratio = list(ratio)
         self.scaled_decoding = scaled_decoding
         self.background = tuple(background)
         self.backend_args = backend_args
+
+    def _of_each(self, name: str, value: Any, is_one: bool) -> list:
+        """An argument of each view."""
+        if is_one:
+            return [value] * self.num_views
+        if len(value) != self.num_views:
+            raise InputError(
+                f'{name}: {len(value)} values for num_views={self.num_views}: set '
+                'one for all views or one for each'
+            )
+        return list(value)
 
     def transform(self, results: dict) -> dict:
         """Read, decode, crop and resize.
@@ -139,56 +267,84 @@ class LoadCrops(BaseTransform):
             dict: With ``img``, the list of crops.
         """
         content = fileio.get(results['img_path'], backend_args=self.backend_args)
-        image: Image.Image = Image.open(io.BytesIO(content))
-        plain = is_plain_jpeg(image)
-        if not plain:
-            image = to_rgb(image, self.background)
-            pixels = np.array(image)
-        width, height = image.size
-        boxes = [
-            RandomResizedCrop.get_params(image, self.scale, self.ratio)
-            for _ in range(self.num_views)
-        ]
-        divisor = 1
-        if plain:
-            divisor = self._divisor(boxes)
-            pixels = decode_jpeg(content, image, divisor)
-        cut = self._cut if divisor == 1 else self._cut_between_pixels
-        results['img'] = [
-            cut(pixels, *(side / divisor for side in box)) for box in boxes
-        ]  # [3, size, size] each
-        results['img_shape'] = (self.size, self.size)
-        results['ori_shape'] = (height, width)
+        picture = Picture(content, self.background)
+        views = range(self.num_views)
+        boxes = [self.draw(picture.size, view) for view in views]
+        results['img'] = self.cut(picture, boxes, views)
+        results['img_shape'] = (self.size[0], self.size[0])
+        results['ori_shape'] = picture.size
         return results
 
-    def _divisor(self, boxes: Sequence[tuple[int, int, int, int]]) -> int:
-        """Largest JPEG divisor at which every crop has at least ``size`` pixels."""
-        smallest = min(min(height, width) for _, _, height, width in boxes)
-        return max(
-            (
-                d
-                for d in (2, 4, 8)
-                if self.scaled_decoding and smallest >= d * self.size
-            ),
-            default=1,
-        )
+    def draw(
+        self,
+        size: tuple[int, int],
+        view: int,
+        generator: torch.Generator | None = None,
+    ) -> Box:
+        """Draw the crop of a view.
 
-    def _cut(
-        self, pixels: np.ndarray, top: float, left: float, height: float, width: float
-    ) -> torch.Tensor:
-        """Cut and resize a box of whole pixels."""
-        top, left, height, width = map(int, (top, left, height, width))
-        crop = torch.from_numpy(pixels[top : top + height, left : left + width])
-        crop = F.resize(crop.permute(2, 0, 1), [self.size, self.size], antialias=True)
-        return crop.contiguous()  # a copy if no resizing was needed
+        Args:
+            size (tuple[int, int]): Height and width of the image in pixels.
+            view (int): Index of the view.
+            generator (torch.Generator, optional): Defaults to None: torch's
+                default generator.
 
-    def _cut_between_pixels(
-        self, pixels: np.ndarray, top: float, left: float, height: float, width: float
-    ) -> torch.Tensor:
-        """Cut and resize any box with PIL, which is slower than torch."""
-        crop = Image.fromarray(pixels).resize(
-            (self.size, self.size),
-            Image.Resampling.BILINEAR,
-            box=(left, top, left + width, top + height),
-        )
-        return F.pil_to_tensor(crop)
+        Returns:
+            Box: The crop in pixels.
+        """
+        return draw_box(size, self.scale[view], self.ratio, generator)
+
+    def cut(
+        self, picture: Picture, boxes: Sequence[Box], views: Sequence[int]
+    ) -> list[torch.Tensor]:
+        """Cut and resize crops of an image, from one decoding.
+
+        The decoded size is that of the most demanding crop: crops that are cut
+        together may differ by rounding from those cut one by one.
+
+        Args:
+            picture (Picture): The image.
+            boxes (Sequence[Box]): Crops in pixels of the whole image.
+            views (Sequence[int]): Index of each crop's view.
+
+        Returns:
+            list[torch.Tensor]: RGB crops, uint8 [3, size, size] each.
+        """
+        divisor = 1
+        if self.scaled_decoding and picture.scalable:
+            most = min(
+                min(box.height, box.width) / self.size[view]
+                for box, view in zip(boxes, views)
+            )
+            divisor = max((d for d in (2, 4, 8) if d <= most), default=1)
+        pixels = picture.pixels(divisor)
+        cut = _cut if divisor == 1 else _cut_between_pixels
+        return [
+            cut(pixels, box, divisor, self.size[view], self.interpolation[view])
+            for box, view in zip(boxes, views)
+        ]
+
+
+def _cut(
+    pixels: np.ndarray, box: Box, divisor: int, size: int, interpolation: str
+) -> torch.Tensor:
+    """Cut and resize a box of an image that is decoded at its full size."""
+    top, left, height, width = box
+    crop = torch.from_numpy(pixels[top : top + height, left : left + width])
+    crop = F.resize(
+        crop.permute(2, 0, 1), [size, size], FILTERS[interpolation][0], antialias=True
+    )
+    return crop.contiguous()  # a copy if no resizing was needed
+
+
+def _cut_between_pixels(
+    pixels: np.ndarray, box: Box, divisor: int, size: int, interpolation: str
+) -> torch.Tensor:
+    """Cut and resize any box with PIL, which is slower than torch."""
+    top, left, height, width = (side / divisor for side in box)
+    crop = Image.fromarray(pixels).resize(
+        (size, size),
+        FILTERS[interpolation][1],
+        box=(left, top, left + width, top + height),
+    )
+    return F.pil_to_tensor(crop)

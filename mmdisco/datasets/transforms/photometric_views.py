@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
 from mmdisco.errors import InputError
-from .view_recipe import ViewParams, build_recipes
+from .view_recipe import OneView, build_recipes
 
 
 def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
@@ -144,31 +144,32 @@ class PhotometricViews(BaseTransform):
                 f'{len(crops)} crops of an image for num_views={len(self.recipes)}'
             )
         results['img'] = [
-            augment(np.ascontiguousarray(crop.permute(1, 2, 0).numpy()), recipe.draw(1))
+            augment(
+                np.ascontiguousarray(crop.permute(1, 2, 0).numpy()), recipe.draw_one()
+            )
             for crop, recipe in zip(crops, self.recipes)
         ]  # [H, W, 3] each
         return results
 
 
-def augment(image: np.ndarray, params: ViewParams) -> np.ndarray:
+def augment(image: np.ndarray, view: OneView) -> np.ndarray:
     """Apply drawn parameters to an image.
 
     Args:
         image (np.ndarray): RGB, uint8 [H, W, 3].
-        params (ViewParams): Parameters of one view.
+        view (OneView): Parameters of the view.
 
     Returns:
         np.ndarray: RGB, uint8 [H, W, 3].
     """
-    if params.jitter:
-        factors = params.factors[0].tolist()
-        for part in params.order[0].tolist():
-            image = PARTS[part](image, factors[part])
-    if params.gray:
+    if view.jitter:
+        for part in view.order:
+            image = PARTS[part](image, view.factors[part])
+    if view.gray:
         image = to_gray(image)
-    if params.blur:
-        kernel = pil_gaussian_kernel(params.sigma.numpy(), params.sigma.item())
+    if view.blur:
+        kernel = pil_gaussian_kernel(np.array([view.sigma]), view.sigma)
         image = gaussian_blur(image, kernel[0])
-    if params.solarize:
+    if view.solarize:
         image = solarize(image)
-    return mirror(image) if params.flip else image
+    return mirror(image) if view.flip else image

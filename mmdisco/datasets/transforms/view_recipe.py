@@ -2,10 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 
 from mmdisco.errors import InputError
+
+
+class OneView(NamedTuple):
+    """Augmentation parameters of one view, see :class:`ViewParams`."""
+
+    jitter: bool
+    order: Sequence[int]
+    factors: Sequence[float]
+    gray: bool
+    blur: bool
+    sigma: float
+    solarize: bool
+    flip: bool
 
 
 @dataclass
@@ -33,6 +47,22 @@ class ViewParams:
     sigma: torch.Tensor
     solarize: torch.Tensor
     flip: torch.Tensor
+
+    @classmethod
+    def stack(cls, views: Sequence[OneView]) -> 'ViewParams':
+        """Parameters of N views from those of each.
+
+        Args:
+            views (Sequence[OneView]): N views.
+
+        Returns:
+            ViewParams: Parameters of N views.
+        """
+        return cls(*(torch.tensor(values) for values in zip(*views)))
+
+    def __getitem__(self, index: int) -> OneView:
+        """Parameters of one view."""
+        return OneView(*(value[index].tolist() for value in vars(self).values()))
 
 
 @dataclass
@@ -96,6 +126,47 @@ class ViewRecipe:
                     f'{name}={getattr(self, name)}: a number from 0 to {top} expected'
                 )
 
+    def _ranges(self) -> list[tuple[float, float]]:
+        """Ranges of the factors and of sigma."""
+        return [
+            (max(0, 1 - self.brightness), 1 + self.brightness),
+            (max(0, 1 - self.contrast), 1 + self.contrast),
+            (max(0, 1 - self.saturation), 1 + self.saturation),
+            (-self.hue, self.hue),
+            self.sigma,
+        ]
+
+    def _probabilities(self) -> list[float]:
+        return [
+            self.jitter_prob,
+            self.gray_prob,
+            self.blur_prob,
+            self.solarize_prob,
+            self.flip_prob,
+        ]
+
+    def draw_one(self, generator: torch.Generator | None = None) -> OneView:
+        """Draw the parameters of one view.
+
+        From the same numbers as ``draw(1, generator)``, in a tenth of its time.
+
+        Args:
+            generator (torch.Generator, optional): Defaults to None: torch's
+                default generator.
+
+        Returns:
+            OneView: Parameters of a view.
+        """
+        u = torch.rand(14, generator=generator).tolist()
+        *factors, sigma = (
+            low + (high - low) * share for (low, high), share in zip(self._ranges(), u)
+        )
+        jitter, gray, blur, solarize, flip = (
+            share < prob for share, prob in zip(u[5:], self._probabilities())
+        )
+        order = sorted(range(4), key=u[10:].__getitem__)
+        return OneView(jitter, order, factors, gray, blur, sigma, solarize, flip)
+
     def draw(self, num: int, generator: torch.Generator | None = None) -> ViewParams:
         """Draw the parameters of N views.
 
@@ -107,32 +178,10 @@ class ViewRecipe:
         Returns:
             ViewParams: Parameters of N views.
         """
-        # one call: for a single view the calls dominate the cost
         u = torch.rand(14, num, generator=generator)  # [14, N]
-        low, high = torch.tensor(
-            [
-                (max(0, 1 - self.brightness), 1 + self.brightness),
-                (max(0, 1 - self.contrast), 1 + self.contrast),
-                (max(0, 1 - self.saturation), 1 + self.saturation),
-                (-self.hue, self.hue),
-                self.sigma,
-            ]
-        ).T[..., None]  # [5, 1] each
+        low, high = torch.tensor(self._ranges()).T[..., None]  # [5, 1] each
         values = low + (high - low) * u[:5]  # [5, N]
-        events = (
-            u[5:10]
-            < torch.tensor(
-                [
-                    [
-                        self.jitter_prob,
-                        self.gray_prob,
-                        self.blur_prob,
-                        self.solarize_prob,
-                        self.flip_prob,
-                    ]
-                ]
-            ).T
-        )  # [5, N]
+        events = u[5:10] < torch.tensor(self._probabilities())[:, None]  # [5, N]
         return ViewParams(
             jitter=events[0],
             gray=events[1],
