@@ -1,6 +1,6 @@
 """A pipeline of views replaced by a faster one with the same distribution."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -11,21 +11,30 @@ _WEIGHTS = (0.114, 0.587, 0.2989)  # of B, G and R in grayscale
 _CROP = dict(type='RandomResizedCrop', interpolation='bilinear', backend='pillow')
 
 
-class _Views(NamedTuple):
-    """Views of MoCo-v2's kind: a crop, colour, grey, blur and flip."""
+class _View(NamedTuple):
+    """A crop, colour, grey, blur, solarisation and flip."""
 
-    num_views: int
     size: int
     scale: tuple[float, float]
+    interpolation: str
     recipe: dict[str, Any]  # arguments of ViewRecipe
+
+
+class _Slow(NamedTuple):
+    """A pipeline that makes views, and what it makes."""
+
+    owner: dict  # with the pipeline as a value
+    key: str
+    views: list[_View]
 
 
 def use_fast_views(cfg: Config, on_device: bool) -> bool:
     """Replace views of MoCo-v2's kind by a faster pipeline.
 
-    Any number of views of any size, drawn by one pipeline of crop, colour jitter,
-    grayscale, blur and flip, all but the crop optional: one decoding for all crops,
-    and OpenCV or batches on the device.
+    Any number of views of any size, drawn by pipelines of crop, colour jitter,
+    grayscale, blur, solarisation and flip, all but the crop optional, as in MoCo,
+    SimCLR, BYOL, SwAV, DINO and BINGO: one decoding for all crops, and OpenCV or
+    batches on the device.
 
     Args:
         cfg (Config): The config, changed in place.
@@ -38,72 +47,119 @@ def use_fast_views(cfg: Config, on_device: bool) -> bool:
         'data_preprocessor' in part for part in (cfg.model, cfg.model.get('ssl', {}))
     ):
         return False
-    dataset = cfg.train_dataloader.dataset
-    pipeline = dataset.get('pipeline') or []
+    pipelines = _pipelines(cfg.train_dataloader.dataset)
     preprocessor = cfg.get('data_preprocessor') or {}
-    kinds = [step.get('type') for step in pipeline]
-    if kinds[:1] == ['LoadCrops'] and kinds[-1] == 'PackInputs':
+    if not pipelines:
+        return False
+    if all(_is_fast(owner[key]) for owner, key in pipelines):  # a dumped config
         own = 'DeviceViews' if on_device else 'SelfSupDataPreprocessor'
-        return preprocessor.get('type') == own  # a dumped config
-    views = _views(pipeline)
-    if views is None or not (
+        return preprocessor.get('type') == own
+    found = [_slow(owner, key) for owner, key in pipelines]
+    slow = [one for one in found if one is not None]
+    if len(slow) < len(found) or not (
         preprocessor.get('type') == 'SelfSupDataPreprocessor'
         and {*preprocessor} <= {'type', 'mean', 'std', 'to_rgb'}
         and preprocessor.get('to_rgb') is True
     ):
         return False
-    load = dict(
-        type='LoadCrops',
-        size=views.size,
-        num_views=views.num_views,
-        scale=views.scale,
-        **{
-            k: pipeline[0][k]
-            for k in ('background', 'backend_args')
-            if k in pipeline[0]
-        },
-    )
-    augment: dict[str, Any] = dict(num_views=views.num_views)
-    if views.recipe:  # the defaults are MoCo-v2's
-        augment['views'] = [views.recipe]
+    for one in slow:
+        load, pack = one.owner[one.key][0], one.owner[one.key][-1]
+        kept = {k: load[k] for k in ('background', 'backend_args') if k in load}
+        augment = [] if on_device else [_augment('PhotometricViews', one.views)]
+        one.owner[one.key] = [dict(_load(one.views), **kept), *augment, pack]
     if on_device:
         cfg.data_preprocessor = dict(
-            type='DeviceViews',
+            _augment('DeviceViews', [view for one in slow for view in one.views]),
             mean=preprocessor.get('mean'),
             std=preprocessor.get('std'),
-            **augment,
         )
-        dataset.pipeline = [load, pipeline[-1]]
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='PrefetchHook')]
     else:
         cfg.data_preprocessor = dict(preprocessor, to_rgb=False)
-        dataset.pipeline = [
-            load,
-            dict(type='PhotometricViews', **augment),
-            pipeline[-1],
-        ]
     return True
 
 
-def _views(pipeline: list) -> _Views | None:
+def _pipelines(dataset: dict) -> list[tuple[dict, str]]:
+    """Pipelines of a dataset, each as a dict and a key, in the order of views."""
+    if dataset.get('type') == 'Bags':
+        anchor = (dataset['dataset'], 'pipeline')
+        own = dataset.get('member_pipeline') is not None
+        found = [anchor, (dataset, 'member_pipeline') if own else anchor]
+    else:
+        found = [(dataset, 'pipeline')]
+    return [(owner, key) for owner, key in found if len(owner.get(key) or ()) > 1]
+
+
+def _is_fast(pipeline: Sequence[Mapping]) -> bool:
+    kinds = pipeline[0].get('type'), pipeline[-1].get('type')
+    return kinds == ('LoadCrops', 'PackInputs')
+
+
+def _load(views: Sequence[_View]) -> dict:
+    """A step that cuts the crops of views."""
+    load = dict(
+        type='LoadCrops',
+        size=_shared([view.size for view in views]),
+        num_views=len(views),
+        scale=_shared([view.scale for view in views]),
+    )
+    interpolation = _shared([view.interpolation for view in views])
+    if interpolation != 'bilinear':
+        load['interpolation'] = interpolation
+    return load
+
+
+def _augment(kind: str, views: Sequence[_View]) -> dict:
+    """A transform or preprocessor that draws colours, blur and flips of views."""
+    recipes = [view.recipe for view in views]
+    if any(recipes):  # the defaults are MoCo-v2's
+        alike = all(recipe == recipes[0] for recipe in recipes)
+        return dict(
+            type=kind, num_views=len(views), views=recipes[:1] if alike else recipes
+        )
+    return dict(type=kind, num_views=len(views))
+
+
+def _shared(values: list) -> Any:
+    """The value of all views if it is the same, else one for each."""
+    return values[0] if all(value == values[0] for value in values) else values
+
+
+def _slow(owner: dict, key: str) -> _Slow | None:
     """Views of a pipeline; None if the fast pipelines can't draw them."""
-    if len(pipeline) != 3 or pipeline[2] != dict(type='PackInputs'):
+    load, *steps, pack = owner[key]
+    if not steps or pack != dict(type='PackInputs'):
         return None
-    load, views, _ = pipeline
     if not (load.get('type') == 'LoadPhoto' or is_mmcvs_loader(load)):
         return None
-    if views.get('type') != 'MultiView' or len(views.get('transforms', ())) != 1:
+    if [step.get('type') for step in steps] == ['MultiView']:
+        if {*steps[0]} != {'type', 'transforms', 'num_views'}:
+            return None
+        groups, counts = steps[0]['transforms'], steps[0]['num_views']
+        counts = [counts] if isinstance(counts, int) else counts
+    elif key == 'member_pipeline':  # one view, which Bags takes as a list of one
+        groups, counts = [steps], [1]
+    else:
         return None
-    num_views = views.get('num_views')
-    num_views = num_views[0] if isinstance(num_views, list) else num_views
-    crop, *steps = views.transforms[0]
+    kinds = [_view(group) for group in groups]
+    if len(groups) != len(counts) or None in kinds:
+        return None
+    views = [kind for kind, num in zip(kinds, counts) if kind for _ in range(num)]
+    return _Slow(owner, key, views) if views else None
+
+
+def _view(group: Sequence[Mapping]) -> _View | None:
+    """A view of these transforms; None if the fast pipelines can't draw it."""
+    crop, *steps = group
     size, scale = crop.get('scale'), crop.get('crop_ratio_range', (0.08, 1.0))
-    if {**_CROP, **crop} != {**_CROP, **_only(crop, 'scale', 'crop_ratio_range')}:
+    own = _only(crop, 'scale', 'crop_ratio_range', 'interpolation')
+    interpolation = crop.get('interpolation', 'bilinear')
+    if {**_CROP, **crop} != {**_CROP, **own} or crop.get('backend') != 'pillow':
         return None
-    if not isinstance(size, int) or crop.get('backend') != 'pillow':
+    if not isinstance(size, int) or interpolation not in ('bilinear', 'bicubic'):
         return None
     recipe = _recipe(steps)
-    return None if recipe is None else _Views(num_views, size, scale, recipe)
+    return None if recipe is None else _View(size, scale, interpolation, recipe)
 
 
 def _only(step: Mapping, *keys: str) -> dict:
@@ -111,10 +167,10 @@ def _only(step: Mapping, *keys: str) -> dict:
 
 
 # Steps in their order; a flip may be anywhere, since the others are symmetric.
-_ORDER = ('RandomApply', 'RandomGrayscale', 'GaussianBlur')
+_ORDER = ('RandomApply', 'RandomGrayscale', 'GaussianBlur', 'Solarize')
 
 
-def _recipe(steps: list) -> dict | None:
+def _recipe(steps: Sequence) -> dict | None:
     """Arguments of ViewRecipe that differ from its defaults, None if it can't."""
     recipe = dict(jitter_prob=0.0, gray_prob=0.0, blur_prob=0.0, flip_prob=0.0)
     kinds = [step.get('type') for step in steps]
@@ -122,7 +178,8 @@ def _recipe(steps: list) -> dict | None:
     if rest != [kind for kind in _ORDER if kind in rest] or len({*kinds}) != len(kinds):
         return None
     for step in steps:
-        part = _PARTS[step.type](step) if step.type in _PARTS else None
+        kind = step['type']
+        part = _PARTS[kind](step) if kind in _PARTS else None
         if part is None:
             return None
         recipe.update(part)
@@ -135,6 +192,7 @@ def _recipe(steps: list) -> dict | None:
         gray_prob=0.2,
         blur_prob=0.5,
         sigma=(0.1, 2.0),
+        solarize_prob=0.0,
         flip_prob=0.5,
     )
     return {key: value for key, value in recipe.items() if value != moco[key]}
@@ -169,6 +227,12 @@ def _blur(step: Mapping) -> dict | None:
     return dict(blur_prob=step['prob'], sigma=tuple(step['magnitude_range']))
 
 
+def _solarize(step: Mapping) -> dict | None:
+    if {*step} != {'type', 'thr', 'prob'} or step['thr'] != 128:
+        return None
+    return dict(solarize_prob=step['prob'])
+
+
 def _flip(step: Mapping) -> dict | None:
     if not {*step} <= {'type', 'prob', 'direction'}:
         return None
@@ -179,5 +243,9 @@ def _flip(step: Mapping) -> dict | None:
 
 
 _PARTS = dict(
-    RandomApply=_jitter, RandomGrayscale=_gray, GaussianBlur=_blur, RandomFlip=_flip
+    RandomApply=_jitter,
+    RandomGrayscale=_gray,
+    GaussianBlur=_blur,
+    Solarize=_solarize,
+    RandomFlip=_flip,
 )

@@ -108,7 +108,7 @@ def apply_speed(cfg: Config, level: str, compile: bool = True) -> list[str]:
     'exact' changes results only by rounding: fused layers in the frozen teacher,
     channels-last, ``torch.compile``, :class:`LeanMoCo`, a fused optimizer, DDP
     with a static graph. 'auto' adds bf16 if the hardware supports it, and a
-    faster pipeline for views of MoCo-v2's kind with the same distribution.
+    faster pipeline with the same distribution for views of MoCo-v2's kind.
 
     Args:
         cfg (Config): The config, changed in place.

@@ -147,7 +147,7 @@ def test_other_numbers_and_sizes_of_views_are_fast_too(
 @pytest.mark.parametrize(
     'change',
     [
-        lambda view: view[0].update(interpolation='bicubic'),
+        lambda view: view[0].update(interpolation='lanczos'),
         lambda view: view[0].update(backend='cv2'),
         lambda view: view[0].update(scale=(224, 192)),
         lambda view: view[0].update(aspect_ratio_range=(0.5, 2.0)),
@@ -155,7 +155,8 @@ def test_other_numbers_and_sizes_of_views_are_fast_too(
         lambda view: view[2].update(channel_weights=(0.3, 0.3, 0.4)),
         lambda view: view[3].update(magnitude_std=0.5),
         lambda view: view[4].update(direction='vertical'),
-        lambda view: view.append(dict(type='Solarize', thr=128, prob=0.2)),
+        lambda view: view.append(dict(type='Solarize', thr=100, prob=0.2)),
+        lambda view: view.insert(1, dict(type='Solarize', thr=128, prob=0.2)),
         lambda view: view.insert(1, view.pop(2)),  # another order
         lambda view: view.append(dict(view[1])),  # twice
     ],
