@@ -421,8 +421,8 @@ def _print_plan(
     free = shutil.disk_usage(out).free
     if disk > free:
         raise InputError(
-            f"the training needs {_bytes(disk)} in '{out}', {_bytes(free)} are free: "
-            'choose another --out'
+            f"the training needs {in_bytes(disk)} in '{out}', {in_bytes(free)} are "
+            'free: choose another --out'
         )
     lines = [
         (name, f'{text}, {cost.parameters / 1e6:.2f} M parameters')
@@ -435,14 +435,15 @@ def _print_plan(
         (
             'estimate',
             f'{duration(steps * cost.seconds)} ({cost.seconds:.2f} s per step), '
-            f'{_bytes(cost.memory)} of memory, {_bytes(disk)} of disk',
+            f'{in_bytes(cost.memory)} of memory, {in_bytes(disk)} of disk',
         ),
     ]
     for name, text in lines:
         console.print(f'{name:9} {text}', markup=False)
 
 
-def _bytes(number: float) -> str:
+def in_bytes(number: float) -> str:
+    """Describe a number of bytes, e.g. '3.1 GB'."""
     for unit in ('B', 'kB', 'MB', 'GB'):
         if number < 1000:
             return f'{number:.3g} {unit}'

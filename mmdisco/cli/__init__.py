@@ -119,6 +119,51 @@ def build_parser() -> argparse.ArgumentParser:
         tool = commands.add_parser(name, add_help=False, help=text)
         tool.set_defaults(run=_tool)
 
+    packing = commands.add_parser(
+        'pack', help='pack a folder of photos into tar shards of WebDataset'
+    )
+    packing.add_argument(
+        'photos', metavar='PHOTOS', nargs='?', help='folder of images, at any depth'
+    )
+    packing.add_argument('out', metavar='OUT', nargs='?', help='folder to write')
+    packing.add_argument(
+        '--index',
+        metavar='DIR',
+        help='index the tar files in DIR, of any program, instead of packing photos',
+    )
+    packing.add_argument(
+        '--size',
+        type=positive_int,
+        default=512,
+        help='shorter side of the packed images in pixels, smaller ones are not '
+        'enlarged; default: 512',
+    )
+    packing.add_argument(
+        '--quality', type=positive_int, default=90, help='of JPEG; default: 90'
+    )
+    packing.add_argument(
+        '--copy', action='store_true', help='copy the files as they are instead'
+    )
+    packing.add_argument(
+        '--no-labels',
+        dest='labels',
+        action='store_false',
+        help='do not store the class folders as classes',
+    )
+    packing.add_argument(
+        '--seed', type=non_negative_int, default=0, help='of the order; default: 0'
+    )
+    packing.add_argument(
+        '--shard-mb',
+        type=positive_float,
+        default=256,
+        help='megabytes of a shard; default: 256',
+    )
+    packing.add_argument(
+        '--workers', type=non_negative_int, help='processes that encode images'
+    )
+    packing.set_defaults(run=_pack)
+
     listing = commands.add_parser('list', help='list ' + ', '.join(LISTS))
     listing.add_argument('what', choices=LISTS)
     listing.add_argument('pattern', nargs='?', help="e.g. 'dinov2*'")
@@ -226,6 +271,23 @@ def _list(args: argparse.Namespace, rest: list[str]) -> None:
     from .listing import print_list
 
     print_list(args.what, args.pattern)
+
+
+def _pack(args: argparse.Namespace, rest: list[str]) -> None:
+    from mmdisco.apis.packing import index, pack
+
+    options = _without_command(vars(args))
+    folder = options.pop('index')
+    if (folder is None) == (args.out is None) or (folder and args.photos):
+        raise InputError(
+            'mmdisco pack takes PHOTOS and OUT, or --index and a folder of tar files'
+        )
+    if folder:
+        index(folder, args.labels)
+    else:
+        pack(**options)
+    packed = shlex.quote(folder or args.out)
+    print(f'next: give {packed} wherever a folder of photos is given')
 
 
 def _check(args: argparse.Namespace, rest: list[str]) -> None:

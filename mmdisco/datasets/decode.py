@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
+from mmengine import fileio
 from PIL import Image, ImageCms, ImageOps
 
 WHITE = (255, 255, 255)
@@ -83,9 +85,9 @@ def reason_of(error: Exception, name: str) -> str:
 
 
 def is_readable(path: str) -> bool:
-    """Whether a file can be decoded by :func:`to_rgb`."""
+    """Whether a file, of any of mmengine's backends, is decoded by :func:`to_rgb`."""
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(fileio.get(path))) as image:
             to_rgb(image)
     except Exception:  # decoders raise their own exceptions
         return False

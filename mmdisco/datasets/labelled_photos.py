@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 
 from mmdisco.errors import InputError, MissingFileError
 from .decode import is_readable, reason_of
 from .listing import EXTENSIONS, class_folders, list_images
+from .packed import describe, is_packed, open_packed
 from .photos import image_folder
 from .transforms.load_photo import warn_other_loader
 
@@ -28,6 +30,9 @@ class LabelledPhotos(CustomDataset):
 
     An unreadable image is an error, not skipped as by :class:`Photos`: a score
     must be of exactly the specified images.
+
+    The folder may also be one of packed images (``mmdisco pack``) with classes;
+    images and labels are in the same order.
 
     Args:
         data_root (str): The folder. Defaults to ''.
@@ -63,10 +68,12 @@ class LabelledPhotos(CustomDataset):
             ann_file = str(Path(data_root, ann_file).expanduser())
         self.num_classes = num_classes
         self.num_images = num_images
+        self.packed = open_packed(folder) if is_packed(folder) else None
+        classes = self.packed.classes if self.packed else class_folders(str(folder))
         super().__init__(
             data_prefix=str(folder),
             ann_file=ann_file,
-            metainfo=dict(classes=tuple(class_folders(str(folder)))),
+            metainfo=dict(classes=tuple(classes)),
             extensions=EXTENSIONS,
             pipeline=pipeline,
         )
@@ -83,9 +90,13 @@ class LabelledPhotos(CustomDataset):
                 f'image{"" if len(samples) == 1 else "s"}, num_images of the '
                 f'dataset is {self.num_images}: complete the images, or set it'
             )
+        if self.packed is None:
+            paths = [os.path.join(self.img_prefix, path) for path, _ in samples]
+        else:
+            paths = self._packed_paths([path for path, _ in samples])
         return [
-            dict(img_path=os.path.join(self.img_prefix, path), gt_label=label)
-            for path, label in samples
+            dict(img_path=path, gt_label=label)
+            for path, (_, label) in zip(paths, samples)
         ]
 
     def prepare_data(self, index: int) -> dict:
@@ -96,17 +107,37 @@ class LabelledPhotos(CustomDataset):
         """
         try:
             return super().prepare_data(index)
+        except InputError:  # a shard
+            raise
         except Exception as error:  # decoders raise their own exceptions
             path = self.get_data_info(index)['img_path']
             if is_readable(path):
                 raise
-            name = f"'{path}'"
+            name = describe(path)
             raise InputError(
                 f"image {name} can't be read ({reason_of(error, name)}): "
                 'replace or remove it'
             ) from error
 
+    def _packed_paths(self, names: list[str]) -> list[str]:
+        """Paths of packed images by the names before packing."""
+        assert self.packed is not None
+        rows = {name: row for row, name in enumerate(self.packed.names)}
+        missing = [name for name in names if name not in rows]
+        if missing:
+            raise InputError(
+                f"{len(missing)} of {len(names)} images that '{self.ann_file}' lists "
+                f"are not in '{self.img_prefix}', e.g. '{missing[0]}': pack them, or "
+                'use another list'
+            )
+        return self.packed.paths([rows[name] for name in names])
+
     def _in_folders(self) -> list[tuple[str, int]]:
+        if self.packed is not None:
+            print_log(str(self.packed), logger='current')
+            samples = self.packed.by_class()
+            assert self._labels  # their number
+            return samples
         labels = self._labels
         names, tally = list_images(self.img_prefix)
         paths = [name.split('/', 1) for name in names if '/' in name]

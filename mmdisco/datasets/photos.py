@@ -13,6 +13,7 @@ from mmpretrain.registry import DATASETS
 from mmdisco.errors import InputError, MissingFileError
 from .decode import is_readable, reason_of
 from .listing import EXTENSIONS, list_images
+from .packed import describe, is_packed, open_packed
 from .transforms.load_photo import warn_other_loader
 
 
@@ -41,6 +42,9 @@ class Photos(CustomDataset):
     replaced by another one; one warning per file names it and counts those
     skipped so far.
 
+    The folder may also be one of packed images (``mmdisco pack``), which are
+    listed in the order of their names before packing.
+
     Args:
         data_root (str): The folder. Defaults to ''.
         data_prefix (str): Folder below ``data_root``. Defaults to ''.
@@ -50,6 +54,7 @@ class Photos(CustomDataset):
 
     Attributes:
         tally (Tally): Counts of the files.
+        packed (PackedImages, optional): Index of packed images; None for files.
 
     Raises:
         MissingFileError: If the folder does not exist.
@@ -63,8 +68,15 @@ class Photos(CustomDataset):
         extensions: Sequence[str] = EXTENSIONS,
         pipeline: Sequence[dict] = (),
     ) -> None:
+        folder = str(image_folder(data_root, data_prefix))
+        self.packed = open_packed(folder) if is_packed(folder) else None
+        if self.packed and tuple(extensions) != EXTENSIONS:
+            raise InputError(
+                f"'{folder}' holds packed images, extensions={tuple(extensions)} "
+                'select files: leave extensions out'
+            )
         super().__init__(
-            data_prefix=str(image_folder(data_root, data_prefix)),
+            data_prefix=folder,
             with_label=False,
             extensions=extensions,
             pipeline=pipeline,
@@ -72,6 +84,14 @@ class Photos(CustomDataset):
         warn_other_loader(pipeline)
         # shared memory: the workers count together
         self._unreadable = torch.zeros(len(self), dtype=torch.bool).share_memory_()
+
+    def load_data_list(self) -> list[dict]:
+        """List ``img_path`` of each image."""
+        if self.packed is None:
+            return super().load_data_list()
+        self.tally = self.packed.tally()
+        print_log(str(self.packed), logger='current')
+        return [dict(img_path=path) for path in self.packed.paths()]
 
     def _find_samples(self) -> list:
         names, self.tally = list_images(self.img_prefix, self.extensions)
@@ -96,13 +116,15 @@ class Photos(CustomDataset):
         """
         try:
             return super().prepare_data(index)
+        except InputError:  # a shard: not a fault of the image
+            raise
         except Exception as error:  # decoders raise their own exceptions
             path = self.get_data_info(index)['img_path']
             if is_readable(path):
                 raise
             if not self._unreadable[index]:
                 self._unreadable[index] = True
-                name = f"'{path}'"
+                name = describe(path)
                 # mmengine's loggers of other ranks only log errors
                 level = logging.ERROR if get_rank() else logging.WARNING
                 print_log(

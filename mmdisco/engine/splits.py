@@ -77,6 +77,8 @@ def check_list(dataset: BaseDataset, repeats: bool = False) -> None:
             f"'{name}' lists {len(twice)} images {how}, e.g. "
             f"'{min(twice)}': list each once"
         )
+    if getattr(dataset, 'packed', None) is not None:  # looked up when loaded
+        return
     # checking each file would take minutes on a network drive
     files: dict[str, set[str]] = {}  # by folder
     missing = []

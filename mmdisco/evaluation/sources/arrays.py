@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from mmdisco.datasets import IDXImages, LocalCIFAR10, LocalCIFAR100
+from mmdisco.datasets.archive_labels import numbered_classes
 from mmdisco.errors import InputError, MissingFileError
-from .source import Source, numbered_classes
+from .source import Source
 
 
 class ArraySource(Source):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from mmdisco.datasets.archive_labels import by_class
 from mmdisco.datasets.listing import Tally
 from mmdisco.errors import InputError
-from .source import Source, by_class, spread
+from .source import Source, spread
 
 
 @cache

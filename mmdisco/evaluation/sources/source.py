@@ -1,8 +1,7 @@
 """Base class of the sources of labelled images."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from PIL import Image
@@ -10,7 +9,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmdisco.datasets.decode import VERSION, WHITE, reason_of, to_rgb
-from mmdisco.datasets.listing import EXTENSIONS
 from mmdisco.errors import InputError
 
 
@@ -108,77 +106,3 @@ class Source(Dataset):
             )
             digest.update(b'%d\0' % len(numbers) + numbers.numpy().tobytes())
         return digest.hexdigest()
-
-
-def numbered_classes(
-    labels: Sequence[int] | Tensor, num_classes: int | None, where: str
-) -> list[str]:
-    """Names of classes that are only numbered.
-
-    Args:
-        labels (Sequence[int]): Labels of all images, [N].
-        num_classes (int, optional): Number of classes. Defaults to None: the
-            largest label + 1.
-        where (str): Name of the files in messages.
-
-    Returns:
-        list[str]: '0', '1' and so on.
-
-    Raises:
-        InputError: If a label is outside the classes.
-    """
-    largest = int(torch.as_tensor(labels).max())
-    if num_classes is not None and largest >= num_classes:
-        raise InputError(
-            f"'{where}' has label {largest}, outside the "
-            f'classes: num_classes is {num_classes}, labels '
-            'start at 0'
-        )
-    return [str(i) for i in range(num_classes or largest + 1)]
-
-
-class Labelled(NamedTuple):
-    """Paths sorted by class and name, with their labels."""
-
-    names: list[str]
-    labels: list[int]
-    classes: list[str]
-
-
-def by_class(
-    names: Iterable[str], where: str, folders: Collection[str] = ()
-) -> Labelled:
-    """Sort the paths in an archive and label them by their class folders.
-
-    Args:
-        names (Iterable[str]): Paths of images, 'class/name.jpg'.
-        where (str): Name of the archive in messages.
-        folders (Collection[str]): Further class folders in the archive.
-            Defaults to ().
-
-    Returns:
-        Labelled: Paths, labels by sorted classes, and classes.
-
-    Raises:
-        InputError: If there is no image, an image without a class, or a
-            class without an image.
-    """
-    names = sorted(names, key=lambda name: name.split('/', 1))
-    flat = [name for name in names if '/' not in name]
-    if flat or not names:
-        content = f"has '{flat[0]}'" if flat else 'has no image'
-        raise InputError(
-            f"'{where}' {content}: its images should be named "
-            f"'class/name.jpg' ({' '.join(EXTENSIONS)})"
-        )
-    owners = [name.split('/', 1)[0] for name in names]
-    classes = sorted({*owners, *folders})
-    empty = sorted({*folders} - {*owners})
-    if empty:
-        raise InputError(
-            f"'{where}' has class folders without an image, "
-            f"{len(empty)} of {len(classes)}, e.g. '{empty[0]}': "
-            'fill or remove them'
-        )
-    index = {name: label for label, name in enumerate(classes)}
-    return Labelled(names, [index[owner] for owner in owners], classes)
