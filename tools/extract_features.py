@@ -39,8 +39,8 @@ def main() -> None:
     settings = settings_of(args)
     check_out(args.out)
     photos = SkippingPhotos(args.photos, settings.background)
-    crop = settings.crop_of(photos.kind)
     encoder, _ = load_encoder(settings)
+    crop = settings.crop_of(photos.kind, encoder.size)
     scratch = args.out.with_name(f'half.{args.out.name}.features')
     try:
         if is_main_process():  # left by a killed run

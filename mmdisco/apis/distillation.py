@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -17,7 +18,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 
 from mmdisco.checkpoints import extract_backbone
-from mmdisco.engine import InterruptHook, ProgressHook
+from mmdisco.engine import InterruptHook, ProgressHook, TimeBudgetHook
 from mmdisco.engine.hooks.progress import duration
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.launch import (
@@ -101,8 +102,8 @@ def distill(
             Defaults to None: 'disco' for a teacher with a projection head, else
             'coss'.
         epochs (float, optional): Passes over the images. Defaults to None.
-        minutes (float, optional): Length of the training instead. Defaults to
-            None.
+        minutes (float, optional): Length of the training instead; the number of
+            steps follows the pace. Defaults to None.
         batch_size (int, optional): Images per step and rank. Defaults to None.
         size (int, optional): Height and width of the crops in pixels. Defaults to
             None: 224, or what the student takes.
@@ -283,7 +284,7 @@ def _train(
         _print_plan(console, recipe, cfg, cost, out)
     for note in notes:
         console.print(f'note      {note}', markup=False)
-    return _run(cfg, out, console, main)
+    return _run(cfg, out, console, main, None if resume else minutes)
 
 
 def _check_options(choices: Choices, minutes: float | None, speed: str) -> None:
@@ -451,12 +452,23 @@ def in_bytes(number: float) -> str:
     return f'{number:.3g} TB'
 
 
-def _run(cfg: Config, out: Path, console: Console, main: bool) -> Trained:
+def _run(
+    cfg: Config, out: Path, console: Console, main: bool, minutes: float | None
+) -> Trained:
     """Train, and extract the student at the end."""
-    stop = InterruptHook()
+    stop, progress = InterruptHook(), ProgressHook()
     with _quiet():
         runner = build_runner(cfg, [])
-        runner.register_hook(ProgressHook())
+        runner.register_hook(progress)
+        if minutes is not None:
+            runner.register_hook(
+                TimeBudgetHook(
+                    60 * minutes,
+                    set_length,
+                    lambda changed: _write(changed, out / CONFIG),
+                    partial(progress.console.print, highlight=False),
+                )
+            )
         runner.register_hook(stop)
         try:
             runner.train()

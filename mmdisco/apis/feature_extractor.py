@@ -13,7 +13,8 @@ from mmdisco.datasets.decode import WHITE, to_rgb
 from mmdisco.errors import InputError, MissingFileError
 from mmdisco.evaluation.features.encoder import open_encoder
 from mmdisco.evaluation.features.extract import embed
-from mmdisco.evaluation.features.views import Crop, ImageViews
+from mmdisco.evaluation.features.views import ImageViews
+from mmdisco.evaluation.session import Settings
 from mmdisco.evaluation.sources import Source
 from mmdisco.utils import available_cores
 from .photos import Extracted, SkippingPhotos
@@ -111,8 +112,10 @@ class FeatureExtractor:
         arch (str, optional): Network of a checkpoint that does not record it.
         device (str or torch.device, optional): Defaults to None: CUDA if
             available.
-        resize (int): Shorter edge after resizing, in pixels. Defaults to 256.
-        crop (int): Edge of the centre crop, in pixels. Defaults to 224.
+        resize (int, optional): Shorter edge after resizing, in pixels. Defaults to
+            None: 8/7 of ``crop``.
+        crop (int, optional): Edge of the centre crop, in pixels. Defaults to None:
+            the size of the training if the file states it, else 224.
         interpolation (str): 'bilinear' or 'bicubic', antialiased. Defaults to
             'bilinear'.
         batch_size (int): Images per forward pass. Defaults to 64.
@@ -139,8 +142,8 @@ class FeatureExtractor:
         checkpoint: str | Path | None = None,
         arch: str | None = None,
         device: str | torch.device | None = None,
-        resize: int = 256,
-        crop: int = 224,
+        resize: int | None = None,
+        crop: int | None = None,
         interpolation: str = 'bilinear',
         batch_size: int = 64,
         background: tuple[int, int, int] = WHITE,
@@ -148,9 +151,10 @@ class FeatureExtractor:
         for name, value in dict(
             resize=resize, crop=crop, batch_size=batch_size
         ).items():
-            if not isinstance(value, int) or value < 1:
+            chosen = value is None and name != 'batch_size'
+            if not (chosen or (isinstance(value, int) and value >= 1)):
                 raise InputError(f'{name} is {value!r}, should be a positive integer')
-        if crop > resize:
+        if resize and crop and crop > resize:
             raise InputError(
                 f'crop is {crop}, larger than resize, {resize}: '
                 'increase resize or reduce crop'
@@ -160,12 +164,15 @@ class FeatureExtractor:
                 f'interpolation is {interpolation!r}, should be '
                 f'one of {", ".join(INTERPOLATIONS)}'
             )
-        self.crop = Crop(resize, crop, interpolation)
         self.batch_size = batch_size
         self.background = (*background,)
         encoder = open_encoder(
             str(model), None if checkpoint is None else str(checkpoint), arch
         )
+        settings = Settings(
+            str(model), resize=resize, crop=crop, interpolation=interpolation
+        )
+        self.crop = settings.crop_of('folder', encoder.size)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         try:
             self.encoder = encoder.to(device)

@@ -216,13 +216,11 @@ def _finish(trained) -> None:
         sys.exit(INTERRUPTED)
     if int(os.environ.get('RANK', 0)) == 0:
         student = shlex.quote(trained.student)
-        crop = f' --resize {trained.size * 8 // 7} --crop {trained.size}'
-        crop = '' if trained.size == 224 else crop
         # a file that names a class is loaded only if the user names it, too
         arch = f' --arch {shlex.quote(trained.imported)}' if trained.imported else ''
         print(
-            f'next: mmdisco embed {student} PHOTOS --out features.npz{crop}{arch}\n'
-            f'      mmdisco eval knn {student} --data LABELLED{crop}{arch}\n'
+            f'next: mmdisco embed {student} PHOTOS --out features.npz{arch}\n'
+            f'      mmdisco eval knn {student} --data LABELLED{arch}\n'
             f'      mmdisco export {student} student.onnx --format onnx '
             f'--size {trained.size}{arch}'
         )

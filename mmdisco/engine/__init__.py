@@ -23,6 +23,7 @@ from .hooks import (
     SwAVQueueHook,
     TeacherHook,
     ThroughputHook,
+    TimeBudgetHook,
 )
 from .hooks.queues import check_batch
 from .hooks.resume import guard_weights
@@ -81,6 +82,7 @@ __all__ = [
     'TeacherKNNHook',
     'TeacherKNNScorer',
     'ThroughputHook',
+    'TimeBudgetHook',
     'check_batch',
     'check_labels',
     'guard_weights',

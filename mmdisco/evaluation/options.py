@@ -119,12 +119,14 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--resize',
         type=positive_int,
-        help='shorter edge in pixels; default: 256, CIFAR 224, IDX files unchanged',
+        help='shorter edge in pixels; default: 8/7 of the crop, CIFAR 224, IDX files '
+        'unchanged',
     )
     parser.add_argument(
         '--crop',
         type=positive_int,
-        help='central crop in pixels; default: 224, IDX files none',
+        help='central crop in pixels; default: that of the training, else 224; IDX '
+        'files none',
     )
     parser.add_argument(
         '--interpolation',

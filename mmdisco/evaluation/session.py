@@ -87,13 +87,15 @@ class Settings:
         path = Path(self.model)
         return f'{path.parent.name}_{path.stem}' if path.parent.name else path.stem
 
-    def crop_of(self, kind: str) -> Crop:
+    def crop_of(self, kind: str, size: int = 224) -> Crop:
         """Crop of images, by default that of their kind.
 
         Args:
             kind (str): Kind of :class:`Source`.
+            size (int): Default crop of photos, in pixels: the size of the model's
+                training. The shorter edge is 8/7 of it. Defaults to 224.
         """
-        crop = DEFAULTS.get(kind, Crop())
+        crop = DEFAULTS.get(kind, Crop(size * 8 // 7, size))
         resize, side = self.resize, self.crop
         if crop.resize is None and (resize or side):
             crop = crop._replace(resize=side or resize, crop=side or resize)
@@ -177,7 +179,7 @@ def prepare(settings: Settings, check: Callable[[Source], object]) -> Prepared:
         raise InputError(f"'{settings.out}' is a folder: name the report to write")
     encoder, device = load_encoder(settings)
     start = time.perf_counter()
-    crops = [settings.crop_of(source.kind) for source in sources]
+    crops = [settings.crop_of(source.kind, encoder.size) for source in sources]
     views = settings.views, 0
     headers = [
         header_of(encoder, source, crop, number, settings.seed, settings.dtype)

@@ -168,7 +168,7 @@ def test_bad_images_are_named(model, tmp_path):
     [
         (dict(resize=0), 'resize is 0, should be a positive integer'),
         (dict(crop=41), 'crop is 41, larger than resize, 40: '),
-        (dict(crop=None), 'crop is None'),
+        (dict(batch_size=None), 'batch_size is None'),
         (dict(batch_size=-1), 'batch_size is -1'),
         (dict(interpolation='cubic'), 'one of bilinear, bicubic'),
         (dict(device='nonsense'), "device 'nonsense' can't be used: "),

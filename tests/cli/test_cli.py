@@ -115,8 +115,7 @@ def test_the_config_that_ran_trains_with_the_tool(trained, tmp_path):
 def test_the_students_features_are_those_of_its_backbone(trained, photos, tmp_path):
     out, _ = trained
     file = tmp_path / 'features.npz'
-    crop = '--resize', 32, '--crop', 32
-    run('python', MAIN, 'embed', out, photos, '--out', file, *crop)
+    run('python', MAIN, 'embed', out, photos, '--out', file)
     kept = np.load(file)
     network = timm.create_model('test_resnet', num_classes=0)
     weights = torch.load(out / 'student.pth', weights_only=False)['state_dict']
@@ -125,7 +124,9 @@ def test_the_students_features_are_those_of_its_backbone(trained, photos, tmp_pa
     )
     network.eval()
     name = kept['names'][5]
-    image = Image.open(photos / name).resize((32, 32), Image.Resampling.BILINEAR)
+    # the size of the training, 32, and an edge of 8/7 of it
+    image = Image.open(photos / name).resize((36, 36), Image.Resampling.BILINEAR)
+    image = image.crop((2, 2, 34, 34))
     mean, std = (np.array(v) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     pixels = torch.from_numpy((np.asarray(image) / 255 - mean) / std).float()
     with torch.no_grad():
@@ -142,7 +143,7 @@ def test_eval_and_export_take_the_folder_of_a_run(trained, photos, tmp_path):
         'python',
         MAIN,
         *('eval', 'knn', out, '--data', tmp_path / 'labelled', '--k', 1),
-        *('--resize', 32, '--crop', 32, '--out', tmp_path / 'knn.json'),
+        *('--out', tmp_path / 'knn.json'),
         *('--features', tmp_path / 'features'),
     )
     assert '100.00 % top-1' in done.stdout  # each photo is its own neighbour

@@ -88,6 +88,20 @@ def test_the_crop_by_kind_and_options(kind, options, crop):
     assert Settings('m.pth', **options).crop_of(kind) == crop
 
 
+@pytest.mark.parametrize(
+    'kind, options, crop',
+    [
+        ('folder', dict(), Crop(109, 96)),
+        ('tar', dict(resize=96), Crop(96, 96)),
+        ('folder', dict(crop=224), Crop(224, 224)),
+        ('cifar10', dict(), Crop(224, 224, 'bicubic')),
+        ('idx', dict(), Crop(None, None)),
+    ],
+)
+def test_the_crop_of_a_student_that_was_trained_with_96_pixels(kind, options, crop):
+    assert Settings('m.pth', **options).crop_of(kind, 96) == crop
+
+
 def test_settings_do_not_change():
     with pytest.raises(FrozenInstanceError):
         parsed().seed = 1

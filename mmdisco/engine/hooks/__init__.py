@@ -16,6 +16,7 @@ from .resume import LoadFromHook, ResumeCheckHook
 from .resume_config import ResumeConfigHook
 from .signal import SignalHook
 from .student import StudentHook, TeacherHook
+from .time_budget import TimeBudgetHook
 from .timing import LateLogHook, StepShareHook, ThroughputHook
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     'SwAVQueueHook',
     'TeacherHook',
     'ThroughputHook',
+    'TimeBudgetHook',
 ]

@@ -106,7 +106,7 @@ class ProgressHook(Hook):
         self._printed = now
         values = self._values(runner)
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, values=values)
+            self._bar.update(self._task, completed=step, total=total, values=values)
         else:
             self.console.print(f'step {step}/{total}  {values}', highlight=False)
 

@@ -36,6 +36,8 @@ class Encoder(nn.Module):
         sha256 (str): SHA-256 of the file of its weights.
         mean (Sequence[float]): Means of the RGB channels, 0 to 255.
         std (Sequence[float]): Their standard deviations.
+        size (int): Height and width of the images that it was trained with, in
+            pixels. Defaults to 224.
     """
 
     mean: Tensor
@@ -48,9 +50,10 @@ class Encoder(nn.Module):
         sha256: str,
         mean: Sequence[float],
         std: Sequence[float],
+        size: int = 224,
     ) -> None:
         super().__init__()
-        self.name, self.sha256 = name, sha256
+        self.name, self.sha256, self.size = name, sha256, size
         self.weights = _digest(backbone)
         self.normalisation = [*map(float, mean)], [*map(float, std)]
         self.pooled = Pooled(backbone).requires_grad_(False)
@@ -101,6 +104,7 @@ def open_encoder(
     """
     init_default_scope('mmpretrain')
     stated = None  # normalisation in the config or the checkpoint
+    size = 224
     if arch and (Path(model).suffix == '.py' or not Path(model).is_file()):
         raise InputError(f"--arch is for checkpoints: '{model}' names its network")
     if Path(model).suffix == '.py':
@@ -113,7 +117,7 @@ def open_encoder(
             )
         checkpoint = model
         student = load_student(model, arch)
-        backbone = student.backbone
+        backbone, size = student.backbone, student.size
         try:
             stated = normalisation_of(student.meta)
         except InputError as error:
@@ -127,7 +131,8 @@ def open_encoder(
     else:
         backbone, stated = _of_mmpretrain(model, checkpoint)
     sha256 = sha256_of(checkpoint) if checkpoint else 'as published'
-    return Encoder(backbone, model, sha256, *(normalisation or stated or IMAGENET))
+    mean, std = normalisation or stated or IMAGENET
+    return Encoder(backbone, model, sha256, mean, std, size)
 
 
 def _of_mmpretrain(
