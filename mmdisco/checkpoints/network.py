@@ -126,7 +126,7 @@ def check_types(config: Any, imported: str | None = None) -> None:
 
     Raises:
         InputError: If a type is not a registered name, or the network is a class
-            that would be imported and that the user has not named.
+            that would be imported and that the user has not named, or an address.
     """
     if isinstance(config, Mapping):
         kind = config.get('type', 'BN')
@@ -135,6 +135,12 @@ def check_types(config: Any, imported: str | None = None) -> None:
             raise InputError(
                 f"its network is the class '{path}', which would be imported and run: "
                 f'if you trust this file, add --arch {path}'
+            )
+        name = config.get('model_name')
+        if kind == 'TIMMBackbone' and ':' in str(name):
+            raise InputError(
+                f"its network is at the address '{name}': nothing is downloaded for a "
+                'file, so convert it from a network that timm has'
             )
         known = (MODELS.module_dict, MODELS.parent.module_dict)
         if not (isinstance(kind, str) and any(kind in m for m in known)):

@@ -379,3 +379,12 @@ def test_feature_maps_of_a_network_of_timm(tmp_path, monkeypatch, capsys):
     torch.testing.assert_close(
         maps[-1], expected, rtol=0, atol=1e-4 * expected.abs().max().item()
     )
+
+
+def test_nothing_is_downloaded_for_a_file():
+    """mmpretrain's TIMMBackbone passes on addresses to timm."""
+    backbone = dict(type='TIMMBackbone', model_name='hf-hub:someone/net')
+    with pytest.raises(InputError, match="is at the address 'hf-hub:someone/net'"):
+        find_network(dict(backbone=dict(backbone)))
+    backbone['model_name'] = 'test_resnet'
+    assert find_network(dict(backbone=backbone)).backbone == backbone
