@@ -41,6 +41,7 @@ class Job:
         work_dir (Path): Folder of the run.
         options (dict): Config options by dotted key.
         speed (str): ``--speed`` of ``tools/train.py``. Defaults to 'off'.
+        compile (bool): Whether a level that compiles does so. Defaults to True.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Job:
     work_dir: Path
     options: dict[str, object] = field(default_factory=dict)
     speed: str = 'off'
+    compile: bool = True
 
     @property
     def checkpoint(self) -> Path:
@@ -72,6 +74,8 @@ class Job:
         settings = f'{cfg.pretty_text}\nfiles = {files}\n'
         if self.speed != 'off':
             settings += f'speed = {self.speed}\n'
+        if not self.compile:
+            settings += 'compile = False\n'
         note = self.work_dir / 'settings.py'
         before = note.read_text() if note.is_file() else None
         if self.work_dir.exists() and before != settings:
@@ -153,6 +157,7 @@ def run_jobs(jobs: Sequence[Job]) -> None:
                     str(job.work_dir),
                     '--speed',
                     job.speed,
+                    *([] if job.compile else ['--no-compile']),
                     '--cfg-options',
                     *options,
                 ],

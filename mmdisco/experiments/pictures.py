@@ -343,7 +343,7 @@ def build_teacher() -> FrozenTeacher:
 
 LR, MOMENTUM = 'optim_wrapper.optimizer.lr', 'model.momentum'
 STANDARDIZE = 'model.standardize'
-RATES = (0.001, 0.004)
+RATES = (0.001, 0.003)
 PHI_S = dict(type='FeatureStandardizer', mode='phi-s', num_images=2048)
 HEADLESS: dict[str, Sequence] = {LR: RATES, STANDARDIZE: (None, PHI_S)}
 
@@ -424,7 +424,7 @@ def config(arm: Arm, setting: dict, epochs: int, folder: Path) -> Config:
     for name in ('train_pipeline', 'view_pipeline', 'data_root'):
         cfg.pop(name, None)
     cfg.train_dataloader = dict(
-        batch_size=64,
+        batch_size=32,
         num_workers=0,
         persistent_workers=False,
         drop_last=True,
@@ -479,7 +479,14 @@ def job(arm: Arm, setting: dict, seed: int, epochs: int, work_dir: Path) -> Job:
     path.parent.mkdir(parents=True, exist_ok=True)
     cfg = config(arm, setting, epochs, work_dir)
     write_text(path, cfg.pretty_text)
-    return Job(name, str(path), work_dir / folder, {'randomness.seed': seed})
+    return Job(
+        name,
+        str(path),
+        work_dir / folder,
+        {'randomness.seed': seed},
+        speed='auto',
+        compile=False,  # a short run
+    )
 
 
 def describe(setting: dict) -> str:

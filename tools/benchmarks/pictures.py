@@ -21,12 +21,9 @@ from mmdisco.errors import InputError
 from mmdisco.experiments.jobs import run_jobs
 from mmdisco.experiments.picture_tables import COLUMNS, UNTRAINED, draw, markdown
 from mmdisco.experiments.pictures import (
-    ALONE,
     ARMS,
-    PHI_S,
     SIZE,
     SOURCE,
-    STANDARDIZE,
     STUDENT,
     Arm,
     Pictures,
@@ -52,9 +49,9 @@ def parse_args() -> argparse.Namespace:
     names = [arm.name for arm in ARMS]
     parser.add_argument('--arms', nargs='+', default=names, choices=names)
     parser.add_argument('--seeds', type=int, default=3)
-    parser.add_argument('--epochs', type=int, default=12)
+    parser.add_argument('--epochs', type=int, default=40)
     parser.add_argument(
-        '--search-epochs', type=int, default=3, help='epochs of the short runs'
+        '--search-epochs', type=int, default=4, help='epochs of the short runs'
     )
     parser.add_argument('--source', default=SOURCE, help='folder of the pictures')
     parser.add_argument('--work-dir', default='work_dirs/pictures')
@@ -127,13 +124,6 @@ def main() -> None:
         for arm in arms:
             setting = max(tuned[arm.name], key=lambda pair: pair[1])[0]
             todo.append((arm, setting, runs_of(arm, setting, seed, args.epochs)))
-            if arm.name != ALONE:  # with and without the standardiser
-                other = {
-                    **setting,
-                    STANDARDIZE: None if setting[STANDARDIZE] else PHI_S,
-                }
-                if arm.name == 'CoSS':
-                    todo.append((arm, other, runs_of(arm, other, seed, args.epochs)))
         # one view first: whoever waits for a first result gets it sooner
         run_jobs(
             [
