@@ -481,7 +481,8 @@ def _run(
     imported = cfg.model.get('ssl', cfg.model).backbone.get('path')
     # workers of the loader end with it, before the process does
     runner.train_loop.dataloader_iterator = None
-    runner.train_dataloader._iterator = None
+    loader = runner.train_dataloader
+    getattr(loader, 'loader', loader)._iterator = None  # of a CudaPrefetcher
     if stop.interrupted:
         console.print(f'stopped after {steps} steps; {out}/iter_{steps}.pth is written')
         return Trained(None, config, steps, size, imported)

@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
@@ -37,9 +36,16 @@ class CudaPrefetcher:
         return getattr(self.loader, name)
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield batches on the device."""
+        """Yield the loader's batches on the device."""
+        return self.over(iter(self.loader))
+
+    def over(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield batches on the device.
+
+        Args:
+            batches (Iterator): Batches in pinned memory.
+        """
         stream = torch.cuda.Stream(self.device)
-        batches = iter(self.loader)
 
         def copy_next() -> Any:
             with torch.cuda.stream(stream):
@@ -78,7 +84,9 @@ class PrefetchHook(Hook):
         loop = runner.train_loop
         if device.type != 'cuda':
             return
-        if isinstance(loop, EpochBasedTrainLoop):
-            loop.dataloader = CudaPrefetcher(loop.dataloader, device)
-        elif is_main_process():
-            runner.logger.warning('PrefetchHook: only epoch-based loops are prefetched')
+        loop.dataloader = CudaPrefetcher(loop.dataloader, device)
+        if isinstance(loop, IterBasedTrainLoop):
+            batches = loop.dataloader_iterator
+            batches._dataloader = loop.dataloader
+            if batches._iterator is not None:  # mmengine starts it now or later
+                batches._iterator = loop.dataloader.over(batches._iterator)

@@ -1,8 +1,9 @@
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
@@ -98,16 +99,13 @@ def test_the_hook_wraps_on_cuda_only(monkeypatch):
     loop.dataloader = loader = DataLoader([0])
 
     def run(device, loop):
-        warnings = []
         weight = SimpleNamespace(device=torch.device(device))
         HOOKS.build(dict(type='PrefetchHook')).before_train(
             SimpleNamespace(
                 model=SimpleNamespace(parameters=lambda: iter([weight])),
                 train_loop=loop,
-                logger=SimpleNamespace(warning=warnings.append),
             )
         )
-        return warnings
 
     run('cpu', loop)
     assert loop.dataloader is loader
@@ -115,4 +113,28 @@ def test_the_hook_wraps_on_cuda_only(monkeypatch):
     assert isinstance(loop.dataloader, prefetch.CudaPrefetcher)
     assert loop.dataloader.loader is loader
     assert loop.dataloader.device == torch.device('cuda:0')
-    assert 'only epoch-based loops' in run('cuda:0', SimpleNamespace())[0]
+
+
+@pytest.mark.parametrize('started', [False, True])
+def test_loops_by_iterations_are_prefetched(events, monkeypatch, started):
+    """From the batch that comes next, also past the end of the loader."""
+    data = [torch.full((2,), float(i)) for i in range(4)]
+    loader = DataLoader(data, batch_size=2)
+    model = SimpleNamespace(parameters=lambda: iter([torch.zeros(1)]))
+    loop = IterBasedTrainLoop(SimpleNamespace(model=model), loader, max_iters=9)
+    if started:
+        assert next(loop.dataloader_iterator)[0, 0] == 0
+    weight = SimpleNamespace(device=torch.device('cuda:0'))
+    monkeypatch.setattr(
+        prefetch, 'CudaPrefetcher', lambda loader, _: CudaPrefetcher(loader, CPU)
+    )
+    HOOKS.build(dict(type='PrefetchHook')).before_train(
+        SimpleNamespace(
+            model=SimpleNamespace(parameters=lambda: iter([weight])), train_loop=loop
+        )
+    )
+    monkeypatch.setattr(time, 'sleep', lambda _: None)
+    values = [int(next(loop.dataloader_iterator)[0, 0]) for _ in range(4)]
+    assert values == ([2, 0, 2, 0] if started else [0, 2, 0, 2])
+    assert loop.dataloader.sampler is loader.sampler
+    assert 'copy 2 on side' in events
