@@ -35,6 +35,26 @@ def scope():
         kind._instance_dict.clear()
 
 
+def pytest_collection_modifyitems(items):
+    """Skip tests that need a GPU where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker('gpu'):
+                item.add_marker(pytest.mark.skip(reason='needs CUDA'))
+
+
+@pytest.fixture
+def exact_fp32():
+    """Products and convolutions of fp32 without TF32, which GPUs may use."""
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    yield
+    for backend, allowed in zip(backends, before):
+        backend.allow_tf32 = allowed
+
+
 @pytest.fixture
 def cxx():
     """Skips the test without a C++ compiler, which torch.compile needs."""

@@ -174,7 +174,7 @@ def test_bad_recipes_and_numbers_of_crops_and_no_state():
     assert not build(**NORM).state_dict()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
+@pytest.mark.gpu
 def test_on_cuda_the_same_views_and_the_host_never_waits():
     views, batch = build(**NORM), dict(inputs=[crops().pin_memory()] * 2)
     torch.manual_seed(0)

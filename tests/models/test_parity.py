@@ -19,6 +19,7 @@ from mmdisco.models import (
     StudentTap,
 )
 from tests.forkserver import START
+from tests.gpu import gpu
 from tests.models.toy import ToyBackbone, fill, recipe
 
 DATA = Path(__file__).parents[1] / 'data'
@@ -51,7 +52,9 @@ def build(norm_mode, testbed=MoCo):
 
 
 def check(actual, expected, what):
-    np.testing.assert_allclose(actual.detach().numpy(), expected, err_msg=what, **CLOSE)
+    np.testing.assert_allclose(
+        actual.detach().cpu().numpy(), expected, err_msg=what, **CLOSE
+    )
 
 
 def check_encoder(backbone, neck, gold, prefix):
@@ -66,7 +69,7 @@ def check_encoder(backbone, neck, gold, prefix):
             rows0to3=param[:4],
             rowsum=param.sum(1),
             rownorm=param.norm(dim=1),
-            proj=param @ recipe('digest_vector', (2048,)),
+            proj=param @ recipe('digest_vector', (2048,)).to(param.device),
         )
         for name, value in digests.items():
             check(value, gold[f'{prefix}/{key}@{name}'], f'{prefix} {name}')
@@ -107,15 +110,18 @@ def step(model, views, size):
 
 @pytest.mark.parametrize('testbed', [MoCo, LeanMoCo])
 @pytest.mark.parametrize('norm_mode', ['eval', 'batch'])
-def test_four_steps_equal_the_public_implementation(norm_mode, testbed):
+@pytest.mark.parametrize('device', ['cpu', gpu('cuda')])
+def test_four_steps_equal_the_public_implementation(
+    norm_mode, testbed, device, exact_fp32
+):
     name = dict(eval='teacher_eval', batch='teacher_train')[norm_mode]
     gold = np.load(DATA / f'disco_moco_step_{name}.npz')
-    model = build(norm_mode, testbed).train()
+    model = build(norm_mode, testbed).train().to(device)
     student = [*model.backbone.parameters(), *model.neck.parameters()]
     optimizer = torch.optim.SGD(student, 0.03, momentum=0.9, weight_decay=1e-4)
     for s in range(STEPS):
         key = f'step{s}/'
-        views = [torch.from_numpy(gold[key + v]) for v in ('view1', 'view2')]
+        views = [torch.from_numpy(gold[key + v]).to(device) for v in ('view1', 'view2')]
         losses, total, values = step(model, views, size=8)
         check(losses['loss_ssl'], gold[key + 'ce'], key + 'ce')
         check(

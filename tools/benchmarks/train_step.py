@@ -39,7 +39,6 @@ from mmdisco.launch.smoke import save_random
 from mmdisco.models.disco import build as build_part
 
 Step = Callable[[], float | None]  # the loss, if computed
-BUDGET = 630  # seconds, after which no round starts
 
 
 def plain(cfg: Config, batch_size: int, size: int, train_mode: bool) -> Step:
@@ -154,7 +153,10 @@ GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'), ('auto', 'bare_auto'
 
 
 def measure(
-    variants: dict[str, Variant], groups: Sequence[Sequence[str]], rounds: int
+    variants: dict[str, Variant],
+    groups: Sequence[Sequence[str]],
+    rounds: int,
+    budget: float,
 ) -> dict[str, dict]:
     """Peak memory of each variant, then seconds in turns."""
     peaks, start = {}, time.monotonic()
@@ -164,7 +166,7 @@ def measure(
     times = take_turns(
         [{name: variants[name] for name in group} for group in groups],
         rounds,
-        BUDGET - (time.monotonic() - start),
+        budget - (time.monotonic() - start),
     )
     return {
         name: dict(seconds=row['seconds'], peak_memory_mib=peaks[name], all=row['all'])
@@ -179,6 +181,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--queue-len', type=int, default=65536)
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument(
+        '--budget', type=float, default=630, help='seconds, after which no round starts'
+    )
     parser.add_argument('--json', help='file to write, and a PNG next to it')
     parser.add_argument(
         '--profile', metavar='FILE', help='write a Chrome trace of an auto step instead'
@@ -201,7 +206,7 @@ def main() -> None:
             profile.export_chrome_trace(args.profile)
             return
         variants = {name: (build, (*kind, *shape)) for name, kind in VARIANTS.items()}
-        rows = measure(variants, GROUPS, args.rounds)
+        rows = measure(variants, GROUPS, args.rounds, args.budget)
     print_steps(rows)
     if args.json:
         path = Path(args.json)
