@@ -11,6 +11,7 @@ import torch
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
+from torchvision.transforms.v2.functional import resize
 
 import mmdisco.datasets  # noqa: F401, registers LoadPhoto
 from mmdisco.checkpoints import licence_of, read_timm, safe_load
@@ -32,6 +33,14 @@ SIZES = {0: 224, 2: 260}
 # cosines with the right embeddings, as docs/zoo.md states them
 WITH_IMAGENETS_STATISTICS = {0: [0.946, 0.809, 0.917], 2: [0.957, 0.861, 0.864]}
 WITH_OTHER_PADDING = {0: [0.871, 0.814, 0.795], 2: [0.909, 0.856, 0.843]}
+
+# cosines of embeddings at this size with those at 224, of Lite0
+AT_SIZE = {
+    192: [0.963, 0.939, 0.908],
+    160: [0.917, 0.875, 0.874],
+    128: [0.798, 0.775, 0.714],
+    96: [0.679, 0.567, 0.585],
+}
 
 
 @pytest.fixture(params=SIZES)
@@ -144,6 +153,25 @@ def test_its_padding_matters(path, version, photos):
     cosine = torch.nn.functional.cosine_similarity(padded(images), plain(images))
     expected = WITH_OTHER_PADDING[version]
     assert cosine.tolist() == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize('version', [0], indirect=True)
+def test_features_depend_on_the_size_of_the_images(path, version, photos):
+    """And more than half of them are zeros, so that centring matters."""
+    preprocessor, images = photos
+    teacher = teacher_of(path, version)
+    teacher.match_normalisation(preprocessor)
+    features = teacher(images)
+    for size, expected in AT_SIZE.items():
+        smaller = teacher(resize(images, [size, size], antialias=True))
+        cosine = torch.nn.functional.cosine_similarity(smaller, features)
+        assert cosine.tolist() == pytest.approx(expected, abs=0.01)
+    assert features.min() == 0 and (features == 0).float().mean() > 0.5
+    same, centred = (
+        torch.nn.functional.cosine_similarity(rows[:1], rows[1:])
+        for rows in (features, features - features.mean(0))
+    )
+    assert same.min() > 0.05 and centred.max() < -0.4
 
 
 def test_speed_options_keep_the_features(path, version, photos):
