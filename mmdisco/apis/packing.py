@@ -87,7 +87,8 @@ def pack(
     names, tally = list_images(str(photos))
     if not names:
         raise InputError(
-            f"'{photos}' holds no image: {tally.reasons() or 'it is empty'}"
+            f"'{photos}' holds no image ({tally.reasons() or 'it is empty'}): "
+            'name a folder of images'
         )
     classes = _classes(names) if labels else []
     of_class = {name: i for i, name in enumerate(classes)}

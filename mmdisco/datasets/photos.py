@@ -101,6 +101,7 @@ class Photos(CustomDataset):
                 f"image folder '{self.img_prefix}' holds no image "
                 f'({" ".join(sorted(self.extensions))})'
                 + (f'; left out: {reasons}' if reasons else '')
+                + ': name a folder of images'
             )
         self.tally.log(self.img_prefix)
         return names
