@@ -60,6 +60,11 @@ def parse_args() -> TrainOptions:
         help='refuse teachers with a licence that forbids commercial use',
     )
     parser.add_argument(
+        '--teacher-store',
+        metavar='DIR',
+        help="embeddings of 'mmdisco store' in place of the teacher",
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=ConfigOptions,

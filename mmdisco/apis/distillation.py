@@ -79,6 +79,7 @@ def distill(
     seed: int = 0,
     speed: str = 'auto',
     teacher_checkpoint: str | Path | None = None,
+    teacher_store: str | Path | None = None,
     commercial: bool = False,
     resume: bool = False,
 ) -> Trained:
@@ -114,6 +115,8 @@ def distill(
             Defaults to 'auto'.
         teacher_checkpoint (str or Path, optional): File of the teacher. Defaults to
             None, where the file of its name is downloaded to.
+        teacher_store (str or Path, optional): Folder of the teacher's embeddings,
+            written by ``mmdisco store``, in place of its network. Defaults to None.
         commercial (bool): Whether to refuse teachers with a licence that does not
             allow commercial use. Defaults to False.
         resume (bool): Whether to continue the training in ``out``. Its config is
@@ -146,6 +149,7 @@ def distill(
         speed,
         commercial,
         resume,
+        None if teacher_store is None else str(teacher_store),
     )
 
 
@@ -212,6 +216,7 @@ def _train(
     speed: str,
     commercial: bool,
     resume: bool,
+    store: str | None = None,
 ) -> Trained:
     """Choose, estimate, train and extract."""
     console = Console(highlight=False, soft_wrap=True)
@@ -224,6 +229,7 @@ def _train(
         resume='auto' if resume else None,
         speed=speed,
         compile=False,
+        teacher_store=store,
         launcher='pytorch' if 'RANK' in os.environ and world_size > 1 else 'none',
     )
     _check_options(choices, minutes, speed)
@@ -237,6 +243,7 @@ def _train(
             teacher=teacher,
             student=student,
             minutes=minutes,
+            teacher_store=store,
             **asdict(choices),
         ).items()
         if value is not None
@@ -262,7 +269,7 @@ def _train(
         if commercial:
             for note in check_commercial(recipe.cfg):
                 console.print(f'note      {note}', markup=False)
-        if teacher:
+        if teacher and store is None:
             obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
         console.print(
             f'trial     {recipe.images} images in {data}; a few steps are run and '

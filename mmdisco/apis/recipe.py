@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.checkpoints import licence_of
 from mmdisco.datasets import Photos
+from mmdisco.datasets.stored import read_header
 from mmdisco.errors import InputError
 from mmdisco.launch import read_config
 from mmdisco.launch.loaders import MAX_QUEUE
@@ -390,15 +391,20 @@ def _set_data(cfg: Config, photos: str, batch: int, workers: int, size: int) -> 
         sampler=dict(type='InfiniteSampler', shuffle=True),
     )
     loader.dataset.update(data_root=photos, data_prefix='')
-    _set_size(loader.dataset.pipeline, size)
+    set_size(loader.dataset.pipeline, size)
     for name in ('train_pipeline', 'view_pipeline', 'teacher', 'student', 'neck'):
         cfg.pop(name, None)  # variables of the method's config, used above
     cfg.log_processor.by_epoch = False
     cfg.default_hooks.pop('sampler_seed', None)  # for samplers by epoch
 
 
-def _set_size(pipeline: Sequence[ConfigDict], size: int) -> None:
-    """Set the size of the crops of all views."""
+def set_size(pipeline: Sequence[ConfigDict], size: int) -> None:
+    """Set the size of the crops of all views.
+
+    Args:
+        pipeline (Sequence[ConfigDict]): Pipeline of a dataset, changed in place.
+        size (int): In pixels.
+    """
     for step in pipeline:
         if step.type == 'MultiView':
             for view in step.transforms:
@@ -409,6 +415,8 @@ def _set_size(pipeline: Sequence[ConfigDict], size: int) -> None:
 
 def size_of(pipeline: Sequence[ConfigDict]) -> int:
     """Size of the crops of a pipeline."""
+    if pipeline[0].type == 'StoredViews':
+        return read_header(pipeline[0].store)['kinds'][0]['recipe']['size']
     step = next(s for s in pipeline if s.type in ('MultiView', 'LoadCrops'))
     return step.size if step.type == 'LoadCrops' else step.transforms[0][0].scale
 

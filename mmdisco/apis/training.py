@@ -11,6 +11,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 
 from mmdisco.engine import check_batch, check_labels, guard_weights
+from mmdisco.errors import InputError
 from mmdisco.launch import (
     add_hooks,
     apply_overrides,
@@ -32,6 +33,7 @@ from mmdisco.launch import (
     shrink,
     shrink_detection,
     unreached,
+    use_store,
 )
 from mmdisco.launch.student import check_student, set_student
 
@@ -64,6 +66,8 @@ class TrainOptions:
         commercial (bool): Whether to refuse teachers with a licence that forbids
             commercial use. Defaults to False.
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'. Defaults to 'none'.
+        teacher_store (str, optional): Folder of stored embeddings in place of the
+            teacher. Defaults to None.
     """
 
     config: str
@@ -81,6 +85,7 @@ class TrainOptions:
     cfg_options: dict | None = None
     commercial: bool = False
     launcher: str = 'none'
+    teacher_store: str | None = None
 
 
 def configure(options: TrainOptions) -> tuple[Config, list[str]]:
@@ -119,6 +124,7 @@ def configure(options: TrainOptions) -> tuple[Config, list[str]]:
         )
         if torch_dist.is_initialized():
             torch_dist.barrier()
+    notes += _replace_teacher(cfg, options)
     notes += fit_queue(cfg, world_size)
     notes += apply_speed(cfg, options.speed, options.compile)
     return cfg, notes
@@ -152,6 +158,22 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
         runner.logger.warning(note)
     scale_lr(runner)
     return runner
+
+
+def _replace_teacher(cfg: Config, options: TrainOptions) -> list[str]:
+    """Use stored embeddings if asked for, or if a dumped config does so."""
+    teacher = cfg.model.get('teacher') or {}
+    folder = options.teacher_store
+    if folder is None and teacher.get('type') == 'StoredTeacher':
+        folder = teacher.get('store')
+    if folder is None:
+        return []
+    if options.smoke or cfg.get('smoke'):
+        raise InputError(
+            '--smoke trains with a random teacher, --teacher-store with a stored one: '
+            'leave one of them out'
+        )
+    return use_store(cfg, folder)
 
 
 def _merge(cfg: Config, options: TrainOptions) -> list[str]:

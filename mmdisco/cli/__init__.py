@@ -23,6 +23,7 @@ TOOLS = {
     'embed': ('extract_features.py', 'features of a folder of photos'),
     'export': ('export_student.py', 'write the student for another runtime or library'),
     'download': ('download.py', 'download models of the index'),
+    'store': ('store_teacher.py', "store a teacher's embeddings of random views"),
     'train': ('train.py', 'train by a config'),
 }
 PROBES = {
@@ -94,6 +95,11 @@ def build_parser() -> argparse.ArgumentParser:
         '--teacher-checkpoint',
         metavar='FILE',
         help='file of the teacher; default: downloaded',
+    )
+    distill.add_argument(
+        '--teacher-store',
+        metavar='DIR',
+        help="embeddings of 'mmdisco store' in place of the teacher's network",
     )
     distill.add_argument(
         '--commercial',
@@ -244,7 +250,7 @@ def _tool(args: argparse.Namespace, rest: list[str]) -> None:
 def _run_tool(tool: str, name: str, words: list[str]) -> None:
     """Run a tool as if it were called by itself."""
     run = runpy.run_path(str(project_root() / 'tools' / tool))['main']
-    if name not in ('train', 'download'):
+    if name not in ('train', 'download', 'store'):
         words = _with_checkpoint(words)
     sys.argv = [f'mmdisco {name}', *words]  # names it in the help
     run()

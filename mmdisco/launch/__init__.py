@@ -14,6 +14,7 @@ from .smoke import shrink
 from .smoke_detection import shrink_detection
 from .speed import LEVELS, apply_speed
 from .student import check_detection_files
+from .teacher_store import use_store
 
 __all__ = [
     'ConfigOptions',
@@ -42,4 +43,5 @@ __all__ = [
     'shrink',
     'shrink_detection',
     'unreached',
+    'use_store',
 ]

@@ -12,9 +12,10 @@ from mmdisco.checkpoints import (
     licence_of_url,
     sha256_of,
 )
+from mmdisco.datasets.stored import read_header
 from mmdisco.errors import InputError
 
-_TEACHERS = ('FrozenTeacher', 'FrozenClassifier')
+_TEACHERS = ('FrozenTeacher', 'FrozenClassifier', 'StoredTeacher')
 
 
 def _teachers(config: Any) -> Iterator[Mapping]:
@@ -47,11 +48,17 @@ def check_commercial(cfg: Config | Mapping) -> list[str]:
     notes = []
     for teacher in _teachers(dict(cfg.get('model') or {})):
         path, url = teacher.get('checkpoint'), teacher.get('url')
+        sha256 = None
+        if 'store' in teacher:
+            stored = read_header(teacher['store'])['teacher']
+            path, url, sha256 = stored['file'], stored['url'], stored['sha256']
         if path is None:
             continue
         licence = licence_of(path)
-        if licence is None and Path(path).is_file():
-            licence = licence_of_sha256(sha256_of(path))
+        if licence is None and sha256 is None and Path(path).is_file():
+            sha256 = sha256_of(path)
+        if licence is None and sha256 is not None:
+            licence = licence_of_sha256(sha256)
         for each, where in (
             (licence, f"'{path}'"),
             (licence_of_url(url) if url else None, f"'{url}'"),

@@ -148,7 +148,7 @@ def apply_speed(cfg: Config, level: str, compile: bool = True) -> list[str]:
         keep_memory=not gpu and can_keep_freed_memory(),
     )
 
-    if 'teacher' in cfg.model:
+    if 'teacher' in cfg.model and cfg.model.teacher.type != 'StoredTeacher':
         teacher = cfg.model.teacher
         teacher.update(layout)
         teacher.fuse = teacher.get('norm_mode', 'eval') == 'eval'

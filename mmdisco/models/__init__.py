@@ -50,6 +50,7 @@ from .selfsup import (
     PlainStudent,
 )
 from .standardizer import FeatureStandardizer
+from .stored_teacher import StoredTeacher
 from .tap import StudentTap
 from .teacher import FrozenTeacher
 
@@ -95,6 +96,7 @@ __all__ = [
     'SEEDLoss',
     'SimRegLoss',
     'SimRegNeck',
+    'StoredTeacher',
     'StrictPretrainedInit',
     'StudentTap',
     'TimmMaps',

@@ -13,6 +13,7 @@ from .losses.base import DistillLoss, EmbedSpec
 from .mixup import mix_views
 from .selfsup.students import MomentumStudent, PlainStudent
 from .standardizer import FeatureStandardizer
+from .stored_teacher import StoredTeacher
 from .tap import StudentTap, Views, width_of
 from .teacher import TeacherMixin
 
@@ -30,8 +31,9 @@ class DisCo(TeacherMixin, SSLHost):
     Args:
         ssl (dict or nn.Module): A self-supervised algorithm, unmodified. It
             is the student: backbone, neck, head, and its momentum encoder.
-        teacher (dict or nn.Module): A :class:`FrozenTeacher`. It adapts to the
-            input normalisation of the student's data preprocessor.
+        teacher (dict or nn.Module): A :class:`FrozenTeacher`, which adapts to the
+            input normalisation of the student's data preprocessor, or a
+            :class:`StoredTeacher`.
         distill (dict, nn.Module or list): A :class:`DistillLoss` of the
             student's and the teacher's outputs, or several, which are summed.
         extra_views (Sequence[int]): Views that ``ssl`` does not send through
@@ -165,6 +167,8 @@ class DisCo(TeacherMixin, SSLHost):
             loss.check(student, target, place)
         if self.mixup < 0:
             raise InputError(f'model.mixup is {self.mixup}: set 0 or more')
+        if isinstance(teacher, StoredTeacher):
+            teacher.check(any(d.on == 'feat' for d in self.distill), self.mixup)
         if self.mixup and not isinstance(ssl, PlainStudent):
             raise InputError(
                 f'model.mixup={self.mixup} mixes images, of which {type(ssl).__name__} '
@@ -172,7 +176,7 @@ class DisCo(TeacherMixin, SSLHost):
             )
 
     def loss(
-        self, inputs: list[Tensor], data_samples: list | None = None
+        self, inputs: list[Tensor], data_samples: list | Tensor | None = None
     ) -> dict[str, Tensor]:
         """The forward function in training, Figure 2 of the paper.
 
@@ -182,7 +186,8 @@ class DisCo(TeacherMixin, SSLHost):
         Args:
             inputs (list[Tensor]): Views v, v', …, [N, 3, H, W] each; sizes may
                 differ.
-            data_samples (list, optional): Passed on to ``ssl``.
+            data_samples (list or Tensor, optional): Passed on to ``ssl``; with a
+                :class:`StoredTeacher` its embeddings of the views, [N, V, D].
 
         Returns:
             dict[str, Tensor]: ``loss_ssl…`` times lambda, ``loss_distill…``,
@@ -206,7 +211,7 @@ class DisCo(TeacherMixin, SSLHost):
 
         # E_t, E'_t, …: embeds [N, E] and maps of the same views, without gradient
         views = {v for d in self.distill for v in d.teacher_views(student)}
-        teacher = self.teacher.views(tap.batches_of(views), maps)
+        teacher = self.teacher.views(tap.batches_of(views), maps, data_samples)
         if self.standardize is not None:
             teacher = self.standardize.views(teacher)
 

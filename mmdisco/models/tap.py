@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from inspect import signature
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -103,16 +103,18 @@ def embed_dim(neck: nn.Module) -> int | None:
     return widths[-1] if widths else None
 
 
-def width_of(network: Network) -> int | None:
+def width_of(network: Any) -> int | None:
     """Width of a network's embeddings.
 
     Args:
-        network (nn.Module): The network. If its neck has no linear layer, one
-            blank image goes through it.
+        network (nn.Module): A :class:`Network`, or a :class:`StoredTeacher`. If the
+            neck has no linear layer, one blank image goes through the network.
 
     Returns:
         int, optional: None if it can't be determined.
     """
+    if hasattr(network, 'width'):  # a stored teacher
+        return network.width
     width = embed_dim(network.neck)
     if width is not None:
         return width

@@ -25,6 +25,7 @@ from .backbones.torchvision_network import MEAN, STD
 from .fast.teacher import DTYPES, Compiled, Encoder, SpeedOptions, speed_up
 from .host import Part, build
 from .necks import FeatureNeck
+from .stored_teacher import StoredTeacher
 from .tap import Batch, ForwardRecord, MapRecorder, Views, by_view
 
 
@@ -301,7 +302,12 @@ class FrozenTeacher(nn.Module):
         return [self._embed(view) for view in x]
 
     @torch.no_grad()
-    def views(self, batches: Sequence[Batch], maps: bool = False) -> Views:
+    def views(
+        self,
+        batches: Sequence[Batch],
+        maps: bool = False,
+        stored: object = None,
+    ) -> Views:
         """Embed views.
 
         Args:
@@ -309,6 +315,7 @@ class FrozenTeacher(nn.Module):
                 view.
             maps (bool): Whether to record feature maps, too. Defaults to
                 False.
+            stored (object): Not used; for :class:`StoredTeacher`.
 
         Returns:
             dict[int, ViewOutputs]: Outputs by index of the view.
@@ -384,14 +391,15 @@ class TeacherMixin:
         """Set the teacher.
 
         Args:
-            teacher (dict or nn.Module): A :class:`FrozenTeacher`.
+            teacher (dict or nn.Module): A :class:`FrozenTeacher` or
+                :class:`StoredTeacher`.
 
         Raises:
             TypeError: If it is neither a config dict nor a module.
             InputError: If it is another network.
         """
         built = build(teacher, 'teacher')
-        if not isinstance(built, FrozenTeacher):
+        if not isinstance(built, FrozenTeacher | StoredTeacher):
             raise InputError(
                 f'the teacher is a {type(built).__name__}: set model.teacher.type to '
                 'FrozenTeacher or FrozenClassifier'
@@ -399,7 +407,7 @@ class TeacherMixin:
         self._teacher = (built,)
 
     @property
-    def teacher(self) -> FrozenTeacher:
+    def teacher(self) -> FrozenTeacher | StoredTeacher:
         """The frozen teacher."""
         return self._teacher[0]
 

@@ -113,7 +113,10 @@ class Picture:
             OSError: If the file is truncated or broken.
         """
         if divisor not in self._pixels:
-            self._pixels[divisor] = decode_jpeg(self._content, self._header, divisor)
+            header = self._header
+            if self._pixels:  # PIL may have loaded it at another size
+                header = Image.open(io.BytesIO(self._content))
+            self._pixels[divisor] = decode_jpeg(self._content, header, divisor)
         return self._pixels[divisor]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from mmdisco.evaluation import alignment, knn_scores, rank_me, uniformity
+from mmdisco.models import StoredTeacher
 from mmdisco.utils import pooled, unwrapped
 from .loop import SampleFeatures, Scorer, online_loop
 from .undisturbed import undisturbed
@@ -180,7 +181,7 @@ class TeacherKNNScorer(Scorer):
     The teacher's backbone, BN with its running statistics, is scored by the
     run's :class:`KNNScorer`. The score stays in the log beside the student's, as
     ``val/teacher_knn_top1``. A teacher that is not above chance, the share of the
-    largest class, is a warning. Nothing is done without a teacher or a
+    largest class, is a warning. Nothing is done without a teacher's network or a
     :class:`KNNScorer`, nor in a resumed run.
 
     Args:
@@ -195,7 +196,8 @@ class TeacherKNNScorer(Scorer):
         """Score the teacher."""
         teacher = getattr(unwrapped(runner.model), 'teacher', None)
         loop = online_loop(runner)
-        if teacher is not None and loop is not None and not runner._resume:
+        stored = isinstance(teacher, StoredTeacher)  # its network is not here
+        if teacher and not stored and loop is not None and not runner._resume:
             for scorer in loop.scorers:
                 if isinstance(scorer, KNNScorer):
                     features = loop.features(

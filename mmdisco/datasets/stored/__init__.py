@@ -1,0 +1,14 @@
+"""Views that a seed replays, and a teacher's embeddings of them on disk."""
+
+from .replay import ViewReplay, versions_of, view_seed
+from .store import Store, read_header
+from .stored_views import StoredViews
+
+__all__ = [
+    'Store',
+    'StoredViews',
+    'ViewReplay',
+    'read_header',
+    'versions_of',
+    'view_seed',
+]

@@ -1,0 +1,112 @@
+"""Views of a store, with the teacher's embeddings of them."""
+
+import os
+from collections.abc import Sequence
+
+import torch
+from mmcv.transforms import BaseTransform
+from mmpretrain.registry import TRANSFORMS
+
+from mmdisco.errors import InputError
+from .replay import ViewReplay, view_seed
+from .store import Store
+
+
+@TRANSFORMS.register_module()
+class StoredViews(BaseTransform):
+    """Replay some stored views of an image and read the teacher's embeddings.
+
+    It takes the place of a whole pipeline. Which of the K stored views are drawn is
+    random, without repetition if there are enough: from torch's generator, like any
+    augmentation, so that each epoch has other views and other pairs.
+
+    **Required keys:** img_path. **Result:** ``inputs``, a list of views, uint8
+    [3, H, W]; and ``data_samples``, the teacher's embeddings of those that are
+    stored, fp32 [V, D], for :class:`StoredTeacher`.
+
+    Args:
+        store (str): Folder of the store.
+        root (str): Folder of the images, as in their paths.
+        kinds (Sequence[int]): Kind of each view; -1, -2, … for those of ``live``.
+        live (Sequence[Sequence[dict]]): Transforms of kinds of views that the
+            teacher does not embed. Defaults to ().
+
+    Raises:
+        InputError: If the store can't be opened. When called, if an image is not in
+            it, or is not as it was.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        root: str,
+        kinds: Sequence[int],
+        live: Sequence[Sequence[dict]] = (),
+    ) -> None:
+        self.store = Store(store)
+        self.prefix = os.path.join(root, '')
+        self.kinds = list(kinds)
+        pipelines = [kind['pipeline'] for kind in self.store.header['kinds']]
+        self._replay = ViewReplay([*pipelines, *reversed(live)])
+        self._seed = self.store.header['seed']
+
+    def transform(self, results: dict) -> dict:
+        """Draw the views of an image.
+
+        Args:
+            results (dict): With ``img_path``.
+
+        Returns:
+            dict: ``inputs`` and ``data_samples``.
+        """
+        path = results['img_path']
+        name = path.removeprefix(self.prefix)
+        row = int(self.store.rows_of([name])[0])
+        if row < 0:
+            raise InputError(
+                f"'{path}' is not in the store '{self.store.folder}': add it by the "
+                "store's mmdisco store command"
+            )
+        views = self._choose()
+        wanted = [
+            (kind, view_seed(self._seed, name, kind, view) if kind >= 0 else view)
+            for kind, view in zip(self.kinds, views)
+        ]
+        inputs = self._replay.views(path, wanted)
+        if os.path.getsize(path) != self.store.sizes[row]:
+            raise InputError(
+                f"'{path}' has {os.path.getsize(path)} bytes, "
+                f'{self.store.sizes[row]} when it was stored: restore it, or store the '
+                'images again'
+            )
+        embeds = torch.stack(
+            [
+                torch.from_numpy(self.store.embeds(row, kind, [view])[0])
+                for kind, view in zip(self.kinds, views)
+                if kind >= 0
+            ]
+        )  # [V, D]
+        if not embeds.isfinite().all():
+            raise InputError(
+                f"'{path}' could not be read when '{self.store.folder}' was written: "
+                'remove its shards with NaN, and run mmdisco store again'
+            )
+        return dict(inputs=inputs, data_samples=embeds)
+
+    def _choose(self) -> list[int]:
+        """Number of each stored view, and a random seed for each other one."""
+        num = self.store.num_views
+        orders = {
+            kind: torch.randperm(num).tolist()
+            for kind in dict.fromkeys(self.kinds)
+            if kind >= 0
+        }
+        seen = dict.fromkeys(self.kinds, 0)
+        views = []
+        for kind in self.kinds:
+            if kind < 0:
+                views.append(int(torch.randint(2**62, ())))
+            else:
+                views.append(orders[kind][seen[kind] % num])
+                seen[kind] += 1
+        return views
