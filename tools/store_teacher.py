@@ -6,17 +6,20 @@ images that are new in the folder, and with a larger --views further views.
 """
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
 
+from mmengine.logging import MMLogger
+
+from mmdisco.apis.distillation import hide
 from mmdisco.apis.store import (
-    DEFAULT_VIEWS,
-    StoreOptions,
     command_of,
     photos_config,
     store_teacher,
 )
+from mmdisco.apis.store_header import DEFAULT_VIEWS, StoreOptions
 from mmdisco.datasets.stored.store import DTYPES
 from mmdisco.errors import InputError
 from mmdisco.evaluation.options import non_negative_int, positive_int
@@ -146,6 +149,7 @@ def main() -> None:
     if args.commercial:
         for note in check_commercial(cfg):
             print(note)
+    hide(MMLogger.get_current_instance(), logging.WARNING)
     names = (
         'views',
         'dtype',

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from mmdisco.errors import InputError, MissingFileError
 FORMAT = 1
 HEADER, PROBE = 'header.json', 'probe.npz'
 DTYPES = ('fp16', 'int8', 'fp32')
+MOST_OPEN = 256  # files; processes may often open 1024
 
 
 class Shard(NamedTuple):
@@ -260,17 +260,6 @@ def read_list(folder: Path, entry: dict) -> tuple[list[str], list[int]]:
     return [name for _, name in pairs], [int(size) for size, _ in pairs]
 
 
-@lru_cache(maxsize=256)
-def _map(path: str) -> np.ndarray:
-    """A memory-mapped shard, [images, views] of rows."""
-    try:
-        return np.load(path, mmap_mode='r')
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"shard '{path}' can't be read ({error}): mmdisco store --verify checks all"
-        ) from error
-
-
 class Store:
     """A teacher's embeddings of replayed views, to be read.
 
@@ -307,6 +296,7 @@ class Store:
                 )
         self.num_views: int = growth[-1]['views']
         self._parts = _parts(growth)
+        self._maps: dict[Shard, np.ndarray] = {}
         self.names: list[str] = []
         self.sizes: list[int] = []
         for entry in growth:
@@ -351,5 +341,24 @@ class Store:
         start = row - (row - part.start) % part.step
         stop = min(start + part.step, part.stop)
         shard = Shard(kind, start, stop, part.first, part.last)
-        rows = _map(str(self.folder / f'{shard.name}.npy'))
+        rows = self._map(shard)
         return decode(rows[row - start, view - part.first])
+
+    def _map(self, shard: Shard) -> np.ndarray:
+        """Memory-map a shard, [images, views] of rows."""
+        if shard not in self._maps:
+            if len(self._maps) == MOST_OPEN:
+                self._maps.clear()
+            path = self.folder / f'{shard.name}.npy'
+            try:
+                self._maps[shard] = np.load(path, mmap_mode='r')
+            except (OSError, ValueError) as error:
+                raise InputError(
+                    f"shard '{path}' can't be read ({error}): 'mmdisco store' with "
+                    '--verify checks all'
+                ) from error
+        return self._maps[shard]
+
+    def __getstate__(self) -> dict:
+        """Leave out open files, which each process opens itself."""
+        return dict(vars(self), _maps={})
