@@ -14,13 +14,8 @@ from mmdisco.datasets.photos import image_folder
 from mmdisco.datasets.stored import read_header, versions_of
 from mmdisco.datasets.stored.store import FORMAT, HEADER, PROBE, read_list
 from mmdisco.errors import InputError
-from mmdisco.launch.teacher_store import (
-    check_versions,
-    plain,
-    seen_kinds,
-    teacher_of,
-    views_of,
-)
+from mmdisco.launch.teacher_store import check_replay, teacher_of
+from mmdisco.launch.views import plain, seen_kinds, views_of
 
 DEFAULT_VIEWS = 20
 # Embeddings of a shard: a 256th of all, within these bounds. A run that is killed
@@ -151,7 +146,7 @@ def plan_header(
     )
     if before is not None:
         _check_same(before, header, options, folder)
-        check_versions(before, folder)
+        check_replay(before, folder)
         header = before
     _grow(header, folder, images, options)
     return header

@@ -1,12 +1,11 @@
-"""Recipes of a config's views, and a training from a store of embeddings."""
+"""A training from stored embeddings of a teacher."""
 
 import inspect
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from mmengine.config import Config
@@ -17,204 +16,12 @@ from mmdisco.datasets.listing import EXTENSIONS, list_images
 from mmdisco.datasets.photos import image_folder
 from mmdisco.datasets.stored import Store, ViewReplay, versions_of
 from mmdisco.datasets.stored.store import PROBE
-from mmdisco.datasets.transforms import LoadCrops, ViewRecipe
 from mmdisco.errors import InputError
 from mmdisco.models import DistillLoss
-from .fast_views import use_fast_views
 from .schedule import losses_of
+from .views import ConfigViews, plain, preprocessor_of, seen_kinds, views_of
 
 LOST = 0.5  # mean difference of replayed pixels, in levels of 256, that is refused
-
-
-class ConfigViews(NamedTuple):
-    """Views of a config's training images.
-
-    Attributes:
-        kinds (list[int]): Kind of each view.
-        recipes (list[dict]): What each kind draws, of JSON types; equal for a
-            pipeline and for the faster one with the same distribution.
-        pipelines (list[list[dict]]): Transforms of one view of each kind.
-        rgb (bool): Whether these give RGB, not BGR.
-    """
-
-    kinds: list[int]
-    recipes: list[dict]
-    pipelines: list[list[dict]]
-    rgb: bool
-
-
-def plain(value: Any) -> Any:
-    """A config's value in JSON types.
-
-    Raises:
-        InputError: If it has others.
-    """
-    try:
-        return json.loads(json.dumps(value))
-    except TypeError as error:
-        raise InputError(
-            f'a teacher store needs a config of plain values: {error}'
-        ) from error
-
-
-def views_of(cfg: Config, fast: bool = False) -> ConfigViews:
-    """Read the views that a config draws, before ``--speed`` rewrites them.
-
-    Args:
-        cfg (Config): The config.
-        fast (bool): Whether to use the faster pipelines where all views have one.
-            Defaults to False.
-
-    Returns:
-        ConfigViews: The views.
-
-    Raises:
-        InputError: If the pipeline is not one of views on the CPU, or the data
-            preprocessor makes them.
-    """
-    preprocessor = _preprocessor(cfg)
-    pipeline = plain(cfg.train_dataloader.dataset.get('pipeline') or [])
-    types = [step.get('type') for step in pipeline]
-    if types[:1] == ['LoadCrops'] and types[-1:] == ['PackInputs']:
-        steps = _crop_views(pipeline, preprocessor)
-        rgb = True
-    elif types[1:] == ['MultiView', 'PackInputs']:
-        steps = _multi_views(pipeline)
-        rgb = False
-    else:
-        raise InputError(
-            f'a teacher store needs a pipeline of a loader, MultiView and PackInputs, '
-            f'or of LoadCrops, the config has {", ".join(map(str, types)) or "none"}'
-        )
-    if bool(preprocessor.get('to_rgb')) == rgb:
-        raise InputError(
-            'a teacher store needs images in RGB: set data_preprocessor.to_rgb='
-            f'{not rgb} for this pipeline'
-        )
-    faster = [view if rgb else _faster(view, preprocessor) for view in steps]
-    recipes = [
-        dict(steps=slow) if quick is None else _recipe(quick)
-        for slow, quick in zip(steps, faster)
-    ]
-    kinds: list[dict] = []
-    for recipe in recipes:
-        if recipe not in kinds:
-            kinds.append(recipe)
-    firsts = [recipes.index(recipe) for recipe in kinds]
-    if fast and None not in faster:
-        steps, rgb = [view for view in faster if view is not None], True
-    return ConfigViews(
-        [kinds.index(recipe) for recipe in recipes],
-        kinds,
-        [steps[first] for first in firsts],
-        rgb,
-    )
-
-
-def _preprocessor(cfg: Config) -> dict:
-    """The data preprocessor of a training."""
-    if any('data_preprocessor' in p for p in (cfg.model, cfg.model.get('ssl', {}))):
-        raise InputError(
-            'a teacher store needs data_preprocessor at the top of the config: move '
-            "it there from the model's"
-        )
-    preprocessor = plain(cfg.get('data_preprocessor') or {})
-    kind = preprocessor.get('type', 'SelfSupDataPreprocessor')
-    if kind not in ('SelfSupDataPreprocessor', 'DeviceViews'):
-        raise InputError(
-            f'a teacher store replays views of the loader, but {kind} makes them of '
-            'batches: use data_preprocessor.type=SelfSupDataPreprocessor'
-        )
-    return preprocessor
-
-
-def _crop_views(pipeline: list[dict], preprocessor: dict) -> list[list[dict]]:
-    """Transforms of each view of LoadCrops."""
-    load, *middle, _ = pipeline
-    num = load.get('num_views', _default(LoadCrops, 'num_views'))
-    loads = [dict(load, num_views=1) for _ in range(num)]
-    for name, depth in (('size', 0), ('scale', 1), ('interpolation', 0)):
-        value = load.get(name)
-        if isinstance(value, list) and (not depth or isinstance(value[0], list)):
-            for each, own in zip(loads, value):
-                each[name] = own
-    if preprocessor.get('type') == 'DeviceViews':
-        middle = [dict(preprocessor, type='PhotometricViews')]
-    if [step['type'] for step in middle] not in ([], ['PhotometricViews']):
-        raise InputError(
-            'a teacher store needs LoadCrops and PhotometricViews alone, the config '
-            f'has {", ".join(step["type"] for step in pipeline)}'
-        )
-    if not middle:
-        return [[each] for each in loads]
-    views = middle[0].get('views', [{}])
-    views = views * num if len(views) == 1 else views
-    augment = [dict(type='PhotometricViews', num_views=1, views=[v]) for v in views]
-    return [list(pair) for pair in zip(loads, augment)]
-
-
-def _multi_views(pipeline: list[dict]) -> list[list[dict]]:
-    """Loader and transforms of each view of MultiView."""
-    load, multi, _ = pipeline
-    counts = multi['num_views']
-    counts = counts if isinstance(counts, list) else [counts]
-    return [
-        [load, *steps]
-        for steps, count in zip(multi['transforms'], counts)
-        for _ in range(count)
-    ]
-
-
-def _faster(view: list[dict], preprocessor: dict) -> list[dict] | None:
-    """The faster pipeline of one view, None if there is none."""
-    load, *steps = view
-    one = Config(
-        dict(
-            model={},
-            data_preprocessor=preprocessor,
-            train_dataloader=dict(
-                dataset=dict(
-                    pipeline=[
-                        load,
-                        dict(type='MultiView', num_views=1, transforms=[steps]),
-                        dict(type='PackInputs'),
-                    ]
-                )
-            ),
-        )
-    )
-    if not use_fast_views(one, on_device=False):
-        return None
-    (fast,) = _crop_views(plain(one.train_dataloader.dataset.pipeline), {})
-    return fast
-
-
-def _default(kind: type, name: str) -> Any:
-    return inspect.signature(kind).parameters[name].default
-
-
-def _recipe(view: list[dict]) -> dict:
-    """What a view of LoadCrops draws, with all defaults."""
-    load, *augment = view
-    crop = {
-        name: load.get(name, _default(LoadCrops, name))
-        for name in ('size', 'scale', 'ratio', 'interpolation', 'background')
-    }
-    if augment:
-        given = augment[0].get('views', [{}])[0]
-    else:
-        given = {f'{p}_prob': 0.0 for p in ('jitter', 'gray', 'blur', 'flip')}
-    colours = asdict(ViewRecipe(**given))
-    for part, prob in dict(
-        brightness='jitter',
-        contrast='jitter',
-        saturation='jitter',
-        hue='jitter',
-        sigma='blur',
-    ).items():
-        if not colours[f'{prob}_prob']:  # never applied
-            colours[part] = None
-    return plain({**crop, **colours})
 
 
 def teacher_of(cfg: Config) -> dict:
@@ -300,15 +107,14 @@ def use_store(cfg: Config, folder: str) -> list[str]:
         )
         cfg.model.teacher.store = str(folder)
         _check_images(store, dataset)
-        _check_replay(store)
-        return []
+        return check_replay(header, store.folder)
     check_storable(cfg)
     _check_teacher(header, cfg)
     views = views_of(cfg, fast=header['images']['to_rgb'] is False)
     kinds = _match_kinds(header, views, cfg)
     _check_images(store, dataset)
-    _check_replay(store)
-    preprocessor = _preprocessor(cfg)
+    notes = check_replay(header, store.folder)
+    preprocessor = preprocessor_of(cfg)
     cfg.data_preprocessor = dict(
         type='SelfSupDataPreprocessor',
         mean=preprocessor.get('mean'),
@@ -327,9 +133,10 @@ def use_store(cfg: Config, folder: str) -> list[str]:
     stored = [view for view, kind in enumerate(kinds.kinds) if kind >= 0]
     cfg.model.teacher = dict(type='StoredTeacher', store=str(folder), views=stored)
     notes = [
+        *notes,
         f"teacher store '{folder}': {store.num_views} views of {len(store)} images, "
         f'{header["dtype"]}, by {header["teacher"]["file"]} (sha256 '
-        f'{header["teacher"]["sha256"][:12]})'
+        f'{header["teacher"]["sha256"][:12]})',
     ]
     if store.left_out:
         notes.append(
@@ -373,26 +180,6 @@ def _match_kinds(header: dict, views: ConfigViews, cfg: Config) -> _Kinds:
     return _Kinds(kinds, live)
 
 
-def seen_kinds(cfg: Config, views: ConfigViews) -> set[int]:
-    """Kinds of views that the teacher embeds: all, or those as large as the first."""
-    kinds = {*views.kinds}
-    if cfg.model.get('distill_crops', 'all') == 'all':
-        return kinds
-    return {
-        kind
-        for kind in kinds
-        if size_of_view(views.recipes[kind]) == size_of_view(views.recipes[0])
-    }
-
-
-def size_of_view(recipe: dict) -> Any:
-    """Size of a view by its recipe, in pixels; None if it does not state any."""
-    if 'size' in recipe:
-        return recipe['size']
-    sizes = [s.get('scale') for s in recipe['steps'] if 'Crop' in s.get('type', '')]
-    return sizes[0] if sizes else None
-
-
 def _difference(stored: Sequence[dict], wanted: dict) -> str:
     """The fewest values in which a recipe differs from one of the stored ones."""
 
@@ -432,7 +219,7 @@ def _check_teacher(header: dict, cfg: Config) -> None:
             f"'{path}', which does not exist: set model.teacher.checkpoint"
         )
     if not stored['own_normalisation']:
-        preprocessor = _preprocessor(cfg)
+        preprocessor = preprocessor_of(cfg)
         for key in ('mean', 'std'):
             if preprocessor.get(key) != header['images'][key]:
                 raise InputError(
@@ -460,17 +247,22 @@ def _check_images(store: Store, dataset: Mapping) -> None:
         )
 
 
-def check_versions(header: dict, folder: Path) -> None:
-    """Compare the versions that a store was made under with those here.
+def check_replay(header: dict, folder: Path) -> list[str]:
+    """Check that the views of a store can be replayed here.
 
     Args:
         header (dict): Header of the store.
-        folder (Path): The store, for the message.
+        folder (Path): The store.
+
+    Returns:
+        list[str]: A line for the log if some pixels differ by rounding.
 
     Raises:
-        InputError: If one that determines the pixels differs.
+        InputError: If a version that determines the pixels differs, or the pixels of
+            the store's probe do.
     """
-    here = versions_of([kind['pipeline'] for kind in header['kinds']])
+    pipelines = [kind['pipeline'] for kind in header['kinds']]
+    here = versions_of(pipelines)
     different = [
         f'{name} {version} in the store, {here.get(name)} here'
         for name, version in header['versions'].items()
@@ -481,22 +273,27 @@ def check_versions(header: dict, folder: Path) -> None:
             f"the views of the store '{folder}' can't be replayed: "
             f'{"; ".join(different)}: install these versions, or store again'
         )
-
-
-def _check_replay(store: Store) -> None:
-    """Compare versions, and replayed pixels with some that were stored."""
-    check_versions(store.header, store.folder)
-    replay = ViewReplay([kind['pipeline'] for kind in store.header['kinds']])
-    with np.load(store.folder / PROBE) as probe:
-        content, seeds = probe['image'], probe['seeds']
-        expected = [probe[f'kind{kind}'] for kind in range(len(replay.kinds))]
-    lost = replay_difference(replay, content.tobytes(), seeds.tolist(), expected)
+    try:
+        with np.load(folder / PROBE) as probe:
+            content, seeds = probe['image'].tobytes(), probe['seeds'].tolist()
+            expected = [probe[f'kind{kind}'] for kind in range(len(pipelines))]
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise InputError(
+            f"'{folder / PROBE}' is missing or damaged ({error}): store again"
+        ) from error
+    lost = replay_difference(ViewReplay(pipelines), content, seeds, expected)
     if lost > LOST:
         raise InputError(
-            f"the views of the store '{store.folder}' can't be replayed: pixels differ "
-            f'by {lost:.1f} of 256 levels on average, with the same versions: store '
-            'again'
+            f"the views of the store '{folder}' can't be replayed: pixels differ by "
+            f'{lost:.1f} of 256 levels on average, with the same versions: use the '
+            "store's version of mmdisco, or store again"
         )
+    if lost:
+        return [
+            f"teacher store '{folder}': replayed pixels differ from the stored ones by "
+            f'{lost:.2g} of 256 levels on average, by rounding of this processor'
+        ]
+    return []
 
 
 def replay_difference(

@@ -24,7 +24,7 @@ from mmdisco.datasets.stored import Store
 from mmdisco.errors import InputError
 from mmdisco.launch import check_commercial, teacher_store, use_store
 from mmdisco.launch.smoke import photo_tiles
-from mmdisco.launch.teacher_store import views_of
+from mmdisco.launch.views import views_of
 from mmdisco.models import StoredTeacher
 from tests.tools import run
 
@@ -142,6 +142,23 @@ def test_each_epoch_draws_other_views_and_pairs(files):
         pairs[pair] += 1
     assert {*pairs} == {(a, b) for a in range(3) for b in range(3) if a != b}
     assert min(pairs.values()) > 8  # of 20
+
+
+def test_the_first_views_alone_may_be_used(files):
+    cfg = config(files)
+    use_store(cfg, str(files / 'store'))
+    store = Store(files / 'store')
+    (step,) = cfg.train_dataloader.dataset.pipeline
+    step.num_views = 2
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    for i in range(IMAGES):
+        path = Path(dataset.get_data_info(i)['img_path'])
+        (row,) = store.rows_of([str(path.relative_to(files / 'photos'))])
+        embeds = dataset[i]['data_samples'].tolist()
+        assert sorted(embeds) == sorted(store.embeds(row, 0, range(2)).tolist())
+    step.num_views = VIEWS + 1
+    with pytest.raises(InputError, match='num_views is 4, the store .* has 3'):
+        DATASETS.build(cfg.train_dataloader.dataset)
 
 
 def test_one_view_may_be_stored(files, tmp_path):

@@ -30,6 +30,8 @@ class StoredViews(BaseTransform):
         kinds (Sequence[int]): Kind of each view; -1, -2, … for those of ``live``.
         live (Sequence[Sequence[dict]]): Transforms of kinds of views that the
             teacher does not embed. Defaults to ().
+        num_views (int, optional): Use the first of the stored views alone. Defaults
+            to None, all.
 
     Raises:
         InputError: If the store can't be opened. When called, if an image is not in
@@ -42,6 +44,7 @@ class StoredViews(BaseTransform):
         root: str,
         kinds: Sequence[int],
         live: Sequence[Sequence[dict]] = (),
+        num_views: int | None = None,
     ) -> None:
         self.store = Store(store)
         self.prefix = os.path.join(root, '')
@@ -49,6 +52,12 @@ class StoredViews(BaseTransform):
         pipelines = [kind['pipeline'] for kind in self.store.header['kinds']]
         self._replay = ViewReplay([*pipelines, *reversed(live)])
         self._seed = self.store.header['seed']
+        self.num_views = self.store.num_views if num_views is None else num_views
+        if not 0 < self.num_views <= self.store.num_views:
+            raise InputError(
+                f"num_views is {num_views}, the store '{store}' has "
+                f'{self.store.num_views}: leave it out'
+            )
 
     def transform(self, results: dict) -> dict:
         """Draw the views of an image.
@@ -95,7 +104,7 @@ class StoredViews(BaseTransform):
 
     def _choose(self) -> list[int]:
         """Number of each stored view, and a random seed for each other one."""
-        num = self.store.num_views
+        num = self.num_views
         orders = {
             kind: torch.randperm(num).tolist()
             for kind in dict.fromkeys(self.kinds)
