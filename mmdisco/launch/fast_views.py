@@ -65,6 +65,8 @@ def use_fast_views(cfg: Config, on_device: bool) -> bool:
     for one in slow:
         load, pack = one.owner[one.key][0], one.owner[one.key][-1]
         kept = {k: load[k] for k in ('background', 'backend_args') if k in load}
+        if not on_device:
+            kept['channels_last'] = True
         augment = [] if on_device else [_augment('PhotometricViews', one.views)]
         one.owner[one.key] = [dict(_load(one.views), **kept), *augment, pack]
     if on_device:

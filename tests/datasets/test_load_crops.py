@@ -61,6 +61,19 @@ def test_crops_are_torchvisions(tmp_path, name, interpolation):
                 assert off.mean() < 0.2
 
 
+@pytest.mark.parametrize('channels_last', (False, True))
+def test_the_layout_in_memory_changes_no_value(tmp_path, channels_last):
+    path = save(tmp_path / 'a.jpg', (90, 80))
+    torch.manual_seed(0)
+    expected = build(size=32)(dict(img_path=path))['img']
+    torch.manual_seed(0)
+    crops = build(size=32, channels_last=channels_last)(dict(img_path=path))['img']
+    for crop, other in zip(crops, expected):
+        assert crop.shape == (3, 32, 32) and torch.equal(crop, other)
+        assert crop.permute(1, 2, 0).is_contiguous() == channels_last
+        assert crop.is_contiguous() == (not channels_last)
+
+
 def test_views_of_their_own_size_and_scale(tmp_path):
     path = save(tmp_path / 'a.png')
     load = build(

@@ -1,5 +1,7 @@
 """Augmentation on the CPU against PIL and torchvision."""
 
+import colorsys
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from PIL import ImageFilter
 
 from mmdisco.datasets.transforms import ViewRecipe, augment, pil_gaussian_kernel
 from mmdisco.datasets.transforms import photometric_views as uint8_ops
-from mmdisco.datasets.transforms.photometric_views import PARTS
+from mmdisco.datasets.transforms.photometric_views import PARTS, box_kernel
 from tests import mocov2_views as released
 
 NAMES = ('brightness', 'contrast', 'saturation', 'hue')
@@ -64,6 +66,41 @@ def test_blur_is_pils(sigma):
     assert off[6:-6, 6:-6].max() <= 3 and off.mean() < 0.6
 
 
+@pytest.mark.parametrize('library', ('stringzilla', None))
+def test_tables_are_read_value_by_value(library, monkeypatch):
+    module = pytest.importorskip(library) if library else None
+    monkeypatch.setattr(uint8_ops, 'stringzilla', module)
+    table = np.random.default_rng(0).integers(0, 256, 256).astype(np.uint8)
+    image = np.asarray(released.photograph(31))
+    np.testing.assert_array_equal(uint8_ops.look_up(image, table), table[image])
+
+
+@pytest.mark.parametrize('turns', (-0.5, -0.1, -0.03, 0.02, 0.1, 0.5))
+def test_hue_keeps_largest_and_smallest_channel(turns):
+    """And lies where colorsys says, up to the 256 steps of a turn."""
+    colours = np.random.default_rng(0).integers(0, 256, (20, 20, 3)).astype(np.uint8)
+    turned = uint8_ops.adjust_hue(colours, turns)
+    for extreme in (np.max, np.min):
+        assert difference(extreme(turned, 2), extreme(colours, 2)).max() <= 2
+    step = int(turns * 255) / 256
+    for before, after in zip(colours.reshape(-1, 3), turned.reshape(-1, 3)):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(before / 255))
+        rgb = colorsys.hsv_to_rgb((hue + step) % 1, saturation, value)
+        spread = int(before.max()) - int(before.min())
+        off = np.abs(after - 255 * np.array(rgb))
+        assert off.max() <= 1.5 + 3 * spread / 256
+
+
+@pytest.mark.parametrize('sigma', np.linspace(0.1, 3, 30))
+def test_the_kernel_of_one_view_is_that_of_a_batch_without_its_ends(sigma):
+    short = box_kernel(sigma)
+    full = pil_gaussian_kernel(np.array([sigma]), sigma)[0]
+    ends = (len(full) - len(short)) // 2
+    assert full[:ends].sum() < 3 / 1024 and short.sum() == pytest.approx(1)
+    np.testing.assert_allclose(short, full[ends : len(full) - ends], atol=3e-3)
+    np.testing.assert_array_equal(short, short[::-1])
+
+
 def one_by_one(photo, params):
     return [augment(np.asarray(photo), params[i]) for i in range(len(params.jitter))]
 
@@ -86,7 +123,9 @@ def test_views_are_torchvisions_in_distribution():
     views = TRANSFORMS.build(dict(type='PhotometricViews', num_views=num))
     crop = torch.from_numpy(np.array(photo)).permute(2, 0, 1)
     actual = views(dict(img=[crop] * num))['img']
-    assert actual[0].dtype == np.uint8 and actual[0].shape == (32, 32, 3)
+    assert actual[0].dtype == torch.uint8 and actual[0].shape == (3, 32, 32)
+    assert actual[0].is_contiguous()
+    actual = [view.permute(1, 2, 0).numpy() for view in actual]
     params = ViewRecipe().draw(500, torch.Generator().manual_seed(0))
     rounded = released.rounding(one_by_one(photo, params), params, photo)
     assert rounded.max() < 1.5  # levels of 256

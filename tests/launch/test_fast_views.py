@@ -122,6 +122,7 @@ def test_each_view_has_its_own_crop_and_recipe(
     assert [ViewRecipe(**one) for one in drawn] == [ViewRecipe(**r) for r in recipes]
     other = read(name)
     use_fast_views(other, True)
+    assert load.pop('channels_last')  # for PhotometricViews
     assert steps_of(other) == [load, pack]
     assert other.data_preprocessor['views'] == views['views']
     assert other.data_preprocessor.num_views == len(recipes)

@@ -99,7 +99,12 @@ def test_fast_views_keep_the_settings_of_the_loader(hardware):
             assert 'fast views' in apply_speed(cfg, 'auto')[0]
             first = cfg.train_dataloader.dataset.pipeline[0]
             assert first == dict(
-                type='LoadCrops', size=224, num_views=2, scale=(0.2, 1.0), **kept
+                type='LoadCrops',
+                size=224,
+                num_views=2,
+                scale=(0.2, 1.0),
+                channels_last=True,
+                **kept,
             )
     cfg = read_config(ROOT)
     cfg.train_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
@@ -134,7 +139,13 @@ def test_other_numbers_and_sizes_of_views_are_fast_too(
     cfg.train_dataloader.dataset.pipeline[1].transforms[0][0].scale = size
     assert 'fast views' in apply_speed(cfg, 'auto')[0]
     load, views, pack = cfg.train_dataloader.dataset.pipeline
-    assert load == dict(type='LoadCrops', size=size, num_views=num_views, scale=scale)
+    assert load == dict(
+        type='LoadCrops',
+        size=size,
+        num_views=num_views,
+        scale=scale,
+        channels_last=True,
+    )
     assert (views.type, views.num_views) == ('PhotometricViews', num_views)
     drawn = ViewRecipe(**views.get('views', [{}])[0])
     assert drawn == ViewRecipe(**recipe)

@@ -8,7 +8,12 @@ data_preprocessor = dict(
     to_rgb=False)
 
 train_pipeline = [
-    dict(type='LoadCrops', size=224, num_views=2, scale=(.2, 1.)),
+    dict(
+        type='LoadCrops',
+        size=224,
+        num_views=2,
+        scale=(.2, 1.),
+        channels_last=True),
     dict(type='PhotometricViews', num_views=2),  # defaults are MoCo-v2's
     dict(type='PackInputs'),
 ]
