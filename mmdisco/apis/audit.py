@@ -139,9 +139,8 @@ class _Facts(Dataset):
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[int, int, str]:
-        path = Path(self.photos.root).expanduser() / self.photos.names[index]
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(self.photos.read(index)).hexdigest()
         except OSError:  # read again and counted below
             digest = f'unread {index}'
         image: Image.Image = self.photos[index]

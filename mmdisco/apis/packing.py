@@ -134,8 +134,8 @@ def pack(
     packed = finish(plan, out)
     total = sum(shard.bytes for shard in packed.shards)
     console.print(
-        f'packed    {len(packed)} images, {in_bytes(total)} in {len(packed.shards)} '
-        f'shards, {len(names) - len(packed)} unreadable: {out}',
+        f'packed    {len(packed)} images, {in_bytes(total)}, '
+        f'{len(names) - len(packed)} unreadable: {out}',
         markup=False,
     )
     return packed
@@ -273,8 +273,9 @@ def _print_plan(
         else f'shorter side at most {size} pixels, JPEG of quality {quality}'
     )
     kept = plan.number - len(missing)
+    shards = f'{plan.number} shard{"" if plan.number == 1 else "s"}'
     for name, text in (
-        ('packing', f'{how}; {plan.number} shards of {plan.per_shard} images'),
+        ('packing', f'{how}; {shards} of {plan.per_shard} images'),
         ('resume', f'{kept} shards are complete' if kept else ''),
         (
             'estimate',

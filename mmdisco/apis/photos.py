@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from mmdisco.datasets.decode import WHITE
+from mmdisco.datasets.packed import ShardError
 from mmdisco.errors import InputError
 from mmdisco.evaluation.sources import Source, open_photos
 from mmdisco.utils import atomic_write
@@ -31,7 +32,7 @@ class Extracted(NamedTuple):
 
 
 class SkippingPhotos(Source):
-    """A folder of photos that may contain unreadable ones.
+    """A folder of photos, or of packed ones, that may contain unreadable ones.
 
     An unreadable photo is replaced by a black image, so that batches do not
     depend on it; :meth:`extracted` leaves out its features.
@@ -69,9 +70,15 @@ class SkippingPhotos(Source):
         """Return an image, RGB and upright; black if it can't be read."""
         try:
             return self.photos[index]
+        except ShardError:  # not a fault of the image
+            raise
         except InputError:
             self.unreadable[index] = 1
             return Image.new('RGB', (1, 1))
+
+    def read(self, index: int) -> bytes:
+        """Content of an image's file."""
+        return self.photos.read(index)
 
     def extracted(self, features: np.ndarray) -> Extracted:
         """Leave out unreadable images, with one warning.

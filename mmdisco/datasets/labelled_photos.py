@@ -13,6 +13,7 @@ from mmdisco.errors import InputError, MissingFileError
 from .decode import is_readable, reason_of
 from .listing import EXTENSIONS, class_folders, list_images
 from .packed import describe, is_packed, open_packed
+from .packed.storage import split_path
 from .photos import image_folder
 from .transforms.load_photo import warn_other_loader
 
@@ -93,11 +94,20 @@ class LabelledPhotos(CustomDataset):
         if self.packed is None:
             paths = [os.path.join(self.img_prefix, path) for path, _ in samples]
         else:
-            paths = self._packed_paths([path for path, _ in samples])
+            rows = self._rows([path for path, _ in samples])
+            paths = [self.packed.path(row) for row in rows]
         return [
             dict(img_path=path, gt_label=label)
             for path, (_, label) in zip(paths, samples)
         ]
+
+    def names(self) -> list[str]:
+        """Paths of the images below the folder, before packing if they are packed."""
+        paths = [self.get_data_info(i)['img_path'] for i in range(len(self))]
+        if self.packed is not None:
+            return [split_path(path)[1] for path in paths]
+        start = len(os.path.join(self.img_prefix, ''))
+        return [path[start:] for path in paths]
 
     def prepare_data(self, index: int) -> dict:
         """Load one image and apply the pipeline.
@@ -119,8 +129,8 @@ class LabelledPhotos(CustomDataset):
                 'replace or remove it'
             ) from error
 
-    def _packed_paths(self, names: list[str]) -> list[str]:
-        """Paths of packed images by the names before packing."""
+    def _rows(self, names: list[str]) -> list[int]:
+        """Indices of packed images by their names before packing."""
         assert self.packed is not None
         rows = {name: row for row, name in enumerate(self.packed.names)}
         missing = [name for name in names if name not in rows]
@@ -130,14 +140,15 @@ class LabelledPhotos(CustomDataset):
                 f"are not in '{self.img_prefix}', e.g. '{missing[0]}': pack them, or "
                 'use another list'
             )
-        return self.packed.paths([rows[name] for name in names])
+        return [rows[name] for name in names]
 
     def _in_folders(self) -> list[tuple[str, int]]:
         if self.packed is not None:
             print_log(str(self.packed), logger='current')
-            samples = self.packed.by_class()
-            assert self._labels  # their number
-            return samples
+            order = self.packed.class_order()
+            names, classes = self.packed.names, self.packed.labels
+            assert self._labels and classes is not None  # checks their number
+            return [(names[i], int(classes[i])) for i in order]
         labels = self._labels
         names, tally = list_images(self.img_prefix)
         paths = [name.split('/', 1) for name in names if '/' in name]

@@ -91,7 +91,7 @@ class Photos(CustomDataset):
             return super().load_data_list()
         self.tally = self.packed.tally()
         print_log(str(self.packed), logger='current')
-        return [dict(img_path=path) for path in self.packed.paths()]
+        return [dict(img_path=self.packed.path(i)) for i in range(len(self.packed))]
 
     def _find_samples(self) -> list:
         names, self.tally = list_images(self.img_prefix, self.extensions)

@@ -2,7 +2,6 @@
 
 import random
 from fractions import Fraction
-from pathlib import Path
 
 from mmdisco.errors import InputError
 from .labelled_photos import LabelledPhotos
@@ -72,10 +71,8 @@ def subset(folder: str, percent: str, seed: int) -> list[str]:
     share = read_share(percent)
     data = LabelledPhotos(folder)
     classes: list[list[str]] = [[] for _ in data.CLASSES]
-    for i in range(len(data)):
-        info = data.get_data_info(i)
-        path = Path(info['img_path']).relative_to(data.img_prefix)
-        classes[info['gt_label']].append(path.as_posix())
+    for name, label in zip(data.names(), data.get_gt_labels()):
+        classes[label].append(name)
     rng = random.Random(seed)
     shares = class_shares([len(paths) for paths in classes], share, rng)
     if not all(shares):

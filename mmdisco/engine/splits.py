@@ -111,6 +111,13 @@ def copies(train: BaseDataset, val: BaseDataset) -> int:
     if not (getattr(train, 'img_prefix', '') and getattr(val, 'img_prefix', '')):
         return 0
     number = 0
+    first, second = (getattr(data, 'packed', None) for data in (train, val))
+    if first is not None and second is not None:
+        rows = {name: row for row, name in enumerate(first.names)}
+        for i in spread(len(second)):
+            row = rows.get(second.names[i])
+            number += row is not None and first.read(row) == second.read(i)
+        return number
     for i in spread(len(val)):
         path = val.get_data_info(i)['img_path']
         other = os.path.join(train.img_prefix, os.path.relpath(path, val.img_prefix))

@@ -89,14 +89,8 @@ class PackedImages:
         """Path by which mmengine's file backends read an image."""
         return pack_path(self.member(index), self.names[index])
 
-    def paths(self, indices: Sequence[int] | None = None) -> list[str]:
-        """Paths of some images. Defaults to all."""
-        return [
-            self.path(i) for i in (range(len(self)) if indices is None else indices)
-        ]
-
-    def by_class(self) -> list[tuple[str, int]]:
-        """Names and labels, sorted by class and name as those of class folders.
+    def class_order(self) -> np.ndarray:
+        """Indices of the images sorted by class and name, as in class folders, [N].
 
         Raises:
             InputError: If the images have no classes.
@@ -105,8 +99,7 @@ class PackedImages:
             raise InputError(
                 f"'{self.root}' holds packed images without classes: pack class folders"
             )
-        order = np.argsort(self.labels, kind='stable')
-        return [(self.names[i], int(self.labels[i])) for i in order]
+        return np.argsort(self.labels, kind='stable')
 
     def tally(self) -> Tally:
         """Counts of the images, as of the files of a folder."""

@@ -1,4 +1,4 @@
-"""Labelled images in class folders, LMDB, tar shards, CIFAR and IDX files."""
+"""Labelled images in class folders, shards, LMDB, CIFAR and IDX files."""
 
 from .folder import open_photos
 from .opening import open_source

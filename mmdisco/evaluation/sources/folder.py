@@ -8,7 +8,9 @@ from PIL import Image
 
 from mmdisco.datasets import LabelledPhotos, Photos
 from mmdisco.datasets.listing import Tally
+from mmdisco.datasets.packed import is_packed
 from mmdisco.errors import MissingFileError
+from .packed import PackedSource, open_packed_source
 from .source import Source, spread
 
 
@@ -43,6 +45,19 @@ class FolderSource(Source):
         self.sizes = [
             os.path.getsize(os.path.join(folder, names[i])) for i in spread(len(names))
         ]
+
+    def part(self, rows: list[int]) -> 'FolderSource':
+        """The images of some indices."""
+        assert self.labels is not None
+        labels = self.labels[rows].tolist()
+        names = [self.names[row] for row in rows]
+        return FolderSource(
+            self.root, self.split, self.folder, names, labels, self.classes
+        )
+
+    def read(self, index: int) -> bytes:
+        """Content of one image file."""
+        return Path(self.folder, self.names[index]).read_bytes()
 
     def load(self, index: int) -> Image.Image:
         """Open one image file."""
@@ -79,14 +94,14 @@ def open_folder(root: str, split: str, folder: Path) -> FolderSource:
     )
 
 
-def open_photos(root: str) -> FolderSource:
-    """Open a folder of photos without classes, at any depth.
+def open_photos(root: str) -> FolderSource | PackedSource:
+    """Open a folder of photos without classes, at any depth, or of packed images.
 
     Args:
         root (str): The folder.
 
     Returns:
-        FolderSource: Sorted names, ``labels`` None.
+        FolderSource or PackedSource: Sorted names, ``labels`` None.
 
     Raises:
         MissingFileError: If the folder does not exist.
@@ -95,6 +110,8 @@ def open_photos(root: str) -> FolderSource:
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise MissingFileError(f"folder of photos '{folder}' not found")
+    if is_packed(folder):
+        return open_packed_source(root, '', folder)
     data = Photos(str(folder))
     infos = [data.get_data_info(i) for i in range(len(data))]
     return FolderSource(

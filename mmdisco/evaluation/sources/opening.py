@@ -7,10 +7,12 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 
 from mmdisco.datasets.listing import class_folders, is_hidden
+from mmdisco.datasets.packed import is_packed
 from mmdisco.errors import InputError, MissingFileError
 from .arrays import CIFAR, open_cifar, open_idx
 from .folder import FolderSource, open_folder
 from .lmdb_file import open_lmdb
+from .packed import PackedSource, open_packed_source
 from .source import Source
 from .tar import open_tar
 
@@ -32,9 +34,9 @@ def open_source(
 ) -> Source:
     """Open labelled images of the kind detected in a folder.
 
-    Class folders, LMDB or tar shards of each split, CIFAR or IDX files; see
-    :func:`supported` for the names. Of class folders without a split, every fifth
-    image of each class is for testing.
+    Class folders, packed images, LMDB or tar shards of each split, CIFAR or IDX
+    files; see :func:`supported` for the names. Of class folders or packed images
+    without a split, every fifth image of each class is for testing.
 
     Args:
         root (str): Folder of the images.
@@ -57,8 +59,9 @@ def open_source(
     if not folder.is_dir():
         raise MissingFileError(f"folder of images '{folder}' not found")
     kinds = detect(folder, split)
-    if not kinds and _is_unsplit(folder):
-        part = _fifth(open_folder(root, split, folder), split)
+    if not kinds and (is_packed(folder) or _is_unsplit(folder)):
+        open_all = open_packed_source if is_packed(folder) else open_folder
+        part = _fifth(open_all(root, split, folder), folder)
         _check_classes(part, folder, num_classes)
         return part
     if not kinds:
@@ -96,7 +99,9 @@ def _is_unsplit(folder: Path) -> bool:
     return len(classes) > 1 and not splits & {*classes}
 
 
-def _fifth(source: FolderSource, split: str) -> FolderSource:
+def _fifth(
+    source: FolderSource | PackedSource, folder: Path
+) -> FolderSource | PackedSource:
     """Every fifth image of each class for testing, the others for training.
 
     Raises:
@@ -108,32 +113,27 @@ def _fifth(source: FolderSource, split: str) -> FolderSource:
     rows = []
     for row, label in enumerate(labels):
         place[label] += 1
-        if (place[label] % 5 == 0) == (split == 'test'):
+        if (place[label] % 5 == 0) == (source.split == 'test'):
             rows.append(row)
     few = [source.classes[label] for label, count in place.items() if count < 5]
     if few:
         raise InputError(
-            f"'{source.folder}' has no train and val folders, and the class "
+            f"'{folder}' has no train and val folders, and the class "
             f"'{few[0]}' has fewer than five images, too few to leave some out for "
             'testing: add images, or make train/CLASS and val/CLASS'
         )
     print_log(
-        f"no train and val folders in '{source.folder}': every fifth image of each "
-        f'class, by name, is for testing; {len(rows)} {split} images',
+        f"no train and val folders in '{folder}': every fifth image of each "
+        f'class, by name, is for testing; {len(rows)} {source.split} images',
         logger='current',
     )
-    return FolderSource(
-        source.root,
-        split,
-        source.folder,
-        [source.names[row] for row in rows],
-        [labels[row] for row in rows],
-        source.classes,
-    )
+    return source.part(rows)
 
 
 def _open(root: str, split: str, images: Detected, num_classes: int | None) -> Source:
     path = images.paths[0]
+    if images.kind == 'packed':
+        return open_packed_source(root, split, path)
     if images.kind == 'tar':
         return open_tar(root, split, images.paths, num_classes)
     if images.kind == 'idx':
@@ -196,9 +196,13 @@ def _in_folders(folder: Path, name: str) -> list[Detected]:
         # CIFAR-100 has files 'train' and 'test'
         if (path.suffix and path.is_file()) or (path / 'data.mdb').is_file():
             kinds.append(Detected('lmdb', f"LMDB '{path.name}'", [path]))
+    if is_packed(folder / name):
+        kinds.append(Detected('packed', f"packed images in '{name}'", [folder / name]))
     for pattern in (f'{name}-*.tar', f'{name}/*.tar', f'{name}.tar'):
         shards = sorted(
-            path for path in folder.glob(pattern) if not is_hidden(path.name)
+            path
+            for path in folder.glob(pattern)
+            if not is_hidden(path.name) and not is_packed(path.parent)
         )
         if shards:
             kinds.append(Detected('tar', f"'{pattern}'", shards))

@@ -31,7 +31,7 @@ class Source(Dataset):
         classes (list[str]): Names of the classes. Defaults to ().
 
     Attributes:
-        kind (str): 'folder', 'cifar10', 'cifar100', 'idx', 'lmdb' or 'tar'.
+        kind (str): 'folder', 'cifar10', 'cifar100', 'idx', 'lmdb', 'packed' or 'tar'.
         labels (Tensor, optional): int64, [N].
         sizes (Sequence[int]): Distinguishes other images of the same names
             without decoding them: the bytes of each member of a tar, or of
