@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from rich.console import Console
 
 from mmdisco.checkpoints import extract_backbone
+from mmdisco.datasets.packed.remote import is_url
 from mmdisco.engine import InterruptHook, ProgressHook, TimeBudgetHook
 from mmdisco.engine.hooks.progress import duration
 from mmdisco.errors import InputError, MissingFileError
@@ -316,7 +317,7 @@ def _check_files(data: str, checkpoint: str | None, resume: bool) -> None:
     if resume:  # its config names them
         return
     folder = Path(data).expanduser()
-    if not folder.is_dir():
+    if not is_url(data) and not folder.is_dir():
         why = 'is a file' if folder.exists() else 'does not exist'
         raise MissingFileError(f"'{data}' {why}: name a folder of images")
     if checkpoint is not None:

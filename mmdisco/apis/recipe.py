@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 
 from mmdisco.checkpoints import licence_of
 from mmdisco.datasets import Photos
+from mmdisco.datasets.packed.remote import is_url
 from mmdisco.datasets.stored import read_header
 from mmdisco.errors import InputError
 from mmdisco.launch import read_config
@@ -388,7 +389,11 @@ def _set_data(cfg: Config, photos: str, batch: int, workers: int, size: int) -> 
         num_workers=workers,
         drop_last=True,
         persistent_workers=workers > 0,
-        sampler=dict(type='InfiniteSampler', shuffle=True),
+        sampler=(
+            dict(type='ShardSampler', infinite=True)  # fetches each shard once
+            if is_url(photos)
+            else dict(type='InfiniteSampler', shuffle=True)
+        ),
     )
     loader.dataset.update(data_root=photos, data_prefix='')
     set_size(loader.dataset.pipeline, size)

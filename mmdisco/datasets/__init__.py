@@ -4,6 +4,7 @@ from .bags import Bags
 from .idx_images import IDXImages
 from .labelled_photos import LabelledPhotos
 from .local_cifar import LocalCIFAR10, LocalCIFAR100
+from .packed import ShardSampler
 from .photos import Photos
 from .transforms.load_crops import LoadCrops
 from .transforms.load_photo import LoadPhoto
@@ -19,4 +20,5 @@ __all__ = [
     'LocalCIFAR100',
     'PhotometricViews',
     'Photos',
+    'ShardSampler',
 ]

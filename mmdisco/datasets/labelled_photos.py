@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
@@ -32,8 +33,8 @@ class LabelledPhotos(CustomDataset):
     An unreadable image is an error, not skipped as by :class:`Photos`: a score
     must be of exactly the specified images.
 
-    The folder may also be one of packed images (``mmdisco pack``) with classes;
-    images and labels are in the same order.
+    The folder may also be one of packed images (``mmdisco pack``) with classes, or
+    its address; images and labels are in the same order.
 
     Args:
         data_root (str): The folder. Defaults to ''.
@@ -70,9 +71,9 @@ class LabelledPhotos(CustomDataset):
         self.num_classes = num_classes
         self.num_images = num_images
         self.packed = open_packed(folder) if is_packed(folder) else None
-        classes = self.packed.classes if self.packed else class_folders(str(folder))
+        classes = self.packed.classes if self.packed else class_folders(folder)
         super().__init__(
-            data_prefix=str(folder),
+            data_prefix=folder,
             ann_file=ann_file,
             metainfo=dict(classes=tuple(classes)),
             extensions=EXTENSIONS,
@@ -94,8 +95,8 @@ class LabelledPhotos(CustomDataset):
         if self.packed is None:
             paths = [os.path.join(self.img_prefix, path) for path, _ in samples]
         else:
-            rows = self._rows([path for path, _ in samples])
-            paths = [self.packed.path(row) for row in rows]
+            self.rows = np.array(self._rows([path for path, _ in samples]))  # [N]
+            paths = [self.packed.path(row) for row in self.rows]
         return [
             dict(img_path=path, gt_label=label)
             for path, (_, label) in zip(paths, samples)

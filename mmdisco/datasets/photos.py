@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
@@ -14,11 +15,12 @@ from mmdisco.errors import InputError, MissingFileError
 from .decode import is_readable, reason_of
 from .listing import EXTENSIONS, list_images
 from .packed import describe, is_packed, open_packed
+from .packed.remote import is_url, join
 from .transforms.load_photo import warn_other_loader
 
 
-def image_folder(data_root: str, data_prefix: str) -> Path:
-    """Folder of a dataset's images.
+def image_folder(data_root: str, data_prefix: str) -> str:
+    """Folder of a dataset's images, or address of packed ones.
 
     Args:
         data_root (str): The folder; '~' is the user's.
@@ -27,10 +29,12 @@ def image_folder(data_root: str, data_prefix: str) -> Path:
     Raises:
         MissingFileError: If the folder does not exist.
     """
+    if is_url(data_root):
+        return join(data_root, data_prefix) if data_prefix else data_root
     folder = Path(data_root, data_prefix).expanduser()
     if not folder.is_dir():
         raise MissingFileError(f"image folder '{folder}' not found: set data_root")
-    return folder
+    return str(folder)
 
 
 @DATASETS.register_module()
@@ -42,8 +46,8 @@ class Photos(CustomDataset):
     replaced by another one; one warning per file names it and counts those
     skipped so far.
 
-    The folder may also be one of packed images (``mmdisco pack``), which are
-    listed in the order of their names before packing.
+    The folder may also be one of packed images (``mmdisco pack``), or its address;
+    they are listed in the order of their names before packing.
 
     Args:
         data_root (str): The folder. Defaults to ''.
@@ -55,6 +59,7 @@ class Photos(CustomDataset):
     Attributes:
         tally (Tally): Counts of the files.
         packed (PackedImages, optional): Index of packed images; None for files.
+        rows (np.ndarray): Indices of the images there, [N].
 
     Raises:
         MissingFileError: If the folder does not exist.
@@ -68,7 +73,7 @@ class Photos(CustomDataset):
         extensions: Sequence[str] = EXTENSIONS,
         pipeline: Sequence[dict] = (),
     ) -> None:
-        folder = str(image_folder(data_root, data_prefix))
+        folder = image_folder(data_root, data_prefix)
         self.packed = open_packed(folder) if is_packed(folder) else None
         if self.packed and tuple(extensions) != EXTENSIONS:
             raise InputError(
@@ -89,6 +94,7 @@ class Photos(CustomDataset):
         """List ``img_path`` of each image."""
         if self.packed is None:
             return super().load_data_list()
+        self.rows = np.arange(len(self.packed))
         self.tally = self.packed.tally()
         print_log(str(self.packed), logger='current')
         return [dict(img_path=self.packed.path(i)) for i in range(len(self.packed))]

@@ -18,11 +18,11 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from mmdisco import cli
 from mmdisco.apis.packing import index, pack
 from mmdisco.datasets import LabelledPhotos, Photos
 from mmdisco.datasets.packed import ShardError, open_packed, writer
 from mmdisco.errors import InputError, MissingFileError
-from tests.tools import one_line, run
 
 CLASSES = ['ant', 'bee', 'bee-eater']  # as a whole path, 'bee-eater/' is before 'bee/'
 LOAD = [dict(type='LoadPhoto'), dict(type='PackInputs')]
@@ -449,16 +449,19 @@ def test_a_shard_that_is_lost_during_a_training_stops_it(packed, tmp_path):
             data[i]
 
 
-def test_the_command(folder, tmp_path):
-    main = 'mmdisco/__main__.py'
-    options = '--size', 32, '--shard-mb', 0.03, '--workers', 1, '--no-labels'
-    done = run('python', main, 'pack', folder, tmp_path / 'out', *options)
-    assert '30 images in' in done.stdout and 'estimate  0:00' in done.stdout
-    assert f'next: give {tmp_path}/out wherever' in done.stdout
-    assert not [name for _, name, _ in members(tmp_path / 'out') if name[-3:] == 'cls']
-    (tmp_path / 'out' / 'shards.json').unlink()
-    done = run('python', main, 'pack', '--index', tmp_path / 'out')
-    assert '30 packed in' in done.stdout and 'no classes' in done.stdout
-    done = run('python', main, 'pack', folder, check=False)
-    line = one_line(done.returncode, done.stdout, done.stderr)
-    assert 'takes PHOTOS and OUT, or --index' in line
+def test_the_command(folder, tmp_path, capsys):
+    out = tmp_path / 'out'
+    options = '--size 32 --shard-mb 0.03 --workers 0 --no-labels'.split()
+    cli.main(['pack', str(folder), str(out), *options])
+    said = capsys.readouterr().out
+    assert f'photos    30 images in {folder}' in said and 'estimate  0:00' in said
+    assert f'next: give {out} wherever' in said
+    assert not [name for _, name, _ in members(out) if name[-3:] == 'cls']
+    (out / 'shards.json').unlink()
+    cli.main(['pack', '--index', str(out)])
+    said = capsys.readouterr().out
+    assert '30 packed in' in said and 'no classes' in said
+    for words in ([str(folder)], ['--index', str(out), str(folder)], []):
+        with pytest.raises(SystemExit):
+            cli.main(['pack', *words])
+        assert 'takes PHOTOS and OUT, or --index' in capsys.readouterr().err

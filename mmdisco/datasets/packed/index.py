@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import zipfile
 from collections.abc import Sequence
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from mmengine.logging import print_log
 
 from mmdisco.errors import InputError
 from mmdisco.utils import atomic_write
 from ..listing import Tally
+from .remote import cache_bytes, fetch, is_url, join, keep_index
 from .storage import Member, ShardError, forget_open_shards, pack_path, read_member
 
 INDEX, MEMBERS = 'shards.json', 'shards.npz'
@@ -35,7 +38,7 @@ class PackedImages:
     packed images sees them in the order of a training on the folder.
 
     Args:
-        root (str): Folder of the shards.
+        root (str): Folder or address of the shards.
         shards (list[Shard]): The tar files.
         names (list[str]): Paths of the images before packing, sorted.
         shard (np.ndarray): Index of each image's shard, [N].
@@ -44,6 +47,9 @@ class PackedImages:
         labels (np.ndarray, optional): Class indices, [N]; None without classes.
         classes (Sequence[str]): Names of the classes. Defaults to ().
         made (dict, optional): How the shards were made. Defaults to None.
+
+    Attributes:
+        files (list[str]): Paths or addresses of the shards.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class PackedImages:
         self.labels = labels
         self.classes = list(classes)
         self.made = made or {}
-        self._files = [os.path.join(root, shard.name) for shard in shards]
+        self.files = [join(root, shard.name) for shard in shards]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -82,7 +88,7 @@ class PackedImages:
 
     def member(self, index: int) -> Member:
         """Position of an image."""
-        shard = self._files[self.shard[index]]
+        shard = self.files[self.shard[index]]
         return Member(shard, int(self.start[index]), int(self.size[index]))
 
     def path(self, index: int) -> str:
@@ -148,28 +154,31 @@ _NAMES = 'utf-8', 'surrogateescape'  # file names may be any bytes
 
 
 def is_packed(root: str | os.PathLike) -> bool:
-    """Whether a folder has packed images with an index."""
-    return os.path.isfile(os.path.join(os.path.expanduser(root), INDEX))
+    """Whether a folder has packed images with an index; an address must have."""
+    return is_url(root) or os.path.isfile(os.path.join(os.path.expanduser(root), INDEX))
 
 
 def open_packed(root: str | os.PathLike) -> PackedImages:
-    """Read the index of a folder of packed images.
+    """Read the index of a folder of packed images, or of an address of one.
 
     An index may come from strangers: numbers are checked, nothing is
     unpickled or decompressed, and shards must be in the folder.
 
     Args:
-        root (str): The folder.
+        root (str): The folder or address.
 
     Raises:
+        MissingFileError: If there is no index at an address.
         InputError: If the index is damaged, of another version, or does not fit
             its shards.
     """
-    folder = os.path.expanduser(os.fspath(root))
-    path = os.path.join(folder, INDEX)
+    folder, remote = os.fspath(root), is_url(root)
+    folder = folder.rstrip('/') if remote else os.path.expanduser(folder)
+    path = join(folder, INDEX)
     forget_open_shards()
+    index, members = _contents(folder)
     try:
-        about = json.loads(Path(path).read_bytes())
+        about = json.loads(index)
         if about['version'] != VERSION:
             raise InputError(
                 f"'{path}' is of version {about['version']}, this is {VERSION}: "
@@ -179,7 +188,7 @@ def open_packed(root: str | os.PathLike) -> PackedImages:
             Shard(s['url'], s['nsamples'], s['filesize'], s['sha256'])
             for s in about['shardlist']
         ]
-        arrays = _arrays(Path(folder, MEMBERS).read_bytes())
+        arrays = _arrays(members)
         names = arrays['names'].tobytes().decode(*_NAMES).split('\0')
         images = PackedImages(
             folder,
@@ -202,9 +211,41 @@ def open_packed(root: str | os.PathLike) -> PackedImages:
             f"the index of packed images '{path}' is damaged ({problem}): copy it "
             'again, or make it again with mmdisco pack --index'
         )
-    for shard in images.shards:
-        _check_size(os.path.join(folder, shard.name), shard.bytes)
+    if remote:
+        keep_index(folder, index)
+        _warn_small_cache(images)
+    else:
+        for shard, file in zip(images.shards, images.files):
+            _check_size(file, shard.bytes)
     return images
+
+
+def _contents(folder: str) -> tuple[bytes, bytes]:
+    """Contents of the two files of an index."""
+    if is_url(folder):
+        return fetch(join(folder, INDEX)), fetch(join(folder, MEMBERS))
+    index, members = Path(folder, INDEX), Path(folder, MEMBERS)
+    try:
+        return index.read_bytes(), members.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the index of packed images '{index}' can't be read ({error}): copy it "
+            'again, or make it again with mmdisco pack --index'
+        ) from error
+
+
+def _warn_small_cache(images: PackedImages) -> None:
+    """Warn that shards would be fetched more than once."""
+    total, cache = sum(shard.bytes for shard in images.shards), cache_bytes()
+    if 0 < cache < total:
+        print_log(
+            f"the shards in '{images.root}' have {total / 1e9:.3g} GB, their cache "
+            f'{cache / 1e9:.3g}: unless ShardSampler orders the images, shards are '
+            'fetched again and again; raise MMDISCO_SHARD_CACHE_GB, or set it to 0 to '
+            'fetch single images',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _check_size(path: str, size: int) -> None:

@@ -13,13 +13,10 @@ from typing import BinaryIO, NamedTuple
 from mmengine.fileio import BaseStorageBackend, register_backend
 
 from mmdisco.errors import InputError
+from .remote import ShardError, cache_bytes, fetch_range, is_url, local_copy
 
 SCHEME = 'pack'
 _PATH = re.compile(rf'{SCHEME}://(.+?)\?(\d+)\+(\d+)#(.*)', re.DOTALL)
-
-
-class ShardError(InputError):
-    """A shard can't be read: not a fault of one image, which could be skipped."""
 
 
 class Member(NamedTuple):
@@ -38,7 +35,8 @@ def pack_path(member: Member, name: str) -> str:
         name (str): Name of the image, for messages.
     """
     # mmengine splits a path at '://', which must occur once
-    shard, name = (text.replace('://', ':/') for text in (member.shard, name))
+    shard = member.shard.replace('://', ':||', 1)
+    name = re.sub(':/{2,}', ':/', name)
     return f'{SCHEME}://{shard}?{member.start}+{member.size}#{name}'
 
 
@@ -54,7 +52,7 @@ def split_path(path: str) -> tuple[Member, str]:
             f"'{path}' is not a path of a packed image, {SCHEME}://SHARD?START+SIZE#NAME"
         )
     shard, start, size, name = match.groups()
-    shard = re.sub(r'^([a-z][a-z0-9+.-]+):/(?!/)', r'\1://', shard)
+    shard = re.sub(r'^([a-zA-Z][\w+.-]*):\|\|', r'\1://', shard)
     return Member(shard, int(start), int(size)), name
 
 
@@ -71,9 +69,15 @@ def _opened(shard: str) -> BinaryIO:
     return open(shard, 'rb')
 
 
+@lru_cache(maxsize=8)  # removed from the cache, an open shard still takes its space
+def _opened_copy(url: str) -> BinaryIO:
+    return open(local_copy(url), 'rb')
+
+
 def forget_open_shards() -> None:
     """Close open shards, which may have been replaced by others."""
     _opened.cache_clear()
+    _opened_copy.cache_clear()
 
 
 def read_member(member: Member) -> bytes:
@@ -84,8 +88,15 @@ def read_member(member: Member) -> bytes:
     Raises:
         ShardError: If the shard does not exist, can't be read or is too short.
     """
+    remote = is_url(member.shard)
     try:
-        data = os.pread(_opened(member.shard).fileno(), member.size, member.start)
+        if remote and not cache_bytes():
+            end = member.start + member.size
+            return b''.join(fetch_range(member.shard, member.start, end))
+        file = _opened_copy(member.shard) if remote else _opened(member.shard)
+        data = os.pread(file.fileno(), member.size, member.start)
+    except InputError as error:
+        raise ShardError(str(error)) from error
     except OSError as error:
         raise ShardError(
             f"shard '{member.shard}' can't be read ({error.strerror}): check the disk, "

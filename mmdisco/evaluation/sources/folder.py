@@ -98,7 +98,7 @@ def open_photos(root: str) -> FolderSource | PackedSource:
     """Open a folder of photos without classes, at any depth, or of packed images.
 
     Args:
-        root (str): The folder.
+        root (str): The folder, or an address of packed images.
 
     Returns:
         FolderSource or PackedSource: Sorted names, ``labels`` None.
@@ -107,11 +107,11 @@ def open_photos(root: str) -> FolderSource | PackedSource:
         MissingFileError: If the folder does not exist.
         InputError: If it has no image; on access, if an image can't be read.
     """
+    if is_packed(root):
+        return open_packed_source(root, '', root)
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise MissingFileError(f"folder of photos '{folder}' not found")
-    if is_packed(folder):
-        return open_packed_source(root, '', folder)
     data = Photos(str(folder))
     infos = [data.get_data_info(i) for i in range(len(data))]
     return FolderSource(

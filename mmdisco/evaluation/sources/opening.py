@@ -1,13 +1,15 @@
 """Choice of the source by the files in a folder."""
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from mmengine.logging import print_log
 
 from mmdisco.datasets.listing import class_folders, is_hidden
-from mmdisco.datasets.packed import is_packed
+from mmdisco.datasets.packed import is_packed, open_packed
+from mmdisco.datasets.packed.remote import is_url, join
 from mmdisco.errors import InputError, MissingFileError
 from .arrays import CIFAR, open_cifar, open_idx
 from .folder import FolderSource, open_folder
@@ -19,6 +21,9 @@ from .tar import open_tar
 # 'val' first: ImageNet's 'test' has no labels
 FOLDERS = dict(train=['train'], test=['val', 'validation', 'test'])
 IDX = 'train-images-idx3-ubyte', 't10k-images-idx3-ubyte'
+
+
+Divided = TypeVar('Divided', FolderSource, PackedSource)
 
 
 class Detected(NamedTuple):
@@ -39,7 +44,7 @@ def open_source(
     without a split, every fifth image of each class is for testing.
 
     Args:
-        root (str): Folder of the images.
+        root (str): Folder of the images, or address of packed ones.
         split (str): 'train' or 'test'; the latter may also be named 'val' or
             'validation'. Defaults to 'train'.
         num_classes (int, optional): Required number of classes. Defaults to
@@ -55,13 +60,20 @@ def open_source(
     """
     if split not in FOLDERS:
         raise InputError(f"split is '{split}', should be 'train' or 'test'")
+    if is_url(root):
+        remote = _open_remote(root, split)
+        _check_classes(remote, root, num_classes)
+        return remote
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise MissingFileError(f"folder of images '{folder}' not found")
     kinds = detect(folder, split)
     if not kinds and (is_packed(folder) or _is_unsplit(folder)):
-        open_all = open_packed_source if is_packed(folder) else open_folder
-        part = _fifth(open_all(root, split, folder), folder)
+        part: Source
+        if is_packed(folder):
+            part = _fifth(open_packed_source(root, split, folder), folder)
+        else:
+            part = _fifth(open_folder(root, split, folder), folder)
         _check_classes(part, folder, num_classes)
         return part
     if not kinds:
@@ -81,7 +93,23 @@ def open_source(
     return source
 
 
-def _check_classes(source: Source, folder: Path, num_classes: int | None) -> None:
+def _open_remote(root: str, split: str) -> PackedSource:
+    """Open packed images of an address: of a split below it, or a fifth of all.
+
+    Raises:
+        MissingFileError: If there are none.
+    """
+    for part in FOLDERS[split]:
+        with suppress(MissingFileError):
+            return open_packed_source(root, split, join(root, part))
+    for part in (name for names in FOLDERS.values() for name in names):
+        with suppress(MissingFileError):
+            open_packed(join(root, part))
+            raise InputError(f"'{root}' has '{part}', but no packed {split} images")
+    return _fifth(open_packed_source(root, split, root), root)
+
+
+def _check_classes(source: Source, folder: str | Path, num_classes: int | None) -> None:
     if num_classes not in (None, len(source.classes)):
         raise InputError(
             f"the {source.split} images of '{folder}' have {len(source.classes)} "
@@ -99,9 +127,7 @@ def _is_unsplit(folder: Path) -> bool:
     return len(classes) > 1 and not splits & {*classes}
 
 
-def _fifth(
-    source: FolderSource | PackedSource, folder: Path
-) -> FolderSource | PackedSource:
+def _fifth(source: Divided, folder: str | Path) -> Divided:
     """Every fifth image of each class for testing, the others for training.
 
     Raises:
