@@ -1,9 +1,9 @@
 """How many stored views are enough: students of a stored teacher, on clip art.
 
 The testbed is that of pictures.py: the same pictures, teacher, student and scores. A
-store holds the teacher's embeddings of MoCo-v2's views. Runs with 1, 2, 5 and 20 of them
-are compared with live ones, which draw new views in each epoch and run the teacher.
-Finished runs are kept: start the tool again to continue.
+store holds the teacher's embeddings of MoCo-v2's views. Runs with 1, 2, 5 and 20 of
+them are compared with live ones, which draw new views in each epoch and run the
+teacher. Finished runs are kept: start the tool again to continue.
 """
 
 import argparse
