@@ -19,6 +19,7 @@ from rich.console import Console
 
 from mmdisco.checkpoints import extract_backbone
 from mmdisco.datasets.packed.remote import is_url
+from mmdisco.datasets.stored import read_header
 from mmdisco.engine import InterruptHook, ProgressHook, TimeBudgetHook
 from mmdisco.engine.hooks.progress import duration
 from mmdisco.errors import InputError, MissingFileError
@@ -270,7 +271,9 @@ def _train(
         if commercial:
             for note in check_commercial(recipe.cfg):
                 console.print(f'note      {note}', markup=False)
-        if teacher and store is None:
+        if teacher and store is not None:
+            _check_stored(teacher, store, choices.checkpoint)
+        elif teacher:
             obtain_teacher(teacher, recipe.cfg.model.teacher, choices.checkpoint)
         console.print(
             f'trial     {recipe.images} images in {data}; a few steps are run and '
@@ -400,6 +403,18 @@ def obtain_teacher(name: str, teacher: dict, given: str | None) -> None:
                 f'{error}; if you have the file, name it by --teacher-checkpoint'
             ) from error
     barrier()
+
+
+def _check_stored(name: str, store: str, given: str | None) -> None:
+    """Check that a store is of the published file of a teacher, if that is known."""
+    published = entry_of(name).sha256
+    stored = read_header(store)['teacher']
+    if given is None and published not in (None, stored['sha256']):
+        raise InputError(
+            f"the store '{store}' is of another file ({stored['file']}, sha256 "
+            f"{stored['sha256'][:12]}) than that of the teacher '{name}' (sha256 "
+            f'{str(published)[:12]}): set --teacher-checkpoint, or use another store'
+        )
 
 
 def _write(cfg: Config, path: Path) -> None:

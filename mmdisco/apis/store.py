@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shlex
 import shutil
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine import fileio
 from mmengine.config import Config
 from mmengine.dist import (
     all_gather_object,
@@ -51,9 +51,9 @@ from mmdisco.models import FrozenTeacher
 from mmdisco.paths import configs_root
 from mmdisco.utils import atomic_write
 from mmdisco.zoo import teacher_config
-from .distillation import WORTH_COMPILING, obtain_teacher
+from .distillation import WORTH_COMPILING, in_bytes, obtain_teacher
 from .recipe import METHODS, set_size
-from .store_header import Images, StoreOptions, list_stored, plan_header
+from .store_header import Listed, StoreOptions, list_stored, plan_header
 from .store_shards import Embedder, write_shards
 
 # Lowest cosine of a stored embedding and one that is computed again. The rewritten
@@ -138,7 +138,7 @@ class _Work:
         cfg (Config): The config.
         folder (Path): Folder of the store.
         header (dict): Header with the growth that is wanted.
-        images (Images): All images.
+        images (Listed): All images.
         options (StoreOptions): The options.
     """
 
@@ -147,7 +147,7 @@ class _Work:
         cfg: Config,
         folder: Path,
         header: dict,
-        images: Images,
+        images: Listed,
         options: StoreOptions,
     ) -> None:
         self.folder, self.header, self.images = folder, header, images
@@ -162,7 +162,7 @@ class _Work:
             for name in (entry.get('new') or read_list(folder, entry)[0])
         ]
         self.embedder = Embedder(
-            cfg, header, images.root, self.order, options.batch_size, options.workers
+            cfg, header, images.paths, self.order, options.batch_size, options.workers
         )
 
     def run(self) -> None:
@@ -286,7 +286,7 @@ class _Work:
         header = self.header
         if is_main_process():
             self.folder.mkdir(parents=True, exist_ok=True)
-            sizes = dict(zip(self.images.names, self.images.sizes))
+            sizes = self.images.sizes
             for entry in header['growth']:
                 new = entry.pop('new', None)
                 if new is None:
@@ -312,12 +312,12 @@ class _Work:
         """Write an image and some views of it, to test the replay elsewhere."""
         replay = ViewReplay([kind['pipeline'] for kind in self.header['kinds']])
         for name in self.order:
-            path = os.path.join(self.images.root, name)
+            path = self.images.paths[name]
             if not is_readable(path):
                 continue
             seeds = [view_seed(self.header['seed'], name, 0, v) for v in range(PROBES)]
             arrays: dict[str, Any] = dict(
-                image=np.frombuffer(Path(path).read_bytes(), np.uint8),
+                image=np.frombuffer(fileio.get(path), np.uint8),
                 seeds=np.array(seeds, np.uint64),
             )
             for kind in range(len(replay.kinds)):
@@ -341,14 +341,15 @@ class _Work:
         free = shutil.disk_usage(self.folder).free
         if size > free:
             raise InputError(
-                f"the store needs {_bytes(size)} in '{self.folder}', {_bytes(free)} "
-                'are free: choose another --out, fewer --views, or --dtype int8'
+                f"the store needs {in_bytes(size)} in '{self.folder}', "
+                f'{in_bytes(free)} are free: choose another --out, fewer --views, or '
+                '--dtype int8'
             )
         self._say('teacher', f'{teacher["file"]}, embedding of {teacher["width"]}')
         self._say('store', self._counts())
         self._say(
             'estimate',
-            f'{rows} embeddings in {len(missing)} shards, {_bytes(size)}, '
+            f'{rows} embeddings in {len(missing)} shards, {in_bytes(size)}, '
             f'{duration(rows * seconds / world)} ({1 / max(seconds, 1e-9):.0f} views '
             'per second' + (f' on each of {world} ranks)' if world > 1 else ')'),
         )
@@ -407,11 +408,3 @@ class _Work:
 def lowest_cosine(a: Tensor, b: Tensor) -> float:
     """Lowest cosine of the rows of two tensors, [N, D] each."""
     return F.cosine_similarity(a.double(), b.double()).min().item()
-
-
-def _bytes(number: float) -> str:
-    for unit in ('B', 'kB', 'MB', 'GB'):
-        if number < 1000:
-            return f'{number:.3g} {unit}'
-        number /= 1000
-    return f'{number:.3g} TB'

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 
 from mmdisco.checkpoints import check_teacher_file, sha256_of
-from mmdisco.datasets.listing import EXTENSIONS, list_images
+from mmdisco.datasets.listing import EXTENSIONS
 from mmdisco.datasets.photos import image_folder
-from mmdisco.datasets.stored import read_header, versions_of
+from mmdisco.datasets.stored import images_of, read_header, versions_of
 from mmdisco.datasets.stored.store import FORMAT, HEADER, PROBE, read_list
 from mmdisco.errors import InputError
 from mmdisco.launch.teacher_store import check_replay, teacher_of
@@ -57,41 +57,51 @@ class StoreOptions:
     verify: bool = False
 
 
-class Images(NamedTuple):
-    """Images of a folder: its path, their names below it, and bytes."""
+class Listed(NamedTuple):
+    """Images to be stored: path of their folder; paths and bytes by name."""
 
     root: str
-    names: list[str]
-    sizes: list[int]
+    paths: dict[str, str]
+    sizes: dict[str, int]
 
 
-def list_stored(cfg: Config) -> Images:
-    """Names and sizes of a config's images."""
+def list_stored(cfg: Config) -> Listed:
+    """List the images of a config.
+
+    Raises:
+        InputError: If there are none, or a name has a line break.
+    """
     dataset = cfg.train_dataloader.dataset
     root = str(
         image_folder(dataset.get('data_root', ''), dataset.get('data_prefix', ''))
     )
-    names, tally = list_images(root, dataset.get('extensions', EXTENSIONS))
-    if not names:
-        raise InputError(f"image folder '{root}' holds no image: {tally.reasons()}")
-    for name in names:
+    images = images_of(root, dataset.get('extensions', EXTENSIONS))
+    if not images.names:
+        raise InputError(
+            f"image folder '{root}' holds no image: name a folder of images"
+        )
+    for name in images.names:
         if '\n' in name or '\r' in name:
             raise InputError(
                 f"image {name!r} in '{root}' has a name with a line break: rename it"
             )
-    sizes = [os.path.getsize(os.path.join(root, name)) for name in names]
-    return Images(root, names, sizes)
+    sizes = images.sizes
+    if sizes is None:
+        sizes = [os.path.getsize(path) for path in images.paths]
+    return Listed(
+        root, dict(zip(images.names, images.paths)), dict(zip(images.names, sizes))
+    )
 
 
 def plan_header(
-    cfg: Config, folder: Path, images: Images, options: StoreOptions, command: str
+    cfg: Config, folder: Path, images: Listed, options: StoreOptions, command: str
 ) -> dict[str, Any]:
     """Header of the store with the growth that is wanted.
 
     Args:
         cfg (Config): Config of a training with a teacher.
         folder (Path): The store, which may exist.
-        images (Images): Images of the config.
+        images (Listed): Images of the config.
         options (StoreOptions): The options.
         command (str): Command that continues the store.
 
@@ -182,12 +192,12 @@ def _check_same(before: dict, now: dict, options: StoreOptions, folder: Path) ->
             )
 
 
-def _grow(header: dict, folder: Path, images: Images, options: StoreOptions) -> None:
+def _grow(header: dict, folder: Path, images: Listed, options: StoreOptions) -> None:
     """Add images and views that are new to the growth of a header."""
     growth = header['growth']
     old = [read_list(folder, entry) for entry in growth if entry['list']]
     stored = {n: s for names, sizes in old for n, s in zip(names, sizes)}
-    now = dict(zip(images.names, images.sizes))
+    now = images.sizes
     for name, size in stored.items():
         if name not in now:
             raise InputError(
@@ -206,7 +216,7 @@ def _grow(header: dict, folder: Path, images: Images, options: StoreOptions) -> 
             f"the store '{folder}' has {num} views of each image, --views is {views}: "
             'leave --views out'
         )
-    new = [name for name in images.names if name not in stored]
+    new = [name for name in now if name not in stored]
     if not new and views == num:
         return
     added = len(new) * views + len(stored) * (views - num)

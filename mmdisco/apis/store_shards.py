@@ -45,7 +45,7 @@ class ViewBatches(Dataset):
 
     Args:
         header (dict): Header of the store.
-        root (str): Folder of the images.
+        paths (dict[str, str]): Paths of the images by name.
         order (Sequence[str]): Names of the images, in the order of the store.
         batches (Sequence[Batch]): Images of each batch. Defaults to ().
     """
@@ -53,14 +53,14 @@ class ViewBatches(Dataset):
     def __init__(
         self,
         header: dict,
-        root: str,
+        paths: dict[str, str],
         order: Sequence[str],
         batches: Sequence[Batch] = (),
     ) -> None:
         self.header = header
         self.replay = ViewReplay([kind['pipeline'] for kind in header['kinds']])
         self.seed = header['seed']
-        self.root, self.order = root, order
+        self.paths, self.order = paths, order
         self.batches = batches
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class ViewBatches(Dataset):
     def views(self, row: int, kind: int, views: Sequence[int]) -> Tensor | None:
         """Some views of an image, uint8 [V, 3, H, W]; None if it can't be read."""
         name = self.order[row]
-        path = os.path.join(self.root, name)
+        path = self.paths[name]
         wanted = [(kind, view_seed(self.seed, name, kind, view)) for view in views]
         try:
             return torch.stack(self.replay.views(path, wanted))
@@ -108,7 +108,7 @@ class Embedder:
     Args:
         cfg (Config): Config with the teacher.
         header (dict): Header of the store.
-        root (str): Folder of the images.
+        paths (dict[str, str]): Paths of the images by name.
         order (Sequence[str]): Names of the images, in the order of the store.
         batch_size (int): Views in a pass of the teacher.
         workers (int, optional): Processes that load images. Defaults to None, as
@@ -119,13 +119,13 @@ class Embedder:
         self,
         cfg: Config,
         header: dict,
-        root: str,
+        paths: dict[str, str],
         order: Sequence[str],
         batch_size: int,
         workers: int | None = None,
     ) -> None:
         self.cfg, self.batch_size = cfg, batch_size
-        self.images = ViewBatches(header, root, order)
+        self.images = ViewBatches(header, paths, order)
         self.device = torch.device(get_device())
         preprocessor = dict(type='SelfSupDataPreprocessor', **header['images'])
         self.preprocessor = MODELS.build(preprocessor).to(self.device)
@@ -181,7 +181,7 @@ class Embedder:
         """Load batches in their order, see :meth:`ViewBatches.__getitem__`."""
         return DataLoader(
             ViewBatches(
-                self.images.header, self.images.root, self.images.order, batches
+                self.images.header, self.images.paths, self.images.order, batches
             ),
             batch_size=None,
             num_workers=min(self.workers, len(batches)),

@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from mmdisco.checkpoints import sha256_of
-from mmdisco.datasets.listing import EXTENSIONS, list_images
+from mmdisco.datasets.listing import EXTENSIONS
 from mmdisco.datasets.photos import image_folder
-from mmdisco.datasets.stored import Store, ViewReplay, versions_of
+from mmdisco.datasets.stored import Store, ViewReplay, images_of, versions_of
 from mmdisco.datasets.stored.store import PROBE
 from mmdisco.errors import InputError
 from mmdisco.models import DistillLoss
@@ -102,9 +102,7 @@ def use_store(cfg: Config, folder: str) -> list[str]:
                 f"the config uses the store '{cfg.model.teacher.store}', not "
                 f"'{folder}': leave --teacher-store out, or use the config before it"
             )
-        dataset.pipeline[0].update(
-            store=str(folder), root=_root_of(dataset), kinds=dataset.pipeline[0].kinds
-        )
+        dataset.pipeline[0].update(store=str(folder), root=_root_of(dataset))
         cfg.model.teacher.store = str(folder)
         _check_images(store, dataset)
         return check_replay(header, store.folder)
@@ -237,13 +235,25 @@ def _root_of(dataset: Mapping) -> str:
 def _check_images(store: Store, dataset: Mapping) -> None:
     """Check that all images of a data set are stored."""
     root = _root_of(dataset)
-    names, _ = list_images(root, dataset.get('extensions', EXTENSIONS))
-    missing = np.flatnonzero(store.rows_of(names) < 0)
+    _, names, _, sizes = images_of(root, dataset.get('extensions', EXTENSIONS))
+    rows = store.rows_of(names)
+    missing = np.flatnonzero(rows < 0)
     if len(missing):
         raise InputError(
             f"{len(missing)} of {len(names)} images in '{root}' are not in the store "
             f"'{store.folder}', e.g. '{names[missing[0]]}': add them by "
             f'{store.header["command"]}'
+        )
+    if sizes is None:  # each is compared when it is read
+        return
+    changed = np.flatnonzero(np.array(store.sizes)[rows] != np.array(sizes))
+    if len(changed):
+        first = changed[0]
+        raise InputError(
+            f"{len(changed)} of {len(names)} images in '{root}' are others than those "
+            f"of the store '{store.folder}', e.g. '{names[first]}' of {sizes[first]} "
+            f'bytes instead of {store.sizes[rows[first]]}: store these, or train on '
+            'the images that were stored'
         )
 
 

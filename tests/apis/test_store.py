@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import DATASETS, MODELS
 
+from mmdisco.apis.packing import pack
 from mmdisco.apis.store import photos_config, store_teacher
 from mmdisco.apis.store_header import StoreOptions
 from mmdisco.datasets.stored import Store, ViewReplay, view_seed
 from mmdisco.errors import InputError
+from mmdisco.launch import use_store
 from mmdisco.launch.smoke import photo_tiles
 from tests.forkserver import ROOT, START
 from tests.tools import run
@@ -235,6 +237,30 @@ def test_an_unreadable_image_has_no_embedding(files, photos, tmp_path, capsys):
     others = [i for i in range(10) if i != row]
     truth = expected(files, store, [store.names[i] for i in others], photos=photos)
     assert cosines(embeds[others], truth).min() > 0.99999
+
+
+def test_packed_images_are_those_of_the_folder(files, tmp_path):
+    packed = tmp_path / 'packed'
+    pack(files / 'photos', packed, copy=True, workers=1)
+    store = write(files, tmp_path / 'store', packed, views=2, check=10)
+    folder = write(files, tmp_path / 'folder', views=2)
+    assert store.names == folder.names and store.sizes == folder.sizes
+    assert np.array_equal(embeds_of(store), embeds_of(folder))
+    for photos in (packed, files / 'photos'):
+        cfg = config(files, photos)
+        use_store(cfg, str(tmp_path / 'store'))
+        torch.manual_seed(0)
+        item = DATASETS.build(cfg.train_dataloader.dataset)[3]
+        stored = store.embeds(store.rows_of([store.names[3]])[0], 0, range(2))
+        assert {*map(tuple, item['data_samples'].tolist())} == {
+            *map(tuple, stored.tolist())
+        }
+    again = tmp_path / 'small'
+    pack(files / 'photos', again, size=32, workers=1)
+    with pytest.raises(InputError, match='10 of 10 images .* are others than those'):
+        use_store(config(files, again), str(tmp_path / 'store'))
+    with pytest.raises(InputError, match='bytes, .* when it was stored'):
+        write(files, tmp_path / 'store', again)
 
 
 def words(files, out, *more):

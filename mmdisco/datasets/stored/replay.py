@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmdisco.errors import InputError
 from ..decode import VERSION
-from ..transforms.load_crops import LoadCrops, Picture
+from ..transforms.load_crops import LoadCrops, Picture, to_pixels, to_planes
 from ..transforms.photometric_views import augment
 from ..transforms.view_recipe import build_recipes
 
@@ -80,8 +80,7 @@ class _CropKind:
         box = self.load.draw(picture.size, 0, generator)
         view = self.recipe.draw_one(generator)
         (crop,) = self.load.cut(picture, [box], [0])  # [3, H, W]
-        image = np.ascontiguousarray(crop.permute(1, 2, 0).numpy())
-        return _to_tensor(augment(image, view))
+        return to_planes(augment(to_pixels(crop), view))
 
 
 class _StepKind:
@@ -101,15 +100,13 @@ class _StepKind:
         random.seed(seed)
         np.random.seed(np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32))
         torch.default_generator.manual_seed(seed)
-        return _to_tensor(self.steps(copy.deepcopy(results))['img'])
-
-
-def _to_tensor(image: Any) -> Tensor:
-    """Pixels [H, W, 3] as uint8 [3, H, W]."""
-    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8):
-        kind = getattr(image, 'dtype', type(image).__name__)
-        raise InputError(f'a view must be an image of uint8 to be stored, got {kind}')
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        image = self.steps(copy.deepcopy(results))['img']
+        if not (isinstance(image, np.ndarray) and image.dtype == np.uint8):
+            kind = getattr(image, 'dtype', type(image).__name__)
+            raise InputError(
+                f'a view must be an image of uint8 to be stored, got {kind}'
+            )
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 class ViewReplay:

@@ -1,6 +1,5 @@
 """Views of a store, with the teacher's embeddings of them."""
 
-import os
 from collections.abc import Sequence
 
 import torch
@@ -8,6 +7,8 @@ from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
 from mmdisco.errors import InputError
+from ..packed import describe
+from .images import name_and_size
 from .replay import ViewReplay, view_seed
 from .store import Store
 
@@ -47,7 +48,7 @@ class StoredViews(BaseTransform):
         num_views: int | None = None,
     ) -> None:
         self.store = Store(store)
-        self.prefix = os.path.join(root, '')
+        self.root = root
         self.kinds = list(kinds)
         pipelines = [kind['pipeline'] for kind in self.store.header['kinds']]
         self._replay = ViewReplay([*pipelines, *reversed(live)])
@@ -69,12 +70,12 @@ class StoredViews(BaseTransform):
             dict: ``inputs`` and ``data_samples``.
         """
         path = results['img_path']
-        name = path.removeprefix(self.prefix)
+        name, size = name_and_size(path, self.root)
         row = int(self.store.rows_of([name])[0])
         if row < 0:
             raise InputError(
-                f"'{path}' is not in the store '{self.store.folder}': add it by the "
-                "store's mmdisco store command"
+                f"{describe(path)} is not in the store '{self.store.folder}': add it "
+                f'by {self.store.header["command"]}'
             )
         views = self._choose()
         wanted = [
@@ -82,11 +83,10 @@ class StoredViews(BaseTransform):
             for kind, view in zip(self.kinds, views)
         ]
         inputs = self._replay.views(path, wanted)
-        if os.path.getsize(path) != self.store.sizes[row]:
+        if size != self.store.sizes[row]:
             raise InputError(
-                f"'{path}' has {os.path.getsize(path)} bytes, "
-                f'{self.store.sizes[row]} when it was stored: restore it, or store the '
-                'images again'
+                f'{describe(path)} has {size} bytes, {self.store.sizes[row]} when it '
+                'was stored: restore it, or store the images again'
             )
         embeds = torch.stack(
             [
@@ -97,8 +97,8 @@ class StoredViews(BaseTransform):
         )  # [V, D]
         if not embeds.isfinite().all():
             raise InputError(
-                f"'{path}' could not be read when '{self.store.folder}' was written: "
-                'remove its shards with NaN, and run mmdisco store again'
+                f'{describe(path)} could not be read when the store '
+                f"'{self.store.folder}' was written: remove the image, or store again"
             )
         return dict(inputs=inputs, data_samples=embeds)
 
