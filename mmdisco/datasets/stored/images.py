@@ -37,7 +37,8 @@ def images_of(root: str, extensions: Sequence[str] = EXTENSIONS) -> Images:
     """
     if is_packed(root):
         packed = open_packed(root)
-        return Images(root, packed.names, packed.paths(), packed.size.tolist())
+        paths = [packed.path(i) for i in range(len(packed))]
+        return Images(root, packed.names, paths, packed.size.tolist())
     names, _ = list_images(root, extensions)
     return Images(root, names, [os.path.join(root, name) for name in names], None)
 
