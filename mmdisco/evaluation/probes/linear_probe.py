@@ -5,7 +5,12 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from .choice import HeldOutScore, best_setting, held_out_score, last_rows
-from .logistic import LinearClassifier, cross_entropy_of, fit_classifier
+from .logistic import (
+    LinearClassifier,
+    cross_entropy_of,
+    fit_classifier,
+    fit_classifiers,
+)
 
 # Inverse L2 penalties, the same for all models.
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -35,11 +40,11 @@ def strength_scores(
         dict: Held-out score by inverse penalty.
     """
     loss = cross_entropy_of(labels, num_classes)
-    scores = {}
-    for strength in grid:
-        probe = fit_classifier(features, num_classes, loss, strength, fit, device)
-        scores[strength] = held_out_score(probe.logits(features[val]), labels[val])
-    return scores
+    probes = fit_classifiers(features, num_classes, loss, grid, fit, device)
+    return {
+        strength: held_out_score(probe.logits(features[val]), labels[val])
+        for strength, probe in zip(grid, probes)
+    }
 
 
 def linear_probe(
@@ -157,20 +162,16 @@ def kd_probe(
     def objective(logits: Tensor, part: Tensor) -> Tensor:
         return loss(logits, teacher_logits[part].to(logits), train_labels[part])
 
-    def score(
-        fit: Tensor | None, strength: float, features: Tensor, labels: Tensor
-    ) -> HeldOutScore:
-        probe = fit_classifier(train_features, num_classes, objective, strength, fit)
-        return held_out_score(probe.logits(features), labels)
-
     fit, val = last_rows(train_labels, held_out)
+    probes = fit_classifiers(train_features, num_classes, objective, grid, fit)
     scores = {
-        strength: score(fit, strength, train_features[val], train_labels[val])
-        for strength in grid
+        strength: held_out_score(probe.logits(train_features[val]), train_labels[val])
+        for strength, probe in zip(grid, probes)
     }
     best = best_setting(scores)
+    probe = fit_classifier(train_features, num_classes, objective, best)
     return dict(
-        accuracy=score(None, best, test_features, test_labels).percent,
+        accuracy=held_out_score(probe.logits(test_features), test_labels).percent,
         validation=scores[best].percent,
         strength=best,
     )

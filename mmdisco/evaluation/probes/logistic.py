@@ -1,8 +1,8 @@
 """Linear classifier on standardised features, trained to convergence by L-BFGS."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,12 @@ from .votes import check_labels
 
 # Bytes of standardised features to hold in memory; larger ones by chunks.
 KEEP = 2**31
-# Largest gradient at the optimum relative to that at the start: the target, and
-# what is accepted if rounding ends the search early.
-SLOPE, ROUNDED = 1e-6, 1e-4
+# Largest gradient at the optimum relative to that at the start: the target in
+# single and in double precision, and what is accepted if rounding ends the
+# search early.
+SINGLE, SLOPE, ROUNDED = 1e-5, 1e-6, 1e-4
+# Elements of the features above which single precision is tried first.
+LARGE = 2**21
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -62,8 +65,9 @@ def fit_classifier(
     The objective is that of scikit-learn's ``LogisticRegression(C=strength)``:
     the mean loss of N images plus the squared weights times
     :math:`1 / (2 \, strength \, N)`. With two classes, the penalty is on a
-    single weight vector, the difference of the two. Computed in double
-    precision; convex if the loss is.
+    single weight vector, the difference of the two. Convex if the loss is.
+    Computed in double precision; of many features the matrix products are in
+    single precision, unless L-BFGS does not converge so.
 
     Args:
         features (Tensor): [M, D], possibly memory-mapped.
@@ -84,96 +88,216 @@ def fit_classifier(
     Raises:
         InputError: If features are not finite, or L-BFGS does not converge.
     """
-    rows = torch.arange(len(features)) if rows is None else rows  # [N]
-    num, dim = len(rows), features.shape[1]
-    mean, std = (
-        _moments(features, rows, chunk)
-        if standardise
-        else (torch.zeros(dim).double(), torch.ones(dim).double())
-    )  # [D] each
-
-    if not bool((mean + std).isfinite().all()):
-        raise InputError(
-            'the features are not finite: extract them again '
-            'from a checkpoint with finite weights'
-        )
-
-    def prepared(part: Tensor) -> Tensor:
-        x = (features[part].double() - mean) / std  # [n, D]
-        return x.to(device)
-
-    parts: list[Tensor] = list(rows.split(chunk))
-    kept = [prepared(part) for part in parts] if 8 * num * dim <= KEEP else None
-
-    def chunks() -> Iterable[Tensor]:
-        return kept or map(prepared, parts)  # [n, D] each
-
-    # the weights of two classes are opposite: their squares sum to half the
-    # square of their difference
-    penalty = (2 if num_classes == 2 else 1) / (strength * num)
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = torch.from_numpy(flat).to(device).view(dim + 1, -1)
-        weights.requires_grad_()
-        total = 0.0
-        for x, part in zip(chunks(), parts):
-            value = loss(torch.addmm(weights[-1], x, in_basis(weights[:-1])), part)
-            value = value * (len(part) / num)
-            value.backward()
-            total += value.item()
-        penalised = in_basis(weights[:-1]).square().sum() * (penalty / 2)
-        penalised.backward()
-        slope = cast(Tensor, weights.grad).flatten().double().cpu().numpy()
-        return total + penalised.item(), slope
-
-    with threads_for(min(num, chunk) * dim * num_classes):
-        in_basis = _even_curvature(chunks(), num, dim, num_classes, penalty)
-        start = np.zeros((dim + 1) * num_classes)
-        # the gradient is zero if all features are constant
-        steep = max(np.abs(objective(start)[1]).max(), 1e-8)
-        result = minimize(
-            objective,
-            start,
-            jac=True,
-            method='L-BFGS-B',
-            options=dict(maxiter=5000, maxfun=50000, ftol=0, gtol=SLOPE * steep),
-        )
-    if not np.abs(result.jac).max() <= ROUNDED * steep:
-        raise InputError(
-            'the classifier did not converge '
-            f'({result.message}): set a stronger penalty'
-        )
-    weights = torch.from_numpy(result.x).to(device).view(dim + 1, num_classes)
-    return LinearClassifier(
-        in_basis(weights[:-1]), weights[-1], mean.to(device), std.to(device)
+    (classifier,) = fit_classifiers(
+        features, num_classes, loss, [strength], rows, device, standardise, chunk
     )
+    return classifier
 
 
-def _even_curvature(
-    chunks: Iterable[Tensor], num: int, dim: int, num_classes: int, penalty: float
-) -> Callable:
-    """A basis of the weights with roughly uniform curvature of the loss.
-
-    It reduces the steps of L-BFGS to a third. With fewer images than features,
-    the identity: the basis would cost more than it saves.
+def fit_classifiers(
+    features: Tensor,
+    num_classes: int,
+    loss: Loss,
+    strengths: Sequence[float],
+    rows: Tensor | None = None,
+    device: str = 'cpu',
+    standardise: bool = True,
+    chunk: int = 65536,
+) -> Iterator[LinearClassifier]:
+    """Train :func:`fit_classifier` for several penalties, each from the last.
 
     Args:
-        chunks (Iterable[Tensor]): Centred features, [n, D] each.
-        num (int): N.
-        dim (int): D.
+        features (Tensor): [M, D], possibly memory-mapped.
         num_classes (int): C.
-        penalty (float): Factor of half the squared weights.
+        loss (Callable): As in :func:`fit_classifier`.
+        strengths (Sequence[float]): Inverse strengths of the L2 penalty,
+            fastest in ascending or descending order.
+        rows (Tensor, optional): Rows of the training features, [N]. Defaults
+            to None: all.
+        device (str): Device of the computation. Defaults to 'cpu'.
+        standardise (bool): Whether to standardise. Defaults to True.
+        chunk (int): Features per step. Defaults to 65536.
 
-    Returns:
-        Callable: Maps weights in the basis to weights, [D, C].
+    Yields:
+        LinearClassifier: The classifier of each strength.
+
+    Raises:
+        InputError: As :func:`fit_classifier`.
     """
-    if num <= dim:
-        return lambda weights: weights
-    covariance = _total(x.T @ x for x in chunks) / num  # [D, D]
-    values, vectors = torch.linalg.eigh(covariance)
-    curvature = values.clamp(min=0) / num_classes + penalty  # at zero
-    basis = vectors * curvature.rsqrt()
-    return lambda weights: basis @ weights
+    rows = torch.arange(len(features)) if rows is None else rows  # [N]
+    problem = _Problem(features, num_classes, loss, rows, device, standardise, chunk)
+    single = len(rows) * problem.dim > LARGE
+    weights = torch.zeros(num_classes, problem.dim + 1, dtype=torch.double)
+    for strength in strengths:
+        with threads_for(min(len(rows), chunk) * problem.dim * num_classes):
+            found: Tensor | str | None = None
+            if single:
+                found = problem.solve(weights, strength, torch.float)
+            if found is None:
+                found = problem.solve(weights, strength, torch.double)
+        if not torch.is_tensor(found):
+            raise InputError(
+                f'the classifier did not converge ({found}): set a stronger penalty'
+            )
+        weights = found
+        yield LinearClassifier(
+            weights[:, :-1].T.contiguous().to(device),
+            weights[:, -1].clone().to(device),
+            problem.mean.to(device),
+            problem.std.to(device),
+        )
+
+
+class _Problem:
+    """Standardised features and labels of classifiers, for any penalty.
+
+    Args:
+        features (Tensor): [M, D].
+        num_classes (int): C.
+        loss (Callable): Mean loss of logits [n, C] and their rows [n].
+        rows (Tensor): Rows of the training features, [N].
+        device (str): Device of the computation.
+        standardise (bool): Whether to standardise.
+        chunk (int): Features per step.
+
+    Raises:
+        InputError: If features are not finite.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        num_classes: int,
+        loss: Loss,
+        rows: Tensor,
+        device: str,
+        standardise: bool,
+        chunk: int,
+    ) -> None:
+        self.features, self.num_classes, self.loss = features, num_classes, loss
+        self.num, self.dim = len(rows), features.shape[1]
+        self.device = device
+        self.parts: list[Tensor] = list(rows.split(chunk))
+        self.mean, self.std = (
+            _moments(features, self.parts)
+            if standardise
+            else (torch.zeros(self.dim).double(), torch.ones(self.dim).double())
+        )  # [D] each
+        if not bool((self.mean + self.std).isfinite().all()):
+            raise InputError(
+                'the features are not finite: extract them again '
+                'from a checkpoint with finite weights'
+            )
+        self._kept: dict[torch.dtype, list[Tensor]] = {}
+        self._spectrum: tuple[Tensor, Tensor] | None = None
+
+    def chunks(self, dtype: torch.dtype) -> Iterable[Tensor]:
+        """Standardised features, [n, D] each."""
+        if self.num * self.dim * dtype.itemsize > KEEP:
+            return (self._prepared(part, dtype) for part in self.parts)
+        if dtype not in self._kept:
+            chunks = [self._prepared(part, dtype) for part in self.parts]
+            self._kept = {dtype: chunks}  # not in two precisions
+        return self._kept[dtype]
+
+    def _prepared(self, part: Tensor, dtype: torch.dtype) -> Tensor:
+        x = self.features[part].double().sub_(self.mean).div_(self.std)  # [n, D]
+        return x.to(self.device, dtype)
+
+    def solve(
+        self, start: Tensor, strength: float, dtype: torch.dtype
+    ) -> Tensor | str | None:
+        """Weights and biases at the optimum.
+
+        Args:
+            start (Tensor): Weights and biases to start from, [C, D + 1].
+            strength (float): Inverse strength of the penalty.
+            dtype (torch.dtype): Precision of products with the features.
+
+        Returns:
+            Tensor, str or None: [C, D + 1]; if it does not converge, the reason
+            in double precision and None in single.
+        """
+        # the weights of two classes are opposite: their squares sum to half the
+        # square of their difference
+        penalty = (2 if self.num_classes == 2 else 1) / (strength * self.num)
+        basis = self._even_curvature(penalty, dtype)
+
+        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            inner = torch.from_numpy(flat).to(self.device).view(len(start), -1)
+            weight, bias = inner[:, :-1], inner[:, -1]  # [C, D], [C]
+            weight = weight if basis is None else weight @ basis.T
+            loss, slope, bias_slope = self._loss(weight, bias, dtype)
+            loss += weight.square().sum().item() * (penalty / 2)
+            slope += penalty * weight
+            slope = slope if basis is None else slope @ basis
+            slopes = torch.cat([slope, bias_slope[:, None]], 1)
+            return loss, slopes.flatten().cpu().numpy()
+
+        inner = start.clone()
+        if basis is not None:
+            inner[:, :-1] = torch.linalg.solve(basis.cpu(), start[:, :-1].T).T
+        # the gradient is zero if all features are constant
+        steep = max(np.abs(objective(np.zeros(start.numel()))[1]).max(), 1e-8)
+        single = dtype == torch.float
+        result = minimize(
+            objective,
+            inner.flatten().numpy(),
+            jac=True,
+            method='L-BFGS-B',
+            options=dict(
+                maxiter=5000,
+                maxfun=50000,
+                ftol=0,
+                gtol=(SINGLE if single else SLOPE) * steep,
+                maxls=5 if single else 20,  # rounding is noticed soon
+            ),
+        )
+        slope = np.abs(result.jac).max() / steep
+        if not slope <= ROUNDED:
+            return None if single else str(result.message)
+        found = torch.from_numpy(result.x).view(start.shape)
+        if basis is not None:
+            found[:, :-1] = found[:, :-1] @ basis.cpu().T
+        return found
+
+    def _loss(
+        self, weight: Tensor, bias: Tensor, dtype: torch.dtype
+    ) -> tuple[float, Tensor, Tensor]:
+        """Mean loss and its slopes by weights [C, D] and biases [C]."""
+        rounded, rounded_bias = weight.to(dtype), bias.to(dtype)
+        slope, bias_slope = torch.zeros_like(weight), torch.zeros_like(bias)
+        total = 0.0
+        for x, part in zip(self.chunks(dtype), self.parts):
+            logits = F.linear(x, rounded, rounded_bias).double().requires_grad_()
+            value = self.loss(logits, part) * (len(part) / self.num)
+            (residual,) = torch.autograd.grad(value, logits)  # [n, C]
+            slope += residual.to(dtype).T @ x
+            bias_slope += residual.sum(0)
+            total += value.item()
+        return total, slope, bias_slope
+
+    def _even_curvature(self, penalty: float, dtype: torch.dtype) -> Tensor | None:
+        """A basis of the weights with roughly uniform curvature of the loss.
+
+        It reduces the steps of L-BFGS to a third. With fewer images than
+        features, none: the basis would cost more than it saves.
+
+        Args:
+            penalty (float): Factor of half the squared weights.
+            dtype (torch.dtype): Precision of the products.
+
+        Returns:
+            Tensor or None: Maps weights in the basis to weights, [D, D].
+        """
+        if self.num <= self.dim:
+            return None
+        if self._spectrum is None:
+            covariance = _total((x.T @ x).double() for x in self.chunks(dtype))
+            self._spectrum = torch.linalg.eigh(covariance / self.num)
+        values, vectors = self._spectrum
+        curvature = values.clamp(min=0) / self.num_classes + penalty  # at zero
+        return vectors * curvature.rsqrt()
 
 
 def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:
@@ -193,12 +317,12 @@ def cross_entropy_of(labels: Tensor, num_classes: int) -> Loss:
     return lambda logits, rows: F.cross_entropy(logits, labels[rows].to(logits.device))
 
 
-def _moments(features: Tensor, rows: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
+def _moments(features: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation, [D] each; 1 for constant features."""
-    parts = rows.split(chunk)
-    mean = _total(features[p].double().sum(0) for p in parts) / len(rows)
-    square = _total((features[p].double() - mean).square().sum(0) for p in parts)
-    std = (square / len(rows)).sqrt()
+    num = sum(map(len, parts))
+    mean = _total(features[p].double().sum(0) for p in parts) / num
+    square = _total(features[p].double().sub_(mean).square_().sum(0) for p in parts)
+    std = (square / num).sqrt()
     constant = std <= 10 * torch.finfo(torch.float).eps * mean.abs()
     return mean, std.masked_fill(constant, 1.0)
 
