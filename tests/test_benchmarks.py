@@ -98,6 +98,22 @@ def test_the_loader_benchmark_writes_table_json_and_figure(tmp_path):
     assert (tmp_path / 'loader.png').read_bytes().startswith(b'\x89PNG')
 
 
+def test_the_benchmark_of_packed_images_writes_its_figures(tmp_path):
+    done = run(
+        'python',
+        FOLDER / 'packed.py',
+        *('--images', 2, '--rounds', 1, '--size', 300),
+        *('--json', tmp_path / 'packed.json'),
+    )
+    values = json.loads((tmp_path / 'packed.json').read_text())
+    assert len(values['packed']) == 6 and values['machine']['cores']
+    base = values['packed']["mmpretrain's pipeline, folder"]['cpu_seconds']
+    for name, row in values['packed'].items():
+        assert name in done.stdout
+        assert row['ratio'] == pytest.approx(base / row['cpu_seconds'])
+    assert values['megabytes']['packed'] < values['megabytes']['plain']
+
+
 @pytest.mark.slow
 def test_the_step_benchmark_writes_what_it_promises(tmp_path):
     done = run(
