@@ -245,7 +245,8 @@ def draw_steps(rows: dict, title: str, path: Path, base: str = 'plain') -> None:
             list(rows),
             values,
             color=[
-                '#2a9d6f' if name in ('exact', 'auto') else '#b9c8c0' for name in rows
+                '#2a9d6f' if name in ('exact', 'auto', 'stored') else '#b9c8c0'
+                for name in rows
             ],
         )
         axis.bar_label(

@@ -270,7 +270,7 @@ def print_steps(rows: dict, base: str = 'plain') -> None:
             f'{name:<{width}} {row["seconds"]:7.3f} s  {ratio:5.2f}x  '
             f'peak {row["peak_memory_mib"]:6.0f} MiB  {memory:5.2f}'
         )
-    for level in ('exact', 'auto'):
-        if f'bare_{level}' in rows:
+    for level in ('exact', 'auto', 'stored'):
+        if level in rows and f'bare_{level}' in rows:
             ratio = rows[level]['seconds'] / rows[f'bare_{level}']['seconds']
             print(f'{level} takes {ratio:.3f} of its bare passes')

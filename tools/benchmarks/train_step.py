@@ -3,12 +3,14 @@
 `plain` is the step as in the literature, written out below: eager, fp32, teacher
 in train mode, separate passes, concatenated logits. `plain_eval` has the teacher
 in eval mode, so that the BN mode does not count as a speed-up. `exact` and `auto`
-are the steps of tools/train.py with that --speed. `bare_…` are only the necessary
-forward and backward passes, with the same precision and compiler. Weights are
-random, which does not change the time.
+are the steps of tools/train.py with that --speed; `stored` is `auto` with stored
+embeddings in place of the teacher. `bare_…` are only the necessary forward and
+backward passes, with the same precision and compiler. Weights are random, which does
+not change the time.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
+from mmdisco.datasets.stored.store import FORMAT, HEADER
 from mmdisco.experiments.figures import draw_steps
 from mmdisco.experiments.stats import write_json
 from mmdisco.experiments.timing import (
@@ -105,9 +108,14 @@ def fast(cfg: Config, batch_size: int, size: int, level: str) -> Step:
     return step
 
 
-def bare(cfg: Config, batch_size: int, size: int, level: str) -> Step:
+def bare(
+    cfg: Config, batch_size: int, size: int, level: str, teacher: bool = True
+) -> Step:
     """The necessary passes, without loss, queue, average and optimizer."""
-    model = fast_model(cfg, level)
+    with tempfile.TemporaryDirectory() as folder:
+        if not teacher:
+            use_stored(cfg, Path(folder))
+        model = fast_model(cfg, level)
     half = cfg.optim_wrapper.type == 'BF16OptimWrapper'
     views = [v.float() / 255 for v in two_views(batch_size, size)]
     both = torch.cat(views)  # [2N, 3, H, W]
@@ -117,12 +125,45 @@ def bare(cfg: Config, batch_size: int, size: int, level: str) -> Step:
             embeds = [model.neck(model.backbone(v))[0] for v in views]
             with torch.no_grad():
                 model.ssl.encoder_k(views[1])
-        model.teacher(both)
+        if teacher:
+            model.teacher(both)
         for part in model.ssl.parameters():
             part.grad = None
         torch.cat(embeds).float().sum().backward()
 
     return step
+
+
+def use_stored(cfg: Config, folder: Path) -> None:
+    """Take embeddings of 128 numbers that come with the images for the teacher's."""
+    header = dict(
+        format=FORMAT,
+        teacher=dict(width=128, file='random.pth', sha256='', own_normalisation=True),
+        images={},
+    )
+    (folder / HEADER).write_text(json.dumps(header))
+    cfg.model.teacher = dict(type='StoredTeacher', store=str(folder), views=[0, 1])
+
+
+def stored(cfg: Config, batch_size: int, size: int, level: str) -> Step:
+    """The step of tools/train.py with stored embeddings."""
+    with tempfile.TemporaryDirectory() as folder:
+        use_stored(cfg, Path(folder))
+        model = fast_model(cfg, level)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    views = two_views(batch_size, size)
+    embeds = torch.randn(batch_size, 2, 128, device=DEVICE)
+
+    def step() -> float:
+        data = dict(inputs=list(views), data_samples=embeds)
+        return model.train_step(data, wrapper)['loss'].item()
+
+    return step
+
+
+def bare_student(cfg: Config, batch_size: int, size: int, level: str) -> Step:
+    """The necessary passes of a step without the teacher."""
+    return bare(cfg, batch_size, size, level, teacher=False)
 
 
 def build(
@@ -145,11 +186,17 @@ VARIANTS = dict(
     auto=(fast, 'auto'),
     bare_exact=(bare, 'exact'),
     bare_auto=(bare, 'auto'),
+    stored=(stored, 'auto'),
+    bare_stored=(bare_student, 'auto'),
 )
 
 
 # one process each: variants with the same process settings
-GROUPS = (('plain', 'plain_eval'), ('exact', 'bare_exact'), ('auto', 'bare_auto'))
+GROUPS = (
+    ('plain', 'plain_eval'),
+    ('exact', 'bare_exact'),
+    ('auto', 'bare_auto', 'stored', 'bare_stored'),
+)
 
 
 def measure(
@@ -164,7 +211,11 @@ def measure(
         peaks[name] = peak_memory(name, variant)
         print(f'{name}: peak memory {peaks[name]:.0f} MiB', flush=True)
     times = take_turns(
-        [{name: variants[name] for name in group} for group in groups],
+        [
+            {name: variants[name] for name in group if name in variants}
+            for group in groups
+            if {*group} & {*variants}
+        ],
         rounds,
         budget - (time.monotonic() - start),
     )
@@ -183,6 +234,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument(
         '--budget', type=float, default=630, help='seconds, after which no round starts'
+    )
+    parser.add_argument(
+        '--variants', nargs='+', default=list(VARIANTS), choices=VARIANTS
     )
     parser.add_argument('--json', help='file to write, and a PNG next to it')
     parser.add_argument(
@@ -205,9 +259,10 @@ def main() -> None:
                 step()
             profile.export_chrome_trace(args.profile)
             return
-        variants = {name: (build, (*kind, *shape)) for name, kind in VARIANTS.items()}
+        variants = {name: (build, (*VARIANTS[name], *shape)) for name in args.variants}
         rows = measure(variants, GROUPS, args.rounds, args.budget)
-    print_steps(rows)
+    base = 'plain' if 'plain' in rows else next(iter(rows))
+    print_steps(rows, base)
     if args.json:
         path = Path(args.json)
         write_json(
@@ -222,7 +277,7 @@ def main() -> None:
                 device=DEVICE,
             ),
         )
-        draw_steps(rows, args.student, path.with_suffix('.png'))
+        draw_steps(rows, args.student, path.with_suffix('.png'), base)
 
 
 if __name__ == '__main__':

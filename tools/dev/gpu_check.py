@@ -93,7 +93,9 @@ def steps(folder: Path, args: argparse.Namespace, limit: float) -> Rows:
     path = folder / 'step.json'
     done = run(
         ['tools/benchmarks/train_step.py', '--batch-size', str(args.batch_size)]
-        + ['--rounds', '5', '--budget', str(int(limit / 2)), '--json', str(path)],
+        + ['--rounds', '5', '--budget', str(int(limit / 2)), '--json', str(path)]
+        + ['--variants', 'plain', 'plain_eval', 'exact', 'auto']
+        + ['bare_exact', 'bare_auto'],
         limit,
     )
     if done.returncode or not path.is_file():
