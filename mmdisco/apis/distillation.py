@@ -103,7 +103,7 @@ def distill(
         out (str or Path): Folder to write.
         method (str, optional): 'disco', 'seed', 'simreg', 'coss' or 'queue_kl'.
             Defaults to None: 'disco' for a teacher with a projection head, else
-            'coss'.
+            'queue_kl'.
         epochs (float, optional): Passes over the images. Defaults to None.
         minutes (float, optional): Length of the training instead; the number of
             steps follows the pace. Defaults to None.

@@ -109,7 +109,8 @@ METHODS = {
         ),
     )
 }
-WITH_HEAD, HEADLESS, ALONE = 'disco', 'coss', 'mocov2'  # defaults
+# Defaults. That for teachers without a head is measured: docs/comparators.md.
+WITH_HEAD, HEADLESS, ALONE = 'disco', 'queue_kl', 'mocov2'
 
 # Epochs by the number of images: fewer images are seen more often. Each row is
 # the number of images from which the epochs hold.
@@ -439,12 +440,17 @@ def _set_queues(cfg: Config, images: int, batch: int) -> int:
 
 
 def _set_rate(cfg: Config, lr: float | None, batch: int) -> float:
-    """Set the learning rate: linear in the batch for SGD and LARS, else its root."""
+    """Set the learning rate by the batch: linear for SGD and LARS.
+
+    That of AdamW grows by the root of the batch; small batches have the config's,
+    since it was better there than a smaller one (docs/comparators.md).
+    """
     optimizer = cfg.optim_wrapper.optimizer
     if lr is None:
         ratio = batch / cfg.auto_scale_lr.get('base_batch_size', 256)
         linear = optimizer.type in ('SGD', 'LARS')
-        lr = float(f'{optimizer.lr * (ratio if linear else ratio**0.5):.2g}')
+        factor = ratio if linear else max(ratio, 1) ** 0.5
+        lr = float(f'{optimizer.lr * factor:.2g}')
     optimizer.lr = lr
     cfg.auto_scale_lr = dict(base_batch_size=batch, enable=False)
     return lr

@@ -66,6 +66,29 @@ def test_a_size_that_the_student_does_not_take_is_refused(photos):
         chosen(photos, 'timm:test_vit', 'torchvision:resnet18', size=40)
 
 
+@pytest.mark.parametrize(
+    'method, batch, ranks, lr',
+    [
+        (None, 4, 1, 0.001),  # AdamW: the config's
+        (None, 6, 2, 0.001),
+        ('mocov2', 4, 3, 0.03 * 12 / 256),  # SGD: linear
+    ],
+)
+def test_the_learning_rate_follows_the_batch(photos, method, batch, ranks, lr):
+    teacher = None if method else 'timm:test_vit'
+    choices = Choices(method, size=32, batch_size=batch)
+    made = recipe_of(photos, 'timm:test_resnet', teacher, choices, ranks)
+    optimizer = made.cfg.optim_wrapper.optimizer
+    assert optimizer.lr == pytest.approx(lr, rel=0.05)
+    assert made.method == (method or 'queue_kl')
+
+
+def test_adamws_learning_rate_grows_by_the_root(photos):
+    cfg = chosen(photos).cfg
+    cfg.optim_wrapper.optimizer.lr, cfg.auto_scale_lr = 0.001, dict(base_batch_size=256)
+    assert recipe._set_rate(cfg, None, 1024) == 0.002
+
+
 def test_a_batch_of_one_is_refused(photos, tmp_path):
     with pytest.raises(InputError, match='set --batch-size 2'):
         chosen(photos, batch_size=1)

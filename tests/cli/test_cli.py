@@ -165,7 +165,7 @@ def test_the_folder_for_timm_names_the_teacher(trained, tmp_path):
     for key, value in network.state_dict().items():
         assert torch.equal(value, weights[f'backbone.network.{key}']), key
     card = (folder / 'README.md').read_text()
-    assert 'test_vit' in card and 'CoSS' in card and 'model.safetensors' in card
+    assert 'test_vit' in card and 'QueueKL' in card and 'model.safetensors' in card
     assert str(out.parent) not in card
 
 
