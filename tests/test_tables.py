@@ -15,6 +15,8 @@ PAPER = yaml.safe_load((ROOT / 'benchmarks/paper.yml').read_text())
 TABLES = [name for name in PAPER if 'rows' in PAPER[name]]
 MEASURED = {  # tables in a document and files that they are made from
     'docs/comparators.md': {
+        'pictures': 'benchmarks/pictures.csv',
+        'pictures_best': 'benchmarks/pictures.csv',
         'comparators': 'benchmarks/comparators.csv',
         'comparators_best': 'benchmarks/comparators.csv',
         'comparators_weights': 'benchmarks/comparators.csv',

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import yaml
 
-from mmdisco.experiments import comparator_tables, detection, peer, testbeds
+from mmdisco.experiments import (
+    comparator_tables,
+    detection,
+    peer,
+    picture_tables,
+    testbeds,
+)
 from mmdisco.experiments.quickstart import LABELS
 from mmdisco.experiments.stats import read_rows
 
@@ -46,6 +52,16 @@ def comparators_best() -> list[str]:
     """The best of the related methods, in a sentence."""
     rows = read_rows(ROOT / 'benchmarks/comparators.csv')
     return [comparator_tables.verdict(comparator_tables.sections(rows)['methods'])]
+
+
+def pictures() -> list[str]:
+    """Students of a teacher with published weights, on clip art."""
+    return picture_tables.table(read_rows(ROOT / 'benchmarks/pictures.csv'))
+
+
+def pictures_best() -> list[str]:
+    """The method that closes most of the gap to that teacher, in a sentence."""
+    return [picture_tables.verdict(read_rows(ROOT / 'benchmarks/pictures.csv'))]
 
 
 def quickstart() -> list[str]:
@@ -261,6 +277,8 @@ MEASURED: dict[str, Callable[[], list[str]]] = dict(
     loader=loader,
     memory=memory,
     peer_lightly=lambda: peer.table(read_rows(ROOT / 'benchmarks/peer_lightly.csv')),
+    pictures=pictures,
+    pictures_best=pictures_best,
     quickstart=quickstart,
     quickstart_search=quickstart_search,
     scaling=scaling,
