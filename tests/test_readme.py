@@ -164,6 +164,8 @@ TWO_RANKS = (
 def trainings():
     """Test cases, with a smoke run's command where the documented one is slow."""
     for words in COMMANDS:
+        if '--teacher-store' in words:
+            continue  # not for smoke runs; tests/models/test_stored_teacher.py has one
         if words[:2] == ('python', 'tools/train.py'):
             yield words
         elif words[:2] == ('bash', 'tools/dist_train.sh') and words[2] in TWO_RANKS:

@@ -1,4 +1,4 @@
-"""A server of files on localhost that misbehaves as it is told."""
+"""A server of files on localhost that misbehaves on request."""
 
 import re
 import threading

@@ -169,6 +169,24 @@ def test_one_view_may_be_stored(files, tmp_path):
     assert torch.equal(*views)
 
 
+def test_a_config_is_trained_from_a_store_by_the_tool(files, tmp_path):
+    """As documented; the config that it leaves names the store."""
+    path = tmp_path / 'disco.py'
+    config(files).dump(path)
+    words = 'python', 'tools/train.py'
+    more = '--work-dir', tmp_path / 'run', '--speed', 'auto', '--no-compile'
+    done = run(*words, path, '--teacher-store', files / 'store', *more)
+    assert f"teacher store '{files / 'store'}': {VIEWS} views" in done.stdout
+    saved = torch.load(tmp_path / 'run' / 'iter_6.pth', weights_only=False)
+    assert any(key.startswith('ssl.backbone.') for key in saved['state_dict'])
+    cfg = Config.fromfile(tmp_path / 'run' / 'disco.py')
+    assert cfg.model.teacher.type == 'StoredTeacher'
+    assert (cfg.train_cfg.max_iters, len(cfg.train_dataloader.dataset.pipeline)) == (
+        6,
+        1,
+    )
+
+
 def test_ranks_and_workers_train_from_a_store_at_once(files, tmp_path, free_port):
     done = run(
         'python',
