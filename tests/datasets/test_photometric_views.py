@@ -66,15 +66,6 @@ def test_blur_is_pils(sigma):
     assert off[6:-6, 6:-6].max() <= 3 and off.mean() < 0.6
 
 
-@pytest.mark.parametrize('library', ('stringzilla', None))
-def test_tables_are_read_value_by_value(library, monkeypatch):
-    module = pytest.importorskip(library) if library else None
-    monkeypatch.setattr(uint8_ops, 'stringzilla', module)
-    table = np.random.default_rng(0).integers(0, 256, 256).astype(np.uint8)
-    image = np.asarray(released.photograph(31))
-    np.testing.assert_array_equal(uint8_ops.look_up(image, table), table[image])
-
-
 @pytest.mark.parametrize('turns', (-0.5, -0.1, -0.03, 0.02, 0.1, 0.5))
 def test_hue_keeps_largest_and_smallest_channel(turns):
     """And lies where colorsys says, up to the 256 steps of a turn."""

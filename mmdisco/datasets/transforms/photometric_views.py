@@ -13,11 +13,6 @@ from mmdisco.errors import InputError
 from .load_crops import to_pixels, to_planes
 from .view_recipe import OneView, build_recipes
 
-try:  # looks up a table of 256 bytes in a tenth of OpenCV's time
-    import stringzilla
-except ImportError:
-    stringzilla = None
-
 
 def pil_gaussian_kernel(sigma: np.ndarray, max_sigma: float) -> np.ndarray:
     """Kernels of PIL's Gaussian blur, one per sample.
@@ -77,26 +72,10 @@ NEGLIGIBLE = 1 / 1024  # of the sum of a kernel: less than a quarter of a level
 LEVELS = np.arange(256, dtype=np.float32)
 
 
-def look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace each value by its entry in a table.
-
-    Args:
-        image (np.ndarray): uint8, of any shape.
-        table (np.ndarray): uint8 [256].
-
-    Returns:
-        np.ndarray: Of the same shape; may be read-only.
-    """
-    if stringzilla is None:
-        return cv2.LUT(image, table)
-    values = stringzilla.translate(image.reshape(-1).data, table.tobytes())
-    return np.frombuffer(values, np.uint8).reshape(image.shape)
-
-
 def _blend(image: np.ndarray, other: float, factor: float) -> np.ndarray:
     """Image * factor + other * (1 - factor), truncated as in PIL."""
     table = other + (LEVELS - other) * np.float32(factor)
-    return look_up(image, table.clip(0, 255).astype(np.uint8))
+    return cv2.LUT(image, table.clip(0, 255).astype(np.uint8))
 
 
 def adjust_brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -141,7 +120,7 @@ def adjust_hue(image: np.ndarray, factor: float) -> np.ndarray:
     cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL), [*planes])
     spread = cv2.multiply(saturation, value, saturation, 1 / 255)
     shift = int(factor * 255) % 256
-    below = (look_up(hue, table[shift : shift + 256]) for table in HUE_TABLES)
+    below = (cv2.LUT(hue, table[shift : shift + 256]) for table in HUE_TABLES)
     return cv2.merge([value - cv2.multiply(b, spread, None, 1 / 255) for b in below])
 
 
@@ -160,7 +139,7 @@ INVERTED = np.where(LEVELS < 128, LEVELS, 255 - LEVELS).astype(np.uint8)
 
 def solarize(image: np.ndarray) -> np.ndarray:
     """Invert values of 128 and above."""
-    return look_up(image, INVERTED)
+    return cv2.LUT(image, INVERTED)
 
 
 def mirror(image: np.ndarray) -> np.ndarray:

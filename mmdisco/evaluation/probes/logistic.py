@@ -16,9 +16,9 @@ from .votes import check_labels
 
 # Bytes of standardised features to hold in memory; larger ones by chunks.
 KEEP = 2**31
-# Largest gradient at the optimum relative to that at the start: the target in
-# single and in double precision, and what is accepted if rounding ends the
-# search early.
+# Largest gradient relative to that of zero weights: where single precision hands
+# over to double, the target there, and what is accepted if rounding ends the search
+# early.
 SINGLE, SLOPE, ROUNDED = 1e-5, 1e-6, 1e-4
 # Elements of the features above which single precision is tried first.
 LARGE = 2**21
@@ -66,8 +66,8 @@ def fit_classifier(
     the mean loss of N images plus the squared weights times
     :math:`1 / (2 \, strength \, N)`. With two classes, the penalty is on a
     single weight vector, the difference of the two. Convex if the loss is.
-    Computed in double precision; of many features the matrix products are in
-    single precision, unless L-BFGS does not converge so.
+    Computed in double precision, to which the matrix products of many features
+    come close in single precision first.
 
     Args:
         features (Tensor): [M, D], possibly memory-mapped.
@@ -130,11 +130,10 @@ def fit_classifiers(
     weights = torch.zeros(num_classes, problem.dim + 1, dtype=torch.double)
     for strength in strengths:
         with threads_for(min(len(rows), chunk) * problem.dim * num_classes):
-            found: Tensor | str | None = None
             if single:
-                found = problem.solve(weights, strength, torch.float)
-            if found is None:
-                found = problem.solve(weights, strength, torch.double)
+                near = problem.solve(weights, strength, torch.float)
+                weights = near if torch.is_tensor(near) else weights
+            found = problem.solve(weights, strength, torch.double)
         if not torch.is_tensor(found):
             raise InputError(
                 f'the classifier did not converge ({found}): set a stronger penalty'
@@ -193,20 +192,18 @@ class _Problem:
 
     def chunks(self, dtype: torch.dtype) -> Iterable[Tensor]:
         """Standardised features, [n, D] each."""
-        if self.num * self.dim * dtype.itemsize > KEEP:
+        both = torch.float.itemsize + torch.double.itemsize
+        if self.num * self.dim * both > KEEP:
             return (self._prepared(part, dtype) for part in self.parts)
         if dtype not in self._kept:
-            chunks = [self._prepared(part, dtype) for part in self.parts]
-            self._kept = {dtype: chunks}  # not in two precisions
+            self._kept[dtype] = [self._prepared(part, dtype) for part in self.parts]
         return self._kept[dtype]
 
     def _prepared(self, part: Tensor, dtype: torch.dtype) -> Tensor:
         x = self.features[part].double().sub_(self.mean).div_(self.std)  # [n, D]
         return x.to(self.device, dtype)
 
-    def solve(
-        self, start: Tensor, strength: float, dtype: torch.dtype
-    ) -> Tensor | str | None:
+    def solve(self, start: Tensor, strength: float, dtype: torch.dtype) -> Tensor | str:
         """Weights and biases at the optimum.
 
         Args:
@@ -215,8 +212,7 @@ class _Problem:
             dtype (torch.dtype): Precision of products with the features.
 
         Returns:
-            Tensor, str or None: [C, D + 1]; if it does not converge, the reason
-            in double precision and None in single.
+            Tensor or str: [C, D + 1], or the reason why it does not converge.
         """
         # the weights of two classes are opposite: their squares sum to half the
         # square of their difference
@@ -255,7 +251,7 @@ class _Problem:
         )
         slope = np.abs(result.jac).max() / steep
         if not slope <= ROUNDED:
-            return None if single else str(result.message)
+            return str(result.message)
         found = torch.from_numpy(result.x).view(start.shape)
         if basis is not None:
             found[:, :-1] = found[:, :-1] @ basis.cpu().T
